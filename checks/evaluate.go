@@ -1,0 +1,87 @@
+package checks
+
+import "slices"
+
+// Result is how a rule ended. The order is that in which one greeting's result stands for the session.
+type Result uint8
+
+// The results.
+const (
+	Skip   Result = iota // the rule does not apply
+	Pass                 // nothing is wrong
+	Unsure               // it looks wrong, but an answer that could say otherwise failed
+	Fail
+)
+
+var resultText = []string{"skip", "pass", "unsure", "fail"}
+
+func (r Result) String() string { return resultText[r] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Result) MarshalText() ([]byte, error) { return marshalEnum(resultText, r) }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Result) UnmarshalText(text []byte) error { return unmarshalEnum(resultText, r, text) }
+
+// Finding is what a rule found out.
+type Finding struct {
+	Result Result
+	Helo   string // the greeting that was judged, as it was said: text from the network, not cleaned
+	Detail string // what is wrong with it, for Fail and Unsure: the same
+}
+
+// Evaluate judges the facts by every rule. The findings stand in the order of All. Every greeting is
+// judged and the worst result counts, so that a second EHLO is no way around the first. rcpt is the
+// domain of the recipient in question, or "".
+func Evaluate(f *Facts, rcpt string) []Finding {
+	findings := make([]Finding, len(All))
+	greetings := f.Greetings
+	if len(greetings) == 0 {
+		greetings = []Greeting{{Helo: f.LastHelo()}}
+	}
+	for i := range greetings {
+		c := Case{Facts: f, Greeting: &greetings[i], Rcpt: rcpt}
+		partly, wholly := c.failed()
+		for j := range All {
+			if found := All[j].judge(&c, partly, wholly); found.Result > findings[j].Result {
+				findings[j] = found
+			}
+		}
+	}
+	return findings
+}
+
+// Worst returns, rule by rule, the worse of two findings: those of a message to several recipients.
+// Either may be nil.
+func Worst(a, b []Finding) []Finding {
+	if a == nil {
+		return b
+	}
+	worst := slices.Clone(a)
+	for i := range b {
+		if b[i].Result > worst[i].Result {
+			worst[i] = b[i]
+		}
+	}
+	return worst
+}
+
+// judge is the one place where a DNS failure becomes unsure: the rules see a failed answer as an empty
+// one, and what they hold against the client counts only if every answer they need is there.
+func (r *Rule) judge(c *Case, partly, wholly Answers) Finding {
+	if c.Helo.Form&r.On == 0 {
+		return Finding{}
+	}
+	if r.Reads&wholly != 0 {
+		return Finding{Unsure, c.Helo.Raw, "no answer"}
+	}
+	detail := r.Problem(c)
+	switch {
+	case detail == "":
+		return Finding{Result: Pass}
+	case r.Clears&partly != 0:
+		return Finding{Unsure, c.Helo.Raw, detail}
+	default:
+		return Finding{Fail, c.Helo.Raw, detail}
+	}
+}

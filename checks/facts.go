@@ -1,0 +1,163 @@
+// Package checks is the meaning of helo-milter: what is known of a client (facts), what is wrong with
+// it (rules and their findings), and what to do about it (policy and its verdict).
+//
+// Only lookup.go does I/O. Everything else is a pure function of plain data that survives JSON
+// unchanged, so a running daemon, a command and a decision log are three sources for the same pipe.
+package checks
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Status says how a DNS question ended. The order is that of how much is known.
+type Status uint8
+
+// The ends of a DNS question. A failure (timeout, SERVFAIL, REFUSED, ...) is never the same as Missing:
+// only Missing is an answer.
+const (
+	Unasked Status = iota // nobody asked
+	Failed                // no answer: nothing is known, and nothing may be held against the client
+	Missing               // NXDOMAIN or NODATA: the DNS says that there is none
+	Found
+)
+
+var statusText = []string{"unasked", "failed", "missing", "found"}
+
+func (s Status) String() string { return statusText[s] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Status) MarshalText() ([]byte, error) { return marshalEnum(statusText, s) }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Status) UnmarshalText(text []byte) error { return unmarshalEnum(statusText, s, text) }
+
+// Answer is what the DNS said to one question.
+type Answer[T any] struct {
+	Status Status `json:"status"`
+	Values []T    `json:"values,omitempty"` // only when Found
+	Err    string `json:"error,omitempty"`  // only when Failed: why, in a word or two
+}
+
+// Host is one PTR name of the client, in canonical form, with what it resolves to in the client's
+// address family.
+type Host struct {
+	Name  string             `json:"name"`
+	Addrs Answer[netip.Addr] `json:"addrs"`
+}
+
+// Greeting is one HELO or EHLO with what the DNS knows of its name. Names that cannot be in the public
+// DNS are not looked up.
+type Greeting struct {
+	Helo Helo               `json:"helo"`
+	A    Answer[netip.Addr] `json:"a"`
+	AAAA Answer[netip.Addr] `json:"aaaa"`
+	MX   Answer[string]     `json:"mx"` // asked only when there is no address
+}
+
+// Addrs returns the IPv4 and the IPv6 addresses of the name.
+func (g *Greeting) Addrs() []netip.Addr { return slices.Concat(g.A.Values, g.AAAA.Values) }
+
+// Site is who we are: a greeting that claims to be us is a lie.
+type Site struct {
+	Hostname  string       `json:"hostname,omitempty"`  // the MTA's own name
+	Names     []string     `json:"names,omitempty"`     // our names; ".example.net" is everything under it
+	Addresses []netip.Addr `json:"addresses,omitempty"` // our public addresses
+}
+
+// MaxPTR is how many PTR names of a client are looked at: the first in alphabetical order. RFC 7208
+// §4.6.4 has the same limit for the same reason, that a client must not choose how much we ask.
+const MaxPTR = 10
+
+// Facts is all that is known when a session is judged.
+type Facts struct {
+	Client    netip.Addr   `json:"client"`    // unmapped; the zero Addr when the MTA named none
+	PTR       Answer[Host] `json:"ptr"`       // sorted by name, at most MaxPTR
+	PTRCount  int          `json:"ptr_count"` // how many PTR names there are in all
+	Greetings []Greeting   `json:"greetings"` // different ones, in the order they were said
+	Site      Site         `json:"site"`
+}
+
+// Confirmed returns the PTR names that resolve back to the client: FCrDNS, RFC 8601 §2.7.3.
+func (f *Facts) Confirmed() []string {
+	var names []string
+	for _, h := range f.PTR.Values {
+		if slices.Contains(h.Addrs.Values, f.Client) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+func (f *Facts) anyConfirmed(match func(name string) bool) bool {
+	return slices.ContainsFunc(f.PTR.Values, func(h Host) bool {
+		return slices.Contains(h.Addrs.Values, f.Client) && match(h.Name)
+	})
+}
+
+// forwardFailed tells whether an address lookup of a PTR name failed.
+func (f *Facts) forwardFailed() bool {
+	return slices.ContainsFunc(f.PTR.Values, func(h Host) bool { return h.Addrs.Status == Failed })
+}
+
+// LastHelo returns the HELO that counts as the client's name: the last one said.
+func (f *Facts) LastHelo() Helo {
+	if n := len(f.Greetings); n > 0 {
+		return f.Greetings[n-1].Helo
+	}
+	return Helo{Form: FormMissing}
+}
+
+// Iprev returns the result of the iprev method of RFC 8601 §2.7.3. One confirmed name is a pass
+// whatever became of the others; only when none confirms does a failed lookup leave it open.
+func (f *Facts) Iprev() string {
+	switch {
+	case f.PTR.Status == Unasked:
+		return "none"
+	case f.anyConfirmed(func(string) bool { return true }):
+		return "pass"
+	case f.PTR.Status == Failed || f.forwardFailed():
+		return "temperror"
+	case f.PTR.Status == Missing:
+		return "permerror"
+	default:
+		return "fail"
+	}
+}
+
+// Case is what a rule looks at: the client with one of its greetings and, when known, one recipient.
+type Case struct {
+	*Facts
+	*Greeting
+	Rcpt string // the recipient's domain in canonical form, or ""
+}
+
+// failed returns the answers of which a part is not known because the DNS failed, and among them those
+// of which nothing is known at all.
+func (c *Case) failed() (partly, wholly Answers) {
+	if c.PTR.Status == Failed {
+		wholly |= PTRNames | PTRAddrs
+	}
+	if c.forwardFailed() {
+		partly |= PTRAddrs
+	}
+	if c.A.Status == Failed || c.AAAA.Status == Failed {
+		partly |= HeloAddrs
+		if len(c.A.Values)+len(c.AAAA.Values) == 0 {
+			wholly |= HeloAddrs
+		}
+	}
+	if c.MX.Status == Failed {
+		wholly |= HeloMX
+	}
+	return partly | wholly, wholly
+}
+
+func joinAddrs(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,154 @@
+package checks
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// said is the problem of the rules whose form says it all.
+func said(c *Case) string {
+	if c.Helo.Form == FormMissing {
+		return "no greeting"
+	}
+	return cmp.Or(c.Helo.Raw, "an empty greeting")
+}
+
+func heloUnderscore(c *Case) string {
+	if !strings.Contains(c.Helo.Name, "_") {
+		return ""
+	}
+	return said(c)
+}
+
+// heloLiteralMismatch compares addresses, never their text: 192.0.2.1 is not [192.0.2.11].
+func heloLiteralMismatch(c *Case) string {
+	if c.Helo.Addr == c.Client {
+		return ""
+	}
+	return said(c)
+}
+
+// heloUnknownTLD believes the DNS more than its list, which is older than the newest TLDs.
+func heloUnknownTLD(c *Case) string {
+	if len(c.Addrs()) > 0 {
+		return ""
+	}
+	return said(c)
+}
+
+// heloPublicSuffix looks at the suffixes of registries only. Behind the private part of the list are
+// companies whose own mail servers have such names.
+func heloPublicSuffix(c *Case) string {
+	if suffix, icann := publicsuffix.PublicSuffix(c.Helo.Name); !icann || suffix != c.Helo.Name {
+		return ""
+	}
+	return said(c)
+}
+
+// heloOwnAddress lets the one client pass that may say our address: ourselves.
+func heloOwnAddress(c *Case) string {
+	if c.Helo.Addr == c.Client || !slices.Contains(c.Site.Addresses, c.Helo.Addr) {
+		return ""
+	}
+	return said(c)
+}
+
+func heloOwnName(c *Case) string {
+	ours := func(listed string) bool { return covers(listed, c.Helo.Name) }
+	if c.Helo.Name != c.Site.Hostname && !slices.ContainsFunc(c.Site.Names, ours) {
+		return ""
+	}
+	return said(c)
+}
+
+func heloRcptDomain(c *Case) string {
+	if c.Helo.Name != c.Rcpt || c.confirmedIn(c.Rcpt) {
+		return ""
+	}
+	return said(c)
+}
+
+// heloUnresolvable takes an MX for enough: the name of a domain is a bad HELO, not a false one.
+func heloUnresolvable(c *Case) string {
+	if c.A.Status == Unasked || len(c.Addrs()) > 0 || c.MX.Status == Found {
+		return ""
+	}
+	return said(c)
+}
+
+func heloBogusAddress(c *Case) string {
+	addrs := c.Addrs()
+	if len(addrs) == 0 || slices.ContainsFunc(addrs, routable) {
+		return ""
+	}
+	return joinAddrs(addrs)
+}
+
+func heloIPMismatch(c *Case) string {
+	addrs := c.Addrs()
+	if len(addrs) == 0 || slices.Contains(addrs, c.Client) {
+		return ""
+	}
+	return joinAddrs(addrs)
+}
+
+// heloPTRMismatch compares with confirmed names only: an unconfirmed one is whatever its owner writes.
+func heloPTRMismatch(c *Case) string {
+	if c.anyConfirmed(func(name string) bool { return sameOrg(name, c.Helo.Name) }) {
+		return ""
+	}
+	return cmp.Or(strings.Join(c.Confirmed(), ", "), "no confirmed name")
+}
+
+func heloBareDomain(c *Case) string {
+	if orgDomain(c.Helo.Name) != c.Helo.Name || c.confirmedIn(c.Helo.Name) {
+		return ""
+	}
+	return said(c)
+}
+
+func heloUnverified(c *Case) string {
+	if slices.Contains(c.Addrs(), c.Client) || heloPTRMismatch(c) == "" {
+		return ""
+	}
+	return said(c)
+}
+
+func heloForgedBrand(c *Case) string {
+	if c.PTR.Status == Unasked || c.PTR.Status == Missing || !c.forgesBrand() {
+		return ""
+	}
+	return cmp.Or(strings.Join(c.ptrNames(), ", "), said(c))
+}
+
+func heloBrandNoPTR(c *Case) string {
+	if c.PTR.Status != Missing || !c.forgesBrand() {
+		return ""
+	}
+	return said(c)
+}
+
+func heloChanged(c *Case) string {
+	if len(c.Greetings) < 2 {
+		return ""
+	}
+	names := make([]string, len(c.Greetings))
+	for i, g := range c.Greetings {
+		names[i] = g.Helo.Raw
+	}
+	return strings.Join(names, ", ")
+}
+
+// forgesBrand tells whether the HELO is in the domain of a well-known provider that nothing vouches
+// for: no confirmed PTR name, and no address of the HELO name.
+func (c *Case) forgesBrand() bool {
+	b := brandOf(c.Helo.Name)
+	return b != nil && !c.anyConfirmed(b.has) && !slices.Contains(c.Addrs(), c.Client)
+}
+
+func (c *Case) confirmedIn(domain string) bool {
+	return c.anyConfirmed(func(name string) bool { return under(name, domain) })
+}

@@ -1,0 +1,64 @@
+package checks
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func ptrMissing(c *Case) string {
+	if c.PTR.Status == Unasked || c.PTR.Status == Found {
+		return ""
+	}
+	return c.Client.String()
+}
+
+// ptrUnconfirmed leaves a client without a PTR to ptrMissing.
+func ptrUnconfirmed(c *Case) string {
+	confirmed := c.anyConfirmed(func(string) bool { return true })
+	if confirmed || c.PTR.Status == Unasked || c.PTR.Status == Missing {
+		return ""
+	}
+	return cmp.Or(strings.Join(c.ptrNames(), ", "), c.Client.String())
+}
+
+// ptrMalformed is content with one host name among others that are none.
+func ptrMalformed(c *Case) string {
+	names := c.ptrNames()
+	if len(names) == 0 || slices.ContainsFunc(names, isHostName) {
+		return ""
+	}
+	return strings.Join(names, ", ")
+}
+
+func ptrReserved(c *Case) string {
+	for _, name := range c.ptrNames() {
+		if ParseHelo(name).Form&(FormLocalhost|FormReserved|FormPrivate) != 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+func ptrMany(c *Case) string {
+	if c.PTRCount <= MaxPTR {
+		return ""
+	}
+	return fmt.Sprintf("%d names", c.PTRCount)
+}
+
+// isHostName tells whether a PTR name could be a host's: as with HELO, but an underscore is a fault.
+// localhost and the reserved names are ptrReserved's business.
+func isHostName(name string) bool {
+	const fine = FormPublic | FormReserved | FormPrivate | FormLocalhost
+	return ParseHelo(name).Form&fine != 0 && !strings.Contains(name, "_")
+}
+
+func (f *Facts) ptrNames() []string {
+	names := make([]string, len(f.PTR.Values))
+	for i, h := range f.PTR.Values {
+		names[i] = h.Name
+	}
+	return names
+}

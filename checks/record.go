@@ -1,0 +1,100 @@
+package checks
+
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+)
+
+// Record is one decision with all that led to it, version 1: what `check --json` prints. From its facts
+// the same verdict can be drawn again without DNS.
+type Record struct {
+	Version  int           `json:"v"`
+	Time     time.Time     `json:"time"`
+	ID       string        `json:"id"`
+	MTA      string        `json:"mta"`
+	QueueID  string        `json:"queue_id"`
+	Client   netip.Addr    `json:"client"`
+	Helo     Helo          `json:"helo"`  // the last one
+	Helos    []Helo        `json:"helos"` // every different one
+	MailFrom string        `json:"mail_from"`
+	RcptTo   []string      `json:"rcpt_to"`
+	Exempt   string        `json:"exempt"`
+	Facts    *Facts        `json:"facts"`
+	Iprev    string        `json:"iprev"`
+	Findings []RuleFinding `json:"findings"`
+	Verdict  RecordVerdict `json:"verdict"`
+	Header   string        `json:"header"`
+	Millis   float64       `json:"ms"` // from the first lookup to the verdict
+}
+
+// RuleFinding is a finding with its rule and what the policy thinks of it.
+type RuleFinding struct {
+	Rule   string  `json:"rule"`
+	Result Result  `json:"result"`
+	Action Action  `json:"action"`
+	Score  float64 `json:"score"`
+	Detail string  `json:"detail"`
+}
+
+// RecordVerdict is a verdict as plain text.
+type RecordVerdict struct {
+	Mode  Mode    `json:"mode"`
+	Want  string  `json:"want"`
+	Did   string  `json:"did"`
+	Rule  string  `json:"rule"`
+	Score float64 `json:"score"`
+	Reply string  `json:"reply"`
+}
+
+// Decision is what a record is made of.
+type Decision struct {
+	ID, MTA, QueueID string
+	MailFrom         string
+	RcptTo           []string
+	Facts            *Facts
+	Findings         []Finding
+	Verdict          Verdict
+	HelpURL          string
+	Time             time.Time
+	Took             time.Duration
+}
+
+// Record writes a decision down. With all, it holds every rule's finding, else only those that failed
+// or are unsure and are not off.
+func (p *Policy) Record(d *Decision, all bool) *Record {
+	f, v := d.Facts, &d.Verdict
+	r := &Record{
+		Version: 1, Time: d.Time.UTC().Truncate(time.Millisecond), ID: d.ID, MTA: d.MTA, QueueID: d.QueueID,
+		Client: f.Client, Helo: f.LastHelo(), Helos: []Helo{}, MailFrom: d.MailFrom,
+		RcptTo: append([]string{}, d.RcptTo...), Exempt: v.Exempt, Facts: f, Iprev: f.Iprev(),
+		Findings: []RuleFinding{}, Header: p.Header(d.ID, f, d.Findings, v),
+		Millis: float64(d.Took.Microseconds()) / 1000,
+	}
+	for _, g := range f.Greetings {
+		r.Helos = append(r.Helos, g.Helo)
+	}
+	for i, found := range d.Findings {
+		if all || found.Result >= Unsure && p.Actions[i] != Off {
+			r.Findings = append(r.Findings,
+				RuleFinding{All[i].Name, found.Result, p.Actions[i], p.Scores[i], found.Detail})
+		}
+	}
+	r.Verdict = RecordVerdict{
+		Mode: v.Mode, Want: v.Want(), Did: v.DidText(), Score: v.Score,
+		Reply: v.Reply(f, d.HelpURL).String(),
+	}
+	if v.Rule != nil && v.Exempt == "" {
+		r.Verdict.Rule = v.Rule.Name
+	}
+	return r
+}
+
+// String returns the record as a line of JSON, without a newline.
+func (r *Record) String() string {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err.Error()
+	}
+	return string(line)
+}

@@ -1,0 +1,206 @@
+package checks
+
+// Sentences that several rows share.
+const (
+	fixHelo = "Set the HELO name of the mail server to its full public host name, such as mail.example.org."
+	fixPTR  = "Ask the owner of the address, usually the hosting or access provider, to set its PTR record " +
+		"to the mail server's host name."
+	fixMatch = "Let the HELO name, the PTR record of the address and the address record of that name agree."
+)
+
+// All is the rule table: what is checked, in the order in which ties are settled. It is final at
+// start and nobody changes it.
+var All = []Rule{
+	{
+		Name: "helo-missing",
+		Doc:  "no HELO or EHLO was sent before MAIL", Fix: "Greet with EHLO and your full host name first.",
+		Code: Code{503, "5.5.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
+		On: FormMissing, Problem: said,
+	},
+	{
+		Name: "helo-malformed",
+		Doc:  "the HELO is neither a host name nor an address literal", Fix: fixHelo,
+		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
+		On: FormMalformed, Problem: said,
+	},
+	{
+		Name: "helo-underscore",
+		Doc:  "the HELO name contains an underscore, which host names must not", Fix: fixHelo,
+		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.5,
+		On: FormName, Problem: heloUnderscore,
+	},
+	{
+		Name: "helo-bare-ip",
+		Doc:  "the HELO is an IP address without brackets", Fix: fixHelo,
+		Code: Code{504, "5.5.2"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
+		On: FormBareIP, Problem: said,
+	},
+	{
+		Name: "helo-numeric",
+		Doc:  "the HELO is a number or an address in disguise", Fix: fixHelo,
+		Code: Code{504, "5.5.2"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
+		On: FormNumeric, Problem: said,
+	},
+	{
+		Name: "helo-literal-malformed",
+		Doc:  "the HELO is in brackets but is no address literal of RFC 5321", Fix: fixHelo,
+		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		On: FormLiteralMalformed, Problem: said,
+	},
+	{
+		Name: "helo-literal-mismatch",
+		Doc:  "the HELO is the literal of another address than the client's", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2,
+		On: FormLiteral, Problem: heloLiteralMismatch,
+	},
+	{
+		Name: "helo-literal",
+		Doc:  "the HELO is an address literal", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Off, Off, Mark}, Score: 0.5,
+		On: FormLiteral, Problem: said,
+	},
+	{
+		Name: "helo-localhost",
+		Doc:  "the HELO name is localhost, which every host is to itself", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
+		On: FormLocalhost, Problem: said,
+	},
+	{
+		Name: "helo-not-fqdn",
+		Doc:  "the HELO name has one label only and is no full host name", Fix: fixHelo,
+		Code: Code{504, "5.5.2"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 2,
+		On: FormSingle, Problem: said,
+	},
+	{
+		Name: "helo-reserved-tld",
+		Doc:  "the HELO name is under a reserved top-level domain and cannot be in the public DNS", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		On: FormReserved, Problem: said,
+	},
+	{
+		Name: "helo-private-tld",
+		Doc:  "the HELO name is one of a private network and cannot be in the public DNS", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		On: FormPrivate, Problem: said,
+	},
+	{
+		Name: "helo-unknown-tld",
+		Doc:  "the HELO name is under a top-level domain that does not exist", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		On: FormUnknownTLD, Clears: HeloAddrs, Problem: heloUnknownTLD,
+	},
+	{
+		Name: "helo-public-suffix",
+		Doc:  "the HELO is a public suffix, under which others register their names", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		On: FormPublic, Problem: heloPublicSuffix,
+	},
+	{
+		Name: "helo-own-address",
+		Doc:  "the HELO is our own address, not the client's", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
+		On: FormBareIP | FormLiteral, Problem: heloOwnAddress,
+	},
+	{
+		Name: "helo-own-name",
+		Doc:  "the HELO is our own name, not the client's", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
+		On: FormName, Problem: heloOwnName,
+	},
+	{
+		Name: "helo-rcpt-domain",
+		Doc:  "the HELO is the recipient's domain, and the client is not known to be in it", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 3,
+		On: FormDotted, Clears: PTRAddrs, Problem: heloRcptDomain,
+	},
+	{
+		Name: "helo-unresolvable",
+		Doc:  "the HELO name has no address and no MX record",
+		Fix:  "Publish an address record for the HELO name, or set it to a name that has one.",
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		On: FormPublic, Clears: HeloAddrs | HeloMX, Problem: heloUnresolvable,
+	},
+	{
+		Name: "helo-bogus-address",
+		Doc:  "the HELO name resolves only to addresses that are not on the public Internet",
+		Fix:  "Publish the public address of the mail server for its HELO name.",
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
+		On: FormPublic | FormUnknownTLD, Reads: HeloAddrs, Clears: HeloAddrs, Problem: heloBogusAddress,
+	},
+	{
+		Name: "helo-ip-mismatch",
+		Doc:  "the HELO name does not resolve to the client's address", Fix: fixMatch,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.5,
+		On: FormPublic | FormUnknownTLD, Reads: HeloAddrs, Clears: HeloAddrs, Problem: heloIPMismatch,
+	},
+	{
+		Name: "helo-ptr-mismatch",
+		Doc:  "no confirmed PTR name of the client is the HELO name or of its organisation", Fix: fixMatch,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.5,
+		On: FormDotted, Clears: PTRAddrs, Problem: heloPTRMismatch,
+	},
+	{
+		Name: "helo-bare-domain",
+		Doc:  "the HELO is a registered domain, not a host in it, and the client is not known to be in it",
+		Fix:  fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.5,
+		On: FormPublic, Clears: PTRAddrs, Problem: heloBareDomain,
+	},
+	{
+		Name: "helo-unverified",
+		Doc:  "neither the address of the HELO name nor the PTR of the client shows that the name is the client's",
+		Fix:  fixMatch,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		On: FormDotted, Clears: HeloAddrs | PTRAddrs, Problem: heloUnverified,
+	},
+	{
+		Name: "helo-forged-brand",
+		Doc:  "the HELO claims a well-known mail provider, but the client is not one of its hosts", Fix: fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 4,
+		On: FormPublic, Clears: PTRAddrs | HeloAddrs, Problem: heloForgedBrand,
+	},
+	{
+		Name: "helo-brand-no-ptr",
+		Doc:  "the HELO claims a well-known mail provider, but the client has no PTR record", Fix: fixHelo,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 4,
+		On: FormPublic, Clears: PTRAddrs | HeloAddrs, Problem: heloBrandNoPTR,
+	},
+	{
+		Name: "helo-changed",
+		Doc:  "the client greeted with different names in one session",
+		Fix:  "Greet with the same host name every time.",
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
+		On: FormAny, Problem: heloChanged,
+	},
+	{
+		Name: "ptr-missing",
+		Doc:  "the client's address has no PTR record", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		On: FormAny, Clears: PTRNames, Problem: ptrMissing,
+	},
+	{
+		Name: "ptr-unconfirmed",
+		Doc:  "no PTR name of the client resolves back to its address",
+		Fix:  "Publish an address record that leads from the PTR name back to the address.",
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		On: FormAny, Clears: PTRAddrs, Problem: ptrUnconfirmed,
+	},
+	{
+		Name: "ptr-malformed",
+		Doc:  "no PTR name of the client is a host name", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		On: FormAny, Reads: PTRNames, Problem: ptrMalformed,
+	},
+	{
+		Name: "ptr-reserved",
+		Doc:  "a PTR name of the client is not one of the public DNS", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		On: FormAny, Reads: PTRNames, Problem: ptrReserved,
+	},
+	{
+		Name: "ptr-many",
+		Doc:  "the client has more than 10 PTR names", Fix: "Keep one PTR record: the mail server's host name.",
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
+		On: FormAny, Reads: PTRNames, Problem: ptrMany,
+	},
+}

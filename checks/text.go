@@ -1,0 +1,149 @@
+package checks
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Text from the network is cleaned here, where it enters a reply or a header, and nowhere else.
+
+const (
+	replyLine   = 400 // bytes of text in a reply line; RFC 5321 §4.5.3.1.5 allows 512 with code and CRLF
+	replyLines  = 5
+	replyQuoted = 100 // bytes of a HELO or another text from the network in a reply
+	headerHelo  = 255 // bytes of the HELO in the header
+)
+
+// Reply is an SMTP reply that refuses: RFC 5321 §4.2, with the enhanced code of RFC 3463.
+type Reply struct {
+	Code
+	Lines []string // printable ASCII without the codes, at most 5 lines of at most 400 bytes
+}
+
+// String returns the reply's lines as the client sees them, with LF between them.
+func (r *Reply) String() string {
+	if r == nil {
+		return ""
+	}
+	lines := make([]string, len(r.Lines))
+	for i, text := range r.Lines {
+		sep := "-"
+		if i == len(r.Lines)-1 {
+			sep = " "
+		}
+		lines[i] = strconv.Itoa(r.Code.Reply) + sep + r.Enhanced + " " + text
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Reply says what a verdict means to the client's administrator: what is wrong, with her address and
+// HELO, what to change, and the rule's name. It is nil when the policy does not want to refuse.
+func (v *Verdict) Reply(f *Facts, helpURL string) *Reply {
+	if v.Exempt != "" || v.Action < TempFail {
+		return nil
+	}
+	code := v.Rule.Code
+	text := v.accused(f) + ": "
+	switch {
+	case v.Finding.Result == Unsure:
+		code = dnsTrouble
+		text += "a DNS lookup failed that it takes to judge this client. Try again later."
+	case v.Action == TempFail:
+		code = code.temporary()
+		fallthrough
+	default:
+		text += v.Rule.Doc + ". " + v.Rule.Fix
+	}
+	text += " Rule: " + v.Rule.Name
+	if helpURL != "" {
+		text += " " + helpURL
+	}
+	return &Reply{Code: code, Lines: wrap(text)}
+}
+
+// accused names the client, with the greeting in question and what was found when that is not the same.
+func (v *Verdict) accused(f *Facts) string {
+	who, helo, detail := f.Client.String(), clean(v.Finding.Helo, replyQuoted), clean(v.Finding.Detail, replyQuoted)
+	if v.Rule.On != FormMissing {
+		who = fmt.Sprintf("HELO %q from %s", helo, f.Client)
+	}
+	if detail == helo || detail == f.Client.String() || v.Rule.On == FormMissing {
+		return who
+	}
+	return who + " (" + detail + ")"
+}
+
+// wrap breaks a text at spaces into lines that fit a reply.
+func wrap(text string) []string {
+	var lines []string
+	for len(text) > replyLine && len(lines) < replyLines-1 {
+		at := strings.LastIndexByte(text[:replyLine], ' ')
+		if at <= 0 {
+			at = replyLine
+		}
+		lines = append(lines, text[:at])
+		text = strings.TrimLeft(text[at:], " ")
+	}
+	return append(lines, text[:min(len(text), replyLine)])
+}
+
+// clean makes text from the network fit for a reply: each byte that is not printable ASCII becomes "?",
+// and so do quotes and backslashes, so that it can be quoted. It is cut after limit bytes.
+func clean(text string, limit int) string {
+	return mask(text, limit, func(c byte) bool {
+		return ' ' <= c && c <= '~' && c != '"' && c != '\\'
+	})
+}
+
+// token makes text fit for a value of the header: LDH and ".:[]-_", each other byte becomes "?".
+func token(text string, limit int) string {
+	return mask(text, limit, func(c byte) bool { return isLDH(c) || strings.IndexByte(".:[]_", c) >= 0 })
+}
+
+func mask(text string, limit int, keep func(byte) bool) string {
+	b := []byte(text[:min(len(text), limit)])
+	for i, c := range b {
+		if !keep(c) {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
+
+// Header returns the value of the header field, folded with LF and a tab (RFC 5322 §2.2.3): what the
+// policy wants, the facts in short, and the findings that are not off.
+func (p *Policy) Header(id string, f *Facts, findings []Finding, v *Verdict) string {
+	helo, client, iprev := "none", "none", "none"
+	if h := f.LastHelo(); h.Form != FormMissing {
+		helo = token(h.Raw, headerHelo)
+	}
+	if f.Client.IsValid() {
+		client = token(f.Client.String(), headerHelo)
+	}
+	if v.Exempt == "" {
+		iprev = f.Iprev()
+	}
+	return fmt.Sprintf("%s; client=%s; helo=%s; iprev=%s; score=%.1f;\n\trules=%s; unsure=%s; id=%s",
+		v.Want(), client, helo, iprev, v.Score,
+		p.names(findings, Fail), p.names(findings, Unsure), token(id, headerHelo))
+}
+
+// Names returns the names of the rules that ended so, in the table's order, without those that are off.
+func (p *Policy) Names(findings []Finding, result Result) []string {
+	var names []string
+	for i, f := range findings {
+		if f.Result == result && p.Actions[i] != Off {
+			names = append(names, All[i].Name)
+		}
+	}
+	return names
+}
+
+func (p *Policy) names(findings []Finding, result Result) string {
+	names := p.Names(findings, result)
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ",")
+}
