@@ -50,7 +50,7 @@ const maxRaw = 512
 
 // Helo is the argument of a HELO or EHLO. In JSON it is its raw text.
 type Helo struct {
-	Raw  string     // as it was said, valid UTF-8, at most 512 bytes: for display only
+	Raw  string     // as it was said, at most 512 bytes of valid UTF-8: for display only
 	Form Form       // the zero Form is no valid Helo: use ParseHelo
 	Name string     // Canonical, when Form is one of FormName
 	Addr netip.Addr // unmapped, when Form is FormBareIP or FormLiteral
@@ -79,7 +79,7 @@ func ParseHelo(raw string) Helo {
 	if len(raw) > maxRaw {
 		raw = raw[:maxRaw]
 	}
-	h := Helo{Raw: strings.ToValidUTF8(raw, "\uFFFD")}
+	h := Helo{Raw: strings.ToValidUTF8(raw, "?")}
 	name := fold(h.Raw)
 	switch {
 	case len(name) > 1 && name[0] == '[' && name[len(name)-1] == ']':

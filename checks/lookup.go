@@ -45,6 +45,7 @@ type Lookups struct {
 // after timeout, or with the context. A nil resolver looks nothing up. Close must be called.
 func NewLookups(ctx context.Context, r Resolver, timeout time.Duration, client netip.Addr, site Site) *Lookups {
 	ctx, cancel := context.WithCancel(ctx)
+	client = client.Unmap().WithZone("")
 	l := &Lookups{resolver: r, timeout: timeout, ctx: ctx, cancel: cancel, client: client, site: site}
 	l.start(func(ctx context.Context) { l.ptr, l.ptrCount = lookupPTR(ctx, r, client) })
 	return l

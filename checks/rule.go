@@ -1,6 +1,9 @@
 package checks
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Rule is one thing that can be wrong with a client: a row of the table All.
 type Rule struct {
@@ -42,12 +45,7 @@ const (
 	HeloMX                        // the MX hosts of the HELO name
 )
 
-// Find returns the rule of that name, or nil.
-func Find(name string) *Rule {
-	for i := range All {
-		if All[i].Name == name {
-			return &All[i]
-		}
-	}
-	return nil
+// Index returns the place of the rule of that name in All, or -1.
+func Index(name string) int {
+	return slices.IndexFunc(All, func(r Rule) bool { return r.Name == name })
 }

@@ -1,0 +1,241 @@
+package checks_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"helo-milter/checks"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// zone is a Resolver of lines "NAME TYPE VALUE..."; a value "!" is a failed lookup, and what is not in
+// it does not exist.
+type zone map[string][]string
+
+func parseZone(text string) zone {
+	z := zone{}
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, ";")
+		if f := strings.Fields(line); len(f) > 2 {
+			z[f[1]+" "+f[0]] = f[2:]
+		}
+	}
+	return z
+}
+
+func (z zone) lookup(qtype, name string) ([]string, error) {
+	values := z[qtype+" "+strings.TrimSuffix(name, ".")]
+	switch {
+	case len(values) == 0:
+		return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
+	case values[0] == "!":
+		return nil, &net.DNSError{Err: "SERVFAIL", Name: name, IsTemporary: true}
+	}
+	return values, nil
+}
+
+func (z zone) LookupAddr(_ context.Context, addr string) ([]string, error) {
+	return z.lookup("PTR", addr)
+}
+
+func (z zone) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
+	texts, err := z.lookup(map[string]string{"ip4": "A", "ip6": "AAAA"}[network], host)
+	addrs := make([]netip.Addr, len(texts))
+	for i, t := range texts {
+		addrs[i] = netip.MustParseAddr(t)
+	}
+	return addrs, err
+}
+
+func (z zone) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	hosts, err := z.lookup("MX", name)
+	mx := make([]*net.MX, len(hosts))
+	for i, h := range hosts {
+		mx[i] = &net.MX{Host: h}
+	}
+	return mx, err
+}
+
+const world = `
+206.125.175.2      PTR  s1.xnnd.com.              ; the good case of old
+s1.xnnd.com        A    206.125.175.2
+203.0.113.1        PTR  mail.example.org.
+mail.example.org   A    203.0.113.1
+mail.example.org   AAAA 2001:db8::1
+2001:db8::1        PTR  mail.example.org.
+203.0.113.2        PTR  out7.example.org.         ; says HELO mail.example.org
+out7.example.org   A    203.0.113.2
+203.0.113.3        PTR  a.example.org. b.example.org.
+a.example.org      A    !
+b.example.org      A    203.0.113.3
+203.0.113.4        PTR  !
+203.0.113.5        PTR  forged.example.org.       ; whose address is another
+forged.example.org A    203.0.113.50
+203.0.113.6        PTR  dead.example.org.
+dead.example.org   A    !
+dead.example.org   AAAA 2001:db8::6
+203.0.113.7        PTR  localhost.
+203.0.113.8        PTR  203.0.113.8. 8.example-.org.
+203.0.113.10       PTR  a1.example.org. a2.example.org. a3.example.org. a4.example.org. a5.example.org. a6.example.org. a7.example.org. a8.example.org. a9.example.org. b.example.org. mail.example.org.
+203.0.113.11       PTR  notes.example.com.        ; a Notes server that says its inside name
+notes.example.com  A    203.0.113.11
+203.0.113.12       PTR  out.one.co.uk.
+out.one.co.uk      A    203.0.113.12
+mail.two.co.uk     A    203.0.113.12
+203.0.113.13       PTR  mail-a.google.com.
+mail-a.google.com  A    203.0.113.13
+private.example.org A   10.0.0.1
+mixed.example.org  A    10.0.0.1 203.0.113.99
+alias.example.org  MX   mail.example.org.
+half.example.org   A    !
+half.example.org   AAAA 2001:db8::77
+gone.example.org   A    !
+gone.example.org   AAAA !
+gone.example.org   MX   !
+null.example.org   MX   .
+fresh.newtld       A    203.0.113.1               ; a TLD younger than our list
+cetus.uberspace.de A    203.0.113.1               ; a real mail host under a private suffix
+evilyahoo.com      A    203.0.113.1
+relay.hotmail.com  A    203.0.113.1
+`
+
+// judged is the outcome of a session in one line: what the standard profile wants, the rules that fail
+// and are not off, and those that are unsure, each with a question mark.
+func judged(t *testing.T, client, helos, rcpt string) string {
+	t.Helper()
+	site := checks.Site{
+		Hostname:  "mx.example.net",
+		Names:     []string{"example.net", ".example.net"},
+		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
+	}
+	l := checks.NewLookups(t.Context(), parseZone(world), time.Second, netip.MustParseAddr(client), site)
+	defer l.Close()
+	for helo := range strings.SplitSeq(helos, "|") {
+		if helo != "-" {
+			l.Greet(checks.ParseHelo(helo))
+		}
+	}
+	policy := checks.NewPolicy(checks.Standard)
+	findings := checks.Evaluate(l.Facts(), rcpt)
+	verdict := policy.Judge(findings)
+	words := append([]string{verdict.Want()}, policy.Names(findings, checks.Fail)...)
+	for _, name := range policy.Names(findings, checks.Unsure) {
+		words = append(words, "?"+name)
+	}
+	return strings.Join(words, " ")
+}
+
+func TestJudge(t *testing.T) {
+	const (
+		noPTR   = " ptr-missing"
+		ptrFail = " ?ptr-missing ?ptr-unconfirmed ?ptr-malformed ?ptr-reserved ?ptr-many"
+	)
+	for _, tt := range []struct{ client, helos, rcpt, want string }{
+		// HELO, PTR and address agree, or nearly.
+		{"206.125.175.2", "s1.xnnd.com", "", "accept"},
+		{"203.0.113.1", "mail.example.org", "", "accept"},
+		{"203.0.113.1", "MAIL.Example.ORG.", "", "accept"}, // case and the trailing dot mean nothing
+		{"2001:db8::1", "mail.example.org", "", "accept"},
+		{"::ffff:203.0.113.1", "mail.example.org", "", "accept"}, // a v6 socket's client is IPv4
+		{"203.0.113.2", "mail.example.org", "", "accept helo-ip-mismatch"},
+		{"203.0.113.3", "b.example.org", "", "accept"}, // one of two PTR names confirms, the other fails
+		{"203.0.113.1", "cetus.uberspace.de", "", "accept helo-ptr-mismatch"},
+
+		// Bogus HELO, kind one: the client's own address without brackets.
+		{"203.0.113.1", "203.0.113.1", "", "reject helo-bare-ip"},
+		{"2001:db8::1", "2001:db8::1", "", "reject helo-bare-ip"},
+		// Kind two: our address.
+		{"203.0.113.1", "192.0.2.25", "", "reject helo-bare-ip helo-own-address"},
+		{"203.0.113.1", "[192.0.2.25]", "", "reject helo-literal-mismatch helo-own-address"},
+		{"203.0.113.1", "[IPv6:2001:db8::25]", "", "reject helo-literal-mismatch helo-own-address"},
+		// Kind three: our name, our domain, the recipient's domain.
+		{"203.0.113.1", "mx.example.net", "", "reject helo-own-name helo-unresolvable helo-ptr-mismatch helo-unverified"},
+		{
+			"203.0.113.1", "example.net", "",
+			"reject helo-own-name helo-unresolvable helo-ptr-mismatch helo-bare-domain helo-unverified",
+		},
+		{"203.0.113.1", "a.b.example.net", "", "reject helo-own-name helo-unresolvable helo-ptr-mismatch helo-unverified"},
+		{"203.0.113.1", "example.org", "example.org", "accept helo-unresolvable"}, // it is in that domain
+		{
+			"203.0.113.1", "example.com", "example.com",
+			"accept helo-rcpt-domain helo-unresolvable helo-ptr-mismatch helo-bare-domain helo-unverified",
+		},
+		{"203.0.113.1", "mail.example.org", "example.org", "accept"}, // a host in it is not the domain
+
+		// No name at all, or none that can be.
+		{"203.0.113.1", "-", "", "reject helo-missing"},
+		{"203.0.113.1", "", "", "reject helo-malformed"},
+		{"203.0.113.1", "foo bar", "", "reject helo-malformed"},
+		{"203.0.113.1", "mail_1.example.org", "", "accept helo-underscore helo-unresolvable"},
+		{"203.0.113.1", "2130706433", "", "reject helo-numeric"},
+		{"203.0.113.1", "localhost", "", "reject helo-localhost"},
+		{"203.0.113.1", "localhost.localdomain", "", "reject helo-localhost"},
+		{"203.0.113.1", "friend", "", "reject helo-not-fqdn"},
+		{"203.0.113.9", "friend", "", "reject helo-not-fqdn ptr-missing"}, // the contract's example
+		{"203.0.113.1", "rad.internal", "", "accept helo-reserved-tld helo-ptr-mismatch helo-unverified"},
+		{"203.0.113.11", "notes1.corp", "", "accept helo-private-tld helo-ptr-mismatch helo-unverified"},
+		{"203.0.113.1", "mail.nosuchtld", "", "accept helo-unknown-tld helo-ptr-mismatch helo-unverified"},
+		{"203.0.113.1", "fresh.newtld", "", "accept helo-ptr-mismatch"}, // it resolves: the list is old
+		{"203.0.113.1", "co.uk", "", "accept helo-public-suffix helo-unresolvable helo-ptr-mismatch helo-unverified"},
+
+		// Literals: compared as addresses, never as text, and the legal one is no fault in standard.
+		{"203.0.113.1", "[203.0.113.1]", "", "accept"},
+		{"203.0.113.1", "[203.0.113.11]", "", "accept helo-literal-mismatch"},
+		{"203.0.113.11", "[203.0.113.1]", "", "accept helo-literal-mismatch"},
+		{"2001:db8::1", "[IPv6:2001:DB8:0:0:0:0:0:1]", "", "accept"},
+		{"203.0.113.1", "[IPv6:::ffff:203.0.113.1]", "", "accept"},
+		{"2001:db8::1", "[2001:db8::1]", "", "accept helo-literal-malformed"},
+
+		// The name in the DNS.
+		{"203.0.113.1", "nothing.example.org", "", "accept helo-unresolvable"},
+		{"203.0.113.1", "null.example.org", "", "accept helo-unresolvable"}, // the null MX is no MX
+		{"203.0.113.1", "alias.example.org", "", "accept"},                  // an MX is enough
+		{"203.0.113.1", "private.example.org", "", "reject helo-bogus-address helo-ip-mismatch"},
+		{"203.0.113.1", "mixed.example.org", "", "accept helo-ip-mismatch"},
+		{"203.0.113.12", "mail.two.co.uk", "", "accept helo-ptr-mismatch"}, // co.uk is no organisation
+		{"203.0.113.12", "mail.three.co.uk", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified"},
+
+		// Somebody else's well-known name.
+		{
+			"206.125.175.2", "bob.microsoft.com", "",
+			"reject helo-unresolvable helo-ptr-mismatch helo-unverified helo-forged-brand",
+		},
+		{"203.0.113.9", "mail.yahoo.com", "", "reject helo-unresolvable helo-ptr-mismatch helo-unverified helo-brand-no-ptr" + noPTR},
+		{"203.0.113.13", "mail-a.google.com", "", "accept"},
+		{"203.0.113.13", "smtp.gmail.com", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified"}, // Google's host
+		{"203.0.113.1", "evilyahoo.com", "", "accept helo-ptr-mismatch helo-bare-domain"},
+		{"203.0.113.1", "relay.hotmail.com", "", "accept helo-ptr-mismatch"}, // the address vouches
+
+		// Two greetings: the worst counts, and a change is told.
+		{"203.0.113.1", "mail.example.org|mail.example.org", "", "accept"},
+		{"203.0.113.1", "mail.example.org|localhost", "", "reject helo-localhost helo-changed"},
+		{"203.0.113.1", "localhost|mail.example.org", "", "reject helo-localhost helo-changed"},
+
+		// The client's reverse DNS.
+		{"203.0.113.9", "mail.example.org", "", "accept helo-ip-mismatch helo-ptr-mismatch helo-unverified" + noPTR},
+		{"203.0.113.5", "forged.example.org", "", "accept helo-ip-mismatch helo-ptr-mismatch helo-unverified ptr-unconfirmed"},
+		{"203.0.113.7", "[203.0.113.7]", "", "accept ptr-unconfirmed ptr-reserved"},
+		{"203.0.113.8", "[203.0.113.8]", "", "accept ptr-unconfirmed ptr-malformed"},
+		{"203.0.113.10", "[203.0.113.10]", "", "accept ptr-unconfirmed ptr-many"},
+
+		// The DNS fails: unsure, never fail, and what needs no DNS is judged all the same.
+		{"203.0.113.4", "[203.0.113.4]", "", "accept" + ptrFail},
+		{"203.0.113.4", "localhost", "", "reject helo-localhost" + ptrFail},
+		{"203.0.113.4", "mail.example.org", "", "accept helo-ip-mismatch ?helo-ptr-mismatch ?helo-unverified" + ptrFail},
+		{"203.0.113.4", "bob.microsoft.com", "", "accept helo-unresolvable ?helo-ptr-mismatch ?helo-unverified ?helo-forged-brand" + ptrFail},
+		{"203.0.113.6", "[203.0.113.6]", "", "accept ?ptr-unconfirmed"},
+		{"203.0.113.1", "half.example.org", "", "accept ?helo-ip-mismatch"},
+		{"203.0.113.1", "gone.example.org", "", "accept ?helo-unresolvable ?helo-bogus-address ?helo-ip-mismatch"},
+	} {
+		if got := judged(t, tt.client, tt.helos, tt.rcpt); got != tt.want {
+			t.Errorf("%s HELO %s for %q\n got %s\nwant %s", tt.client, tt.helos, tt.rcpt, got, tt.want)
+		}
+	}
+}

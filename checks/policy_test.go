@@ -1,0 +1,163 @@
+package checks_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// factsOf gathers the facts of a client and its greetings in the test world.
+func factsOf(t *testing.T, client string, helos ...string) *checks.Facts {
+	t.Helper()
+	l := checks.NewLookups(t.Context(), parseZone(world), time.Second, netip.MustParseAddr(client), checks.Site{})
+	defer l.Close()
+	for _, h := range helos {
+		l.Greet(checks.ParseHelo(h))
+	}
+	return l.Facts()
+}
+
+func TestPolicy(t *testing.T) {
+	set := func(rule string, a checks.Action) func(*checks.Policy) {
+		return func(p *checks.Policy) { p.Actions[checks.Index(rule)] = a }
+	}
+	for _, tt := range []struct {
+		story, client, helo string
+		change              func(*checks.Policy)
+		want                string
+	}{
+		{"a reject", "203.0.113.1", "localhost", nil, "reject helo-localhost did reject 3.0"},
+		{"careful marks", "203.0.113.1", "friend", func(p *checks.Policy) { *p = *checks.NewPolicy(checks.Careful); p.Mode = checks.Enforce }, "accept helo-not-fqdn did accept 2.0"},
+		{"strict refuses a missing PTR", "203.0.113.9", "[203.0.113.9]", func(p *checks.Policy) { *p = *checks.NewPolicy(checks.Strict); p.Mode = checks.Enforce }, "reject ptr-missing did reject 2.0"},
+		{"observing", "203.0.113.1", "localhost", func(p *checks.Policy) { p.Mode = checks.Observe }, "reject helo-localhost did accept 3.0"},
+		{"off does not count", "203.0.113.1", "localhost", set("helo-localhost", checks.Off), "accept - did accept 0.0"},
+		{"tempfail", "203.0.113.1", "localhost", set("helo-localhost", checks.TempFail), "tempfail helo-localhost did tempfail 3.0"},
+		{"the first row wins a tie", "203.0.113.9", "localhost", set("ptr-missing", checks.Reject), "reject helo-localhost did reject 4.5"},
+		{"the strictest wins", "203.0.113.9", "localhost", set("helo-localhost", checks.Mark), "accept helo-localhost did accept 4.5"},
+		{"unsure causes nothing", "203.0.113.4", "[203.0.113.4]", set("ptr-missing", checks.Reject), "accept ptr-missing did accept 0.0"},
+		{"unsure may tempfail", "203.0.113.4", "[203.0.113.4]", func(p *checks.Policy) {
+			set("ptr-missing", checks.Reject)(p)
+			p.OnDNSError = checks.TempFail
+		}, "tempfail ptr-missing did tempfail 0.0"},
+		{"unsure never does more than its rule", "203.0.113.4", "[203.0.113.4]", func(p *checks.Policy) { p.OnDNSError = checks.TempFail }, "accept ptr-missing did accept 0.0"},
+		{"the sum refuses", "203.0.113.9", "[203.0.113.8]", func(p *checks.Policy) { p.RejectAt = 3.5 }, "reject helo-literal-mismatch did reject 3.5"},
+		{"the sum is under", "203.0.113.9", "[203.0.113.8]", func(p *checks.Policy) { p.RejectAt = 3.6 }, "accept helo-literal-mismatch did accept 3.5"},
+		{"the sum tempfails", "203.0.113.9", "[203.0.113.8]", func(p *checks.Policy) { p.TempFailAt, p.RejectAt = 3, 9 }, "tempfail helo-literal-mismatch did tempfail 3.5"},
+	} {
+		policy := checks.NewPolicy(checks.Standard)
+		policy.Mode, policy.OnDNSError = checks.Enforce, checks.Mark
+		if tt.change != nil {
+			tt.change(policy)
+		}
+		v := policy.Judge(checks.Evaluate(factsOf(t, tt.client, tt.helo), ""))
+		rule := "-"
+		if v.Rule != nil {
+			rule = v.Rule.Name
+		}
+		got := v.Want() + " " + rule + " did " + v.DidText() + " " + strings.TrimSpace(formatScore(v.Score))
+		if got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.story, got, tt.want)
+		}
+	}
+}
+
+func formatScore(s float64) string {
+	text, _ := json.Marshal(s)
+	if !strings.Contains(string(text), ".") {
+		return string(text) + ".0"
+	}
+	return string(text)
+}
+
+func TestExemptions(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	e := checks.Exemptions{
+		Private: true, Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, Authenticated: true,
+		Allow: []checks.Allow{
+			{Network: netip.MustParsePrefix("203.0.113.1/32")},
+			{Name: ".example.org", Network: netip.MustParsePrefix("203.0.113.2/31")},
+			{Name: "notes.example.com", Until: now.Add(-time.Second)},
+		},
+	}
+	for _, tt := range []struct{ client, want string }{
+		{"10.1.2.3", "private"},
+		{"172.31.0.1", "private"},
+		{"192.168.0.1", "private"},
+		{"127.0.0.1", "private"},
+		{"169.254.1.1", "private"},
+		{"100.64.0.1", "private"},
+		{"::1", "private"},
+		{"fe80::1", "private"},
+		{"fd00::1", "private"},
+		{"198.51.100.7", "allow"},
+		{"203.0.113.1", "allow"}, // by its network
+		{"203.0.113.2", "allow"}, // by network and confirmed name
+		{"203.0.113.11", ""},     // its entry has expired
+		{"192.0.2.1", ""},        // documentation networks are judged
+		{"100.128.0.1", ""},      // beyond CGNAT
+		{"2001:db8::1", ""},
+		{"172.32.0.1", ""},
+	} {
+		f := factsOf(t, tt.client)
+		got := e.Client(f.Client)
+		if got == "" {
+			got = e.Listed(f, now)
+		}
+		if got != tt.want {
+			t.Errorf("%s is exempt for %q, want %q", tt.client, got, tt.want)
+		}
+	}
+	if got := e.Client(netip.Addr{}); got != "no-address" {
+		t.Errorf("a client without an address is exempt for %q", got)
+	}
+}
+
+func TestIprev(t *testing.T) {
+	for _, tt := range []struct{ client, want string }{
+		{"203.0.113.1", "pass"},
+		{"2001:db8::1", "pass"},
+		{"203.0.113.3", "pass"}, // the other name's lookup failed
+		{"203.0.113.5", "fail"},
+		{"203.0.113.9", "permerror"}, // no PTR
+		{"203.0.113.4", "temperror"},
+		{"203.0.113.6", "temperror"},
+	} {
+		if got := factsOf(t, tt.client).Iprev(); got != tt.want {
+			t.Errorf("iprev of %s is %s, want %s", tt.client, got, tt.want)
+		}
+	}
+}
+
+// A record's facts are enough to judge again: they survive JSON, and so does the verdict.
+func TestRecord(t *testing.T) {
+	for _, helos := range [][]string{
+		{"mail.example.org"}, {"localhost", "bücher\xff"}, {"[IPv6:2001:db8::1]"}, {"half.example.org"}, nil,
+	} {
+		for _, client := range []string{"203.0.113.1", "203.0.113.4", "203.0.113.10", "2001:db8::1"} {
+			facts := factsOf(t, client, helos...)
+			policy := checks.NewPolicy(checks.Standard)
+			first := record(policy, facts)
+			var back checks.Record
+			if err := json.Unmarshal([]byte(first), &back); err != nil {
+				t.Fatalf("%s\n%v", first, err)
+			}
+			if !reflect.DeepEqual(back.Facts.PTR, facts.PTR) {
+				t.Errorf("PTR facts %+v became %+v", facts.PTR, back.Facts.PTR)
+			}
+			if again := record(policy, back.Facts); again != first {
+				t.Errorf("judged again, %s HELO %q became\n%s\nwas\n%s", client, helos, again, first)
+			}
+		}
+	}
+}
+
+func record(policy *checks.Policy, f *checks.Facts) string {
+	d := &checks.Decision{ID: "id1", Facts: f, Findings: checks.Evaluate(f, "")}
+	d.Verdict = policy.Judge(d.Findings)
+	return policy.Record(d, true).String()
+}

@@ -1,0 +1,165 @@
+package checks_test
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+
+	"helo-milter/checks"
+)
+
+func TestReply(t *testing.T) {
+	const helpURL = "https://mx.example.net/helo"
+	for _, tt := range []struct{ client, helo, want string }{
+		{
+			"203.0.113.9", "friend", `504 5.5.2 HELO "friend" from 203.0.113.9: the HELO name has one label only and ` +
+				`is no full host name. Set the HELO name of the mail server to its full public host name, such as ` +
+				`mail.example.org. Rule: helo-not-fqdn https://mx.example.net/helo`,
+		},
+		{
+			"203.0.113.9", "-", `503 5.5.1 203.0.113.9: no HELO or EHLO was sent before MAIL. Greet with EHLO and ` +
+				`your full host name first. Rule: helo-missing https://mx.example.net/helo`,
+		},
+		{
+			"203.0.113.1", "private.example.org", `550 5.7.1 HELO "private.example.org" from 203.0.113.1 (10.0.0.1): ` +
+				`the HELO name resolves only to addresses that are not on the public Internet. Publish the public ` +
+				`address of the mail server for its HELO name. Rule: helo-bogus-address https://mx.example.net/helo`,
+		},
+		{"203.0.113.1", "mail.example.org", ""},
+	} {
+		f := factsOf(t, tt.client)
+		if tt.helo != "-" {
+			f = factsOf(t, tt.client, tt.helo)
+		}
+		v := checks.NewPolicy(checks.Standard).Judge(checks.Evaluate(f, ""))
+		if got := v.Reply(f, helpURL).String(); got != tt.want {
+			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
+		}
+	}
+}
+
+// The class of the code and of the enhanced code agree, whatever the rule and the action: Postfix takes
+// a reply for malformed and drops the milter when they do not.
+func TestReplyClasses(t *testing.T) {
+	f := factsOf(t, "203.0.113.9", "friend")
+	for i := range checks.All {
+		for _, action := range []checks.Action{checks.TempFail, checks.Reject} {
+			for _, result := range []checks.Result{checks.Fail, checks.Unsure} {
+				v := checks.Verdict{Action: action, Rule: &checks.All[i], Finding: checks.Finding{Result: result}}
+				reply := v.Reply(f, "").String()
+				class := map[bool]string{true: `^5\d\d 5\.\d\.\d+ `, false: `^4\d\d 4\.\d\.\d+ `}
+				permanent := action == checks.Reject && result == checks.Fail
+				if !regexp.MustCompile(class[permanent]).MatchString(reply) {
+					t.Errorf("%s, %v, %v: %s", checks.All[i].Name, action, result, reply)
+				}
+			}
+		}
+	}
+}
+
+func TestHeader(t *testing.T) {
+	for _, tt := range []struct{ client, helo, want string }{
+		{
+			"203.0.113.9", "friend",
+			"reject; client=203.0.113.9; helo=friend; iprev=permerror; score=3.5;\n" +
+				"\trules=helo-not-fqdn,ptr-missing; unsure=none; id=id1",
+		},
+		{
+			"2001:db8::1", "mail.example.org",
+			"accept; client=2001:db8::1; helo=mail.example.org; iprev=pass; score=0.0;\n" +
+				"\trules=none; unsure=none; id=id1",
+		},
+		{
+			"203.0.113.6", "[203.0.113.6]",
+			"accept; client=203.0.113.6; helo=[203.0.113.6]; iprev=temperror; score=0.0;\n" +
+				"\trules=none; unsure=ptr-unconfirmed; id=id1",
+		},
+	} {
+		f, policy := factsOf(t, tt.client, tt.helo), checks.NewPolicy(checks.Standard)
+		findings := checks.Evaluate(f, "")
+		v := policy.Judge(findings)
+		if got := policy.Header("id1", f, findings, &v); got != tt.want {
+			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
+		}
+	}
+	exempt := checks.Verdict{Exempt: "no-address"}
+	want := "exempt; client=none; helo=none; iprev=none; score=0.0;\n\trules=none; unsure=none; id=id1"
+	if got := checks.NewPolicy(checks.Standard).Header("id1", &checks.Facts{}, nil, &exempt); got != want {
+		t.Errorf("without an address\n got %s\nwant %s", got, want)
+	}
+}
+
+var (
+	headerGrammar = regexp.MustCompile(`^(accept|tempfail|reject|exempt); client=[0-9a-f.:]+; ` +
+		`helo=[A-Za-z0-9.:\[\]_?-]{0,255}; iprev=(pass|fail|temperror|permerror|none); score=\d+\.\d;\n` +
+		`\trules=[a-z,-]+; unsure=[a-z,-]+; id=[A-Za-z0-9.:\[\]_?-]+$`)
+	replyGrammar = regexp.MustCompile(`^[45]\d\d[ -][45]\.\d\.\d+ [ -~]{1,400}$`)
+)
+
+// FuzzText: header and reply keep to their grammar whatever the client says and its PTR is.
+func FuzzText(f *testing.F) {
+	for _, s := range []string{
+		"friend", "a\r\nX-Forged: 1", "%s%n", `"\"`, "\x00\x1b[31m", "\u202egro.elpmaxe", "\xff", strings.Repeat("a", 70000),
+	} {
+		f.Add(s, s)
+	}
+	policy := checks.NewPolicy(checks.Strict)
+	f.Fuzz(func(t *testing.T, helo, ptr string) {
+		client := netip.MustParseAddr("203.0.113.9")
+		facts := &checks.Facts{
+			Client: client,
+			PTR: checks.Answer[checks.Host]{
+				Status: checks.Found, Values: []checks.Host{{Name: checks.Canonical(ptr)}},
+			},
+			Greetings: []checks.Greeting{{Helo: checks.ParseHelo(helo)}},
+		}
+		findings := checks.Evaluate(facts, checks.Canonical(ptr))
+		v := policy.Judge(findings)
+		if h := policy.Header(helo, facts, findings, &v); helo != "" && !headerGrammar.MatchString(h) {
+			t.Errorf("header %q", h)
+		}
+		reply := v.Reply(facts, "").String()
+		if reply == "" {
+			t.Fatal("strict takes a client whose PTR name is not confirmed")
+		}
+		lines := strings.Split(reply, "\n")
+		for i, line := range lines {
+			last := i == len(lines)-1
+			if !replyGrammar.MatchString(line) || (line[3] == ' ') != last || len(lines) > 5 {
+				t.Errorf("line %d of reply %q", i, reply)
+			}
+		}
+	})
+}
+
+// TestTable holds the rule table against the contract: name, actions of the three profiles, score, reply.
+func TestTable(t *testing.T) {
+	want := strings.Fields(`
+helo-missing/RRR/3/503,5.5.1 helo-malformed/MRR/3/501,5.5.2 helo-underscore/MMR/0.5/501,5.5.2
+helo-bare-ip/RRR/3/504,5.5.2 helo-numeric/RRR/3/504,5.5.2 helo-literal-malformed/MMR/1/501,5.5.2
+helo-literal-mismatch/MMR/2/550,5.7.1 helo-literal/--M/0.5/550,5.7.1 helo-localhost/RRR/3/550,5.7.1
+helo-not-fqdn/MRR/2/504,5.5.2 helo-reserved-tld/MMR/1.5/550,5.7.1 helo-private-tld/MMR/1/550,5.7.1
+helo-unknown-tld/MMR/1.5/550,5.7.1 helo-public-suffix/MMR/1/550,5.7.1 helo-own-address/RRR/5/550,5.7.1
+helo-own-name/RRR/5/550,5.7.1 helo-rcpt-domain/MMR/3/550,5.7.1 helo-unresolvable/MMR/1.5/550,5.7.1
+helo-bogus-address/MRR/3/550,5.7.1 helo-ip-mismatch/MMM/0.5/550,5.7.1 helo-ptr-mismatch/MMM/0.5/550,5.7.1
+helo-bare-domain/MMM/0.5/550,5.7.1 helo-unverified/MMR/1/550,5.7.1 helo-forged-brand/RRR/4/550,5.7.1
+helo-brand-no-ptr/RRR/4/550,5.7.25 helo-changed/MMM/1/550,5.7.1 ptr-missing/MMR/1.5/550,5.7.25
+ptr-unconfirmed/MMR/1.5/550,5.7.25 ptr-malformed/MMR/1/550,5.7.25 ptr-reserved/MMR/1.5/550,5.7.25
+ptr-many/MMM/0/550,5.7.25`)
+	letters := map[checks.Action]string{checks.Off: "-", checks.Mark: "M", checks.TempFail: "T", checks.Reject: "R"}
+	for i, r := range checks.All {
+		actions := letters[r.Actions[0]] + letters[r.Actions[1]] + letters[r.Actions[2]]
+		got := fmt.Sprintf("%s/%s/%g/%d,%s", r.Name, actions, r.Score, r.Code.Reply, r.Code.Enhanced)
+		if i >= len(want) || got != want[i] {
+			t.Errorf("row %d is %s", i, got)
+		}
+		if r.Doc == "" || r.Fix == "" || r.On == 0 || strings.HasSuffix(r.Doc, ".") || !strings.HasSuffix(r.Fix, ".") {
+			t.Errorf("%s is not a whole row: %+v", r.Name, r)
+		}
+	}
+	if len(checks.All) != len(want) {
+		t.Errorf("%d rows, want %d", len(checks.All), len(want))
+	}
+}

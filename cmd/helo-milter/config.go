@@ -1,0 +1,228 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+	"github.com/agnivade/levenshtein"
+
+	"helo-milter/checks"
+)
+
+// Config is what a configuration file says. The zero Config is not usable: take builtin or load.
+type Config struct {
+	Mode        checks.Mode
+	Profile     checks.Profile
+	Listen      []string
+	SocketMode  fileMode
+	SocketGroup string
+	ReplyAt     stage
+	Timeout     duration
+	OnDNSError  onDNSError
+	HelpURL     string
+	DecisionLog string
+	Header      struct {
+		Add                   bool
+		Name                  string
+		AuthenticationResults bool
+	}
+	Site struct {
+		Hostname  string
+		Names     []string
+		Addresses []netip.Addr
+	}
+	Exempt struct {
+		Networks      []network
+		Authenticated bool
+	}
+	Allow      []checks.Allow
+	Deny       int              // how many entries there are
+	Actions    []*checks.Action // by rule; nil is the profile's
+	Scores     []*float64       // by rule; nil is the table's
+	TempFailAt float64
+	RejectAt   float64
+	Lists      struct{ Domain []string }
+	DNS        struct {
+		Servers      []string
+		CacheEntries int
+	}
+	Limits struct{ Connections int }
+	HTTP   struct{ Listen string }
+}
+
+// builtin returns the configuration that holds when there is no file: the defaults of the key table.
+func builtin() *Config {
+	c := &Config{
+		Actions: make([]*checks.Action, len(checks.All)),
+		Scores:  make([]*float64, len(checks.All)),
+	}
+	if err := c.read("built-in", []byte(defaults())); err != nil {
+		panic(err) // the key table contradicts itself: no configuration of a user can do that
+	}
+	return c
+}
+
+// load reads a configuration file over the built-in defaults. Without a file it returns those. Every
+// error of the file is reported, each with its place.
+func load(file string) (*Config, error) {
+	c := builtin()
+	if file == "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.read(file, text)
+}
+
+// read sets what a TOML text says and leaves the rest as it is.
+func (c *Config) read(file string, text []byte) error {
+	doc := map[string]any{}
+	meta, err := toml.Decode(string(text), &doc)
+	if syntax := (toml.ParseError{}); errors.As(err, &syntax) {
+		return fmt.Errorf("%s:%d:%d: %s", file, syntax.Position.Line, syntax.Position.Col, syntax.Message)
+	} else if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	var errs []error
+	fail := func(path string, entry int, err error) {
+		line, col := locate(text, path, entry)
+		errs = append(errs, fmt.Errorf("%s:%d:%d: %s: %w", file, line, col, path, err))
+	}
+	for _, k := range meta.Keys() {
+		if _, isList := entryKeys[k[0]]; isList {
+			continue
+		}
+		path := strings.Join(k, ".")
+		if err := c.set(path, lookup(doc, k)); err != nil {
+			fail(path, 0, err)
+		}
+	}
+	c.readAllow(doc["allow"], fail)
+	c.readDeny(doc["deny"], fail)
+	return errors.Join(errs...)
+}
+
+// lookup returns the value at a path of tables.
+func lookup(doc map[string]any, path toml.Key) any {
+	var v any = doc
+	for _, name := range path {
+		table, _ := v.(map[string]any)
+		v = table[name]
+	}
+	return v
+}
+
+// set decodes the value of one key.
+func (c *Config) set(path string, value any) error {
+	i := slices.IndexFunc(keys, func(k key) bool { return k.name == path })
+	if i < 0 {
+		isTable := func(k key) bool { return strings.HasPrefix(k.name, path+".") }
+		if _, ok := value.(map[string]any); ok && slices.ContainsFunc(keys, isTable) {
+			return nil
+		}
+		return unknown(path)
+	}
+	if err := decode(keys[i].at(c), value); err != nil {
+		return err
+	}
+	if keys[i].check != nil {
+		return keys[i].check(c)
+	}
+	return nil
+}
+
+// unknown is the error for a key that does not exist, with the nearest that does.
+func unknown(path string) error {
+	what := "unknown key"
+	if strings.HasPrefix(path, "rules.") || strings.HasPrefix(path, "scores.") {
+		what = "unknown rule"
+	}
+	var known []string
+	for _, k := range keys {
+		table, _, _ := strings.Cut(k.name, ".")
+		known = append(known, k.name, table)
+	}
+	for list, fields := range entryKeys {
+		known = append(known, list)
+		for _, f := range fields {
+			known = append(known, list+"."+f)
+		}
+	}
+	slices.Sort(known)
+	nearest := slices.MinFunc(known, func(a, b string) int {
+		return cmp.Compare(levenshtein.ComputeDistance(path, a), levenshtein.ComputeDistance(path, b))
+	})
+	if levenshtein.ComputeDistance(path, nearest) > max(3, len(path)/3) {
+		return errors.New(what)
+	}
+	return fmt.Errorf("%s (nearest: %s)", what, nearest)
+}
+
+// unavailable names the keys that are set but have no effect in this version.
+func (c *Config) unavailable() []string {
+	var list []string
+	for name, set := range map[string]bool{
+		"decision_log": c.DecisionLog != "", "header.authentication_results": c.Header.AuthenticationResults,
+		"deny": c.Deny > 0, "lists.domain": len(c.Lists.Domain) > 0, "http.listen": c.HTTP.Listen != "",
+	} {
+		if set {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// policy is what the configuration says to the findings.
+func (c *Config) policy() *checks.Policy {
+	p := checks.NewPolicy(c.Profile)
+	p.Mode, p.OnDNSError = c.Mode, checks.Action(c.OnDNSError)
+	p.TempFailAt, p.RejectAt = c.TempFailAt, c.RejectAt
+	for i := range checks.All {
+		if c.Actions[i] != nil {
+			p.Actions[i] = *c.Actions[i]
+		}
+		if c.Scores[i] != nil {
+			p.Scores[i] = *c.Scores[i]
+		}
+	}
+	return p
+}
+
+// exemptions are the clients that the configuration does not want judged.
+func (c *Config) exemptions() checks.Exemptions {
+	e := checks.Exemptions{Authenticated: c.Exempt.Authenticated, Allow: c.Allow}
+	for _, n := range c.Exempt.Networks {
+		if n.private {
+			e.Private = true
+		} else {
+			e.Networks = append(e.Networks, n.prefix)
+		}
+	}
+	return e
+}
+
+// site is who the configuration says we are.
+func (c *Config) site() checks.Site {
+	s := checks.Site{Hostname: checks.Canonical(c.Site.Hostname), Addresses: c.Site.Addresses}
+	for _, name := range c.Site.Names {
+		s.Names = append(s.Names, listed(name))
+	}
+	return s
+}
+
+// listed is the canonical form of a name or of a ".suffix".
+func listed(name string) string {
+	if plain, ok := strings.CutPrefix(name, "."); ok {
+		return "." + checks.Canonical(plain)
+	}
+	return checks.Canonical(name)
+}

@@ -1,0 +1,131 @@
+// Command helo-milter judges SMTP clients by their HELO and reverse DNS, for Postfix and Sendmail.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes: contract of every command.
+const (
+	exitDone   = 0
+	exitBad    = 1  // the answer is bad
+	exitUsage  = 2  // the command line is
+	exitConfig = 78 // the configuration is: EX_CONFIG of sysexits.h
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// commands is the command line.
+type commands struct {
+	Config string `help:"Configuration file; without one the built-in configuration holds." placeholder:"FILE"`
+
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run the milter."`
+	Check   checkCmd   `cmd:"" help:"Judge one client through live DNS and explain it."`
+	Rules   rulesCmd   `cmd:"" help:"Print the rule table."`
+	Show    configCmd  `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// program is what a command runs with.
+type program struct {
+	ctx            context.Context
+	config         string
+	stdout, stderr io.Writer
+}
+
+// exitError is an error that says how to exit.
+type exitError struct {
+	code int
+	err  error // nil: everything has been said
+}
+
+func (e exitError) Error() string { return fmt.Sprint(e.err) }
+
+// run is the program without its process.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var cli commands
+	exited := false
+	parser, err := kong.New(&cli, kong.Name("helo-milter"), kong.Writers(stdout, stderr),
+		kong.Description("A milter that judges SMTP clients by their HELO and reverse DNS."),
+		kong.Exit(func(int) { exited = true }))
+	if err != nil {
+		fmt.Fprintln(stderr, "helo-milter:", err)
+		return exitUsage
+	}
+	command, err := parser.Parse(args)
+	if exited { // --help
+		return exitDone
+	}
+	if err == nil {
+		err = command.Run(&program{ctx: ctx, config: cli.Config, stdout: stdout, stderr: stderr})
+	} else {
+		err = exitError{exitUsage, fmt.Errorf("%w (see helo-milter --help)", err)}
+	}
+	var exit exitError
+	switch {
+	case err == nil:
+		return exitDone
+	case !errors.As(err, &exit):
+		exit = exitError{exitBad, err}
+	}
+	if exit.err != nil {
+		fmt.Fprintln(stderr, "helo-milter:", exit.err)
+	}
+	return exit.code
+}
+
+// configuration loads the configuration of the command line.
+func (p *program) configuration() (*Config, error) {
+	c, err := load(p.config)
+	if err != nil {
+		return nil, exitError{exitConfig, err}
+	}
+	return c, nil
+}
+
+type versionCmd struct{}
+
+// Run prints the version that the program was built from.
+func (versionCmd) Run(p *program) error {
+	version := "(unknown)"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+	}
+	_, err := fmt.Fprintln(p.stdout, "helo-milter", version)
+	return err
+}
+
+type configCmd struct {
+	Default bool `help:"Print the commented default configuration instead."`
+}
+
+// Run prints a configuration.
+func (c configCmd) Run(p *program) error {
+	if c.Default {
+		_, err := io.WriteString(p.stdout, defaults())
+		return err
+	}
+	cfg, err := p.configuration()
+	if err != nil {
+		return err
+	}
+	for _, warning := range cfg.warnings() {
+		fmt.Fprintln(p.stderr, "helo-milter: warning:", warning)
+	}
+	_, err = io.WriteString(p.stdout, cfg.String())
+	return err
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"helo-milter/dnscache"
+	"helo-milter/milter"
+)
+
+// shutdownTime is how long sessions may go on after SIGTERM.
+const shutdownTime = 20 * time.Second
+
+type serveCmd struct{}
+
+// Run serves until the context ends.
+func (serveCmd) Run(p *program) error {
+	cfg, err := p.configuration()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(p.stderr, nil))
+	gomilter.LogWarning = func(format string, args ...any) {
+		log.Debug("go-milter", "warning", fmt.Sprintf(format, args...))
+	}
+	serving, err := serving(cfg, log)
+	if err != nil {
+		return exitError{exitConfig, err}
+	}
+	listeners, err := listen(cfg)
+	if err != nil {
+		return exitError{exitConfig, err}
+	}
+	server := milter.NewServer(serving)
+	for _, w := range cfg.warnings() {
+		log.Warn("configuration", "warning", w)
+	}
+	fmt.Fprint(p.stdout, paste(cfg))
+	log.Info("serving", "listen", cfg.Listen, "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
+	return serve(p.ctx, p.config, server, listeners, cfg, log)
+}
+
+// serving is the configuration as package milter has it.
+func serving(cfg *Config, log *slog.Logger) (*milter.Config, error) {
+	resolver, err := dnscache.New(dnscache.Config{Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries})
+	if err != nil {
+		return nil, fmt.Errorf("dns: %w", err)
+	}
+	m := &milter.Config{
+		Resolver: resolver,
+		Timeout:  time.Duration(cfg.Timeout),
+		Policy:   cfg.policy(),
+		Exempt:   cfg.exemptions(),
+		Site:     cfg.site(),
+		ReplyAt:  milter.Stage(cfg.ReplyAt),
+		HelpURL:  cfg.HelpURL,
+		Log:      log,
+	}
+	if cfg.Header.Add {
+		m.Header = cfg.Header.Name
+	}
+	return m, nil
+}
+
+// serve runs the server on its listeners until the context ends or a listener breaks.
+func serve(
+	ctx context.Context, file string, server *milter.Server, listeners []net.Listener, cfg *Config, log *slog.Logger,
+) error {
+	broken := make(chan error, len(listeners))
+	for _, ln := range listeners {
+		guarded := milter.Guard(ln, milter.Limits{
+			Connections: cfg.Limits.Connections,
+			OnViolation: func(remote net.Addr, kind string) {
+				log.Warn("milter connection turned away", "peer", remote.String(), "kind", kind)
+			},
+		})
+		go func() { broken <- server.Serve(guarded) }()
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-hup:
+			reload(file, server, cfg, log)
+			continue
+		case err := <-broken:
+			shutdown(server, log)
+			return fmt.Errorf("a listener broke: %w", err)
+		case <-ctx.Done():
+			log.Info("stopping", "sessions_have", shutdownTime.String())
+			shutdown(server, log)
+			return nil
+		}
+	}
+}
+
+func shutdown(server *milter.Server, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+		log.Warn("stopped with sessions still open", "error", err)
+	}
+}
+
+// reload takes the new configuration, or keeps the old one whole. Listeners stay as they are.
+func reload(file string, server *milter.Server, started *Config, log *slog.Logger) {
+	cfg, err := load(file)
+	if err != nil {
+		log.Error("reload failed, the old configuration stays", "error", err)
+		return
+	}
+	serving, err := serving(cfg, log)
+	if err != nil {
+		log.Error("reload failed, the old configuration stays", "error", err)
+		return
+	}
+	if !slices.Equal(cfg.Listen, started.Listen) || cfg.Limits != started.Limits {
+		log.Warn("listen and limits take effect at the next start")
+	}
+	server.Configure(serving)
+	log.Info("reloaded", "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
+}
+
+// paste is what the administrator copies into the MTA's configuration.
+func paste(cfg *Config) string {
+	var b strings.Builder
+	for _, l := range cfg.Listen {
+		network, address, err := parseListen(l)
+		if err != nil {
+			continue // listen has opened it
+		}
+		postfix, sendmail := "unix:"+address, "local:"+address
+		if network != "unix" {
+			host, port, err := net.SplitHostPort(address)
+			if err != nil {
+				continue
+			}
+			family := "inet"
+			if strings.Contains(host, ":") {
+				family = "inet6"
+			}
+			postfix, sendmail = "inet:"+address, family+":"+port+"@"+host
+		}
+		fmt.Fprintf(&b, "Postfix, main.cf:\n    smtpd_milters = { %s, default_action=accept }\n", postfix)
+		fmt.Fprintf(&b, "Sendmail, sendmail.mc:\n    INPUT_MAIL_FILTER(`helo-milter', `S=%s')dnl\n", sendmail)
+	}
+	return b.String()
+}
+
+// warnings are what is wrong with a configuration without being an error.
+func (c *Config) warnings() []string {
+	var list []string
+	for _, key := range c.unavailable() {
+		list = append(list, key+" is set, but this version does not have it yet: it has no effect")
+	}
+	for _, a := range c.Allow {
+		if !a.Until.IsZero() && time.Now().After(a.Until) {
+			list = append(list, fmt.Sprintf("allow: the entry %q has expired", a.Reason))
+		}
+	}
+	return list
+}
