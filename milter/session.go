@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ type message struct {
 
 // NewConnection is called first, and again when the MTA uses a connection for another SMTP session.
 func (s *session) NewConnection(gomilter.Modifier) error {
-	s.end()
+	s.Cleanup(nil)
 	*s = session{server: s.server, cfg: s.server.config.Load(), id: newID()}
 	return nil
 }
@@ -51,7 +52,8 @@ func (s *session) NewConnection(gomilter.Modifier) error {
 // Connect starts the lookup of the client.
 func (s *session) Connect(
 	_, family string, _ uint16, addr string, m gomilter.Modifier,
-) (*gomilter.Response, error) {
+) (resp *gomilter.Response, _ error) {
+	defer s.failOpen(&resp)
 	client := netip.Addr{}
 	if family == "tcp4" || family == "tcp6" {
 		client = parseAddr(addr)
@@ -82,13 +84,14 @@ func (s *session) begin(client netip.Addr, own ...netip.Addr) {
 }
 
 // Helo starts the lookup of the name.
-func (s *session) Helo(name string, _ gomilter.Modifier) (*gomilter.Response, error) {
+func (s *session) Helo(name string, _ gomilter.Modifier) (resp *gomilter.Response, _ error) {
+	defer s.failOpen(&resp)
 	s.sure()
 	s.lookups.Greet(checks.ParseHelo(name))
 	return gomilter.RespContinue, nil
 }
 
-// sure makes up for a CONNECT that did not come: an MTA may leave out what the milter did not refuse.
+// sure makes up for a CONNECT that did not come.
 func (s *session) sure() {
 	if s.lookups == nil {
 		s.begin(netip.Addr{})
@@ -96,7 +99,8 @@ func (s *session) sure() {
 }
 
 // MailFrom begins a transaction. No Abort comes before it when the last one ended well in Sendmail.
-func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (*gomilter.Response, error) {
+func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.Response, _ error) {
+	defer s.failOpen(&resp)
 	s.finish("")
 	s.sure()
 	s.message = message{open: true, start: time.Now(), from: from, exempt: s.exempt}
@@ -111,7 +115,9 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (*gomilter.Respo
 }
 
 // RcptTo answers for one recipient.
-func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (*gomilter.Response, error) {
+func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Response, _ error) {
+	defer s.failOpen(&resp)
+	s.sure()
 	s.message.rcpts = append(s.message.rcpts, to)
 	return s.decide(checks.Domain(to)), nil
 }
@@ -146,7 +152,12 @@ func (s *session) Header(name, _ string, _ gomilter.Modifier) (*gomilter.Respons
 }
 
 // EndOfMessage takes the fields of our name out and puts ours in.
-func (s *session) EndOfMessage(m gomilter.Modifier) (*gomilter.Response, error) {
+func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, _ error) {
+	defer s.failOpen(&resp)
+	s.sure()
+	if s.message.judged == nil && s.message.exempt == "" {
+		s.decide("") // a message without a recipient that we were told of
+	}
 	if s.cfg.Header != "" {
 		if err := s.mark(m); err != nil {
 			s.cfg.Log.Warn("cannot change the header", "id", s.id, "error", err)
@@ -200,19 +211,30 @@ func (s *session) finish(queueID string) {
 
 // Abort ends the transaction, not the session: Postfix sends it after each repeated EHLO, too.
 func (s *session) Abort(gomilter.Modifier) error {
+	defer s.failOpen(nil)
 	s.finish("")
 	return nil
 }
 
 // Cleanup ends the session.
-func (s *session) Cleanup(gomilter.Modifier) { s.end() }
-
-func (s *session) end() {
-	if s.cfg != nil {
-		s.finish("")
+func (s *session) Cleanup(gomilter.Modifier) {
+	if s.lookups == nil {
+		return
 	}
-	if s.lookups != nil {
-		s.lookups.Close()
+	defer s.lookups.Close()
+	defer s.failOpen(nil)
+	s.finish("")
+}
+
+// failOpen lets the mail go on when a callback panics; nobody else would stop the panic before it ends
+// the daemon.
+func (s *session) failOpen(resp **gomilter.Response) {
+	if p := recover(); p != nil {
+		s.cfg.Log.Error("internal error, the mail goes on", "id", s.id, "panic", p, "stack", string(debug.Stack()))
+		s.message = message{}
+		if resp != nil {
+			*resp = gomilter.RespContinue
+		}
 	}
 }
 

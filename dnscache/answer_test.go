@@ -1,0 +1,200 @@
+package dnscache
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// message makes a reply to query with lines of zone text as the answer.
+func message(t testing.TB, query *dns.Msg, rcode int, answer ...string) *dns.Msg {
+	t.Helper()
+	m := new(dns.Msg).SetRcode(query, rcode)
+	m.RecursionAvailable = true
+	for _, line := range answer {
+		rr, err := dns.NewRR(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Answer = append(m.Answer, rr)
+	}
+	return m
+}
+
+// What a server may put into an answer section.
+func TestRead(t *testing.T) {
+	for _, test := range []struct{ story, answer, want string }{
+		{"plain", "mx.example.org. A 192.0.2.1", "192.0.2.1"},
+		{"another case", "MX.example.ORG. A 192.0.2.1", "192.0.2.1"},
+		{"a foreign owner", "other.example.org. A 192.0.2.1", "NODATA"},
+		{"a foreign owner beside", "other.example.org. A 192.0.2.1; mx.example.org. A 192.0.2.2", "192.0.2.2"},
+		{"another class", "mx.example.org. CH A 192.0.2.1", "NODATA"},
+		{"another type", "mx.example.org. AAAA 2001:db8::1", "NODATA"},
+		{"a chain in reverse order", "c.example.org. A 192.0.2.1; b.example.org. CNAME c.example.org.; " +
+			"mx.example.org. CNAME b.example.org.", "192.0.2.1"},
+		{"a chain with data on the way", "mx.example.org. CNAME b.example.org.; mx.example.org. A 192.0.2.1; " +
+			"b.example.org. A 192.0.2.2", "192.0.2.1"},
+		{"a chain that ends", "mx.example.org. CNAME b.example.org.", "NODATA"},
+		{"a chain that bites its tail", "mx.example.org. CNAME b.example.org.; " +
+			"b.example.org. CNAME mx.example.org.", "CNAME chain too long"},
+		{"a record without data", `mx.example.org. A \# 0`, "malformed records"},
+	} {
+		q := question{"mx.example.org.", dns.TypeA}
+		m := message(t, q.query(true), dns.RcodeSuccess, strings.Split(test.answer, "; ")...)
+		result, _ := read(m, q)
+		got := texts(result)[0]
+		if got != test.want {
+			t.Errorf("%s: got %s, want %s", test.story, got, test.want)
+		}
+		m.Rcode = dns.RcodeNameError
+		if result, _ := read(m, q); !isFailure(result) {
+			t.Errorf("%s: NXDOMAIN with records gave values", test.story)
+		}
+	}
+}
+
+func TestMatchIgnores(t *testing.T) {
+	q := question{"mx.example.org.", dns.TypeA}
+	query := q.query(true)
+	for _, test := range []struct {
+		story string
+		spoil func(*dns.Msg)
+		want  bool
+	}{
+		{"the reply", func(*dns.Msg) {}, true},
+		{"another case", func(m *dns.Msg) { m.Question[0].Name = "MX.example.org." }, true},
+		{"another ID", func(m *dns.Msg) { m.Id++ }, false},
+		{"a query", func(m *dns.Msg) { m.Response = false }, false},
+		{"another opcode", func(m *dns.Msg) { m.Opcode = dns.OpcodeStatus }, false},
+		{"another name", func(m *dns.Msg) { m.Question[0].Name = "example.org." }, false},
+		{"another type", func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeAAAA }, false},
+		{"another class", func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }, false},
+		{"two questions", func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) }, false},
+		{"no question", func(m *dns.Msg) { m.Question = nil }, false},
+		{"no question, NXDOMAIN", func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeNameError }, false},
+		{"no question, FORMERR", func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeFormatError }, true},
+	} {
+		m := message(t, query, dns.RcodeSuccess)
+		test.spoil(m)
+		packet, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := match(query, packet) != nil; got != test.want {
+			t.Errorf("%s: taken %v, want %v", test.story, got, test.want)
+		}
+	}
+}
+
+func TestMatchBrokenPackets(t *testing.T) {
+	q := question{"mx.example.org.", dns.TypeA}
+	query := q.query(true)
+	packet, err := message(t, query, dns.RcodeSuccess, "mx.example.org. A 192.0.2.1").Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := 12 + len("?mx?example?org?") + 4 // header and question
+	for size := range packet {
+		if match(query, packet[:size]) != nil {
+			t.Errorf("took %d octets of %d", size, len(packet))
+		}
+	}
+	packet[2] |= 2 // TC: the rest may be cut anywhere
+	for size := range packet {
+		if got, want := match(query, packet[:size]) != nil, size >= end; got != want {
+			t.Errorf("truncated to %d octets: taken %v, want %v", size, got, want)
+		}
+	}
+}
+
+// FuzzAnswer reads packets as if they came from a server: what comes of them is about the name
+// asked for, or about the chain of aliases that starts there.
+func FuzzAnswer(f *testing.F) {
+	types := []uint16{dns.TypeA, dns.TypeAAAA, dns.TypePTR, dns.TypeMX}
+	for i, data := range []string{"192.0.2.1", "2001:db8::1", "host.example.org.", "10 host.example.org."} {
+		q := question{"mx.example.org.", types[i]}
+		record := "b.example.org. 300 " + dns.TypeToString[q.qtype] + " " + data
+		for _, rcode := range []int{dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeServerFailure} {
+			m := message(f, q.query(true), rcode, record, "mx.example.org. 60 CNAME b.example.org.")
+			m.Id = 1
+			packet, err := m.Pack()
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(packet, uint8(i))
+		}
+	}
+	f.Fuzz(func(t *testing.T, packet []byte, i uint8) {
+		q := question{"mx.example.org.", types[int(i)%len(types)]}
+		query := q.query(true)
+		query.Id = 1
+		m := match(query, packet)
+		if m == nil {
+			return
+		}
+		result, ttl := read(m, q)
+		if ttl < 0 || ttl > maxTTL {
+			t.Errorf("TTL %v", ttl)
+		}
+		if len(texts(result)) == 0 {
+			t.Fatal("neither values nor a failure")
+		}
+		if isFailure(result) {
+			return
+		}
+		for _, value := range texts(result) {
+			if !slices.Contains(honest(m, q), value) {
+				t.Errorf("%s is no record of %s: %v", value, q, m)
+			}
+		}
+	})
+}
+
+// honest gives the values of all records whose owner can be reached from q by aliases: the slow and
+// simple way.
+func honest(m *dns.Msg, q question) []string {
+	reached := map[string]bool{q.name: true}
+	for range m.Answer {
+		for _, rr := range m.Answer {
+			if cname, ok := rr.(*dns.CNAME); ok && reached[strings.ToLower(cname.Hdr.Name)] {
+				reached[strings.ToLower(cname.Target)] = true
+			}
+		}
+	}
+	var own []dns.RR
+	for _, rr := range m.Answer {
+		h := rr.Header()
+		if h.Class == dns.ClassINET && h.Rrtype == q.qtype && reached[strings.ToLower(h.Name)] {
+			own = append(own, rr)
+		}
+	}
+	return texts(values(own))
+}
+
+func isFailure(result any) bool {
+	_, ok := result.(*failure)
+	return ok
+}
+
+func texts(result any) []string {
+	var texts []string
+	switch result := result.(type) {
+	case []string:
+		texts = result
+	case []netip.Addr:
+		for _, addr := range result {
+			texts = append(texts, addr.String())
+		}
+	case []net.MX:
+		for _, mx := range result {
+			texts = append(texts, mx.Host)
+		}
+	case *failure:
+		texts = append(texts, result.text)
+	}
+	return texts
+}

@@ -1,0 +1,173 @@
+package dnscache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"helo-milter/dnscache/dnstest"
+)
+
+// servers is an ExchangeFunc of servers that do what their host names say, and remembers when they
+// were asked. All that answer know mx.example.org as 192.0.2.1.
+type servers struct {
+	zone  dnstest.Zone
+	start time.Time
+
+	mu    sync.Mutex
+	asked []string // "host@milliseconds", with "/tcp" if so
+}
+
+func newServers(t *testing.T) *servers {
+	return &servers{zone: dnstest.Parse(t, "mx.example.org. A 192.0.2.1"), start: time.Now()}
+}
+
+func (s *servers) exchange(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error) {
+	host, _, _ := strings.Cut(server, ":")
+	asked := fmt.Sprintf("%s@%d", host, time.Since(s.start).Milliseconds())
+	if network == "tcp" {
+		asked += "/tcp"
+	}
+	s.mu.Lock()
+	s.asked = append(s.asked, asked)
+	s.mu.Unlock()
+
+	reply := s.zone.Reply(query)
+	wait := 10 * time.Millisecond
+	switch host {
+	case "silent":
+		<-ctx.Done()
+	case "late":
+		wait = time.Second
+	case "unreachable":
+		return nil, errors.New("no route to host")
+	case "servfail":
+		reply.Rcode = dns.RcodeServerFailure
+	case "refused":
+		reply.Rcode = dns.RcodeRefused
+	case "late-servfail":
+		reply.Rcode = dns.RcodeServerFailure
+		wait = time.Second
+	case "tcp-silent":
+		if network == "tcp" {
+			<-ctx.Done()
+		}
+		reply.Truncated = true
+	case "truncates-tcp":
+		reply.Truncated = true
+	}
+	select {
+	case <-time.After(wait):
+		return reply, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestAsk(t *testing.T) {
+	for _, test := range []struct {
+		story, servers string
+		want           string
+		took           time.Duration
+		asked          string
+	}{
+		{
+			"the first one answers: nobody else is asked", "good other",
+			"192.0.2.1", 10 * time.Millisecond,
+			"good@0",
+		},
+		{
+			"the next server after 400 ms", "silent good",
+			"192.0.2.1", 410 * time.Millisecond,
+			"silent@0 good@400",
+		},
+		{
+			"the next one still", "silent silent2 good",
+			"192.0.2.1", 410 * time.Millisecond,
+			"silent@0 silent2@400",
+		},
+		{
+			"a late answer is heard while the others are asked", "late silent",
+			"192.0.2.1", time.Second,
+			"late@0 silent@400 late@800",
+		},
+		{
+			"a failure passes the question on at once", "servfail good",
+			"192.0.2.1", 20 * time.Millisecond,
+			"servfail@0 good@10",
+		},
+		{
+			"so does a server out of reach", "unreachable refused good",
+			"192.0.2.1", 10*time.Millisecond + 10*time.Millisecond,
+			"unreachable@0 refused@0 good@10",
+		},
+		{
+			"one server that fails is asked once", "servfail",
+			"SERVFAIL, temporary", 10 * time.Millisecond,
+			"servfail@0",
+		},
+		{
+			"one silent server is asked three times", "silent",
+			"timeout, temporary, timeout", 5 * time.Second,
+			"silent@0 silent@400 silent@800",
+		},
+		{
+			"a server that failed is left out of the next round", "servfail silent",
+			"SERVFAIL, temporary", 5 * time.Second,
+			"servfail@0 silent@10 silent@410 silent@810 silent@1210 silent@1610",
+		},
+		{
+			"all fail: what was said counts more than silence", "unreachable silent late-servfail",
+			"SERVFAIL, temporary", 5 * time.Second,
+			"unreachable@0 silent@0 late-servfail@400 silent@800 late-servfail@1200 " +
+				"silent@1600 silent@2000 silent@2400 silent@2800",
+		},
+		{
+			"silence counts more than no network", "unreachable silent",
+			"timeout, temporary, timeout", 5 * time.Second,
+			"unreachable@0 silent@0 silent@400 silent@800 silent@1200 silent@1600",
+		},
+		{
+			"no network", "unreachable",
+			"udp: no route to host, temporary", 0,
+			"unreachable@0",
+		},
+		{
+			"TCP has a deadline of its own", "tcp-silent",
+			"timeout, temporary, timeout", 2010 * time.Millisecond,
+			"tcp-silent@0 tcp-silent@10/tcp tcp-silent@400 tcp-silent@410/tcp tcp-silent@800 tcp-silent@810/tcp",
+		},
+		{
+			"TCP has no room either", "truncates-tcp",
+			"truncated over TCP, temporary", 20 * time.Millisecond,
+			"truncates-tcp@0 truncates-tcp@10/tcp",
+		},
+	} {
+		t.Run(test.story, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				world := newServers(t)
+				cfg := Config{Exchange: world.exchange}
+				for _, host := range strings.Fields(test.servers) {
+					cfg.Servers = append(cfg.Servers, host+":53")
+				}
+				r := newResolver(t, cfg)
+				if got := look(t.Context(), r, "A mx.example.org"); got != test.want {
+					t.Errorf("got %s, want %s", got, test.want)
+				}
+				if took := time.Since(world.start); took != test.took {
+					t.Errorf("took %v, want %v", took, test.took)
+				}
+				if asked := strings.Join(world.asked, " "); asked != test.asked {
+					t.Errorf("asked %s\n want %s", asked, test.asked)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,97 @@
+package dnscache
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+func TestTrace(t *testing.T) {
+	for _, test := range []struct{ lookup, first, second string }{
+		{
+			"A MX.example.org",
+			"mx.example.org. A 192.0.2.53:53 udp NOERROR 1m0s 100ms",
+			"mx.example.org. A - cache NOERROR 50s 0s",
+		},
+		{
+			"PTR 192.0.2.1",
+			"1.2.0.192.in-addr.arpa. PTR 192.0.2.53:53 udp NXDOMAIN 5m0s 100ms NXDOMAIN",
+			"1.2.0.192.in-addr.arpa. PTR 192.0.2.53:53 cache NXDOMAIN 4m50s 0s NXDOMAIN",
+		},
+		{
+			"AAAA mx.example.org",
+			"mx.example.org. AAAA 192.0.2.53:53 udp NODATA 5m0s 100ms NODATA",
+			"mx.example.org. AAAA 192.0.2.53:53 cache NODATA 4m50s 0s NODATA",
+		},
+		{
+			"A refused.example.org", // forgotten by the second time
+			"refused.example.org. A 192.0.2.53:53 udp REFUSED 5s 100ms REFUSED",
+			"refused.example.org. A 192.0.2.53:53 udp REFUSED 5s 100ms REFUSED",
+		},
+		{
+			"A loop.example.org",
+			"loop.example.org. A 192.0.2.53:53 udp NOERROR 5s 100ms CNAME chain too long",
+			"loop.example.org. A 192.0.2.53:53 udp NOERROR 5s 100ms CNAME chain too long",
+		},
+		{
+			"A a..b",
+			"a..b A - - - 0s 0s not a DNS name",
+			"a..b A - - - 0s 0s not a DNS name",
+		},
+	} {
+		t.Run(test.lookup, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _ := countingResolver(t, `
+mx.example.org.   60 A     192.0.2.1
+loop.example.org.    CNAME loop.example.org.
+`, func(m *dns.Msg) {
+					if m.Question[0].Name == "refused.example.org." {
+						m.Rcode = dns.RcodeRefused
+					}
+				})
+				for _, want := range []string{test.first, test.second} {
+					var got []string
+					look(WithTrace(t.Context(), func(trace Trace) { got = append(got, line(trace)) }), r, test.lookup)
+					if len(got) != 1 || got[0] != want {
+						t.Errorf("got %q\nwant [%q]", got, want)
+					}
+					time.Sleep(10 * time.Second)
+				}
+			})
+		})
+	}
+}
+
+func TestTraceOfLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := countingResolver(t, "", nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		var got string
+		look(WithTrace(ctx, func(trace Trace) { got = line(trace) }), r, "A mx.example.org")
+		if want := "mx.example.org. A - - - 0s 1ms timeout"; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		time.Sleep(time.Second) // the query goes on without us
+	})
+}
+
+// line writes a trace in one line, with a dash for what is empty and the text of the error at the end.
+func line(t Trace) string {
+	words := []string{t.Name, t.Type, t.Server, t.Transport, t.Rcode, t.TTL.String(), t.Took.String()}
+	for i := range words {
+		words[i] = cmp.Or(words[i], "-")
+	}
+	var e *net.DNSError
+	if errors.As(t.Err, &e) {
+		words = append(words, e.Err)
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,287 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"helo-milter/checks"
+)
+
+// hosts is a Resolver of a few hosts, in which every name has one address and the reverse.
+type hosts map[string]string
+
+func (h hosts) find(key string) (string, error) {
+	switch v := h[strings.TrimSuffix(key, ".")]; v {
+	case "":
+		return "", &net.DNSError{Err: "NXDOMAIN", IsNotFound: true}
+	case "!":
+		return "", &net.DNSError{Err: "SERVFAIL", IsTemporary: true}
+	default:
+		return v, nil
+	}
+}
+
+func (h hosts) LookupAddr(_ context.Context, addr string) ([]string, error) {
+	name, err := h.find(addr)
+	return []string{name}[:min(1, len(name))], err
+}
+
+func (h hosts) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
+	text, err := h.find(host)
+	if addr, parseErr := netip.ParseAddr(text); parseErr == nil && addr.Is4() == (network == "ip4") {
+		return []netip.Addr{addr}, nil
+	}
+	return nil, errors.Join(err, &net.DNSError{IsNotFound: err == nil})
+}
+
+func (h hosts) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
+}
+
+var testHosts = hosts{
+	"203.0.113.1": "mail.example.org", "mail.example.org": "203.0.113.1",
+	"2001:db8::1": "six.example.org", "six.example.org": "2001:db8::1", "203.0.113.4": "!",
+}
+
+// testServer serves on a unix socket until the test ends.
+func testServer(t *testing.T, change func(*Config)) (address string) {
+	t.Helper()
+	cfg := &Config{
+		Resolver: testHosts, Timeout: time.Second, Policy: checks.NewPolicy(checks.Standard),
+		Exempt: checks.Exemptions{Private: true, Authenticated: true}, Header: "X-HELO-Check",
+		Log: slog.New(slog.DiscardHandler),
+	}
+	cfg.Policy.Mode = checks.Enforce
+	if change != nil {
+		change(cfg)
+	}
+	address = filepath.Join(t.TempDir(), "sock")
+	ln, err := net.Listen("unix", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, done := NewServer(cfg), make(chan error)
+	go func() { done <- server.Serve(Guard(ln, Limits{})) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := errors.Join(server.Shutdown(ctx), <-done); err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	return address
+}
+
+// play plays a script of an MTA, items between " | ", and returns what came back for those that the
+// milter answers: the code of a refusal with its rule, or what was done to the header.
+//
+//	C addr (or U: unknown)   H helo   M from   R rcpt   X name: value   . (end of message)   A (abort)
+func play(t *testing.T, address, script string, macros map[string]string, opts ...gomilter.Option) string {
+	t.Helper()
+	bag := gomilter.NewMacroBag()
+	bag.Set(gomilter.MacroMTAFQDN, "mx.example.net")
+	for name, value := range macros {
+		bag.Set(name, value)
+	}
+	opts = append([]gomilter.Option{gomilter.WithActions(gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptSetMacros)}, opts...)
+	s, err := gomilter.NewClient("unix", address, opts...).Session(bag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var replies []string
+	data := false
+	for item := range strings.SplitSeq(script, " | ") {
+		if inData := item[0] == 'X' || item[0] == '.'; inData && !data {
+			if _, err := s.DataStart(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		data = item[0] == 'X'
+		reply, err := send(s, item)
+		if err != nil {
+			t.Fatalf("%s in %s: %v", item, script, err)
+		}
+		if reply != "" {
+			replies = append(replies, reply)
+		}
+	}
+	return strings.Join(replies, " | ")
+}
+
+func send(s *gomilter.ClientSession, item string) (string, error) {
+	command, arg, _ := strings.Cut(item, " ")
+	var action *gomilter.Action
+	var mods []gomilter.ModifyAction
+	var err error
+	switch command {
+	case "C":
+		action, err = s.Conn("client", family(arg), 4711, arg)
+	case "H":
+		action, err = s.Helo(arg)
+	case "M":
+		action, err = s.Mail(arg, "")
+	case "R":
+		action, err = s.Rcpt(arg, "")
+	case "X":
+		name, value, _ := strings.Cut(arg, ": ")
+		action, err = s.HeaderField(name, value, nil)
+	case "A":
+		return "", s.Abort(nil)
+	case ".":
+		if _, err = s.HeaderEnd(); err == nil {
+			_, err = s.BodyChunk([]byte("body"))
+		}
+		if err == nil {
+			mods, action, err = s.End()
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	var did []string
+	for _, m := range mods {
+		did = append(did, fmt.Sprintf("%d:%s", m.HeaderIndex, summary(m.HeaderValue)))
+	}
+	if action.Type == gomilter.ActionRejectWithCode {
+		fields := strings.Fields(action.SMTPReply)
+		did = append(did, fields[0]+" "+fields[1]+" "+fields[len(fields)-1])
+	}
+	return strings.Join(did, " "), nil
+}
+
+func family(addr string) gomilter.ProtoFamily {
+	switch {
+	case addr == "U":
+		return gomilter.FamilyUnknown
+	case strings.Contains(addr, ":"):
+		return gomilter.FamilyInet6
+	default:
+		return gomilter.FamilyInet
+	}
+}
+
+// summary is the wanted verdict, the HELO and the rules of a header value; of a deleted one, "deleted".
+func summary(value string) string {
+	if value == "" {
+		return "deleted"
+	}
+	field := func(name string) string {
+		_, rest, _ := strings.Cut(value, name+"=")
+		v, _, _ := strings.Cut(rest, ";")
+		return v
+	}
+	want, _, _ := strings.Cut(value, ";")
+	return want + "," + field("helo") + "," + field("rules")
+}
+
+func TestSession(t *testing.T) {
+	const good = "accept,mail.example.org,none"
+	for _, tt := range []struct{ story, script, want string }{
+		{"good mail", "C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | .", "0:" + good},
+		{"a reject is said at RCPT", "C 203.0.113.1 | H localhost | M a@example.org | R b@example.net", "550 5.7.1 helo-localhost"},
+		{"IPv6", "C 2001:db8::1 | H six.example.org | M a@example.org | R b@example.net | .", "0:accept,six.example.org,none"},
+		{"our name is the MTA's j", "C 203.0.113.1 | H mx.example.net | M a@example.org | R b@example.net", "550 5.7.1 helo-own-name"},
+		{"our address is the MTA's", "C 203.0.113.1 | H [192.0.2.25] | M a@example.org | R b@example.net", "550 5.7.1 helo-own-address"},
+		{
+			"each recipient is told", "C 203.0.113.1 | H localhost | M a@example.org | R b@example.net | R c@example.net",
+			"550 5.7.1 helo-localhost | 550 5.7.1 helo-localhost",
+		},
+		{"EHLO twice", "C 203.0.113.1 | H localhost | A | H mail.example.org | A | M a@example.org | R b@example.net", "550 5.7.1 helo-localhost"},
+		{"abort keeps the HELO", "C 203.0.113.1 | H mail.example.org | M a@example.org | A | M a@example.org | R b@example.net | .", "0:" + good},
+		{"two messages", "C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | . | M | R b@example.net | .", "0:" + good + " | 0:" + good},
+		{"a refused message, then another", "C 203.0.113.1 | H mail.example.org | M a@example.org | R b@mail.example.org | A | M a@example.org | R b@example.net | .", "0:" + good},
+		{
+			"headers of our name go from the last on",
+			"C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | X X-HELO-Check: accept | X Subject: x-helo-check | X x-helo-CHECK: accept | .",
+			"2:deleted 1:deleted 0:" + good,
+		},
+		{
+			"and are counted for each message",
+			"C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | X X-HELO-Check: x | . | M | R b@example.net | .",
+			"1:deleted 0:" + good + " | 0:" + good,
+		},
+		{"a private client", "C 192.168.7.7 | H localhost | M a@example.org | R b@example.net | .", "0:exempt,localhost,none"},
+		{"no address", "C U | H localhost | M a@example.org | R b@example.net | .", "0:exempt,localhost,none"},
+		{"the DNS fails", "C 203.0.113.4 | H mail.example.net | M a@example.org | R b@example.net | .", "0:accept,mail.example.net,helo-unresolvable"},
+		{"header-proof", "C 203.0.113.1 | H a\r\nb;c=% | M a@example.org | R b@example.net", "501 5.5.2 helo-malformed"},
+	} {
+		address := testServer(t, nil)
+		if got := play(t, address, tt.script, map[string]string{"{daemon_addr}": "192.0.2.25"}); got != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.story, got, tt.want)
+		}
+	}
+}
+
+func TestSessionConfigured(t *testing.T) {
+	const mail = "C 203.0.113.1 | H localhost | M a@example.org | R b@example.net | ."
+	for _, tt := range []struct {
+		story  string
+		change func(*Config)
+		macros map[string]string
+		script string
+		want   string
+	}{
+		{"observing", func(c *Config) { c.Policy.Mode = checks.Observe }, nil, mail, "0:reject,localhost,helo-localhost"},
+		{"authenticated", nil, map[string]string{"{auth_authen}": "joe"}, mail, "0:exempt,localhost,none"},
+		{
+			"authenticated and judged", func(c *Config) { c.Exempt.Authenticated = false },
+			map[string]string{"{auth_authen}": "joe"},
+			"C 203.0.113.1 | H localhost | M a@example.org | R b@example.net", "550 5.7.1 helo-localhost",
+		},
+		{"reply at MAIL", func(c *Config) { c.ReplyAt = AtMail }, nil, "C 203.0.113.1 | H localhost | M a@example.org", "550 5.7.1 helo-localhost"},
+		{"no header wanted", func(c *Config) { c.Header, c.Policy.Mode = "", checks.Observe }, nil, mail, ""},
+		{
+			"another header name", func(c *Config) { c.Header, c.Policy.Mode = "X-Other", checks.Observe }, nil,
+			"C 203.0.113.1 | H localhost | M a@example.org | R b@example.net | X X-HELO-Check: x | X X-OTHER: x | .", "1:deleted 0:reject,localhost,helo-localhost",
+		},
+		{
+			"tempfail", func(c *Config) { c.Policy.Actions[checks.Index("helo-localhost")] = checks.TempFail }, nil,
+			"C 203.0.113.1 | H localhost | M a@example.org | R b@example.net", "450 4.7.1 helo-localhost",
+		},
+		{
+			"help_url", func(c *Config) { c.HelpURL = "https://mx.example.net/helo?100%25" }, nil,
+			"C 203.0.113.1 | H localhost | M a@example.org | R b@example.net", "550 5.7.1 https://mx.example.net/helo?100%%25",
+		}, // % for the MTA
+		{
+			"one recipient's domain", func(c *Config) { c.Policy.Actions[checks.Index("helo-rcpt-domain")] = checks.Reject }, nil,
+			"C 203.0.113.1 | H example.com | M a@example.org | R b@example.net | R b@example.com | R c@example.net | .",
+			"550 5.7.1 helo-rcpt-domain | 0:accept,example.com,helo-unresolvable,helo-ptr-mismatch,helo-bare-domain,helo-unverified",
+		},
+		{"a panic", func(c *Config) { c.Policy.Actions = nil }, nil, "C 203.0.113.1 | H localhost | M a@example.org | R b@example.net | .", ""},
+	} {
+		address := testServer(t, tt.change)
+		if got := play(t, address, tt.script, tt.macros); got != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.story, got, tt.want)
+		}
+	}
+}
+
+// An MTA that offers less gets a session that asks for less.
+func TestNegotiation(t *testing.T) {
+	const mail = "C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | X X-HELO-Check: x | ."
+	for _, tt := range []struct {
+		story string
+		opts  []gomilter.Option
+		want  string
+	}{
+		{"version 2", []gomilter.Option{gomilter.WithMaximumVersion(2), gomilter.WithProtocols(0x7f), gomilter.WithoutAction(gomilter.OptSetMacros)}, "1:deleted 0:accept,mail.example.org,none"},
+		{"version 4", []gomilter.Option{gomilter.WithMaximumVersion(4), gomilter.WithProtocols(0x37f), gomilter.WithoutAction(gomilter.OptSetMacros)}, "1:deleted 0:accept,mail.example.org,none"},
+		{"nothing optional", []gomilter.Option{gomilter.WithProtocols(0), gomilter.WithoutAction(gomilter.OptSetMacros)}, "1:deleted 0:accept,mail.example.org,none"},
+		{"headers may not be changed", []gomilter.Option{gomilter.WithActions(0)}, ""},
+	} {
+		if got := play(t, testServer(t, nil), mail, nil, tt.opts...); got != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.story, got, tt.want)
+		}
+	}
+}
