@@ -1,0 +1,207 @@
+package milter
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// guardConn is a connection whose Read gives well-formed frames only. One
+// goroutine may read and one write at a time, as the library does.
+type guardConn struct {
+	net.Conn
+	ln       *guardListener
+	placed   bool   // holds one of the listener's places; under ln.mu
+	quickAck func() // nil where it means nothing
+
+	// Of the reader: what has come and is not passed on (a window of small, or
+	// of a buffer that lives as long as one long frame), how much of it is
+	// checked, whether OPTNEG has passed, and what Read says from now on.
+	in         []byte
+	checked    int
+	negotiated bool
+	err        error
+	small      [1024]byte
+
+	// Of the writer: the head of a reply that waits for its data.
+	out [128]byte
+	lag int
+
+	mu        sync.Mutex
+	own, user time.Time // read deadlines: the guard's and the library's; the earlier counts
+}
+
+// errViolation is what Read says after a violation, the kind of which it is.
+type errViolation string
+
+func (e errViolation) Error() string { return "milter: closed by the guard: " + string(e) }
+
+// Is makes the library take the error for a closed connection and log nothing:
+// OnViolation has been told.
+func (e errViolation) Is(target error) bool { return target == net.ErrClosed }
+
+func newGuardConn(nc net.Conn, ln *guardListener) *guardConn {
+	return &guardConn{Conn: nc, ln: ln, quickAck: quickAck(nc)}
+}
+
+// Close closes the connection and gives its place to another.
+func (c *guardConn) Close() error {
+	c.ln.release(c)
+	return c.Conn.Close()
+}
+
+// Read fills p from one checked frame. After a violation it returns the same
+// error, which is [net.ErrClosed] to [errors.Is], for good.
+func (c *guardConn) Read(p []byte) (int, error) {
+	if c.checked == 0 {
+		if c.err == nil {
+			c.err = c.next()
+		}
+		if c.err != nil {
+			return 0, c.err
+		}
+	}
+	n := copy(p, c.in[:c.checked])
+	c.in, c.checked = c.in[n:], c.checked-n
+	return n, nil
+}
+
+// next waits for a whole frame and checks it.
+func (c *guardConn) next() error {
+	for begun := false; ; {
+		size, kind := frameSize(c.in, c.negotiated)
+		if kind != "" {
+			return c.violation(kind)
+		}
+		if len(c.in) >= size {
+			return c.check(size)
+		}
+		switch {
+		case len(c.in) == 0:
+			c.expire(c.ln.limits.Idle)
+		case !begun: // later bytes gain no time
+			begun = true
+			c.expire(c.ln.limits.Frame)
+		}
+		if err := c.fill(size); err != nil {
+			return c.failure(err)
+		}
+	}
+}
+
+// fill reads what there is of a frame of size bytes, and perhaps of those
+// behind it. The buffer grows with the bytes that came, not with those claimed.
+func (c *guardConn) fill(size int) error {
+	if len(c.in) == 0 {
+		c.in = c.small[:0]
+	}
+	switch {
+	case size <= len(c.small) && size > cap(c.in):
+		c.in = append(c.small[:0], c.in...)
+	case len(c.in) == cap(c.in):
+		grown := min(size, 2*max(len(c.in), len(c.small)))
+		c.in = append(make([]byte, 0, grown), c.in...)
+	}
+	n, err := c.Conn.Read(c.in[len(c.in):cap(c.in)])
+	c.in = c.in[:len(c.in)+n]
+	if n == 0 {
+		return err
+	}
+	if c.quickAck != nil {
+		c.quickAck()
+	}
+	return nil // an error beside bytes comes again
+}
+
+// check lets the frame in the first size bytes pass, corrected if need be.
+func (c *guardConn) check(size int) error {
+	code := c.in[4]
+	surplus, kind := checkFrame(c.in[:size])
+	if kind != "" {
+		return c.violation(kind)
+	}
+	if surplus > 0 { // close the gap from the left: the next frame stays where it is
+		copy(c.in[surplus:size], c.in[:size-surplus])
+		c.in = c.in[surplus:]
+		size -= surplus
+		binary.BigEndian.PutUint32(c.in, uint32(size-4))
+	}
+	if code == 'O' {
+		c.negotiated = true
+		c.ln.negotiated(c)
+	}
+	c.checked = size
+	return nil
+}
+
+func (c *guardConn) violation(kind string) error {
+	c.ln.violation(c.RemoteAddr(), kind)
+	return errViolation(kind)
+}
+
+// failure tells a violation from an honest end of the connection.
+func (c *guardConn) failure(err error) error {
+	timeout := errors.Is(err, os.ErrDeadlineExceeded)
+	switch {
+	case timeout && !c.negotiated:
+		return c.violation(kindSilent)
+	case timeout && len(c.in) > 0:
+		return c.violation(kindSlow)
+	case timeout:
+		return c.violation(kindIdle)
+	case err == io.EOF && len(c.in) > 0:
+		return c.violation(kindTruncated)
+	}
+	return err
+}
+
+// Write sends p, but holds back the head of a reply until its data comes (the
+// library writes them one by one), so that a reply is one packet.
+func (c *guardConn) Write(p []byte) (int, error) {
+	if c.lag == 0 {
+		if len(p) == headLen && binary.BigEndian.Uint32(p) > 1 {
+			c.lag = copy(c.out[:], p)
+			return len(p), nil
+		}
+		return c.Conn.Write(p)
+	}
+	lag := c.lag
+	c.lag = 0
+	n, err := c.Conn.Write(append(c.out[:lag], p...))
+	return max(0, n-lag), err
+}
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline.
+func (c *guardConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline sets the caller's own read deadline. The library gives the
+// negotiation one second this way, and then sets none: that lifts its own, not
+// the guard's.
+func (c *guardConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.user = t
+	return c.setReadDeadlineLocked()
+}
+
+// expire gives the guard's own reads d from now.
+func (c *guardConn) expire(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own = time.Now().Add(d)
+	_ = c.setReadDeadlineLocked() // fails on a closed connection only, as will Read
+}
+
+func (c *guardConn) setReadDeadlineLocked() error {
+	t := c.own
+	if t.IsZero() || !c.user.IsZero() && c.user.Before(t) {
+		t = c.user
+	}
+	return c.Conn.SetReadDeadline(t)
+}

@@ -1,0 +1,119 @@
+package milter
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+)
+
+// The kernel leaves quick acknowledgements by itself; a read through the guard
+// brings them back.
+func TestGuardQuickAck(t *testing.T) {
+	ln := listen(t, "tcp")
+	theirs := dial(t, ln)
+	ours, err := Guard(ln, Limits{}).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := ours.(*guardConn).Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after int
+	_ = raw.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0)
+		before, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK)
+	})
+	speak(theirs, "O6")
+	if _, err := ours.Read(make([]byte, 4)); err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(fd uintptr) {
+		after, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK)
+	})
+	if before != 0 || after != 1 {
+		t.Errorf("TCP_QUICKACK %d, after a read %d", before, after)
+	}
+	_, _ = ours.Close(), ln.Close()
+}
+
+// One session of Postfix an operation, with the bare library and through the
+// guard. cpu-ns/op is that of the process, the client in it included.
+func BenchmarkGuard(b *testing.B) {
+	for _, network := range []string{"unix", "tcp"} {
+		for _, way := range []string{"bare", "guard"} {
+			b.Run(network+"/"+way, func(b *testing.B) {
+				ln := listen(b, network)
+				if way == "guard" {
+					ln = Guard(ln, Limits{})
+				}
+				serve(b, ln, gomilter.NoOpMilter{})
+				exchanges := postfixSession()
+				reply := make([]byte, 4096)
+				b.ReportAllocs()
+				before := cpuTime(b)
+				for b.Loop() {
+					playSession(b, ln, exchanges, reply)
+				}
+				b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+			})
+		}
+	}
+}
+
+// postfixSession returns what Postfix writes at a time, macros and command
+// together, awaiting a reply to each but the last.
+func postfixSession() (exchanges [][]byte) {
+	for _, script := range []string{
+		"O6",
+		"DCj~mx.example.org~_~mail.example.net [192.0.2.7]~v~Postfix~ | Cmail.example.net~4--192.0.2.7~",
+		"Hmail.example.net~",
+		"DM(mail_mailer)~smtp~(mail_addr)~a@example.net~ | M<a@example.net>~SIZE=1000~",
+		"DR(rcpt_addr)~b@example.org~ | R<b@example.org>~",
+		"A | Q",
+	} {
+		var exchange []byte
+		for item := range strings.SplitSeq(script, " | ") {
+			exchange = append(exchange, frames(item)...)
+		}
+		exchanges = append(exchanges, exchange)
+	}
+	return exchanges
+}
+
+func playSession(b *testing.B, ln net.Listener, exchanges [][]byte, reply []byte) {
+	conn, err := net.Dial(ln.Addr().Network(), ln.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i, exchange := range exchanges {
+		if _, err := conn.Write(exchange); err != nil {
+			b.Fatal(err)
+		}
+		if i == len(exchanges)-1 {
+			break
+		}
+		if _, err := io.ReadFull(conn, reply[:4]); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, reply[:binary.BigEndian.Uint32(reply)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_, _ = conn.Read(reply) // until the session has ended
+	_ = conn.Close()
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
