@@ -92,6 +92,7 @@ func (c *Config) read(file string, text []byte) error {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	var errs []error
+	unknownTable := "."
 	fail := func(path string, entry int, err error) {
 		line, col := locate(text, path, entry)
 		errs = append(errs, fmt.Errorf("%s:%d:%d: %s: %w", file, line, col, path, err))
@@ -101,8 +102,9 @@ func (c *Config) read(file string, text []byte) error {
 			continue
 		}
 		path := strings.Join(k, ".")
-		if err := c.set(path, lookup(doc, k)); err != nil {
+		if err := c.set(path, lookup(doc, k)); err != nil && !strings.HasPrefix(path, unknownTable+".") {
 			fail(path, 0, err)
+			unknownTable = path // and its keys need no errors of their own
 		}
 	}
 	c.readAllow(doc["allow"], fail)
@@ -124,9 +126,8 @@ func lookup(doc map[string]any, path toml.Key) any {
 func (c *Config) set(path string, value any) error {
 	i := slices.IndexFunc(keys, func(k key) bool { return k.name == path })
 	if i < 0 {
-		isTable := func(k key) bool { return strings.HasPrefix(k.name, path+".") }
-		if _, ok := value.(map[string]any); ok && slices.ContainsFunc(keys, isTable) {
-			return nil
+		if slices.ContainsFunc(keys, func(k key) bool { return strings.HasPrefix(k.name, path+".") }) {
+			return store(new(map[string]any), value, "table")
 		}
 		return unknown(path)
 	}

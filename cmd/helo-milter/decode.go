@@ -149,6 +149,16 @@ func decode(at, value any) error {
 	case **checks.Action:
 		*p = new(checks.Action)
 		return decode(*p, value)
+	case *netip.Addr:
+		var text string
+		if err := store(&text, value, "string"); err != nil {
+			return err
+		}
+		addr, err := netip.ParseAddr(text)
+		if *p = addr.Unmap(); err != nil || addr.Zone() != "" {
+			return fmt.Errorf("%q is not an IP address", text)
+		}
+		return nil
 	case *[]string:
 		return decodeList(p, value)
 	case *[]netip.Addr:

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files and README.md's table anew")
+
+// golden compares with a file, or writes it with -update.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (go test ./cmd/... -update writes it)\n got %s\nwant %s", file, got, want)
+	}
+}
+
+// Each file of testdata/config has one mistake, and beside it what is said about that.
+func TestConfigMistakes(t *testing.T) {
+	files, err := filepath.Glob("testdata/config/*.toml")
+	if err != nil || len(files) < 30 {
+		t.Fatalf("%d files in testdata/config (%v)", len(files), err)
+	}
+	for _, file := range files {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"config", "--config", file}, &stdout, &stderr)
+		if code != exitConfig || stdout.Len() > 0 {
+			t.Errorf("%s: exit %d, %d bytes of output", file, code, stdout.Len())
+		}
+		if !strings.Contains(stderr.String(), filepath.Base(file)+":") {
+			t.Errorf("%s: the error does not name the file: %s", file, stderr.String())
+		}
+		golden(t, strings.TrimSuffix(file, ".toml")+".golden", stderr.String())
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	golden(t, "testdata/defaults.toml", defaults())
+	// What is printed as default is what holds without a file, with its comments and without.
+	c := builtin()
+	for name, text := range map[string]string{
+		"config --default": defaults(),
+		"config":           c.String(),
+		"uncommented":      strings.ReplaceAll(defaults(), "\n# ", "\n"),
+	} {
+		read := builtin()
+		if err := read.read(name, []byte(text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, want := read.String(), c.String(); got != want {
+			t.Errorf("%s is read as\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+// A file that sets every key is taken, and what this version cannot do yet is told.
+func TestEveryKey(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"config", "--config", "testdata/every-key.toml"}, &stdout, &stderr); code != exitDone {
+		t.Fatalf("exit %d: %s", code, stderr.String())
+	}
+	golden(t, "testdata/every-key.golden", stdout.String())
+	golden(t, "testdata/every-key.warnings.golden", stderr.String())
+}
+
+func TestMissingFile(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"serve", "--config", "no-such-file"}, &stdout, &stderr); code != exitConfig {
+		t.Errorf("exit %d: %s", code, stderr.String())
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		want int
+	}{
+		{"no-such-command", exitUsage},
+		{"check", exitUsage},
+		{"check mail.example.org mail.example.org", exitUsage},
+		{"check --dns 192.0.2.53 192.0.2.1 mail.example.org", exitUsage},
+		{"--no-such-flag", exitUsage},
+		{"--help", exitDone},
+		{"check --help", exitDone},
+		{"version", exitDone},
+		{"rules", exitDone},
+		{"rules --markdown", exitDone},
+		{"config --default", exitDone},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), strings.Fields(tt.args), &stdout, &stderr); code != tt.want {
+			t.Errorf("%s: exit %d, want %d: %s", tt.args, code, tt.want, stderr.String())
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// doors are what a package may import besides the standard library. The program is one pipe: checks and
+// dnscache do not know each other, and nobody knows the commands.
+var doors = map[string][]string{
+	"cmd/helo-milter": {
+		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter", "github.com/BurntSushi/toml",
+		"github.com/agnivade/levenshtein", "github.com/alecthomas/kong", "github.com/d--j/go-milter",
+	},
+	"milter": {"helo-milter/checks", "github.com/d--j/go-milter"},
+	"checks": {"golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
+	"dnscache": {
+		"github.com/maypok86/otter/v2", "github.com/miekg/dns", "golang.org/x/sync/singleflight",
+	},
+	"dnscache/dnstest":  {"github.com/miekg/dns"},
+	"integration":       {"helo-milter/integration/rig"},
+	"integration/rig":   {"github.com/miekg/dns"},
+	"integration/bench": {"helo-milter/integration/rig"},
+}
+
+func TestDoors(t *testing.T) {
+	root := os.DirFS("../..")
+	if _, err := root.Open("go.mod"); err != nil {
+		t.Fatal(err)
+	}
+	for dir, allowed := range doors {
+		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no Go files in %s (%v): is the list of doors old?", dir, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range parsed.Imports {
+				path, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				first, _, _ := strings.Cut(path, "/")
+				outside := strings.Contains(first, ".") || first == "helo-milter"
+				if outside && !slices.Contains(allowed, path) {
+					t.Errorf("%s imports %s: that is a new door", file, path)
+				}
+			}
+		}
+	}
+}
+
+// Every package has its line in doors.
+func TestDoorsAreComplete(t *testing.T) {
+	err := filepath.WalkDir("../..", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		dir, err := filepath.Rel("../..", filepath.Dir(path))
+		if _, ok := doors[filepath.ToSlash(dir)]; !ok {
+			t.Errorf("%s has no line in the list of doors", dir)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
