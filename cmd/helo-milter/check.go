@@ -102,7 +102,12 @@ func (c *checkCmd) judge(
 
 // explain prints a record for people: to us what was found, to the client's administrator what to do.
 func explain(out io.Writer, r *checks.Record, cfg *Config, questions []dnscache.Trace) {
-	fmt.Fprintf(out, "client   %s\nHELO     %q\niprev    %s\n\nDNS\n", r.Client, r.Helo.Raw, r.Iprev)
+	fmt.Fprintf(out, "client   %s\nHELO     %q\niprev    %s\n", r.Client, r.Helo.Raw, r.Iprev)
+	if r.Exempt != "" {
+		fmt.Fprintf(out, "exempt   %s: this client is not judged\n", r.Exempt)
+		return
+	}
+	fmt.Fprintln(out, "\nDNS")
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, q := range questions {
 		result := q.Rcode
@@ -113,10 +118,6 @@ func explain(out io.Writer, r *checks.Record, cfg *Config, questions []dnscache.
 			answers(r.Facts, q), q.TTL, float64(q.Took.Microseconds())/1000, q.Server, q.Transport)
 	}
 	w.Flush()
-	if r.Exempt != "" {
-		fmt.Fprintf(out, "\nexempt   %s: this client is not judged\n", r.Exempt)
-		return
-	}
 	fmt.Fprintln(out, "\nrules")
 	for _, f := range r.Findings {
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%.1f\t%q\n", f.Rule, f.Result, f.Action, f.Score, f.Detail)
@@ -130,26 +131,38 @@ func explain(out io.Writer, r *checks.Record, cfg *Config, questions []dnscache.
 
 func explainVerdict(out io.Writer, r *checks.Record, cfg *Config) {
 	fmt.Fprintf(out, "\nverdict  %s", r.Verdict.Want)
-	if r.Verdict.Rule != "" {
-		fmt.Fprintf(out, ", because of %s", r.Verdict.Rule)
+	if r.Verdict.Reply != "" {
+		fmt.Fprintf(out, " because of %s", r.Verdict.Rule)
 	}
-	fmt.Fprintf(out, " (score %.1f; observe: accept, enforce: %s)\n", r.Verdict.Score, r.Verdict.Want)
+	fmt.Fprintf(out, ", score %.1f (observe: accept, enforce: %s)\n", r.Verdict.Score, r.Verdict.Want)
 	if r.Verdict.Reply != "" {
 		fmt.Fprintf(out, "reply    %s\n", strings.ReplaceAll(r.Verdict.Reply, "\n", "\n         "))
 	}
 	fmt.Fprintf(out, "header   %s: %s\n", cfg.Header.Name, r.Header)
-	var fixes []string
-	for _, f := range r.Findings {
-		if fix := checks.All[checks.Index(f.Rule)].Fix; f.Result == checks.Fail && !slices.Contains(fixes, fix) {
-			fixes = append(fixes, fix)
-		}
-	}
+	fixes := advice(r)
 	if len(fixes) > 0 {
 		fmt.Fprintf(out, "\nWhat the administrator of %s has to change\n", r.Client)
 	}
 	for i, fix := range fixes {
 		fmt.Fprintf(out, "  %d. %s\n", i+1, fix)
 	}
+}
+
+// advice is what there is to change, in the table's order. Where the client has a name that its address
+// confirms, to say that one in HELO comes first: it is the whole cure of most.
+func advice(r *checks.Record) []string {
+	var fixes []string
+	for _, f := range r.Findings {
+		if fix := checks.All[checks.Index(f.Rule)].Fix; f.Result == checks.Fail && !slices.Contains(fixes, fix) {
+			fixes = append(fixes, fix)
+		}
+	}
+	confirmed := r.Facts.Confirmed()
+	if len(fixes) > 0 && len(confirmed) > 0 && !slices.Contains(confirmed, r.Helo.Name) {
+		say := fmt.Sprintf("Set the HELO name to %s: DNS confirms that it is %s.", confirmed[0], r.Client)
+		fixes = slices.Insert(fixes, 0, say)
+	}
+	return fixes
 }
 
 // answers are the values that a question was answered with, out of the facts.

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"helo-milter/checks"
+	"helo-milter/milter"
+)
+
+// duration is a time.Duration that is always written with its unit.
+type duration time.Duration
+
+func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration, such as 5s or 500ms", text)
+	}
+	*d = duration(v)
+	return nil
+}
+
+// fileMode is the mode of a socket file, in octal.
+type fileMode uint32
+
+func (m fileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%04o", uint32(m)), nil }
+
+func (m *fileMode) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseUint(string(text), 8, 9)
+	if err != nil {
+		return fmt.Errorf("%q is not a file mode in octal, such as 0660", text)
+	}
+	*m = fileMode(v)
+	return nil
+}
+
+// stage is a milter.Stage as configuration files have it.
+type stage milter.Stage
+
+func (s stage) MarshalText() ([]byte, error) {
+	if milter.Stage(s) == milter.AtMail {
+		return []byte("mail"), nil
+	}
+	return []byte("rcpt"), nil
+}
+
+func (s *stage) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "rcpt":
+		*s = stage(milter.AtRcpt)
+	case "mail":
+		*s = stage(milter.AtMail)
+	default:
+		return fmt.Errorf("%q is none of mail, rcpt", text)
+	}
+	return nil
+}
+
+// onDNSError is a checks.Action of which only two are allowed: a DNS failure never costs a 5xx.
+type onDNSError checks.Action
+
+func (a onDNSError) MarshalText() ([]byte, error) {
+	if checks.Action(a) == checks.TempFail {
+		return []byte("tempfail"), nil
+	}
+	return []byte("accept"), nil
+}
+
+func (a *onDNSError) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "accept":
+		*a = onDNSError(checks.Mark)
+	case "tempfail":
+		*a = onDNSError(checks.TempFail)
+	default:
+		return fmt.Errorf("%q is none of accept, tempfail", text)
+	}
+	return nil
+}
+
+// network is a CIDR, an address, or "private".
+type network struct {
+	private bool
+	prefix  netip.Prefix
+}
+
+func (n network) MarshalText() ([]byte, error) {
+	if n.private {
+		return []byte("private"), nil
+	}
+	return n.prefix.MarshalText()
+}
+
+func (n *network) UnmarshalText(text []byte) error {
+	if string(text) == "private" {
+		n.private = true
+		return nil
+	}
+	prefix, err := parsePrefix(string(text))
+	n.prefix = prefix
+	return err
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("%q is not a network, such as 192.0.2.0/24 or 2001:db8::/32", s)
+	}
+	if p.Masked() != p {
+		return p, fmt.Errorf("%q has bits beyond its length: did you mean %s?", s, p.Masked())
+	}
+	return p, nil
+}
