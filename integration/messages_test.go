@@ -1,0 +1,80 @@
+package integration
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"helo-milter/integration/rig"
+)
+
+// Two messages in one connection each get their own header.
+func TestTwoMessages(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		one := strings.TrimSuffix(toNet, "|QUIT")
+		s := w.hold(t, "", "203.0.113.10", "EHLO mail.example.org"+one+toNet, rig.Message)
+		for _, mail := range s.sink.Wait(t, 2) {
+			s.header(mail, parseOutcome("accept pass only"))
+		}
+	})
+}
+
+// Who has authenticated is not judged, whatever the name.
+func TestAuth(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		const script = "EHLO friend|AUTH PLAIN AHNvbWVvbmUAc2VjcmV0|EHLO friend"
+		s := w.hold(t, "", "203.0.113.30", script, rig.Message, rig.StartAuth(t)...)
+		if reply := s.reply("AUTH"); reply.Code != 235 {
+			t.Errorf("%+v\n%s", reply, s.log)
+		}
+		s.judge(parseOutcome("exempt none only"))
+	})
+}
+
+// Headers of our name that came with the message are gone, however many and however written.
+func TestForgedHeaders(t *testing.T) {
+	const forged = "X-HELO-Check: accept; forged=1\n" +
+		"X-Helo-check: accept;\n\tforged=2\n" +
+		"From: sender@example.org\n" +
+		"x-hElO-cHeCk:forged\n" +
+		"Subject: a message\n" +
+		"X-HELO-CHECK: reject; forged=4\n" +
+		"\nHello.\n"
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		s := w.hold(t, "", "203.0.113.10", "EHLO mail.example.org", forged)
+		s.judge(parseOutcome("accept pass only"))
+		if text := s.sink.Wait(t, 1)[0].Text; strings.Contains(text, "forged") {
+			t.Errorf("a forged header was delivered:\n%s", text)
+		}
+	})
+}
+
+// Of three recipients one is in the domain that the client claims to be: only that one is refused.
+func TestThreeRecipients(t *testing.T) {
+	const script = "EHLO example.com|MAIL FROM:<sender@example.org>|RCPT TO:<one@example.net>|" +
+		"RCPT TO:<three@example.com>|RCPT TO:<two@example.net>|DATA|QUIT"
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		s := w.hold(t, rcptRejects, "203.0.113.10", script, rig.Message)
+		to, three, logged := []string{"one@example.net", "three@example.com", "two@example.net"}, 250, 0
+		if w.mode == "enforce" {
+			to, three, logged = []string{"one@example.net", "two@example.net"}, 550, 1
+		}
+		for name, code := range map[string]int{"one": 250, "two": 250, "three": three} {
+			if reply := s.reply("RCPT TO:<" + name); reply.Code != code {
+				t.Errorf("%+v", reply)
+			}
+		}
+		if n := strings.Count(s.log, "milter-reject: RCPT from"); n != logged {
+			t.Errorf("Postfix's log has %d refusals, want %d:\n%s", n, logged, s.log)
+		}
+		mail := s.sink.Wait(t, 1)[0]
+		if slices.Sort(mail.To); !slices.Equal(mail.To, to) {
+			t.Errorf("delivered to %v, want %v", mail.To, to)
+		}
+		s.onlyHeader(mail)
+	})
+}

@@ -1,0 +1,271 @@
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"helo-milter/integration/rig"
+)
+
+// Every story in both modes, with the milter on both kinds of socket.
+func TestPostfix(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		for _, story := range stories {
+			t.Run(story.client+" "+story.says, func(t *testing.T) {
+				t.Parallel()
+				s := w.hold(t, story.config, story.client, story.says, rig.Message)
+				s.judge(parseOutcome(story.outcome))
+			})
+		}
+	})
+}
+
+// way is how a story is run.
+type way struct{ mode, network string }
+
+func everyWay(t *testing.T, test func(*testing.T, way)) {
+	for _, mode := range []string{"observe", "enforce"} {
+		for _, network := range []string{"unix", "inet"} {
+			t.Run(mode+" "+network, func(t *testing.T) { test(t, way{mode, network}) })
+		}
+	}
+}
+
+// session is what was said and what became of it, seen from all sides.
+type session struct {
+	*testing.T
+	way
+	client    netip.Addr
+	replies   []rig.Reply
+	log       string // Postfix's
+	sink      *rig.Sink
+	milterLog func() string
+	early     bool // the reply is due at MAIL
+}
+
+// hold holds a session, with a milter and a Postfix of its own.
+func (w way) hold(t *testing.T, config, client, script, message string, mainCf ...string) *session {
+	t.Helper()
+	milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\n%s\n", w.mode, config))
+	sink := rig.StartSink(t)
+	mainCf = append(mainCf, "smtpd_milters = "+milter.Socket, "smtpd_authorized_xclient_hosts = 0.0.0.0/0")
+	postfix := rig.StartPostfix(t, sink, mainCf...)
+	if !strings.Contains(script, "|RCPT ") {
+		script = strings.TrimPrefix(script+toNet, "|")
+	}
+	script = strings.ReplaceAll(script, "{mx}", postfix.Addr.String())
+	script = strings.ReplaceAll(script, "{mx6}", postfix.Addr6.String())
+	addr := netip.MustParseAddr(client)
+	replies := rig.Talk(t, addr, postfix.Endpoint(addr), script, message)
+	return &session{
+		T: t, way: w, client: addr, replies: replies, sink: sink, milterLog: milter.Log,
+		log: postfix.WaitLog(t, "disconnect from"), early: strings.Contains(config, `reply_at = "mail"`),
+	}
+}
+
+// outcome is what must become of a session, written as words:
+//
+//	accept, reject, tempfail, exempt          what the policy wants
+//	pass, fail, temperror, permerror, none    iprev
+//	550 5.7.1 RULE                            how the reply begins, and the rule that it names
+//	+RULE -RULE ?RULE                         is among the failing rules, is not, is unsure
+//	only                                      no rules fail or are unsure beyond those named
+type outcome struct {
+	want, iprev, reply, rule string
+	fails, passes, unsure    []string
+	only                     bool
+}
+
+func parseOutcome(text string) (o outcome) {
+	for word := range strings.FieldsSeq(text) {
+		switch first := word[0]; {
+		case word == "only":
+			o.only = true
+		case first == '+':
+			o.fails = append(o.fails, word[1:])
+		case first == '-':
+			o.passes = append(o.passes, word[1:])
+		case first == '?':
+			o.unsure = append(o.unsure, word[1:])
+		case first >= '0' && first <= '9':
+			o.reply = strings.TrimSpace(o.reply + " " + word)
+		case strings.Contains(word, "-"):
+			o.rule = word
+			o.fails = append(o.fails, word)
+		case o.want == "":
+			o.want = word
+		default:
+			o.iprev = word
+		}
+	}
+	return o
+}
+
+// judge compares the session with the outcome at the client's reply, in Postfix's log and in the delivered
+// message.
+func (s *session) judge(o outcome) {
+	s.Helper()
+	defer func() {
+		if s.Failed() {
+			s.Logf("replies: %+v\nPostfix:\n%s\nmilter:\n%s", s.replies, s.log, s.milterLog())
+		}
+	}()
+	for _, reply := range s.replies {
+		if reply.Took > 4*time.Second { // the default timeout is 5 s, that of the dead DNS stories 1 s
+			s.Errorf("%s took %v", reply.Said, reply.Took)
+		}
+	}
+	if s.mode == "enforce" && o.reply != "" {
+		s.refused(o)
+		return
+	}
+	for _, reply := range s.replies {
+		if reply.Code < 200 || reply.Code > 399 {
+			s.Errorf("%s: %d %s", reply.Said, reply.Code, reply.Text)
+		}
+	}
+	if strings.Contains(s.log, "milter-reject") {
+		s.Errorf("Postfix logged a refusal")
+	}
+	if !s.Failed() {
+		s.header(s.sink.Wait(s, 1)[0], o)
+	}
+}
+
+// refused wants a refusal that tells a stranger what is wrong, and nothing delivered.
+func (s *session) refused(o outcome) {
+	s.Helper()
+	at := "RCPT"
+	if s.early {
+		at = "MAIL"
+	}
+	reply := s.reply(at)
+	text := fmt.Sprint(reply.Code, " ", reply.Text)
+	if !strings.HasPrefix(text, o.reply) {
+		s.Errorf("the reply %q does not begin with %s", text, o.reply)
+	}
+	if !strings.Contains(text, o.rule) || !strings.Contains(text, s.client.String()) || !s.quotesHelo(text) {
+		s.Errorf("the reply %q lacks the rule, the client or the HELO", text)
+	}
+	if len(text) <= 400 && strings.Contains(text, "\n") {
+		s.Errorf("the reply %q has more than one line", text)
+	}
+	s.logged(at, reply.Code)
+	if mails := s.sink.Mails(); len(mails) > 0 {
+		s.Errorf("a refused message was delivered: %+v", mails)
+	}
+}
+
+// logged wants the refusal in Postfix's log, with the recipient and the HELO.
+func (s *session) logged(at string, code int) {
+	s.Helper()
+	client := regexp.QuoteMeta(s.client.String())
+	entry := fmt.Sprintf(`milter-reject: %s from [^ ]*\[%s\]: %d `, at, client, code)
+	if !s.early {
+		entry += ".* to=<reader@example"
+	}
+	if greetings := s.greetings(); len(greetings) > 0 {
+		last := neutered.ReplaceAllString(greetings[len(greetings)-1], "?")
+		entry += ".* helo=<" + regexp.QuoteMeta(last) + ">"
+	}
+	if !regexp.MustCompile(entry).MatchString(s.log) {
+		s.Errorf("Postfix's log lacks %s", entry)
+	}
+}
+
+// neutered is what Postfix replaces in a HELO before it logs it.
+var neutered = regexp.MustCompile(`[ <>();@"\\]`)
+
+// reply is the answer to the last command that begins so.
+func (s *session) reply(command string) rig.Reply {
+	s.Helper()
+	for _, reply := range slices.Backward(s.replies) {
+		if strings.HasPrefix(reply.Said, command) {
+			return reply
+		}
+	}
+	s.Fatalf("%s was never said: %+v", command, s.replies)
+	return rig.Reply{}
+}
+
+func (s *session) greetings() (names []string) {
+	for _, reply := range s.replies {
+		if verb, name, _ := strings.Cut(reply.Said, " "); verb == "EHLO" || verb == "HELO" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// quotesHelo tells whether the text has one of the session's greetings in quotes, as it was or cleaned.
+func (s *session) quotesHelo(text string) bool {
+	greetings := s.greetings()
+	return len(greetings) == 0 || slices.ContainsFunc(greetings, func(name string) bool {
+		return strings.Contains(text, `"`+name+`"`) || strings.Contains(text, `"`+clean(name)+`"`) ||
+			strings.Contains(text, `"`+strings.ToLower(name)+`"`)
+	})
+}
+
+var unclean = regexp.MustCompile(`[^A-Za-z0-9.:_\[\]-]`)
+
+// clean is a value as the header has it.
+func clean(s string) string { return unclean.ReplaceAllString(s, "?") }
+
+var grammar = regexp.MustCompile(`^(accept|tempfail|reject|exempt); client=(\S+); helo=(\S*); ` +
+	`iprev=(pass|fail|temperror|permerror|none); score=\d+\.\d; rules=(\S+); unsure=(\S+); id=\S+$`)
+
+// header checks the X-HELO-Check of a delivered message.
+func (s *session) header(mail rig.Mail, o outcome) {
+	s.Helper()
+	value := s.onlyHeader(mail)
+	part := grammar.FindStringSubmatch(value)
+	if part == nil {
+		s.Fatalf("the header is not as the contract has it: %s", value)
+	}
+	rules, unsure := list(part[5]), list(part[6])
+	same := part[1] == o.want && part[2] == s.client.String() && (o.iprev == "" || part[4] == o.iprev)
+	if greetings := s.greetings(); len(greetings) > 0 {
+		same = same && strings.EqualFold(part[3], clean(greetings[len(greetings)-1]))
+	}
+	same = same && all(o.fails, rules, true) && all(o.passes, rules, false) && all(o.unsure, unsure, true)
+	if o.only {
+		same = same && all(rules, o.fails, true) && len(unsure) == len(o.unsure)
+	}
+	if !same {
+		s.Errorf("got  %s\nwant %+v", value, o)
+	}
+}
+
+// onlyHeader is the value of the one X-HELO-Check, which must stand above everything the client sent.
+func (s *session) onlyHeader(mail rig.Mail) string {
+	s.Helper()
+	var at []int
+	headers := mail.Headers()
+	for i, header := range headers {
+		if strings.EqualFold(header.Name, "X-HELO-Check") {
+			at = append(at, i)
+		}
+	}
+	if len(at) != 1 || at[0] > 0 {
+		s.Fatalf("X-HELO-Check at %v in\n%s", at, mail.Text)
+	}
+	return headers[at[0]].Value
+}
+
+// list splits a list of rules.
+func list(s string) []string {
+	if s == "none" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+// all tells whether every name is in the list, or none is.
+func all(names, list []string, in bool) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(list, name) != in })
+}

@@ -1,0 +1,110 @@
+package rig
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// T is the part of testing.TB that the rig needs, so that a program can use it too.
+type T interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+const (
+	startTime = 10 * time.Second // for anything to come up, on a busy machine
+	stopTime  = 10 * time.Second // and to go down
+)
+
+// process is a program that the rig started; what it says goes to a file.
+type process struct {
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+}
+
+func start(dir, name string, args ...string) (*process, error) {
+	log := filepath.Join(dir, filepath.Base(name)+".log")
+	file, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	p := &process{cmd: exec.Command(name, args...), log: log, done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, file, file
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// stop asks the process to end and tells how it did.
+func (p *process) stop() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(stopTime):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		return fmt.Errorf("did not end %v after SIGTERM", stopTime)
+	}
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("ended with %v", p.cmd.ProcessState)
+	}
+	return nil
+}
+
+// running fails once the process has ended.
+func (p *process) running() error {
+	select {
+	case <-p.done:
+		return fmt.Errorf("ended with %v", p.cmd.ProcessState)
+	default:
+		return nil
+	}
+}
+
+func (p *process) output() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// within repeats a try until it succeeds or the time is over, and returns its last error.
+func within(limit time.Duration, try func() error) error {
+	deadline := time.Now().Add(limit)
+	for {
+		err := try()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// workDir makes a directory for one part of a test, searchable by every user.
+func workDir(t T, name string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", name+"-")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}

@@ -1,0 +1,164 @@
+package integration
+
+// stories are sessions and what must become of them, in the words of outcome (postfix_test.go). A script
+// without MAIL goes on with one message from example.org to example.net. {mx} and {mx6} are Postfix's own
+// addresses.
+var stories = []struct{ client, says, outcome, config string }{
+	// The cases that started it all.
+	{"206.125.175.2", "EHLO s1.xnnd.com", "accept pass only", ""},
+	{
+		"206.125.175.2", "EHLO bob.microsoft.com", // no such host, and the client is not theirs
+		"reject 550 5.7.1 helo-forged-brand pass +helo-unresolvable +helo-ptr-mismatch +helo-unverified", "",
+	},
+	{"203.0.113.30", "EHLO mail.microsoft.com", "reject 550 5.7.25 helo-brand-no-ptr permerror", ""},
+
+	// Good greetings.
+	{"203.0.113.10", "EHLO mail.example.org", "accept pass only", ""},
+	{"203.0.113.10", "HELO mail.example.org", "accept pass only", ""},
+	{"203.0.113.10", "EHLO MAIL.Example.ORG", "accept pass only", ""},
+	{"203.0.113.10", "EHLO mail.example.org", "accept pass only", strict},
+	{"203.0.113.50", "EHLO classless.example.org", "accept pass only", ""}, // RFC 2317
+	{"203.0.113.51", "EHLO alias.example.org", "accept pass only", ""},     // the PTR name is a CNAME
+
+	// Nobody at all.
+	{"203.0.113.10", "", "reject 503 5.5.1 helo-missing pass only", ""},
+
+	// Addresses instead of names: the client's own, ours.
+	{"203.0.113.10", "EHLO 203.0.113.10", "reject 504 5.5.2 helo-bare-ip pass only", ""},
+	{"203.0.113.10", "EHLO 0x7f000001", "reject 504 5.5.2 helo-numeric pass only", ""},
+	{"203.0.113.10", "EHLO {mx}", "reject 504 5.5.2 helo-bare-ip pass only +helo-own-address", ""},
+	{"203.0.113.10", "EHLO [{mx}]", "reject 550 5.7.1 helo-own-address pass only +helo-literal-mismatch", ""},
+	{"2001:db8::10", "EHLO [IPv6:{mx6}]", "reject 550 5.7.1 helo-own-address pass", ""},
+	{
+		"203.0.113.10", "EHLO [192.0.2.25]", "reject 550 5.7.1 helo-own-address pass",
+		"[site]\naddresses = [\"192.0.2.25\"]",
+	},
+
+	// Literals.
+	{"203.0.113.10", "EHLO [203.0.113.10]", "accept pass only", ""},
+	{"203.0.113.10", "EHLO [203.0.113.99]", "accept pass only +helo-literal-mismatch", ""},
+	{"203.0.113.10", "EHLO [203.0.113.99]", "reject 550 5.7.1 helo-literal-mismatch", strict},
+	{"203.0.113.10", "EHLO [203.0.113]", "accept pass only +helo-literal-malformed", ""},
+	{"2001:db8::10", "EHLO [IPv6:2001:db8::10]", "accept pass only", ""},
+	{"2001:db8::10", "EHLO [IPv6:2001:0DB8:0:0:0:0:0:10]", "accept pass only", ""},
+	{"2001:db8::10", "EHLO [IPv6:2001:db8::99]", "accept pass only +helo-literal-mismatch", ""},
+	{"2001:db8::10", "EHLO [2001:db8::10]", "accept pass only +helo-literal-malformed", ""}, // no tag
+	{"2001:db8::10", "EHLO 2001:db8::10", "reject 504 5.5.2 helo-bare-ip pass only", ""},
+
+	// Names that are ours, or the recipient's.
+	{"203.0.113.10", "EHLO mx.example.net", "reject 550 5.7.1 helo-own-name pass", ""},
+	{"203.0.113.10", "EHLO MX.Example.Net", "reject 550 5.7.1 helo-own-name pass", ""},
+	{"203.0.113.10", "EHLO example.net", "reject 550 5.7.1 helo-own-name", site},
+	{"203.0.113.10", "EHLO www.example.net", "reject 550 5.7.1 helo-own-name", site},
+	{"203.0.113.10", "EHLO example.com" + toCom, "accept pass +helo-rcpt-domain +helo-bare-domain", ""},
+	{"203.0.113.10", "EHLO example.com" + toCom, "reject 550 5.7.1 helo-rcpt-domain pass", rcptRejects},
+	{"203.0.113.10", "EHLO mail.example.org" + toCom, "accept pass only", rcptRejects},
+	{"203.0.113.21", "EHLO example.com" + toCom, "accept pass -helo-rcpt-domain", rcptRejects}, // theirs
+
+	// Names that are no names of hosts on the Internet.
+	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass -helo-ptr-mismatch", ""},
+	{"203.0.113.10", "EHLO localhost", "reject 550 5.7.1 helo-localhost pass only", ""},
+	{"203.0.113.10", "EHLO localhost.localdomain", "reject 550 5.7.1 helo-localhost pass", ""},
+	{
+		"203.0.113.10", "EHLO rad.internal",
+		"accept pass +helo-reserved-tld -helo-unknown-tld -helo-unresolvable", "",
+	},
+	{"203.0.113.10", "EHLO rad.internal", "reject 550 5.7.1 helo-reserved-tld", strict},
+	{"203.0.113.71", "EHLO under_score.example.org", "accept pass +helo-underscore -helo-malformed", ""},
+	{"203.0.113.10", "EHLO mail;rules=none", "reject 501 5.5.2 helo-malformed pass", ""},
+	{"203.0.113.10", "EHLO mail.example.org <b>&%s", "reject 501 5.5.2 helo-malformed pass", ""},
+
+	// What the name's own DNS says.
+	{"203.0.113.10", "EHLO gone.example.org", "accept pass +helo-unresolvable -helo-ptr-mismatch", ""},
+	{"203.0.113.10", "EHLO loopback.example.org", "reject 550 5.7.1 helo-bogus-address pass", ""},
+	{"203.0.113.10", "EHLO private.example.org", "reject 550 5.7.1 helo-bogus-address pass", ""},
+
+	// What the PTR says: another name of theirs is fine, somebody else's is worth a mark.
+	{"203.0.113.20", "EHLO smtp.example.org", "accept pass only +helo-ip-mismatch", ""},
+	{
+		"203.0.113.21", "EHLO smtp.example.org",
+		"accept pass only +helo-ip-mismatch +helo-ptr-mismatch +helo-unverified", "",
+	},
+	{"203.0.113.40", "EHLO relay.example.org", "accept pass only", ""},   // one of two confirms
+	{"203.0.113.41", "EHLO relay41.example.org", "accept pass only", ""}, // and the other is SERVFAIL
+	{"203.0.113.60", "EHLO many1.example.org", "accept pass +ptr-many -ptr-unconfirmed", ""},
+	{"203.0.113.70", "EHLO mail.example.org", "accept fail +ptr-reserved +ptr-unconfirmed", ""},
+
+	// No PTR (NXDOMAIN, NODATA), and PTR names that don't confirm: another address, no such name, other
+	// family.
+	{
+		"203.0.113.30", "EHLO noptr.example.org",
+		"accept permerror +ptr-missing -ptr-unconfirmed -helo-unverified", "",
+	},
+	{"203.0.113.30", "EHLO noptr.example.org", "reject 550 5.7.25 ptr-missing permerror", strict},
+	{"203.0.113.31", "EHLO nodata.example.org", "accept permerror +ptr-missing -ptr-unconfirmed", ""},
+	{
+		"203.0.113.32", "EHLO forged.example.org",
+		"accept fail +ptr-unconfirmed +helo-unverified -ptr-missing", "",
+	},
+	{"203.0.113.33", "EHLO mail.example.org", "accept fail +ptr-unconfirmed -ptr-missing", ""},
+	{"203.0.113.34", "EHLO mail.example.org", "accept fail +ptr-unconfirmed -ptr-missing", ""},
+	{"2001:db8::10", "EHLO mail6.example.org", "accept pass only", ""},
+	{"2001:db8::30", "EHLO noptr6.example.org", "accept permerror +ptr-missing -helo-unverified", ""},
+	{"2001:db8::32", "EHLO forged.example.org", "accept fail +ptr-unconfirmed -ptr-missing", ""},
+
+	// DNS trouble is never a fail, not even in strict.
+	{
+		"203.0.113.66", "EHLO servfail.example.org", // the reverse zone is broken
+		"accept temperror ?ptr-missing ?ptr-unconfirmed -ptr-missing -ptr-unconfirmed", strict,
+	},
+	{
+		"203.0.113.67", "EHLO silent.example.org", // the reverse zone's server never answers, and so the resolver
+		"accept temperror ?ptr-missing ?ptr-unconfirmed ?helo-ptr-mismatch -ptr-missing -helo-unverified", `timeout = "1s"`,
+	},
+	{
+		"203.0.113.42", "EHLO unknown.example.org", // the PTR name's zone is broken
+		"accept temperror ?ptr-unconfirmed -ptr-missing -ptr-unconfirmed", strict,
+	},
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"accept temperror ?ptr-missing ?ptr-unconfirmed ?helo-unresolvable ?helo-unverified", deadDNS,
+	},
+	{"203.0.113.10", "EHLO mx.example.net", "reject 550 5.7.1 helo-own-name temperror ?ptr-missing", deadDNS},
+	{"203.0.113.10", "EHLO mail.example.org", "tempfail 4 temperror", tryLater + deadDNS},
+
+	// A second greeting is no way around.
+	{
+		"203.0.113.10", "EHLO mail.example.org|EHLO mx.example.net",
+		"reject 550 5.7.1 helo-own-name pass +helo-changed", "",
+	},
+	{
+		"203.0.113.10", "EHLO mx.example.net|EHLO mail.example.org",
+		"reject 550 5.7.1 helo-own-name pass +helo-changed", "",
+	},
+	{
+		"203.0.113.10", "EHLO mx.example.net|MAIL FROM:<a@example.org>|EHLO mail.example.org" + toNet,
+		"reject 550 5.7.1 helo-own-name pass +helo-changed", "",
+	},
+	{"203.0.113.20", "EHLO out.example.org|EHLO smtp.example.org", "accept pass +helo-changed", ""},
+	{"203.0.113.10", "EHLO mail.example.org|EHLO mail.example.org", "accept pass only", ""},
+	{"203.0.113.10", "EHLO mail.example.org|HELO MAIL.example.org", "accept pass only", ""},
+
+	// Those who are not judged.
+	{"203.0.113.30", "XCLIENT LOGIN=someone|EHLO friend", "exempt none only", ""},
+	{
+		"203.0.113.30", "XCLIENT LOGIN=someone|EHLO friend", "reject 504 5.5.2 helo-not-fqdn permerror",
+		"[exempt]\nauthenticated = false",
+	},
+	{"127.0.0.1", "EHLO friend", "exempt none only", ""},
+	{"203.0.113.30", "EHLO friend", "exempt none only", "[exempt]\nnetworks = [\"203.0.113.0/24\"]"},
+
+	// Answering early.
+	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass", `reply_at = "mail"`},
+}
+
+const (
+	toNet = "|MAIL FROM:<sender@example.org>|RCPT TO:<reader@example.net>|DATA|QUIT"
+	toCom = "|MAIL FROM:<sender@example.org>|RCPT TO:<reader@example.com>|DATA|QUIT"
+
+	strict      = `profile = "strict"`
+	tryLater    = "on_dns_error = \"tempfail\"\n"
+	site        = "[site]\nnames = [\"example.net\", \".example.net\"]"
+	rcptRejects = "[rules]\nhelo-rcpt-domain = \"reject\""
+	deadDNS     = "timeout = \"1s\"\n[dns]\nservers = [\"198.51.100.66:53\"]"
+)
