@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -60,8 +62,10 @@ func TestThreeRecipients(t *testing.T) {
 		t.Parallel()
 		s := w.hold(t, rcptRejects, "203.0.113.10", script, rig.Message)
 		to, three, logged := []string{"one@example.net", "three@example.com", "two@example.net"}, 250, 0
+		header := "reject pass +helo-rcpt-domain"
 		if w.mode == "enforce" {
 			to, three, logged = []string{"one@example.net", "two@example.net"}, 550, 1
+			header = "accept pass -helo-rcpt-domain" // it was not judged for those who got it
 		}
 		for name, code := range map[string]int{"one": 250, "two": 250, "three": three} {
 			if reply := s.reply("RCPT TO:<" + name); reply.Code != code {
@@ -75,6 +79,35 @@ func TestThreeRecipients(t *testing.T) {
 		if slices.Sort(mail.To); !slices.Equal(mail.To, to) {
 			t.Errorf("delivered to %v, want %v", mail.To, to)
 		}
-		s.onlyHeader(mail)
+		s.header(mail, parseOutcome(header))
+	})
+}
+
+// Bytes that would panic go-milter end a connection, not the daemon: mail goes on.
+func TestHostileBytes(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\n", w.mode))
+		const optneg = "\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff"
+		for _, bytes := range []string{
+			"\x00\x00\x00\x00",
+			optneg + "\x00\x00\x00\x00",
+			optneg + "\x00\x00\x00\x05Chost",
+			optneg + "\x00\x00\x00\x06Chost\x00",
+			optneg + "\x00\x00\x00\x02Ma",
+			optneg + "\x00\x00\x00\x02Ra",
+			optneg + "\x00\x00\x00\x03Ra\x00" + "\x00\x00\x00\x01E", // a recipient and an end without a beginning
+			optneg + "\xff\xff\xff\xffB",
+			"GET / HTTP/1.1\r\n\r\n",
+		} {
+			milter.Send(t, bytes)
+		}
+		sink := rig.StartSink(t)
+		postfix := rig.StartPostfix(t, sink, "smtpd_milters = "+milter.Socket)
+		client := netip.MustParseAddr("203.0.113.10")
+		rig.Talk(t, client, postfix.Endpoint(client), "EHLO mail.example.org"+toNet, rig.Message)
+		if mail := sink.Wait(t, 1)[0]; !strings.Contains(mail.Text, "X-HELO-Check: accept; ") {
+			t.Errorf("delivered:\n%s\nmilter:\n%s", mail.Text, milter.Log())
+		}
 	})
 }

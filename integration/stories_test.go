@@ -108,7 +108,7 @@ var stories = []struct{ client, says, outcome, config string }{
 		"accept temperror ?ptr-missing ?ptr-unconfirmed -ptr-missing -ptr-unconfirmed", strict,
 	},
 	{
-		"203.0.113.67", "EHLO silent.example.org", // the reverse zone's server never answers, nor does the resolver
+		"203.0.113.67", "EHLO silent.example.org", // the reverse zone is silent, and so the resolver
 		"accept temperror ?ptr-missing ?ptr-unconfirmed ?helo-ptr-mismatch -ptr-missing -helo-unverified",
 		`timeout = "1s"`,
 	},

@@ -285,3 +285,43 @@ func TestNegotiation(t *testing.T) {
 		}
 	}
 }
+
+// stuck is a Resolver that answers nothing before its caller gives up.
+type stuck struct{ hosts }
+
+func (stuck) LookupAddr(ctx context.Context, _ string) ([]string, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (stuck) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// CONNECT, HELO and MAIL never wait for the DNS, RCPT not past the timeout, and those who are exempt not
+// at all.
+func TestSessionWaits(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	address := testServer(t, func(c *Config) { c.Resolver, c.Timeout = stuck{}, timeout })
+	run := func(script string, opts ...gomilter.Option) (string, time.Duration) {
+		begin := time.Now()
+		got := play(t, address, script, nil, opts...)
+		return got, time.Since(begin)
+	}
+	// With protocol 2 the MTA waits for an answer to each of them.
+	v2 := []gomilter.Option{
+		gomilter.WithMaximumVersion(2), gomilter.WithProtocols(0), gomilter.WithoutAction(gomilter.OptSetMacros),
+	}
+	if _, took := run("C 203.0.113.1 | H mail.example.org | M a@example.org", v2...); took > timeout/2 {
+		t.Errorf("up to MAIL it took %v", took)
+	}
+	mail := " | H mail.example.org | M a@example.org | R b@example.net | ."
+	got, took := run("C 203.0.113.1" + mail)
+	if got != "0:accept,mail.example.org,none" || took < timeout || took > 4*timeout {
+		t.Errorf("without an answer: %s after %v", got, took)
+	}
+	if got, took = run("C 192.168.1.1" + mail); got != "0:exempt,mail.example.org,none" || took > timeout/2 {
+		t.Errorf("exempt: %s after %v", got, took)
+	}
+}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -111,8 +113,8 @@ func explain(out io.Writer, r *checks.Record, cfg *Config, questions []dnscache.
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, q := range questions {
 		result := q.Rcode
-		if q.Err != nil && result == "" {
-			result = "failed"
+		if failure := new(net.DNSError); result == "" && errors.As(q.Err, &failure) {
+			result = failure.Err
 		}
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\tTTL %v\t%.1f ms\t%s %s\n", q.Type, q.Name, result,
 			answers(r.Facts, q), q.TTL, float64(q.Took.Microseconds())/1000, q.Server, q.Transport)

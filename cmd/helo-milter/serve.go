@@ -43,12 +43,28 @@ func (serveCmd) Run(p *program) error {
 		return exitError{exitConfig, err}
 	}
 	server := milter.NewServer(serving)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	for _, w := range cfg.warnings() {
 		log.Warn("configuration", "warning", w)
 	}
 	fmt.Fprint(p.stdout, paste(cfg))
 	log.Info("serving", "listen", cfg.Listen, "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
-	return serve(p.ctx, p.config, server, listeners, cfg, log)
+	broken := serve(server, listeners, cfg, log)
+	for {
+		select {
+		case <-hup:
+			reload(p.config, server, cfg, log)
+		case err := <-broken:
+			shutdown(server, log)
+			return fmt.Errorf("a listener broke: %w", err)
+		case <-p.ctx.Done():
+			log.Info("stopping", "sessions_have", shutdownTime.String())
+			shutdown(server, log)
+			return nil
+		}
+	}
 }
 
 // serving is the configuration as package milter has it.
@@ -73,37 +89,19 @@ func serving(cfg *Config, log *slog.Logger) (*milter.Config, error) {
 	return m, nil
 }
 
-// serve runs the server on its listeners until the context ends or a listener breaks.
-func serve(
-	ctx context.Context, file string, server *milter.Server, listeners []net.Listener, cfg *Config, log *slog.Logger,
-) error {
+// serve runs the server on its listeners, each behind a guard. What ends one comes from the channel.
+func serve(server *milter.Server, listeners []net.Listener, cfg *Config, log *slog.Logger) <-chan error {
 	broken := make(chan error, len(listeners))
 	for _, ln := range listeners {
 		guarded := milter.Guard(ln, milter.Limits{
 			Connections: cfg.Limits.Connections,
 			OnViolation: func(remote net.Addr, kind string) {
-				log.Warn("milter connection turned away", "peer", remote.String(), "kind", kind)
+				log.Warn("guard", "peer", remote.String(), "kind", kind)
 			},
 		})
 		go func() { broken <- server.Serve(guarded) }()
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-hup:
-			reload(file, server, cfg, log)
-			continue
-		case err := <-broken:
-			shutdown(server, log)
-			return fmt.Errorf("a listener broke: %w", err)
-		case <-ctx.Done():
-			log.Info("stopping", "sessions_have", shutdownTime.String())
-			shutdown(server, log)
-			return nil
-		}
-	}
+	return broken
 }
 
 func shutdown(server *milter.Server, log *slog.Logger) {

@@ -1,11 +1,17 @@
 package rig
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // Milter is a running `helo-milter serve`.
@@ -62,4 +68,39 @@ func (m *Milter) stop(t T) {
 	if err != nil || strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
 		t.Errorf("milter: %v\n%s", err, log)
 	}
+}
+
+// Send connects to the milter, sends bytes and waits for it to hang up.
+func (m *Milter) Send(t T, bytes string) {
+	t.Helper()
+	network, address, _ := strings.Cut(m.Socket, ":")
+	conn, err := net.Dial(map[string]string{"unix": "unix", "inet": "tcp"}[network], address)
+	if err != nil {
+		t.Fatalf("milter: %v\n%s", err, m.Log())
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(startTime))
+	if _, err := io.WriteString(conn, bytes); err != nil {
+		t.Fatalf("milter: %v", err)
+	}
+	if tcp, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = tcp.CloseWrite()
+	}
+	if _, err := io.Copy(io.Discard, conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("milter: %v after %q", err, bytes)
+	}
+}
+
+// RunMilter runs the milter's binary with a command and returns what it wrote and its exit code.
+func RunMilter(t T, args ...string) (output string, exit int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	text, err := exec.CommandContext(ctx, os.Getenv(milterVar), args...).CombinedOutput()
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		return string(text), exit.ExitCode()
+	} else if err != nil {
+		t.Fatalf("milter: %v", err)
+	}
+	return string(text), 0
 }

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// output is what a command wrote so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// waitFor waits until the output has a text.
+func (o *output) waitFor(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(o.String(), text); {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in\n%s", text, o)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// A daemon is started, reloaded well and badly, and stopped; the DNS is not asked for what it is told.
+func TestServe(t *testing.T) {
+	dir := t.TempDir()
+	file, socket := filepath.Join(dir, "helo-milter.toml"), filepath.Join(dir, "sock")
+	configure := func(mode string) {
+		text := fmt.Sprintf("mode = %q\nlisten = [%q]\ntimeout = \"100ms\"\n[dns]\nservers = [\"127.0.0.1:1\"]\n",
+			mode, "unix:"+socket)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure("observe")
+	var stdout, stderr output
+	ctx, stop := context.WithCancel(t.Context())
+	exit := make(chan int)
+	go func() { exit <- run(ctx, []string{"--config", file}, &stdout, &stderr) }()
+	stderr.waitFor(t, "msg=serving")
+
+	for _, line := range []string{"smtpd_milters = { unix:" + socket, "INPUT_MAIL_FILTER(`helo-milter', `S=local:" + socket} {
+		if !strings.Contains(stdout.String(), line) {
+			t.Errorf("nothing to paste with %s in\n%s", line, stdout.String())
+		}
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket is %v (%v)", info, err)
+	}
+	if got := greet(t, socket, "localhost"); got != "250 accept" {
+		t.Errorf("observing, it says %s", got)
+	}
+	for _, step := range []struct{ mode, log, want string }{
+		{"enforce", "msg=reloaded mode=enforce", "550 5.7.1"},
+		{"enforced", "old configuration stays", "550 5.7.1"}, // a mistake changes nothing
+		{"observe", "msg=reloaded mode=observe", "250 accept"},
+	} {
+		configure(step.mode)
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		stderr.waitFor(t, step.log)
+		if got := greet(t, socket, "localhost"); !strings.HasPrefix(got, step.want) {
+			t.Errorf("after %s it says %s", step.log, got)
+		}
+	}
+	stop()
+	if code := <-exit; code != exitDone {
+		t.Errorf("exit %d\n%s", code, stderr.String())
+	}
+	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+// greet is what a client gets at RCPT.
+func greet(t *testing.T, socket, helo string) string {
+	t.Helper()
+	s, err := gomilter.NewClient("unix", socket).Session(gomilter.NewMacroBag())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, connErr := s.Conn("client", gomilter.FamilyInet, 4711, "203.0.113.9")
+	_, heloErr := s.Helo(helo)
+	_, mailErr := s.Mail("a@example.org", "")
+	action, rcptErr := s.Rcpt("b@example.net", "")
+	if err := errors.Join(connErr, heloErr, mailErr, rcptErr); err != nil {
+		t.Fatal(err)
+	}
+	return action.SMTPReply
+}
+
+func TestListen(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sock")
+	try := func() (net.Listener, error) { return listenUnix(path, &Config{SocketMode: 0o600}) }
+
+	first, err := try()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := try(); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a live socket is taken: %v", err)
+	}
+	first.(*net.UnixListener).SetUnlinkOnClose(false) // as if killed
+	first.Close()
+	second, err := try()
+	if err != nil {
+		t.Fatalf("what a killed daemon left is in the way: %v", err)
+	}
+	second.Close()
+	if err := os.WriteFile(path, []byte("mail"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := try(); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("a file is taken for a socket: %v", err)
+	}
+	if text, err := os.ReadFile(path); string(text) != "mail" {
+		t.Errorf("the file is gone: %q, %v", text, err)
+	}
+}
+
+func TestParseListen(t *testing.T) {
+	for _, tt := range []struct{ listen, want string }{
+		{"inet:127.0.0.1:8891", "tcp 127.0.0.1:8891"},
+		{"inet:8891@localhost", "tcp localhost:8891"},
+		{"inet:localhost:8891", "tcp localhost:8891"},
+		{"inet6:[::1]:8891", "tcp6 [::1]:8891"},
+		{"inet6:8891@::1", "tcp6 [::1]:8891"},
+		{"inet6:8891@[::1]", "tcp6 [::1]:8891"},
+		{"unix:/run/helo-milter/sock", "unix /run/helo-milter/sock"},
+		{"local:/run/helo-milter/sock", "unix /run/helo-milter/sock"},
+		{"inet:8891", "error"},
+		{"inet:host:port", "error"},
+		{"inet:127.0.0.1:0", "error"},
+		{"inet::8891", "error"},
+		{"tcp:127.0.0.1:8891", "error"},
+		{"", "error"},
+	} {
+		network, address, err := parseListen(tt.listen)
+		got := network + " " + address
+		if err != nil {
+			got = "error"
+		}
+		if got != tt.want {
+			t.Errorf("%s is %s, want %s", tt.listen, got, tt.want)
+		}
+	}
+}
