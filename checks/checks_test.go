@@ -24,7 +24,8 @@ func parseZone(text string) zone {
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, ";")
 		if f := strings.Fields(line); len(f) > 2 {
-			z[f[1]+" "+f[0]] = f[2:]
+			key := f[1] + " " + f[0]
+			z[key] = append(z[key], f[2:]...)
 		}
 	}
 	return z
@@ -83,7 +84,9 @@ dead.example.org   A    !
 dead.example.org   AAAA 2001:db8::6
 203.0.113.7        PTR  localhost.
 203.0.113.8        PTR  203.0.113.8. 8.example-.org.
-203.0.113.10       PTR  a1.example.org. a2.example.org. a3.example.org. a4.example.org. a5.example.org. a6.example.org. a7.example.org. a8.example.org. a9.example.org. b.example.org. mail.example.org.
+203.0.113.10       PTR  a1.example.org. a2.example.org. a3.example.org. a4.example.org. a5.example.org.
+203.0.113.10       PTR  a6.example.org. a7.example.org. a8.example.org. a9.example.org. b.example.org.
+203.0.113.10       PTR  mail.example.org.         ; the eleventh
 203.0.113.11       PTR  notes.example.com.        ; a Notes server that says its inside name
 notes.example.com  A    203.0.113.11
 203.0.113.12       PTR  out.one.co.uk.
@@ -156,12 +159,18 @@ func TestJudge(t *testing.T) {
 		{"203.0.113.1", "[192.0.2.25]", "", "reject helo-literal-mismatch helo-own-address"},
 		{"203.0.113.1", "[IPv6:2001:db8::25]", "", "reject helo-literal-mismatch helo-own-address"},
 		// Kind three: our name, our domain, the recipient's domain.
-		{"203.0.113.1", "mx.example.net", "", "reject helo-own-name helo-unresolvable helo-ptr-mismatch helo-unverified"},
+		{
+			"203.0.113.1", "mx.example.net", "",
+			"reject helo-own-name helo-unresolvable helo-ptr-mismatch helo-unverified",
+		},
 		{
 			"203.0.113.1", "example.net", "",
 			"reject helo-own-name helo-unresolvable helo-ptr-mismatch helo-bare-domain helo-unverified",
 		},
-		{"203.0.113.1", "a.b.example.net", "", "reject helo-own-name helo-unresolvable helo-ptr-mismatch helo-unverified"},
+		{
+			"203.0.113.1", "a.b.example.net", "",
+			"reject helo-own-name helo-unresolvable helo-ptr-mismatch helo-unverified",
+		},
 		{"203.0.113.1", "example.org", "example.org", "accept helo-unresolvable"}, // it is in that domain
 		{
 			"203.0.113.1", "example.com", "example.com",
@@ -183,7 +192,10 @@ func TestJudge(t *testing.T) {
 		{"203.0.113.11", "notes1.corp", "", "accept helo-private-tld helo-ptr-mismatch helo-unverified"},
 		{"203.0.113.1", "mail.nosuchtld", "", "accept helo-unknown-tld helo-ptr-mismatch helo-unverified"},
 		{"203.0.113.1", "fresh.newtld", "", "accept helo-ptr-mismatch"}, // it resolves: the list is old
-		{"203.0.113.1", "co.uk", "", "accept helo-public-suffix helo-unresolvable helo-ptr-mismatch helo-unverified"},
+		{
+			"203.0.113.1", "co.uk", "",
+			"accept helo-public-suffix helo-unresolvable helo-ptr-mismatch helo-unverified",
+		},
 
 		// Literals: compared as addresses, never as text, and the legal one is no fault in standard.
 		{"203.0.113.1", "[203.0.113.1]", "", "accept"},
@@ -207,9 +219,14 @@ func TestJudge(t *testing.T) {
 			"206.125.175.2", "bob.microsoft.com", "",
 			"reject helo-unresolvable helo-ptr-mismatch helo-unverified helo-forged-brand",
 		},
-		{"203.0.113.9", "mail.yahoo.com", "", "reject helo-unresolvable helo-ptr-mismatch helo-unverified helo-brand-no-ptr" + noPTR},
+		{
+			"203.0.113.9", "mail.yahoo.com", "",
+			"reject helo-unresolvable helo-ptr-mismatch helo-unverified helo-brand-no-ptr" + noPTR,
+		},
 		{"203.0.113.13", "mail-a.google.com", "", "accept"},
-		{"203.0.113.13", "smtp.gmail.com", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified"}, // Google's host
+		{ // Google's host
+			"203.0.113.13", "smtp.gmail.com", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified",
+		},
 		{"203.0.113.1", "evilyahoo.com", "", "accept helo-ptr-mismatch helo-bare-domain"},
 		{"203.0.113.1", "relay.hotmail.com", "", "accept helo-ptr-mismatch"}, // the address vouches
 
@@ -219,8 +236,14 @@ func TestJudge(t *testing.T) {
 		{"203.0.113.1", "localhost|mail.example.org", "", "reject helo-localhost helo-changed"},
 
 		// The client's reverse DNS.
-		{"203.0.113.9", "mail.example.org", "", "accept helo-ip-mismatch helo-ptr-mismatch helo-unverified" + noPTR},
-		{"203.0.113.5", "forged.example.org", "", "accept helo-ip-mismatch helo-ptr-mismatch helo-unverified ptr-unconfirmed"},
+		{
+			"203.0.113.9", "mail.example.org", "",
+			"accept helo-ip-mismatch helo-ptr-mismatch helo-unverified" + noPTR,
+		},
+		{
+			"203.0.113.5", "forged.example.org", "",
+			"accept helo-ip-mismatch helo-ptr-mismatch helo-unverified ptr-unconfirmed",
+		},
 		{"203.0.113.7", "[203.0.113.7]", "", "accept ptr-unconfirmed ptr-reserved"},
 		{"203.0.113.8", "[203.0.113.8]", "", "accept ptr-unconfirmed ptr-malformed"},
 		{"203.0.113.10", "[203.0.113.10]", "", "accept ptr-unconfirmed ptr-many"},
@@ -228,8 +251,14 @@ func TestJudge(t *testing.T) {
 		// The DNS fails: unsure, never fail, and what needs no DNS is judged all the same.
 		{"203.0.113.4", "[203.0.113.4]", "", "accept" + ptrFail},
 		{"203.0.113.4", "localhost", "", "reject helo-localhost" + ptrFail},
-		{"203.0.113.4", "mail.example.org", "", "accept helo-ip-mismatch ?helo-ptr-mismatch ?helo-unverified" + ptrFail},
-		{"203.0.113.4", "bob.microsoft.com", "", "accept helo-unresolvable ?helo-ptr-mismatch ?helo-unverified ?helo-forged-brand" + ptrFail},
+		{
+			"203.0.113.4", "mail.example.org", "",
+			"accept helo-ip-mismatch ?helo-ptr-mismatch ?helo-unverified" + ptrFail,
+		},
+		{
+			"203.0.113.4", "bob.microsoft.com", "",
+			"accept helo-unresolvable ?helo-ptr-mismatch ?helo-unverified ?helo-forged-brand" + ptrFail,
+		},
 		{"203.0.113.6", "[203.0.113.6]", "", "accept ?ptr-unconfirmed"},
 		{"203.0.113.1", "half.example.org", "", "accept ?helo-ip-mismatch"},
 		{"203.0.113.1", "gone.example.org", "", "accept ?helo-unresolvable ?helo-bogus-address ?helo-ip-mismatch"},

@@ -143,7 +143,8 @@ func TestDomain(t *testing.T) {
 // FuzzParseHelo: any bytes have one form, the name of a name is canonical, and JSON keeps it all.
 func FuzzParseHelo(f *testing.F) {
 	for _, raw := range []string{
-		"mail.example.org", "[IPv6:2001:db8::1]", "0x7f", "\xff", "", "[]", "a_b", "1.2.3", "localhost.", "%s\r\n", strings.Repeat("\xffa", 400),
+		"mail.example.org", "[IPv6:2001:db8::1]", "0x7f", "\xff", "", "[]", "a_b", "1.2.3", "localhost.",
+		"%s\r\n", strings.Repeat("\xffa", 400),
 	} {
 		f.Add(raw)
 	}

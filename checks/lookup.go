@@ -43,7 +43,9 @@ type Lookups struct {
 
 // NewLookups starts a session of a client and the lookup of its PTR names. Each lookup ends by itself
 // after timeout, or with the context. A nil resolver looks nothing up. Close must be called.
-func NewLookups(ctx context.Context, r Resolver, timeout time.Duration, client netip.Addr, site Site) *Lookups {
+func NewLookups(
+	ctx context.Context, r Resolver, timeout time.Duration, client netip.Addr, site Site,
+) *Lookups {
 	ctx, cancel := context.WithCancel(ctx)
 	client = client.Unmap().WithZone("")
 	l := &Lookups{resolver: r, timeout: timeout, ctx: ctx, cancel: cancel, client: client, site: site}

@@ -14,7 +14,8 @@ import (
 // factsOf gathers the facts of a client and its greetings in the test world.
 func factsOf(t *testing.T, client string, helos ...string) *checks.Facts {
 	t.Helper()
-	l := checks.NewLookups(t.Context(), parseZone(world), time.Second, netip.MustParseAddr(client), checks.Site{})
+	addr := netip.MustParseAddr(client)
+	l := checks.NewLookups(t.Context(), parseZone(world), time.Second, addr, checks.Site{})
 	defer l.Close()
 	for _, h := range helos {
 		l.Greet(checks.ParseHelo(h))
@@ -32,22 +33,61 @@ func TestPolicy(t *testing.T) {
 		want                string
 	}{
 		{"a reject", "203.0.113.1", "localhost", nil, "reject helo-localhost did reject 3.0"},
-		{"careful marks", "203.0.113.1", "friend", func(p *checks.Policy) { *p = *checks.NewPolicy(checks.Careful); p.Mode = checks.Enforce }, "accept helo-not-fqdn did accept 2.0"},
-		{"strict refuses a missing PTR", "203.0.113.9", "[203.0.113.9]", func(p *checks.Policy) { *p = *checks.NewPolicy(checks.Strict); p.Mode = checks.Enforce }, "reject ptr-missing did reject 2.0"},
-		{"observing", "203.0.113.1", "localhost", func(p *checks.Policy) { p.Mode = checks.Observe }, "reject helo-localhost did accept 3.0"},
-		{"off does not count", "203.0.113.1", "localhost", set("helo-localhost", checks.Off), "accept - did accept 0.0"},
-		{"tempfail", "203.0.113.1", "localhost", set("helo-localhost", checks.TempFail), "tempfail helo-localhost did tempfail 3.0"},
-		{"the first row wins a tie", "203.0.113.9", "localhost", set("ptr-missing", checks.Reject), "reject helo-localhost did reject 4.5"},
-		{"the strictest wins", "203.0.113.9", "localhost", set("helo-localhost", checks.Mark), "accept helo-localhost did accept 4.5"},
-		{"unsure causes nothing", "203.0.113.4", "[203.0.113.4]", set("ptr-missing", checks.Reject), "accept ptr-missing did accept 0.0"},
+		{
+			"careful marks", "203.0.113.1", "friend",
+			func(p *checks.Policy) { *p = *checks.NewPolicy(checks.Careful); p.Mode = checks.Enforce },
+			"accept helo-not-fqdn did accept 2.0",
+		},
+		{
+			"strict refuses a missing PTR", "203.0.113.9", "[203.0.113.9]",
+			func(p *checks.Policy) { *p = *checks.NewPolicy(checks.Strict); p.Mode = checks.Enforce },
+			"reject ptr-missing did reject 2.0",
+		},
+		{
+			"observing", "203.0.113.1", "localhost", func(p *checks.Policy) { p.Mode = checks.Observe },
+			"reject helo-localhost did accept 3.0",
+		},
+		{
+			"off does not count", "203.0.113.1", "localhost", set("helo-localhost", checks.Off),
+			"accept - did accept 0.0",
+		},
+		{
+			"tempfail", "203.0.113.1", "localhost", set("helo-localhost", checks.TempFail),
+			"tempfail helo-localhost did tempfail 3.0",
+		},
+		{
+			"the first row wins a tie", "203.0.113.9", "localhost", set("ptr-missing", checks.Reject),
+			"reject helo-localhost did reject 4.5",
+		},
+		{
+			"the strictest wins", "203.0.113.9", "localhost", set("helo-localhost", checks.Mark),
+			"accept helo-localhost did accept 4.5",
+		},
+		{
+			"unsure causes nothing", "203.0.113.4", "[203.0.113.4]", set("ptr-missing", checks.Reject),
+			"accept ptr-missing did accept 0.0",
+		},
 		{"unsure may tempfail", "203.0.113.4", "[203.0.113.4]", func(p *checks.Policy) {
 			set("ptr-missing", checks.Reject)(p)
 			p.OnDNSError = checks.TempFail
 		}, "tempfail ptr-missing did tempfail 0.0"},
-		{"unsure never does more than its rule", "203.0.113.4", "[203.0.113.4]", func(p *checks.Policy) { p.OnDNSError = checks.TempFail }, "accept ptr-missing did accept 0.0"},
-		{"the sum refuses", "203.0.113.9", "[203.0.113.8]", func(p *checks.Policy) { p.RejectAt = 3.5 }, "reject helo-literal-mismatch did reject 3.5"},
-		{"the sum is under", "203.0.113.9", "[203.0.113.8]", func(p *checks.Policy) { p.RejectAt = 3.6 }, "accept helo-literal-mismatch did accept 3.5"},
-		{"the sum tempfails", "203.0.113.9", "[203.0.113.8]", func(p *checks.Policy) { p.TempFailAt, p.RejectAt = 3, 9 }, "tempfail helo-literal-mismatch did tempfail 3.5"},
+		{
+			"unsure never does more than its rule", "203.0.113.4", "[203.0.113.4]",
+			func(p *checks.Policy) { p.OnDNSError = checks.TempFail }, "accept ptr-missing did accept 0.0",
+		},
+		{
+			"the sum refuses", "203.0.113.9", "[203.0.113.8]", func(p *checks.Policy) { p.RejectAt = 3.5 },
+			"reject helo-literal-mismatch did reject 3.5",
+		},
+		{
+			"the sum is under", "203.0.113.9", "[203.0.113.8]", func(p *checks.Policy) { p.RejectAt = 3.6 },
+			"accept helo-literal-mismatch did accept 3.5",
+		},
+		{
+			"the sum tempfails", "203.0.113.9", "[203.0.113.8]",
+			func(p *checks.Policy) { p.TempFailAt, p.RejectAt = 3, 9 },
+			"tempfail helo-literal-mismatch did tempfail 3.5",
+		},
 	} {
 		policy := checks.NewPolicy(checks.Standard)
 		policy.Mode, policy.OnDNSError = checks.Enforce, checks.Mark

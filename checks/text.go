@@ -64,11 +64,13 @@ func (v *Verdict) Reply(f *Facts, helpURL string) *Reply {
 
 // accused names the client, with the greeting in question and what was found when that is not the same.
 func (v *Verdict) accused(f *Facts) string {
-	who, helo, detail := f.Client.String(), clean(v.Finding.Helo, replyQuoted), clean(v.Finding.Detail, replyQuoted)
-	if v.Rule.On != FormMissing {
-		who = fmt.Sprintf("HELO %q from %s", helo, f.Client)
+	client := f.Client.String()
+	if v.Rule.On == FormMissing {
+		return client
 	}
-	if detail == helo || detail == f.Client.String() || v.Rule.On == FormMissing {
+	helo, detail := clean(v.Finding.Helo, replyQuoted), clean(v.Finding.Detail, replyQuoted)
+	who := fmt.Sprintf("HELO %q from %s", helo, client)
+	if v.Finding.Result == Unsure || detail == helo || detail == client {
 		return who
 	}
 	return who + " (" + detail + ")"

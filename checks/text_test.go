@@ -14,7 +14,8 @@ func TestReply(t *testing.T) {
 	const helpURL = "https://mx.example.net/helo"
 	for _, tt := range []struct{ client, helo, want string }{
 		{
-			"203.0.113.9", "friend", `504 5.5.2 HELO "friend" from 203.0.113.9: the HELO name has one label only and ` +
+			"203.0.113.9", "friend",
+			`504 5.5.2 HELO "friend" from 203.0.113.9: the HELO name has one label only and ` +
 				`is no full host name. Set the HELO name of the mail server to its full public host name, such as ` +
 				`mail.example.org. Rule: helo-not-fqdn https://mx.example.net/helo`,
 		},
@@ -23,7 +24,8 @@ func TestReply(t *testing.T) {
 				`your full host name first. Rule: helo-missing https://mx.example.net/helo`,
 		},
 		{
-			"203.0.113.1", "private.example.org", `550 5.7.1 HELO "private.example.org" from 203.0.113.1 (10.0.0.1): ` +
+			"203.0.113.1", "private.example.org",
+			`550 5.7.1 HELO "private.example.org" from 203.0.113.1 (10.0.0.1): ` +
 				`the HELO name resolves only to addresses that are not on the public Internet. Publish the public ` +
 				`address of the mail server for its HELO name. Rule: helo-bogus-address https://mx.example.net/helo`,
 		},
@@ -101,7 +103,8 @@ var (
 // FuzzText: header and reply keep to their grammar whatever the client says and its PTR is.
 func FuzzText(f *testing.F) {
 	for _, s := range []string{
-		"friend", "a\r\nX-Forged: 1", "%s%n", `"\"`, "\x00\x1b[31m", "\u202egro.elpmaxe", "\xff", strings.Repeat("a", 70000),
+		"friend", "a\r\nX-Forged: 1", "%s%n", `"\"`, "\x00\x1b[31m", "\u202egro.elpmaxe", "\xff",
+		strings.Repeat("a", 70000),
 	} {
 		f.Add(s, s)
 	}
@@ -148,14 +151,14 @@ helo-bare-domain/MMM/0.5/550,5.7.1 helo-unverified/MMR/1/550,5.7.1 helo-forged-b
 helo-brand-no-ptr/RRR/4/550,5.7.25 helo-changed/MMM/1/550,5.7.1 ptr-missing/MMR/1.5/550,5.7.25
 ptr-unconfirmed/MMR/1.5/550,5.7.25 ptr-malformed/MMR/1/550,5.7.25 ptr-reserved/MMR/1.5/550,5.7.25
 ptr-many/MMM/0/550,5.7.25`)
-	letters := map[checks.Action]string{checks.Off: "-", checks.Mark: "M", checks.TempFail: "T", checks.Reject: "R"}
+	const letters = "-MTR"
 	for i, r := range checks.All {
-		actions := letters[r.Actions[0]] + letters[r.Actions[1]] + letters[r.Actions[2]]
+		actions := []byte{letters[r.Actions[0]], letters[r.Actions[1]], letters[r.Actions[2]]}
 		got := fmt.Sprintf("%s/%s/%g/%d,%s", r.Name, actions, r.Score, r.Code.Reply, r.Code.Enhanced)
 		if i >= len(want) || got != want[i] {
 			t.Errorf("row %d is %s", i, got)
 		}
-		if r.Doc == "" || r.Fix == "" || r.On == 0 || strings.HasSuffix(r.Doc, ".") || !strings.HasSuffix(r.Fix, ".") {
+		if r.Doc == "" || strings.HasSuffix(r.Doc, ".") || !strings.HasSuffix(r.Fix, ".") || r.On == 0 {
 			t.Errorf("%s is not a whole row: %+v", r.Name, r)
 		}
 	}

@@ -15,8 +15,14 @@ func TestCheck(t *testing.T) {
 		exit int
 		says string // pieces that the output has, between "|"
 	}{
-		{"206.125.175.2 s1.xnnd.com", 0, `verdict  accept|nothing is wrong|2.175.125.206.in-addr.arpa.|TTL |192.0.2.53:53 udp`},
-		{"206.125.175.2 bob.microsoft.com", 1, `verdict  reject because of helo-forged-brand|Set the HELO name to s1.xnnd.com`},
+		{
+			"206.125.175.2 s1.xnnd.com", 0,
+			`verdict  accept|nothing is wrong|2.175.125.206.in-addr.arpa.|TTL |192.0.2.53:53 udp`,
+		},
+		{
+			"206.125.175.2 bob.microsoft.com", 1,
+			`verdict  reject because of helo-forged-brand|Set the HELO name to s1.xnnd.com`,
+		},
 		{"203.0.113.10 notes1.corp", 0, `helo-private-tld|Set the HELO name to mail.example.org`},
 		{"203.0.113.30 noptr.example.org", 0, `ptr-missing|set its PTR record`},
 		{"203.0.113.66 servfail.example.org", 0, `iprev    temperror|SERVFAIL|unsure`},
@@ -45,24 +51,18 @@ func TestCheck(t *testing.T) {
 func TestCheckJSON(t *testing.T) {
 	t.Parallel()
 	output, exit := rig.RunMilter(t, "check", "--json", "203.0.113.30", "friend")
-	var record struct {
-		V                           int
-		Client, Helo, Iprev, Header string
-		Facts                       struct{ PTR struct{ Status string } }
-		Findings                    []struct{ Rule, Result, Action string }
-		Verdict                     struct {
-			Mode, Want, Did, Rule, Reply string
-			Score                        float64
+	if !json.Valid([]byte(output)) || exit != 1 {
+		t.Errorf("exit %d", exit)
+	}
+	for _, piece := range []string{
+		`{"v":1,"time":"20`, `"client":"203.0.113.30","helo":"friend","helos":["friend"]`, `"exempt":""`,
+		`"facts":{"client":"203.0.113.30","ptr":{"status":"missing"}`, `"iprev":"permerror"`,
+		`{"rule":"ptr-missing","result":"fail","action":"mark","score":1.5,"detail":"203.0.113.30"}`,
+		`"verdict":{"mode":"observe","want":"reject","did":"accept","rule":"helo-not-fqdn","score":3.5,`,
+		`"reply":"504 5.5.2 `, `"header":"reject; client=203.0.113.30; helo=friend; iprev=permerror; score=3.5;`,
+	} {
+		if !strings.Contains(output, piece) {
+			t.Errorf("no %s in\n%s", piece, output)
 		}
-	}
-	if err := json.Unmarshal([]byte(output), &record); err != nil || exit != 1 {
-		t.Fatalf("exit %d, %v\n%s", exit, err, output)
-	}
-	v := record.Verdict
-	if record.V != 1 || record.Client != "203.0.113.30" || record.Helo != "friend" || record.Iprev != "permerror" ||
-		v.Mode != "observe" || v.Want != "reject" || v.Did != "accept" || v.Rule != "helo-not-fqdn" || v.Score != 3.5 ||
-		!strings.HasPrefix(v.Reply, "504 5.5.2 ") || record.Facts.PTR.Status != "missing" || len(record.Findings) != 2 ||
-		!strings.HasPrefix(record.Header, "reject; client=203.0.113.30; helo=friend; iprev=permerror; score=3.5;") {
-		t.Errorf("%s", output)
 	}
 }

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func testServer(t *testing.T, change func(*Config)) (address string) {
 // play plays a script of an MTA, items between " | ", and returns what came back for those that the
 // milter answers: the code of a refusal with its rule, or what was done to the header.
 //
-//	C addr (or U: unknown)   H helo   M from   R rcpt   X name: value   . (end of message)   A (abort)
+//	C addr (or U: unknown)   H helo   M [from]   R [rcpt]   X name: value   . (end of message)   A (abort)
 func play(t *testing.T, address, script string, macros map[string]string, opts ...gomilter.Option) string {
 	t.Helper()
 	bag := gomilter.NewMacroBag()
@@ -93,7 +94,8 @@ func play(t *testing.T, address, script string, macros map[string]string, opts .
 	for name, value := range macros {
 		bag.Set(name, value)
 	}
-	opts = append([]gomilter.Option{gomilter.WithActions(gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptSetMacros)}, opts...)
+	offer := gomilter.WithActions(gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptSetMacros)
+	opts = append([]gomilter.Option{offer}, opts...)
 	s, err := gomilter.NewClient("unix", address, opts...).Session(bag)
 	if err != nil {
 		t.Fatal(err)
@@ -130,9 +132,9 @@ func send(s *gomilter.ClientSession, item string) (string, error) {
 	case "H":
 		action, err = s.Helo(arg)
 	case "M":
-		action, err = s.Mail(arg, "")
+		action, err = s.Mail(cmp.Or(arg, "a@example.org"), "")
 	case "R":
-		action, err = s.Rcpt(arg, "")
+		action, err = s.Rcpt(cmp.Or(arg, "b@example.net"), "")
 	case "X":
 		name, value, _ := strings.Cut(arg, ": ")
 		action, err = s.HeaderField(name, value, nil)
@@ -188,33 +190,71 @@ func summary(value string) string {
 func TestSession(t *testing.T) {
 	const good = "accept,mail.example.org,none"
 	for _, tt := range []struct{ story, script, want string }{
-		{"good mail", "C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | .", "0:" + good},
-		{"a reject is said at RCPT", "C 203.0.113.1 | H localhost | M a@example.org | R b@example.net", "550 5.7.1 helo-localhost"},
-		{"IPv6", "C 2001:db8::1 | H six.example.org | M a@example.org | R b@example.net | .", "0:accept,six.example.org,none"},
-		{"our name is the MTA's j", "C 203.0.113.1 | H mx.example.net | M a@example.org | R b@example.net", "550 5.7.1 helo-own-name"},
-		{"our address is the MTA's", "C 203.0.113.1 | H [192.0.2.25] | M a@example.org | R b@example.net", "550 5.7.1 helo-own-address"},
+		{"good mail", "C 203.0.113.1 | H mail.example.org | M | R | .", "0:" + good},
 		{
-			"each recipient is told", "C 203.0.113.1 | H localhost | M a@example.org | R b@example.net | R c@example.net",
+			"a reject is said at RCPT", "C 203.0.113.1 | H localhost | M | R",
+			"550 5.7.1 helo-localhost",
+		},
+		{
+			"IPv6", "C 2001:db8::1 | H six.example.org | M | R | .",
+			"0:accept,six.example.org,none",
+		},
+		{
+			"our name is the MTA's j", "C 203.0.113.1 | H mx.example.net | M | R",
+			"550 5.7.1 helo-own-name",
+		},
+		{
+			"our address is the MTA's", "C 203.0.113.1 | H [192.0.2.25] | M | R",
+			"550 5.7.1 helo-own-address",
+		},
+		{
+			"each recipient is told", "C 203.0.113.1 | H localhost | M | R | R c@example.net",
 			"550 5.7.1 helo-localhost | 550 5.7.1 helo-localhost",
 		},
-		{"EHLO twice", "C 203.0.113.1 | H localhost | A | H mail.example.org | A | M a@example.org | R b@example.net", "550 5.7.1 helo-localhost"},
-		{"abort keeps the HELO", "C 203.0.113.1 | H mail.example.org | M a@example.org | A | M a@example.org | R b@example.net | .", "0:" + good},
-		{"two messages", "C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | . | M | R b@example.net | .", "0:" + good + " | 0:" + good},
-		{"a refused message, then another", "C 203.0.113.1 | H mail.example.org | M a@example.org | R b@mail.example.org | A | M a@example.org | R b@example.net | .", "0:" + good},
+		{
+			"EHLO twice",
+			"C 203.0.113.1 | H localhost | A | H mail.example.org | A | M | R",
+			"550 5.7.1 helo-localhost",
+		},
+		{
+			"abort keeps the HELO",
+			"C 203.0.113.1 | H mail.example.org | M | A | M | R | .",
+			"0:" + good,
+		},
+		{
+			"two messages",
+			"C 203.0.113.1 | H mail.example.org | M | R | . | M | R | .",
+			"0:" + good + " | 0:" + good,
+		},
+		{
+			"a refused message, then another",
+			"C 203.0.113.1 | H mail.example.org | M | R b@mail.example.org | A | M | R | .",
+			"0:" + good,
+		},
 		{
 			"headers of our name go from the last on",
-			"C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | X X-HELO-Check: accept | X Subject: x-helo-check | X x-helo-CHECK: accept | .",
+			"C 203.0.113.1 | H mail.example.org | M | R | X X-HELO-Check: accept | X Subject: x-helo-check | " +
+				"X x-helo-CHECK: accept | .",
 			"2:deleted 1:deleted 0:" + good,
 		},
 		{
 			"and are counted for each message",
-			"C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | X X-HELO-Check: x | . | M | R b@example.net | .",
+			"C 203.0.113.1 | H mail.example.org | M | R | X X-HELO-Check: x | . | M | R | .",
 			"1:deleted 0:" + good + " | 0:" + good,
 		},
-		{"a private client", "C 192.168.7.7 | H localhost | M a@example.org | R b@example.net | .", "0:exempt,localhost,none"},
-		{"no address", "C U | H localhost | M a@example.org | R b@example.net | .", "0:exempt,localhost,none"},
-		{"the DNS fails", "C 203.0.113.4 | H mail.example.net | M a@example.org | R b@example.net | .", "0:accept,mail.example.net,helo-unresolvable"},
-		{"header-proof", "C 203.0.113.1 | H a\r\nb;c=% | M a@example.org | R b@example.net", "501 5.5.2 helo-malformed"},
+		{
+			"a private client", "C 192.168.7.7 | H localhost | M | R | .",
+			"0:exempt,localhost,none",
+		},
+		{"no address", "C U | H localhost | M | R | .", "0:exempt,localhost,none"},
+		{
+			"the DNS fails", "C 203.0.113.4 | H mail.example.net | M | R | .",
+			"0:accept,mail.example.net,helo-unresolvable",
+		},
+		{
+			"header-proof", "C 203.0.113.1 | H a\r\nb;c=% | M | R",
+			"501 5.5.2 helo-malformed",
+		},
 	} {
 		address := testServer(t, nil)
 		if got := play(t, address, tt.script, map[string]string{"{daemon_addr}": "192.0.2.25"}); got != tt.want {
@@ -224,7 +264,10 @@ func TestSession(t *testing.T) {
 }
 
 func TestSessionConfigured(t *testing.T) {
-	const mail = "C 203.0.113.1 | H localhost | M a@example.org | R b@example.net | ."
+	set := func(rule string, a checks.Action) func(*Config) {
+		return func(c *Config) { c.Policy.Actions[checks.Index(rule)] = a }
+	}
+	const mail = "C 203.0.113.1 | H localhost | M | R | ."
 	for _, tt := range []struct {
 		story  string
 		change func(*Config)
@@ -232,33 +275,44 @@ func TestSessionConfigured(t *testing.T) {
 		script string
 		want   string
 	}{
-		{"observing", func(c *Config) { c.Policy.Mode = checks.Observe }, nil, mail, "0:reject,localhost,helo-localhost"},
+		{
+			"observing", func(c *Config) { c.Policy.Mode = checks.Observe }, nil, mail,
+			"0:reject,localhost,helo-localhost",
+		},
 		{"authenticated", nil, map[string]string{"{auth_authen}": "joe"}, mail, "0:exempt,localhost,none"},
 		{
 			"authenticated and judged", func(c *Config) { c.Exempt.Authenticated = false },
 			map[string]string{"{auth_authen}": "joe"},
-			"C 203.0.113.1 | H localhost | M a@example.org | R b@example.net", "550 5.7.1 helo-localhost",
+			"C 203.0.113.1 | H localhost | M | R", "550 5.7.1 helo-localhost",
 		},
-		{"reply at MAIL", func(c *Config) { c.ReplyAt = AtMail }, nil, "C 203.0.113.1 | H localhost | M a@example.org", "550 5.7.1 helo-localhost"},
+		{
+			"reply at MAIL", func(c *Config) { c.ReplyAt = AtMail }, nil,
+			"C 203.0.113.1 | H localhost | M", "550 5.7.1 helo-localhost",
+		},
 		{"no header wanted", func(c *Config) { c.Header, c.Policy.Mode = "", checks.Observe }, nil, mail, ""},
 		{
 			"another header name", func(c *Config) { c.Header, c.Policy.Mode = "X-Other", checks.Observe }, nil,
-			"C 203.0.113.1 | H localhost | M a@example.org | R b@example.net | X X-HELO-Check: x | X X-OTHER: x | .", "1:deleted 0:reject,localhost,helo-localhost",
+			"C 203.0.113.1 | H localhost | M | R | X X-HELO-Check: x | X X-OTHER: x | .",
+			"1:deleted 0:reject,localhost,helo-localhost",
 		},
 		{
-			"tempfail", func(c *Config) { c.Policy.Actions[checks.Index("helo-localhost")] = checks.TempFail }, nil,
-			"C 203.0.113.1 | H localhost | M a@example.org | R b@example.net", "450 4.7.1 helo-localhost",
+			"tempfail", set("helo-localhost", checks.TempFail), nil,
+			"C 203.0.113.1 | H localhost | M | R", "450 4.7.1 helo-localhost",
 		},
 		{
 			"help_url", func(c *Config) { c.HelpURL = "https://mx.example.net/helo?100%25" }, nil,
-			"C 203.0.113.1 | H localhost | M a@example.org | R b@example.net", "550 5.7.1 https://mx.example.net/helo?100%%25",
+			"C 203.0.113.1 | H localhost | M | R", "550 5.7.1 https://mx.example.net/helo?100%%25",
 		}, // % for the MTA
 		{
-			"one recipient's domain", func(c *Config) { c.Policy.Actions[checks.Index("helo-rcpt-domain")] = checks.Reject }, nil,
-			"C 203.0.113.1 | H example.com | M a@example.org | R b@example.net | R b@example.com | R c@example.net | .",
-			"550 5.7.1 helo-rcpt-domain | 0:accept,example.com,helo-unresolvable,helo-ptr-mismatch,helo-bare-domain,helo-unverified",
+			"one recipient's domain", set("helo-rcpt-domain", checks.Reject), nil,
+			"C 203.0.113.1 | H example.com | M | R | R b@example.com | R c@example.net | .",
+			"550 5.7.1 helo-rcpt-domain | 0:accept,example.com,helo-unresolvable,helo-ptr-mismatch," +
+				"helo-bare-domain,helo-unverified",
 		},
-		{"a panic", func(c *Config) { c.Policy.Actions = nil }, nil, "C 203.0.113.1 | H localhost | M a@example.org | R b@example.net | .", ""},
+		{
+			"a panic", func(c *Config) { c.Policy.Actions = nil }, nil,
+			"C 203.0.113.1 | H localhost | M | R | .", "",
+		},
 	} {
 		address := testServer(t, tt.change)
 		if got := play(t, address, tt.script, tt.macros); got != tt.want {
@@ -267,17 +321,37 @@ func TestSessionConfigured(t *testing.T) {
 	}
 }
 
+// offers are those of an old MTA: a protocol version, its options, and no choice of macros.
+func offers(version uint32, options gomilter.OptProtocol) []gomilter.Option {
+	return []gomilter.Option{
+		gomilter.WithMaximumVersion(version), gomilter.WithProtocols(options),
+		gomilter.WithoutAction(gomilter.OptSetMacros),
+	}
+}
+
 // An MTA that offers less gets a session that asks for less.
 func TestNegotiation(t *testing.T) {
-	const mail = "C 203.0.113.1 | H mail.example.org | M a@example.org | R b@example.net | X X-HELO-Check: x | ."
+	const mail = "C 203.0.113.1 | H mail.example.org | M | R | X X-HELO-Check: x | ."
 	for _, tt := range []struct {
 		story string
 		opts  []gomilter.Option
 		want  string
 	}{
-		{"version 2", []gomilter.Option{gomilter.WithMaximumVersion(2), gomilter.WithProtocols(0x7f), gomilter.WithoutAction(gomilter.OptSetMacros)}, "1:deleted 0:accept,mail.example.org,none"},
-		{"version 4", []gomilter.Option{gomilter.WithMaximumVersion(4), gomilter.WithProtocols(0x37f), gomilter.WithoutAction(gomilter.OptSetMacros)}, "1:deleted 0:accept,mail.example.org,none"},
-		{"nothing optional", []gomilter.Option{gomilter.WithProtocols(0), gomilter.WithoutAction(gomilter.OptSetMacros)}, "1:deleted 0:accept,mail.example.org,none"},
+		{
+			"version 2",
+			offers(2, 0x7f),
+			"1:deleted 0:accept,mail.example.org,none",
+		},
+		{
+			"version 4",
+			offers(4, 0x37f),
+			"1:deleted 0:accept,mail.example.org,none",
+		},
+		{
+			"nothing optional",
+			offers(6, 0),
+			"1:deleted 0:accept,mail.example.org,none",
+		},
 		{"headers may not be changed", []gomilter.Option{gomilter.WithActions(0)}, ""},
 	} {
 		if got := play(t, testServer(t, nil), mail, nil, tt.opts...); got != tt.want {
@@ -310,13 +384,11 @@ func TestSessionWaits(t *testing.T) {
 		return got, time.Since(begin)
 	}
 	// With protocol 2 the MTA waits for an answer to each of them.
-	v2 := []gomilter.Option{
-		gomilter.WithMaximumVersion(2), gomilter.WithProtocols(0), gomilter.WithoutAction(gomilter.OptSetMacros),
-	}
-	if _, took := run("C 203.0.113.1 | H mail.example.org | M a@example.org", v2...); took > timeout/2 {
+	v2 := offers(2, 0)
+	if _, took := run("C 203.0.113.1 | H mail.example.org | M", v2...); took > timeout/2 {
 		t.Errorf("up to MAIL it took %v", took)
 	}
-	mail := " | H mail.example.org | M a@example.org | R b@example.net | ."
+	mail := " | H mail.example.org | M | R | ."
 	got, took := run("C 203.0.113.1" + mail)
 	if got != "0:accept,mail.example.org,none" || took < timeout || took > 4*timeout {
 		t.Errorf("without an answer: %s after %v", got, took)

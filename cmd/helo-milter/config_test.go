@@ -69,7 +69,8 @@ func TestDefaults(t *testing.T) {
 // A file that sets every key is taken, and what this version cannot do yet is told.
 func TestEveryKey(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"config", "--config", "testdata/every-key.toml"}, &stdout, &stderr); code != exitDone {
+	args := []string{"config", "--config", "testdata/every-key.toml"}
+	if code := run(t.Context(), args, &stdout, &stderr); code != exitDone {
 		t.Fatalf("exit %d: %s", code, stderr.String())
 	}
 	golden(t, "testdata/every-key.golden", stdout.String())
@@ -78,7 +79,8 @@ func TestEveryKey(t *testing.T) {
 
 func TestMissingFile(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"serve", "--config", "no-such-file"}, &stdout, &stderr); code != exitConfig {
+	args := []string{"serve", "--config", "no-such-file"}
+	if code := run(t.Context(), args, &stdout, &stderr); code != exitConfig {
 		t.Errorf("exit %d: %s", code, stderr.String())
 	}
 }

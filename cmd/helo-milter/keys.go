@@ -71,7 +71,8 @@ var plainKeys = []key{
 	},
 	{
 		"site.names", `[]`, `host names and domains that are ours; ".example.net" covers what is under it`,
-		func(c *Config) any { return &c.Site.Names }, func(c *Config) error { return names(c.Site.Names, true) }, -1,
+		func(c *Config) any { return &c.Site.Names },
+		func(c *Config) error { return names(c.Site.Names, true) }, -1,
 	},
 	{
 		"site.addresses", `[]`, "public addresses of ours, beside those the MTA reports",

@@ -20,7 +20,7 @@ func parseListen(s string) (network, address string, err error) {
 	switch family {
 	case "unix", "local":
 		if !strings.HasPrefix(rest, "/") {
-			return "", "", fmt.Errorf("%q: a unix socket needs an absolute path, such as unix:/run/helo-milter/milter.sock", s)
+			return "", "", fmt.Errorf("%q: the path must be absolute, as in unix:/run/helo-milter/sock", s)
 		}
 		return "unix", rest, nil
 	case "inet", "inet6":

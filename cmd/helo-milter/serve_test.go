@@ -67,7 +67,9 @@ func TestServe(t *testing.T) {
 	go func() { exit <- run(ctx, []string{"--config", file}, &stdout, &stderr) }()
 	stderr.waitFor(t, "msg=serving")
 
-	for _, line := range []string{"smtpd_milters = { unix:" + socket, "INPUT_MAIL_FILTER(`helo-milter', `S=local:" + socket} {
+	for _, line := range []string{
+		"smtpd_milters = { unix:" + socket, "INPUT_MAIL_FILTER(`helo-milter', `S=local:" + socket,
+	} {
 		if !strings.Contains(stdout.String(), line) {
 			t.Errorf("nothing to paste with %s in\n%s", line, stdout.String())
 		}
