@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -21,8 +22,6 @@ type session struct {
 	server  *Server
 	cfg     *Config // the one that the session began with
 	id      string
-	mta     string
-	client  netip.Addr
 	exempt  string // by the client's address
 	lookups *checks.Lookups
 	message message
@@ -58,24 +57,24 @@ func (s *session) Connect(
 	if family == "tcp4" || family == "tcp6" {
 		client = parseAddr(addr)
 	}
-	s.mta = m.Get(gomilter.MacroMTAFQDN)
-	s.begin(client, parseAddr(m.Get(gomilter.MacroDaemonAddr)), parseAddr(m.Get(gomilter.MacroIfAddr)))
-	return gomilter.RespContinue, nil
-}
-
-// begin starts the session of a client on one of our own addresses.
-func (s *session) begin(client netip.Addr, own ...netip.Addr) {
 	site := s.cfg.Site
-	if site.Hostname == "" {
-		site.Hostname = checks.Canonical(s.mta)
-	}
+	site.Hostname = cmp.Or(site.Hostname, checks.Canonical(m.Get(gomilter.MacroMTAFQDN)))
 	site.Addresses = slices.Clone(site.Addresses)
-	for _, a := range own {
-		if a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() {
+	for _, macro := range []gomilter.MacroName{gomilter.MacroDaemonAddr, gomilter.MacroIfAddr} {
+		if a := parseAddr(m.Get(macro)); a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() {
 			site.Addresses = append(site.Addresses, a)
 		}
 	}
-	s.client, s.exempt = client, s.cfg.Exempt.Client(client)
+	s.begin(client, site)
+	return gomilter.RespContinue, nil
+}
+
+// begin starts the session of a client that speaks to a site.
+func (s *session) begin(client netip.Addr, site checks.Site) {
+	if s.lookups != nil {
+		s.lookups.Close()
+	}
+	s.exempt = s.cfg.Exempt.Client(client)
 	resolver := s.cfg.Resolver
 	if s.exempt != "" {
 		resolver = nil
@@ -94,7 +93,7 @@ func (s *session) Helo(name string, _ gomilter.Modifier) (resp *gomilter.Respons
 // sure makes up for a CONNECT that did not come.
 func (s *session) sure() {
 	if s.lookups == nil {
-		s.begin(netip.Addr{})
+		s.begin(netip.Addr{}, s.cfg.Site)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 
 type checkCmd struct {
 	JSON bool     `help:"Print the decision record instead."`
-	Rcpt []string `help:"A recipient, for the rules about recipients." placeholder:"ADDR"`
+	Rcpt []string `sep:"none" help:"A recipient, for the rules about recipients." placeholder:"ADDR"`
 	DNS  []string `name:"dns" help:"Ask this DNS server instead of the configured ones." placeholder:"HOST:PORT"`
 	All  bool     `help:"Show every rule, not only those that have something to say."`
 	IP   string   `arg:"" help:"The client's address."`

@@ -26,7 +26,7 @@ var doors = map[string][]string{
 	"dnscache/dnstest":  {"github.com/miekg/dns"},
 	"integration":       {"helo-milter/integration/rig"},
 	"integration/rig":   {"github.com/miekg/dns"},
-	"integration/bench": {"helo-milter/integration/rig"},
+	"integration/bench": {"helo-milter/integration/rig", "helo-milter/milter", "github.com/d--j/go-milter"},
 }
 
 func TestDoors(t *testing.T) {
