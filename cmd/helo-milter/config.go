@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -76,7 +77,9 @@ func load(file string) (*Config, error) {
 		return c, nil
 	}
 	text, err := os.ReadFile(file)
-	if err != nil {
+	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
+		return nil, fmt.Errorf("%s: cannot be read: %w", file, pathErr.Err)
+	} else if err != nil {
 		return nil, err
 	}
 	return c, c.read(file, text)

@@ -88,11 +88,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exit.code
 }
 
-// configuration loads the configuration of the command line.
+// configuration loads the configuration of the command line. Its mistakes are printed as editors read
+// them, the place first.
 func (p *program) configuration() (*Config, error) {
 	c, err := load(p.config)
 	if err != nil {
-		return nil, exitError{exitConfig, err}
+		fmt.Fprintln(p.stderr, err)
+		return nil, exitError{code: exitConfig}
 	}
 	return c, nil
 }
