@@ -78,7 +78,7 @@ func (p *Profile) UnmarshalText(text []byte) error { return unmarshalEnum(profil
 // Policy says what is done about findings. It never asks for more of them.
 type Policy struct {
 	Mode       Mode
-	OnDNSError Action    // the most that an unsure rule can ask for: at most TempFail
+	OnDNSError Action    // the most that an unsure rule can ask for: Off or TempFail
 	Actions    []Action  // by the rules' order in All
 	Scores     []float64 // the same
 	TempFailAt float64   // summed score from which a client is tempfailed; 0 is never
@@ -140,7 +140,9 @@ func (p *Policy) Judge(findings []Finding) Verdict {
 				heaviest = i
 			}
 		case Unsure:
-			action = min(action, p.OnDNSError)
+			if action = min(action, p.OnDNSError); action < TempFail {
+				continue
+			}
 		default:
 			continue
 		}

@@ -73,7 +73,7 @@ func (a onDNSError) MarshalText() ([]byte, error) {
 func (a *onDNSError) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "accept":
-		*a = onDNSError(checks.Mark)
+		*a = onDNSError(checks.Off)
 	case "tempfail":
 		*a = onDNSError(checks.TempFail)
 	default:
