@@ -111,11 +111,11 @@ var sumKeys = []key{
 	{
 		"scores.tempfail_at", "0.0", "summed score from which a client is tempfailed; 0 is never",
 		func(c *Config) any { return &c.TempFailAt },
-		func(c *Config) error { return notNegative(c.TempFailAt) }, -1,
+		func(c *Config) error { return score(c.TempFailAt) }, -1,
 	},
 	{
 		"scores.reject_at", "0.0", "the same for a reject", func(c *Config) any { return &c.RejectAt },
-		func(c *Config) error { return notNegative(c.RejectAt) }, -1,
+		func(c *Config) error { return score(c.RejectAt) }, -1,
 	},
 }
 
@@ -130,7 +130,7 @@ func ruleKeys() []key {
 		scores = append(scores, key{
 			name: "scores." + rule.Name, rule: i,
 			at:    func(c *Config) any { return &c.Scores[i] },
-			check: func(c *Config) error { return notNegative(*c.Scores[i]) },
+			check: func(c *Config) error { return score(*c.Scores[i]) },
 		})
 	}
 	return slices.Concat(actions, sumKeys, scores)
@@ -149,11 +149,11 @@ func between[T int | time.Duration](v, low, high T) error {
 	return nil
 }
 
-func notNegative(v float64) error {
-	if v < 0 {
-		return fmt.Errorf("%v is negative", v)
+func score(v float64) error {
+	if v >= 0 && v <= 1000 { // NaN is not
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%v is not between 0 and 1000", v)
 }
 
 func printable(s string, limit int) error {
