@@ -128,11 +128,14 @@ func judged(t *testing.T, client, helos, rcpt string) string {
 	policy := checks.NewPolicy(checks.Standard)
 	findings := checks.Evaluate(l.Facts(), rcpt)
 	verdict := policy.Judge(findings)
-	words := append([]string{verdict.Want()}, policy.Names(findings, checks.Fail)...)
-	for _, name := range policy.Names(findings, checks.Unsure) {
-		words = append(words, "?"+name)
+	line := verdict.Want()
+	if names := policy.Names(findings, checks.Fail); names != "none" {
+		line += " " + strings.ReplaceAll(names, ",", " ")
 	}
-	return strings.Join(words, " ")
+	if names := policy.Names(findings, checks.Unsure); names != "none" {
+		line += " ?" + strings.ReplaceAll(names, ",", " ?")
+	}
+	return line
 }
 
 func TestJudge(t *testing.T) {

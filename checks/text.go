@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -128,24 +129,17 @@ func (p *Policy) Header(id string, f *Facts, findings []Finding, v *Verdict) str
 	}
 	return fmt.Sprintf("%s; client=%s; helo=%s; iprev=%s; score=%.1f;\n\trules=%s; unsure=%s; id=%s",
 		v.Want(), client, helo, iprev, v.Score,
-		p.names(findings, Fail), p.names(findings, Unsure), token(id, headerHelo))
+		p.Names(findings, Fail), p.Names(findings, Unsure), token(id, headerHelo))
 }
 
-// Names returns the names of the rules that ended so, in the table's order, without those that are off.
-func (p *Policy) Names(findings []Finding, result Result) []string {
+// Names returns the names of the rules that ended so, with commas between, in the table's order and
+// without those that are off; "none" when there are none.
+func (p *Policy) Names(findings []Finding, result Result) string {
 	var names []string
 	for i, f := range findings {
 		if f.Result == result && p.Actions[i] != Off {
 			names = append(names, All[i].Name)
 		}
 	}
-	return names
-}
-
-func (p *Policy) names(findings []Finding, result Result) string {
-	names := p.Names(findings, result)
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ",")
+	return cmp.Or(strings.Join(names, ","), "none")
 }

@@ -197,11 +197,11 @@ func (s *session) finish(queueID string) {
 			did = verdict.DidText()
 		}
 		s.cfg.Log.Info("decision", slog.String("id", s.id), slog.String("queue_id", queueID),
-			slog.Any("client", facts.Client), slog.String("helo", facts.LastHelo().Raw),
-			slog.String("from", msg.from), slog.Any("to", msg.rcpts),
+			slog.String("client", facts.Client.String()), slog.String("helo", facts.LastHelo().Raw),
+			slog.String("from", msg.from), slog.String("to", strings.Join(msg.rcpts, ",")),
 			slog.String("want", verdict.Want()), slog.String("did", did),
-			slog.Any("rules", s.cfg.Policy.Names(msg.judged, checks.Fail)),
-			slog.Any("unsure", s.cfg.Policy.Names(msg.judged, checks.Unsure)),
+			slog.String("rules", s.cfg.Policy.Names(msg.judged, checks.Fail)),
+			slog.String("unsure", s.cfg.Policy.Names(msg.judged, checks.Unsure)),
 			slog.String("iprev", facts.Iprev()), slog.Float64("score", verdict.Score),
 			slog.Duration("took", time.Since(msg.start)))
 	}
