@@ -2,6 +2,7 @@ package checks_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -161,6 +162,7 @@ func TestJudge(t *testing.T) {
 		{"203.0.113.1", "192.0.2.25", "", "reject helo-bare-ip helo-own-address"},
 		{"203.0.113.1", "[192.0.2.25]", "", "reject helo-literal-mismatch helo-own-address"},
 		{"203.0.113.1", "[IPv6:2001:db8::25]", "", "reject helo-literal-mismatch helo-own-address"},
+		{"192.0.2.25", "[192.0.2.25]", "", "accept ptr-missing"}, // from ourselves it is true
 		// Kind three: our name, our domain, the recipient's domain.
 		{
 			"203.0.113.1", "mx.example.net", "",
@@ -269,5 +271,19 @@ func TestJudge(t *testing.T) {
 		if got := judged(t, tt.client, tt.helos, tt.rcpt); got != tt.want {
 			t.Errorf("%s HELO %s for %q\n got %s\nwant %s", tt.client, tt.helos, tt.rcpt, got, tt.want)
 		}
+	}
+}
+
+// A client cannot fill memory with greetings; the last one is always among those that are kept.
+func TestManyGreetings(t *testing.T) {
+	client := netip.MustParseAddr("203.0.113.1")
+	l := checks.NewLookups(t.Context(), parseZone(world), time.Second, client, checks.Site{})
+	defer l.Close()
+	for i := range 1000 {
+		l.Greet(checks.ParseHelo(fmt.Sprintf("pc%d.example.org", i)))
+	}
+	f := l.Facts()
+	if n, last := len(f.Greetings), f.LastHelo().Name; n != 20 || last != "pc999.example.org" {
+		t.Errorf("%d greetings, the last is %s", n, last)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -286,6 +287,11 @@ func TestSessionConfigured(t *testing.T) {
 			"C 203.0.113.1 | H localhost | M | R", "550 5.7.1 helo-localhost",
 		},
 		{
+			"a loopback address of the MTA's is nobody's", nil,
+			map[string]string{"{daemon_addr}": "127.0.0.1"},
+			"C 203.0.113.1 | H [127.0.0.1] | M | R | .", "0:accept,[127.0.0.1],helo-literal-mismatch",
+		},
+		{
 			"reply at MAIL", func(c *Config) { c.ReplyAt = AtMail }, nil,
 			"C 203.0.113.1 | H localhost | M", "550 5.7.1 helo-localhost",
 		},
@@ -360,6 +366,46 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
+// Each transaction has one line in the log, whatever ends it.
+func TestLog(t *testing.T) {
+	for _, tt := range []struct{ story, script, want string }{
+		{"a message", "C 203.0.113.1 | H mail.example.org | M | R | .", "accept/accept"},
+		{"a refusal", "C 203.0.113.1 | H localhost | M | R", "reject/reject"},
+		{"an abort", "C 203.0.113.1 | H localhost | M | R | A", "reject/reject"},
+		{
+			"two messages", "C 203.0.113.1 | H mail.example.org | M | R | . | M | R | .",
+			"accept/accept accept/accept",
+		},
+		{"nothing judged", "C 203.0.113.1 | H localhost | M | A", ""},
+		{"exempt", "C 192.168.1.1 | H localhost | M | R | .", "exempt/accept"},
+	} {
+		lines := make(chan string, 10)
+		t.Run(tt.story, func(t *testing.T) { // ends with the server
+			log := slog.New(slog.NewTextHandler(lineWriter(lines), nil))
+			play(t, testServer(t, func(c *Config) { c.Log = log }), tt.script, nil)
+		})
+		close(lines)
+		var got []string
+		for line := range lines {
+			m := regexp.MustCompile(`msg=decision .* want=(\w+) did=(\w+) `).FindStringSubmatch(line)
+			if m == nil {
+				t.Fatalf("%s: %s", tt.story, line)
+			}
+			got = append(got, m[1]+"/"+m[2])
+		}
+		if got := strings.Join(got, " "); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.story, got, tt.want)
+		}
+	}
+}
+
+type lineWriter chan string
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
+}
+
 // stuck is a Resolver that answers nothing before its caller gives up.
 type stuck struct{ hosts }
 
@@ -393,6 +439,9 @@ func TestSessionWaits(t *testing.T) {
 	if got != "0:accept,mail.example.org,none" || took < timeout || took > 4*timeout {
 		t.Errorf("without an answer: %s after %v", got, took)
 	}
+	// Who hangs up leaves no lookup behind (goleak).
+	patient := testServer(t, func(c *Config) { c.Resolver, c.Timeout = stuck{}, time.Hour })
+	play(t, patient, "C 203.0.113.1 | H mail.example.org | M", nil)
 	if got, took = run("C 192.168.1.1" + mail); got != "0:exempt,mail.example.org,none" || took > timeout/2 {
 		t.Errorf("exempt: %s after %v", got, took)
 	}
