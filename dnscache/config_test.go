@@ -14,11 +14,11 @@ func TestServers(t *testing.T) {
 		{"127.0.0.1:53 [2001:db8::1]:53 127.0.0.1:53", "127.0.0.1:53 [2001:db8::1]:53"}, // each once
 		{"[fe80::1%eth0]:53", "[fe80::1%eth0]:53"},
 		{"unbound:53", "unbound:53"},
-		{"127.0.0.1", `DNS server "127.0.0.1": want HOST:PORT, or [IPv6]:PORT`},
-		{"2001:db8::1", `DNS server "2001:db8::1": want HOST:PORT, or [IPv6]:PORT`},
-		{":53", `DNS server ":53": no host`},
-		{"127.0.0.1:dns", `DNS server "127.0.0.1:dns": port is not a number from 1 to 65535`},
-		{"127.0.0.1:0", `DNS server "127.0.0.1:0": port is not a number from 1 to 65535`},
+		{"127.0.0.1", `"127.0.0.1" is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53`},
+		{"2001:db8::1", `"2001:db8::1" is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53`},
+		{":53", `":53" is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53`},
+		{"127.0.0.1:dns", `"127.0.0.1:dns": the port is not a number from 1 to 65535`},
+		{"127.0.0.1:0", `"127.0.0.1:0": the port is not a number from 1 to 65535`},
 	} {
 		r, err := New(Config{Servers: strings.Fields(test.servers)})
 		var got string

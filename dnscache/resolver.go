@@ -8,7 +8,6 @@ package dnscache
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -69,8 +68,8 @@ func New(cfg Config) (*Resolver, error) {
 		start:    time.Now(),
 	}
 	for _, server := range servers {
-		if err := checkServer(server); err != nil {
-			return nil, fmt.Errorf("DNS server %q: %w", server, err)
+		if err := CheckServer(server); err != nil {
+			return nil, err
 		}
 		if !slices.Contains(r.servers, server) {
 			r.servers = append(r.servers, server)
@@ -105,16 +104,14 @@ func systemServers(file string) ([]string, error) {
 	return servers, nil
 }
 
-func checkServer(server string) error {
+// CheckServer tells what is wrong with a text as one of Config.Servers. It asks nobody.
+func CheckServer(server string) error {
 	host, port, err := net.SplitHostPort(server)
-	if err != nil {
-		return errors.New("want HOST:PORT, or [IPv6]:PORT")
-	}
-	if host == "" {
-		return errors.New("no host")
+	if err != nil || host == "" {
+		return fmt.Errorf("%q is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53", server)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return errors.New("port is not a number from 1 to 65535")
+		return fmt.Errorf("%q: the port is not a number from 1 to 65535", server)
 	}
 	return nil
 }

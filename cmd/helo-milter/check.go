@@ -37,7 +37,7 @@ func (c *checkCmd) Run(p *program) error {
 		return err
 	}
 	if len(c.DNS) > 0 {
-		if err := hostPorts(c.DNS); err != nil {
+		if err := servers(c.DNS); err != nil {
 			return exitError{exitUsage, fmt.Errorf("--dns: %w", err)}
 		}
 		cfg.DNS.Servers = c.DNS

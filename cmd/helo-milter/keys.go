@@ -3,23 +3,21 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/dnscache"
 )
 
 // key is a row of the table of configuration keys: the parser, `config` and `config --default` read it.
 type key struct {
 	name  string              // dotted, as a TOML path
-	value string              // the default, in TOML; a rule's is the profile's
+	value string              // the default, in TOML; "" for a rule's, which the profile has
 	doc   string              // for `config --default`
 	at    func(*Config) any   // where its value lives: a pointer to what decode knows
 	check func(*Config) error // what else has to be true of the value; may be nil
-	rule  int                 // the index of the rule that it is about, or -1
 }
 
 // keys are the configuration keys in the order in which they are printed.
@@ -27,82 +25,82 @@ var keys = slices.Concat(plainKeys, ruleKeys())
 
 // plainKeys are those that are not about a rule.
 var plainKeys = []key{
-	{"mode", `"observe"`, "observe | enforce", func(c *Config) any { return &c.Mode }, nil, -1},
-	{"profile", `"standard"`, "careful | standard | strict", func(c *Config) any { return &c.Profile }, nil, -1},
+	{"mode", `"observe"`, "observe | enforce", func(c *Config) any { return &c.Mode }, nil},
+	{"profile", `"standard"`, "careful | standard | strict", func(c *Config) any { return &c.Profile }, nil},
 	{
 		"listen", `["inet:127.0.0.1:8891"]`, "also unix:/path, inet6:[::1]:8891, inet:8891@localhost",
-		func(c *Config) any { return &c.Listen }, checkListen, -1,
+		func(c *Config) any { return &c.Listen }, checkListen,
 	},
-	{"socket_mode", `"0660"`, "of unix sockets", func(c *Config) any { return &c.SocketMode }, nil, -1},
+	{"socket_mode", `"0660"`, "of unix sockets", func(c *Config) any { return &c.SocketMode }, nil},
 	{
 		"socket_group", `""`, "of unix sockets; default: the daemon's own",
-		func(c *Config) any { return &c.SocketGroup }, nil, -1,
+		func(c *Config) any { return &c.SocketGroup }, nil,
 	},
-	{"reply_at", `"rcpt"`, "mail | rcpt", func(c *Config) any { return &c.ReplyAt }, nil, -1},
+	{"reply_at", `"rcpt"`, "mail | rcpt", func(c *Config) any { return &c.ReplyAt }, nil},
 	{
 		"timeout", `"5s"`, "whole decision, at most 9s", func(c *Config) any { return &c.Timeout },
-		func(c *Config) error { return between(time.Duration(c.Timeout), 100*time.Millisecond, 9*time.Second) }, -1,
+		func(c *Config) error { return between(time.Duration(c.Timeout), 100*time.Millisecond, 9*time.Second) },
 	},
 	{
 		"on_dns_error", `"accept"`, "accept | tempfail: the most that a failed lookup can cause",
-		func(c *Config) any { return &c.OnDNSError }, nil, -1,
+		func(c *Config) any { return &c.OnDNSError }, nil,
 	},
 	{
 		"help_url", `""`, "appended to every refusal", func(c *Config) any { return &c.HelpURL },
-		func(c *Config) error { return printable(c.HelpURL, 200) }, -1,
+		func(c *Config) error { return printable(c.HelpURL, 200) },
 	},
 	{
 		"decision_log", `""`, `file, or "-" for standard output: one JSON record a line`,
-		func(c *Config) any { return &c.DecisionLog }, nil, -1,
+		func(c *Config) any { return &c.DecisionLog }, nil,
 	},
-	{"header.add", "true", "", func(c *Config) any { return &c.Header.Add }, nil, -1},
+	{"header.add", "true", "", func(c *Config) any { return &c.Header.Add }, nil},
 	{
 		"header.name", `"X-HELO-Check"`, "", func(c *Config) any { return &c.Header.Name },
-		func(c *Config) error { return fieldName(c.Header.Name) }, -1,
+		func(c *Config) error { return fieldName(c.Header.Name) },
 	},
 	{
 		"header.authentication_results", "false", "also add iprev as RFC 8601 has it",
-		func(c *Config) any { return &c.Header.AuthenticationResults }, nil, -1,
+		func(c *Config) any { return &c.Header.AuthenticationResults }, nil,
 	},
 	{
 		"site.hostname", `""`, "our host name; default: what the MTA says ({j})",
 		func(c *Config) any { return &c.Site.Hostname },
-		func(c *Config) error { return names([]string{c.Site.Hostname}, false) }, -1,
+		func(c *Config) error { return names([]string{c.Site.Hostname}, false) },
 	},
 	{
 		"site.names", `[]`, `host names and domains that are ours; ".example.net" covers what is under it`,
 		func(c *Config) any { return &c.Site.Names },
-		func(c *Config) error { return names(c.Site.Names, true) }, -1,
+		func(c *Config) error { return names(c.Site.Names, true) },
 	},
 	{
 		"site.addresses", `[]`, "public addresses of ours, beside those the MTA reports",
-		func(c *Config) any { return &c.Site.Addresses }, nil, -1,
+		func(c *Config) any { return &c.Site.Addresses }, nil,
 	},
 	{
 		"exempt.networks", `["private"]`,
 		`CIDRs; "private" is loopback, link-local, RFC 1918, CGNAT and ULA`,
-		func(c *Config) any { return &c.Exempt.Networks }, nil, -1,
+		func(c *Config) any { return &c.Exempt.Networks }, nil,
 	},
-	{"exempt.authenticated", "true", "", func(c *Config) any { return &c.Exempt.Authenticated }, nil, -1},
+	{"exempt.authenticated", "true", "", func(c *Config) any { return &c.Exempt.Authenticated }, nil},
 	{
 		"lists.domain", `[]`, `domain block lists, such as "dbl.example."`,
-		func(c *Config) any { return &c.Lists.Domain }, nil, -1,
+		func(c *Config) any { return &c.Lists.Domain }, nil,
 	},
 	{
 		"dns.servers", `[]`, "HOST:PORT; default: resolv.conf", func(c *Config) any { return &c.DNS.Servers },
-		func(c *Config) error { return hostPorts(c.DNS.Servers) }, -1,
+		func(c *Config) error { return servers(c.DNS.Servers) },
 	},
 	{
 		"dns.cache_entries", "100000", "", func(c *Config) any { return &c.DNS.CacheEntries },
-		func(c *Config) error { return between(c.DNS.CacheEntries, 1, 100_000_000) }, -1,
+		func(c *Config) error { return between(c.DNS.CacheEntries, 1, 100_000_000) },
 	},
 	{
 		"limits.connections", "1000", "from MTAs at a time", func(c *Config) any { return &c.Limits.Connections },
-		func(c *Config) error { return between(c.Limits.Connections, 1, 1_000_000) }, -1,
+		func(c *Config) error { return between(c.Limits.Connections, 1, 1_000_000) },
 	},
 	{
 		"http.listen", `""`, `"127.0.0.1:9891": /metrics, /healthz, /readyz`,
-		func(c *Config) any { return &c.HTTP.Listen }, nil, -1,
+		func(c *Config) any { return &c.HTTP.Listen }, nil,
 	},
 }
 
@@ -111,11 +109,11 @@ var sumKeys = []key{
 	{
 		"scores.tempfail_at", "0.0", "summed score from which a client is tempfailed; 0 is never",
 		func(c *Config) any { return &c.TempFailAt },
-		func(c *Config) error { return score(c.TempFailAt) }, -1,
+		func(c *Config) error { return score(c.TempFailAt) },
 	},
 	{
 		"scores.reject_at", "0.0", "the same for a reject", func(c *Config) any { return &c.RejectAt },
-		func(c *Config) error { return score(c.RejectAt) }, -1,
+		func(c *Config) error { return score(c.RejectAt) },
 	},
 }
 
@@ -124,11 +122,11 @@ func ruleKeys() []key {
 	var actions, scores []key
 	for i, rule := range checks.All {
 		actions = append(actions, key{
-			name: "rules." + rule.Name, rule: i,
-			at: func(c *Config) any { return &c.Actions[i] },
+			name: "rules." + rule.Name,
+			at:   func(c *Config) any { return &c.Actions[i] },
 		})
 		scores = append(scores, key{
-			name: "scores." + rule.Name, rule: i,
+			name:  "scores." + rule.Name,
 			at:    func(c *Config) any { return &c.Scores[i] },
 			check: func(c *Config) error { return score(*c.Scores[i]) },
 		})
@@ -190,15 +188,10 @@ func names(list []string, suffix bool) error {
 	return nil
 }
 
-func hostPorts(list []string) error {
-	for _, s := range list {
-		addr, err := netip.ParseAddrPort(s)
-		if err != nil || addr.Port() == 0 {
-			host, _, splitErr := net.SplitHostPort(s)
-			if splitErr != nil {
-				return fmt.Errorf("%q is not ADDRESS:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53", s)
-			}
-			return fmt.Errorf("%q: %q is not an IP address with a port above 0", s, host)
+func servers(list []string) error {
+	for _, server := range list {
+		if err := dnscache.CheckServer(server); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 func defaults() string {
 	standard := checks.NewPolicy(checks.Standard)
 	return printKeys(func(k key) string {
-		if k.rule < 0 {
+		if k.value != "" {
 			return fmt.Sprintf("%-38s # %s", k.base()+" = "+k.value, k.doc)
 		}
 		return fmt.Sprintf("# %s = %s", k.base(), k.ofRule(standard))
@@ -24,7 +24,7 @@ func defaults() string {
 func (c *Config) String() string {
 	policy := c.policy()
 	text := printKeys(func(k key) string {
-		if k.rule < 0 {
+		if k.value != "" {
 			return k.base() + " = " + literal(k.at(c))
 		}
 		return k.base() + " = " + k.ofRule(policy)
@@ -64,10 +64,11 @@ func (k *key) base() string { return k.name[strings.LastIndexByte(k.name, '.')+1
 
 // ofRule is the value that a policy has for the key of a rule.
 func (k *key) ofRule(p *checks.Policy) string {
+	i := checks.Index(k.base())
 	if strings.HasPrefix(k.name, "rules.") {
-		return literal(p.Actions[k.rule])
+		return literal(p.Actions[i])
 	}
-	return literal(p.Scores[k.rule])
+	return literal(p.Scores[i])
 }
 
 // literal is a value in TOML. Whatever a configuration holds is written there as it is in JSON.
