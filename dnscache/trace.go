@@ -2,6 +2,9 @@ package dnscache
 
 import (
 	"context"
+	"net"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -14,6 +17,7 @@ type Trace struct {
 	Server    string        // HOST:PORT of who answered; for a good answer from the cache empty
 	Transport string        // "udp", "tcp" or "cache"; empty if nothing was asked or the caller left
 	Rcode     string        // "NOERROR", "NODATA", "NXDOMAIN", "SERVFAIL"...; empty without an answer
+	Values    []string      // what was found: addresses, PTR names, MX hosts
 	TTL       time.Duration // how long the answer will be kept, in whole seconds; 0 for not at all
 	Took      time.Duration
 	Err       error // the lookup's error
@@ -43,16 +47,30 @@ func (r reply) trace(q question, took, ttl time.Duration, err error) Trace {
 		Took:      took,
 		Err:       err,
 	}
-	f := r.failure()
-	if f == nil {
-		return t
-	}
-	t.Server = f.server
-	switch {
-	case r.transport == "" || f.kind < unusable:
-		t.Rcode = ""
-	case f.kind > unusable:
-		t.Rcode = f.text
+	switch result := r.result.(type) {
+	case []string:
+		t.Values = slices.Clone(result)
+	case []netip.Addr:
+		for _, addr := range result {
+			t.Values = append(t.Values, addr.String())
+		}
+	case []net.MX:
+		for _, mx := range result {
+			t.Values = append(t.Values, mx.Host)
+		}
+	case *failure:
+		t.Server, t.Rcode = result.server, result.rcode(r.transport)
 	}
 	return t
+}
+
+// rcode is the answer's where there was one that says why.
+func (f *failure) rcode(transport string) string {
+	switch {
+	case transport == "" || f.kind < unusable:
+		return ""
+	case f.kind > unusable:
+		return f.text
+	}
+	return "NOERROR"
 }

@@ -17,8 +17,8 @@ func TestTrace(t *testing.T) {
 	for _, test := range []struct{ lookup, first, second string }{
 		{
 			"A MX.example.org",
-			"mx.example.org. A 192.0.2.53:53 udp NOERROR 1m0s 100ms",
-			"mx.example.org. A - cache NOERROR 50s 0s",
+			"mx.example.org. A 192.0.2.53:53 udp NOERROR 1m0s 100ms 192.0.2.1",
+			"mx.example.org. A - cache NOERROR 50s 0s 192.0.2.1",
 		},
 		{
 			"PTR 192.0.2.1",
@@ -89,6 +89,7 @@ func line(t Trace) string {
 	for i := range words {
 		words[i] = cmp.Or(words[i], "-")
 	}
+	words = append(words, t.Values...)
 	var e *net.DNSError
 	if errors.As(t.Err, &e) {
 		words = append(words, e.Err)

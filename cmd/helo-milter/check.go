@@ -63,7 +63,9 @@ func (c *checkCmd) Run(p *program) error {
 func (c *checkCmd) judge(
 	p *program, cfg *Config, policy *checks.Policy, client netip.Addr,
 ) (*checks.Decision, []dnscache.Trace, error) {
-	resolver, err := dnscache.New(dnscache.Config{Servers: cfg.DNS.Servers})
+	resolver, err := dnscache.New(dnscache.Config{
+		Servers: cfg.DNS.Servers, Timeout: time.Duration(cfg.Timeout),
+	})
 	if err != nil {
 		return nil, nil, exitError{exitConfig, fmt.Errorf("dns: %w", err)}
 	}
@@ -117,7 +119,7 @@ func explain(out io.Writer, r *checks.Record, cfg *Config, questions []dnscache.
 			result = failure.Err
 		}
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\tTTL %v\t%.1f ms\t%s %s\n", q.Type, q.Name, result,
-			answers(r.Facts, q), q.TTL, float64(q.Took.Microseconds())/1000, q.Server, q.Transport)
+			strings.Join(q.Values, " "), q.TTL, float64(q.Took.Microseconds())/1000, q.Server, q.Transport)
 	}
 	w.Flush()
 	fmt.Fprintln(out, "\nrules")
@@ -165,39 +167,4 @@ func advice(r *checks.Record) []string {
 		fixes = slices.Insert(fixes, 0, say)
 	}
 	return fixes
-}
-
-// answers are the values that a question was answered with, out of the facts.
-func answers(f *checks.Facts, q dnscache.Trace) string {
-	name := checks.Canonical(q.Name)
-	var texts []string
-	add := func(answer checks.Answer[netip.Addr]) {
-		for _, a := range answer.Values {
-			if a.Is4() == (q.Type == "A") {
-				texts = append(texts, a.String())
-			}
-		}
-	}
-	for _, h := range f.PTR.Values {
-		if q.Type == "PTR" {
-			texts = append(texts, h.Name)
-		} else if h.Name == name {
-			add(h.Addrs)
-		}
-	}
-	for _, g := range f.Greetings {
-		if g.Helo.Name != name {
-			continue
-		}
-		switch q.Type {
-		case "A":
-			add(g.A)
-		case "AAAA":
-			add(g.AAAA)
-		case "MX":
-			texts = append(texts, g.MX.Values...)
-		}
-	}
-	slices.Sort(texts)
-	return strings.Join(slices.Compact(texts), " ")
 }
