@@ -117,18 +117,15 @@ func mask(text string, limit int, keep func(byte) bool) string {
 // Header returns the value of the header field, folded with LF and a tab (RFC 5322 §2.2.3): what the
 // policy wants, the facts in short, and the findings that are not off.
 func (p *Policy) Header(id string, f *Facts, findings []Finding, v *Verdict) string {
-	helo, client, iprev := "none", "none", "none"
+	helo, client := "none", "none"
 	if h := f.LastHelo(); h.Form != FormMissing {
 		helo = token(h.Raw, headerHelo)
 	}
 	if f.Client.IsValid() {
 		client = token(f.Client.String(), headerHelo)
 	}
-	if v.Exempt == "" {
-		iprev = f.Iprev()
-	}
 	return fmt.Sprintf("%s; client=%s; helo=%s; iprev=%s; score=%.1f;\n\trules=%s; unsure=%s; id=%s",
-		v.Want(), client, helo, iprev, v.Score,
+		v.Want(), client, helo, f.Iprev(), v.Score,
 		p.Names(findings, Fail), p.Names(findings, Unsure), token(id, headerHelo))
 }
 

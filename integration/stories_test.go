@@ -148,6 +148,8 @@ var stories = []struct{ client, says, outcome, config string }{
 	},
 	{"127.0.0.1", "EHLO friend", "exempt none only", ""},
 	{"203.0.113.30", "EHLO friend", "exempt none only", "[exempt]\nnetworks = [\"203.0.113.0/24\"]"},
+	{"203.0.113.10", "EHLO friend", "exempt pass only", allowOrg},                         // by its confirmed name
+	{"203.0.113.32", "EHLO forged.example.org", "accept fail +ptr-unconfirmed", allowOrg}, // no other counts
 
 	// Answering early.
 	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass", `reply_at = "mail"`},
@@ -161,5 +163,6 @@ const (
 	tryLater    = "on_dns_error = \"tempfail\"\n"
 	site        = "[site]\nnames = [\"example.net\", \".example.net\"]"
 	rcptRejects = "[rules]\nhelo-rcpt-domain = \"reject\""
+	allowOrg    = "[[allow]]\nname = \".example.org\""
 	deadDNS     = "timeout = \"1s\"\n[dns]\nservers = [\"198.51.100.66:53\"]"
 )

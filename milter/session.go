@@ -3,6 +3,7 @@ package milter
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
@@ -154,7 +155,7 @@ func (s *session) Header(name, _ string, _ gomilter.Modifier) (*gomilter.Respons
 func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
 	s.sure()
-	if s.message.judged == nil && s.message.exempt == "" {
+	if s.message.open && s.message.judged == nil && s.message.exempt == "" {
 		s.decide("") // a message without a recipient that we were told of
 	}
 	if s.cfg.Header != "" {
@@ -167,24 +168,30 @@ func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, _ 
 }
 
 // mark deletes from the last field to the first, because Postfix counts anew after each and Sendmail
-// does not, and inserts ours at the very top.
+// does not, and inserts ours at the very top. A message that an internal error took from us gets none.
 func (s *session) mark(m gomilter.Modifier) error {
+	var errs error
 	for i := s.message.own; i > 0; i-- {
-		if err := m.ChangeHeader(i, s.cfg.Header, ""); err != nil {
-			return err
-		}
+		errs = errors.Join(errs, m.ChangeHeader(i, s.cfg.Header, ""))
+	}
+	if !s.message.open {
+		return errs
 	}
 	facts, verdict := s.verdict(s.message.passing)
 	value := s.cfg.Policy.Header(s.id, facts, s.message.passing, &verdict)
-	return m.InsertHeader(0, s.cfg.Header, value)
+	return errors.Join(errs, m.InsertHeader(0, s.cfg.Header, value))
 }
 
 // verdict is the message's: that of its worst recipients among the findings.
 func (s *session) verdict(findings []checks.Finding) (*checks.Facts, checks.Verdict) {
-	if s.message.exempt != "" {
-		return s.lookups.Unasked(), checks.Verdict{Exempt: s.message.exempt, Mode: s.cfg.Policy.Mode}
+	facts := s.message.facts
+	if facts == nil { // exempt without a look at the DNS
+		facts = s.lookups.Unasked()
 	}
-	return s.message.facts, s.cfg.Policy.Judge(findings)
+	if s.message.exempt != "" {
+		return facts, checks.Verdict{Exempt: s.message.exempt, Mode: s.cfg.Policy.Mode}
+	}
+	return facts, s.cfg.Policy.Judge(findings)
 }
 
 // finish ends the transaction with its line in the log.

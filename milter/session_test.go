@@ -316,8 +316,8 @@ func TestSessionConfigured(t *testing.T) {
 				"helo-bare-domain,helo-unverified",
 		},
 		{
-			"a panic", func(c *Config) { c.Policy.Actions = nil }, nil,
-			"C 203.0.113.1 | H localhost | M | R | .", "",
+			"a panic lets the mail go on, not the forged header", func(c *Config) { c.Policy.Actions = nil }, nil,
+			"C 203.0.113.1 | H localhost | M | R | X X-HELO-Check: accept | .", "1:deleted",
 		},
 	} {
 		address := testServer(t, tt.change)
