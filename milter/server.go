@@ -5,8 +5,10 @@ package milter
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,21 @@ const (
 	AtRcpt Stage = iota
 	AtMail
 )
+
+var stageText = []string{"rcpt", "mail"}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Stage) MarshalText() ([]byte, error) { return []byte(stageText[s]), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Stage) UnmarshalText(text []byte) error {
+	i := slices.Index(stageText, string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is none of mail, rcpt", text)
+	}
+	*s = Stage(i)
+	return nil
+}
 
 // Config is all that a session needs. It is not changed any more once a Server has it.
 type Config struct {

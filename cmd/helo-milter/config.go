@@ -14,6 +14,7 @@ import (
 	"github.com/agnivade/levenshtein"
 
 	"helo-milter/checks"
+	"helo-milter/milter"
 )
 
 // Config is what a configuration file says. The zero Config is not usable: take builtin or load.
@@ -23,7 +24,7 @@ type Config struct {
 	Listen      []string
 	SocketMode  fileMode
 	SocketGroup string
-	ReplyAt     stage
+	ReplyAt     milter.Stage
 	Timeout     duration
 	OnDNSError  onDNSError
 	HelpURL     string

@@ -80,7 +80,11 @@ func entries(list string, value any, fail failFunc) []map[string]any {
 		tables = v
 	case []any: // inline tables
 		for _, x := range v {
-			table, _ := x.(map[string]any)
+			var table map[string]any
+			if err := store(&table, x, "table"); err != nil {
+				fail(list, 0, err)
+				continue
+			}
 			tables = append(tables, table)
 		}
 	default:

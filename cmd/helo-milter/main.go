@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"helo-milter/checks"
 )
 
 // Exit codes: contract of every command.
@@ -24,6 +26,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal does not wait for the sessions
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -107,7 +110,7 @@ func (versionCmd) Run(p *program) error {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
 	}
-	_, err := fmt.Fprintln(p.stdout, "helo-milter", version)
+	_, err := fmt.Fprintf(p.stdout, "helo-milter %s\ntop-level domains: %s\n", version, checks.KnownTLDs())
 	return err
 }
 

@@ -69,17 +69,21 @@ func (serveCmd) Run(p *program) error {
 
 // serving is the configuration as package milter has it.
 func serving(cfg *Config, log *slog.Logger) (*milter.Config, error) {
-	resolver, err := dnscache.New(dnscache.Config{Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries})
+	resolver, err := dnscache.New(dnscache.Config{
+		Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries,
+		Timeout: max(time.Duration(cfg.Timeout), 5*time.Second), // late for this session is good for the next
+	})
 	if err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
+	log.Info("resolving", "servers", resolver.Servers())
 	m := &milter.Config{
 		Resolver: resolver,
 		Timeout:  time.Duration(cfg.Timeout),
 		Policy:   cfg.policy(),
 		Exempt:   cfg.exemptions(),
 		Site:     cfg.site(),
-		ReplyAt:  milter.Stage(cfg.ReplyAt),
+		ReplyAt:  cfg.ReplyAt,
 		HelpURL:  cfg.HelpURL,
 		Log:      log,
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"helo-milter/checks"
-	"helo-milter/milter"
 )
 
 // duration is a time.Duration that is always written with its unit.
@@ -35,28 +34,6 @@ func (m *fileMode) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a file mode in octal, such as 0660", text)
 	}
 	*m = fileMode(v)
-	return nil
-}
-
-// stage is a milter.Stage as configuration files have it.
-type stage milter.Stage
-
-func (s stage) MarshalText() ([]byte, error) {
-	if milter.Stage(s) == milter.AtMail {
-		return []byte("mail"), nil
-	}
-	return []byte("rcpt"), nil
-}
-
-func (s *stage) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case "rcpt":
-		*s = stage(milter.AtRcpt)
-	case "mail":
-		*s = stage(milter.AtMail)
-	default:
-		return fmt.Errorf("%q is none of mail, rcpt", text)
-	}
 	return nil
 }
 
