@@ -148,8 +148,8 @@ var stories = []struct{ client, says, outcome, config string }{
 	},
 	{"127.0.0.1", "EHLO friend", "exempt none only", ""},
 	{"203.0.113.30", "EHLO friend", "exempt none only", "[exempt]\nnetworks = [\"203.0.113.0/24\"]"},
-	{"203.0.113.10", "EHLO friend", "exempt pass only", allowOrg},                         // by its confirmed name
-	{"203.0.113.32", "EHLO forged.example.org", "accept fail +ptr-unconfirmed", allowOrg}, // no other counts
+	{"203.0.113.10", "EHLO friend", "exempt pass only", allowOrg},                         // confirmed
+	{"203.0.113.32", "EHLO forged.example.org", "accept fail +ptr-unconfirmed", allowOrg}, // not
 
 	// Answering early.
 	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass", `reply_at = "mail"`},
