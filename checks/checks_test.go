@@ -65,6 +65,24 @@ func (z zone) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
 	return mx, err
 }
 
+func (z zone) LookupNS(_ context.Context, name string) ([]*net.NS, error) {
+	hosts, err := z.lookup("NS", name)
+	ns := make([]*net.NS, len(hosts))
+	for i, h := range hosts {
+		ns[i] = &net.NS{Host: h}
+	}
+	return ns, err
+}
+
+// LookupTXT has one record a name, whose words stand in several values.
+func (z zone) LookupTXT(_ context.Context, name string) ([]string, error) {
+	words, err := z.lookup("TXT", name)
+	if err != nil {
+		return nil, err
+	}
+	return []string{strings.Join(words, " ")}, nil
+}
+
 const world = `
 206.125.175.2      PTR  s1.xnnd.com.              ; the good case of old
 s1.xnnd.com        A    206.125.175.2
@@ -119,7 +137,8 @@ func judged(t *testing.T, client, helos, rcpt string) string {
 		Names:     []string{"example.net", ".example.net"},
 		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 	}
-	l := checks.NewLookups(t.Context(), parseZone(world), time.Second, netip.MustParseAddr(client), site)
+	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
+	l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr(client), site)
 	defer l.Close()
 	for helo := range strings.SplitSeq(helos, "|") {
 		if helo != "-" {
@@ -127,7 +146,7 @@ func judged(t *testing.T, client, helos, rcpt string) string {
 		}
 	}
 	policy := checks.NewPolicy(checks.Standard)
-	findings := checks.Evaluate(l.Facts(), rcpt)
+	findings := checks.Evaluate(l.Facts(), nil, rcpt)
 	verdict := policy.Judge(findings)
 	line := verdict.Want()
 	if names := policy.Names(findings, checks.Fail); names != "none" {
@@ -142,7 +161,7 @@ func judged(t *testing.T, client, helos, rcpt string) string {
 func TestJudge(t *testing.T) {
 	const (
 		noPTR   = " ptr-missing"
-		ptrFail = " ?ptr-missing ?ptr-unconfirmed ?ptr-malformed ?ptr-reserved ?ptr-many"
+		ptrFail = " ?ptr-missing ?ptr-unconfirmed ?ptr-malformed ?ptr-reserved ?ptr-generic ?ptr-dynamic ?ptr-many"
 	)
 	for _, tt := range []struct{ client, helos, rcpt, want string }{
 		// HELO, PTR and address agree, or nearly.
@@ -277,7 +296,8 @@ func TestJudge(t *testing.T) {
 // A client cannot fill memory with greetings; the last one is always among those that are kept.
 func TestManyGreetings(t *testing.T) {
 	client := netip.MustParseAddr("203.0.113.1")
-	l := checks.NewLookups(t.Context(), parseZone(world), time.Second, client, checks.Site{})
+	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
+	l := checks.NewLookups(t.Context(), dns, client, checks.Site{})
 	defer l.Close()
 	for i := range 1000 {
 		l.Greet(checks.ParseHelo(fmt.Sprintf("pc%d.example.org", i)))

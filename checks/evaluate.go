@@ -32,18 +32,18 @@ type Finding struct {
 
 // Evaluate judges the facts by every rule. The findings stand in the order of All. Every greeting is
 // judged and the worst result counts, so that a second EHLO is no way around the first. rcpt is the
-// domain of the recipient in question, or "".
-func Evaluate(f *Facts, rcpt string) []Finding {
+// domain of the recipient in question, or "". A nil deny list is an empty one.
+func Evaluate(f *Facts, deny *DenyList, rcpt string) []Finding {
 	findings := make([]Finding, len(All))
 	greetings := f.Greetings
 	if len(greetings) == 0 {
 		greetings = []Greeting{{Helo: f.LastHelo()}}
 	}
 	for i := range greetings {
-		c := Case{Facts: f, Greeting: &greetings[i], Rcpt: rcpt}
-		partly, wholly := c.failed()
+		c := Case{Facts: f, Greeting: &greetings[i], Deny: deny, Rcpt: rcpt}
+		k := c.known()
 		for j := range All {
-			if found := All[j].judge(&c, partly, wholly); found.Result > findings[j].Result {
+			if found := All[j].judge(&c, k); found.Result > findings[j].Result {
 				findings[j] = found
 			}
 		}
@@ -68,18 +68,19 @@ func Worst(a, b []Finding) []Finding {
 
 // judge is the one place where a DNS failure becomes unsure: the rules see a failed answer as an empty
 // one, and what they hold against the client counts only if every answer they need is there.
-func (r *Rule) judge(c *Case, partly, wholly Answers) Finding {
+func (r *Rule) judge(c *Case, k known) Finding {
 	if c.Helo.Form&r.On == 0 {
 		return Finding{}
 	}
-	if r.Reads&wholly != 0 {
-		return Finding{Unsure, c.Helo.Raw, "no answer"}
-	}
 	detail := r.Problem(c)
 	switch {
+	case detail == "" && r.Reads != 0 && r.Reads&k.asked == 0:
+		return Finding{}
+	case detail == "" && r.Reads&k.failed&^k.found != 0:
+		return Finding{Unsure, c.Helo.Raw, "no answer"}
 	case detail == "":
 		return Finding{Result: Pass}
-	case r.Clears&partly != 0:
+	case r.Clears&k.failed != 0:
 		return Finding{Unsure, c.Helo.Raw, detail}
 	default:
 		return Finding{Fail, c.Helo.Raw, detail}

@@ -1,7 +1,7 @@
 // Package checks is the meaning of helo-milter: what is known of a client (facts), what is wrong with
 // it (rules and their findings), and what to do about it (policy and its verdict).
 //
-// Only lookup.go does I/O. Everything else is a pure function of plain data that survives JSON
+// Only lookup.go and ask.go do I/O. Everything else is a pure function of plain data that survives JSON
 // unchanged, so a running daemon, a command and a decision log are three sources for the same pipe.
 package checks
 
@@ -40,20 +40,25 @@ type Answer[T any] struct {
 	Err    string `json:"error,omitempty"`  // only when Failed: why, in a word or two
 }
 
-// Host is one PTR name of the client, in canonical form, with what it resolves to in the client's
-// address family.
+// Host is a host name in canonical form with what it resolves to. A PTR name of the client is looked up
+// in the client's address family only, and its lists only when it is confirmed.
 type Host struct {
 	Name  string             `json:"name"`
 	Addrs Answer[netip.Addr] `json:"addrs"`
+	Lists Answer[string]     `json:"lists,omitzero"` // the block lists that have its organisational domain
 }
 
 // Greeting is one HELO or EHLO with what the DNS knows of its name. Names that cannot be in the public
 // DNS are not looked up.
 type Greeting struct {
-	Helo Helo               `json:"helo"`
-	A    Answer[netip.Addr] `json:"a"`
-	AAAA Answer[netip.Addr] `json:"aaaa"`
-	MX   Answer[string]     `json:"mx"` // asked only when there is no address
+	Helo  Helo               `json:"helo"`
+	A     Answer[netip.Addr] `json:"a"`
+	AAAA  Answer[netip.Addr] `json:"aaaa"`
+	MX    Answer[string]     `json:"mx"`             // asked when there is no address, or with NS
+	SPF   Answer[string]     `json:"spf,omitzero"`   // one of spf.Result for the client; none is Missing
+	Lists Answer[string]     `json:"lists,omitzero"` // the block lists that have its organisational domain
+	NS    Answer[string]     `json:"ns,omitzero"`    // of its zone; asked only when there is a deny list
+	Hosts []Host             `json:"hosts,omitzero"` // those of MX and NS; with NS
 }
 
 // Addrs returns the IPv4 and the IPv6 addresses of the name.
@@ -130,28 +135,46 @@ func (f *Facts) Iprev() string {
 type Case struct {
 	*Facts
 	*Greeting
+	Deny *DenyList
 	Rcpt string // the recipient's domain in canonical form, or ""
 }
 
-// failed returns the answers of which a part is not known because the DNS failed, and among them those
-// of which nothing is known at all.
-func (c *Case) failed() (partly, wholly Answers) {
-	if c.PTR.Status == Failed {
-		wholly |= PTRNames | PTRAddrs
+// known sorts the answers of a case by how their questions ended. An answer of several questions can be
+// in more than one set.
+type known struct{ asked, failed, found Answers }
+
+func (k *known) note(a Answers, s Status) {
+	if s != Unasked {
+		k.asked |= a
 	}
-	if c.forwardFailed() {
-		partly |= PTRAddrs
+	switch s {
+	case Failed:
+		k.failed |= a
+	case Found:
+		k.found |= a
 	}
-	if c.A.Status == Failed || c.AAAA.Status == Failed {
-		partly |= HeloAddrs
-		if len(c.A.Values)+len(c.AAAA.Values) == 0 {
-			wholly |= HeloAddrs
-		}
+}
+
+func (c *Case) known() known {
+	var k known
+	k.note(PTRNames|PTRAddrs, c.PTR.Status)
+	if c.Deny.hasPTR() {
+		k.note(PTRDenied, c.PTR.Status)
 	}
-	if c.MX.Status == Failed {
-		wholly |= HeloMX
+	for i := range c.PTR.Values {
+		k.note(PTRAddrs, c.PTR.Values[i].Addrs.Status)
+		k.note(PTRLists, c.PTR.Values[i].Lists.Status)
 	}
-	return partly | wholly, wholly
+	k.note(HeloAddrs, c.A.Status)
+	k.note(HeloAddrs, c.AAAA.Status)
+	k.note(HeloMX, c.MX.Status)
+	k.note(HeloSPF, c.SPF.Status)
+	k.note(HeloLists, c.Greeting.Lists.Status)
+	k.note(HeloHosts, c.NS.Status)
+	for i := range c.Hosts {
+		k.note(HeloHosts, c.Hosts[i].Addrs.Status)
+	}
+	return k
 }
 
 func joinAddrs(addrs []netip.Addr) string {

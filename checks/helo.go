@@ -182,12 +182,13 @@ func inRootZone(name string) bool {
 func KnownTLDs() string { return publicsuffix.List.String() }
 
 // Canonical is the one form in which names are compared: lower case, A-labels (RFC 5890 §2.3.2.1), no
-// trailing dot. What is no name comes back in lower case.
+// trailing dot. A dot before it, as lists have it, stays. What is no name comes back in lower case.
 func Canonical(name string) string {
 	name = fold(name)
 	if strings.IndexFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
-		if ascii, err := idna.Lookup.ToASCII(name); err == nil {
-			return ascii
+		plain := strings.TrimPrefix(name, ".")
+		if ascii, err := idna.Lookup.ToASCII(plain); err == nil {
+			return strings.TrimSuffix(name, plain) + ascii
 		}
 	}
 	return name

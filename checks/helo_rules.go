@@ -2,6 +2,7 @@ package checks
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -71,6 +72,31 @@ func heloRcptDomain(c *Case) string {
 	return said(c)
 }
 
+// heloDenied looks at what was said, name or not.
+func heloDenied(c *Case) string {
+	if !c.Deny.helo(fold(c.Helo.Raw)) {
+		return ""
+	}
+	return said(c)
+}
+
+// heloHostDenied begins with the client itself: who lists a network means who is in it.
+func heloHostDenied(c *Case) string {
+	addrs := append([]netip.Addr{c.Client, c.Helo.Addr}, c.Addrs()...)
+	for _, h := range c.Hosts {
+		if c.Deny.helo(h.Name) {
+			return h.Name
+		}
+		addrs = append(addrs, h.Addrs.Values...)
+	}
+	if i := slices.IndexFunc(addrs, c.Deny.network); i >= 0 {
+		return addrs[i].String()
+	}
+	return ""
+}
+
+func heloListed(c *Case) string { return strings.Join(c.Greeting.Lists.Values, ", ") }
+
 // heloUnresolvable takes an MX for enough: the name of a domain is a bad HELO, not a false one.
 func heloUnresolvable(c *Case) string {
 	if c.A.Status == Unasked || len(c.Addrs()) > 0 || c.MX.Status == Found {
@@ -131,6 +157,20 @@ func heloBrandNoPTR(c *Case) string {
 	return said(c)
 }
 
+func heloSPF(c *Case) string {
+	if !slices.Contains(c.SPF.Values, "fail") {
+		return ""
+	}
+	return said(c)
+}
+
+func heloGeneric(c *Case) string {
+	if l := lookOf(c.Helo.Name, c.Client); !l.address && !l.dialup || l.fixed || l.mail {
+		return ""
+	}
+	return said(c)
+}
+
 func heloChanged(c *Case) string {
 	if len(c.Greetings) < 2 {
 		return ""
@@ -143,10 +183,11 @@ func heloChanged(c *Case) string {
 }
 
 // forgesBrand tells whether the HELO is in the domain of a well-known provider that nothing vouches
-// for: no confirmed PTR name, and no address of the HELO name.
+// for: no confirmed PTR name, no address of the HELO name, not its SPF record.
 func (c *Case) forgesBrand() bool {
 	b := brandOf(c.Helo.Name)
-	return b != nil && !c.anyConfirmed(b.has) && !slices.Contains(c.Addrs(), c.Client)
+	return b != nil && !c.anyConfirmed(b.has) && !slices.Contains(c.Addrs(), c.Client) &&
+		!slices.Contains(c.SPF.Values, "pass")
 }
 
 func (c *Case) confirmedIn(domain string) bool {

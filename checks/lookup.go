@@ -2,7 +2,6 @@ package checks
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -16,9 +15,22 @@ type Resolver interface {
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
+	LookupNS(ctx context.Context, name string) ([]*net.NS, error)
+	LookupTXT(ctx context.Context, name string) ([]string, error)
 }
 
 var _ Resolver = (*net.Resolver)(nil)
+
+// DNS says whom to ask and what. It is not changed any more once it is in use.
+type DNS struct {
+	Resolver Resolver
+	Timeout  time.Duration // of everything that is asked about a client or about a greeting
+	Lists    []string      // block lists of domains: zones in canonical form
+	Hosts    bool          // whether to ask for the MX and NS hosts of HELO names, for a deny list
+	// Trouble is called, from several goroutines, when a block list gives an answer that is not about
+	// the name: RFC 5782 §2.1 and the lists' own codes.
+	Trouble func(list, answer string)
+}
 
 // maxGreetings is how many different greetings of a session are kept and looked up; from then on the
 // newest replaces the last, so that a client cannot fill memory. That it changed its name is on record
@@ -29,8 +41,7 @@ const maxGreetings = 20
 // greeting at HELO, and none is waited for before Facts: the client's round trips hide the DNS's. The
 // methods are for one goroutine.
 type Lookups struct {
-	resolver Resolver
-	timeout  time.Duration
+	dns      *DNS
 	ctx      context.Context
 	cancel   context.CancelFunc
 	client   netip.Addr
@@ -42,14 +53,11 @@ type Lookups struct {
 }
 
 // NewLookups starts a session of a client and the lookup of its PTR names. Each lookup ends by itself
-// after timeout, or with the context. A nil resolver looks nothing up. Close must be called.
-func NewLookups(
-	ctx context.Context, r Resolver, timeout time.Duration, client netip.Addr, site Site,
-) *Lookups {
+// after the timeout, or with the context. With a nil DNS nothing is looked up. Close must be called.
+func NewLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *Lookups {
 	ctx, cancel := context.WithCancel(ctx)
-	client = client.Unmap().WithZone("")
-	l := &Lookups{resolver: r, timeout: timeout, ctx: ctx, cancel: cancel, client: client, site: site}
-	l.start(func(ctx context.Context) { l.ptr, l.ptrCount = lookupPTR(ctx, r, client) })
+	l := &Lookups{dns: dns, ctx: ctx, cancel: cancel, client: client.Unmap().WithZone(""), site: site}
+	l.start(func(ctx context.Context) { l.ptr, l.ptrCount = dns.ptr(ctx, l.client) })
 	return l
 }
 
@@ -64,15 +72,15 @@ func (l *Lookups) Greet(h Helo) {
 	g := &Greeting{Helo: h}
 	l.greeted = append(l.greeted, g)
 	if h.Form&(FormPublic|FormUnknownTLD) != 0 {
-		l.start(func(ctx context.Context) { lookupHelo(ctx, l.resolver, g) })
+		l.start(func(ctx context.Context) { l.dns.greeting(ctx, g, l.client) })
 	}
 }
 
 func (l *Lookups) start(lookup func(context.Context)) {
-	if l.resolver == nil {
+	if l.dns == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, l.timeout)
+	ctx, cancel := context.WithTimeout(l.ctx, l.dns.Timeout)
 	l.running.Go(func() {
 		defer cancel()
 		lookup(ctx)
@@ -103,70 +111,4 @@ func (l *Lookups) Unasked() *Facts {
 func (l *Lookups) Close() {
 	l.cancel()
 	l.running.Wait()
-}
-
-// lookupPTR asks for the PTR names of a client and, for the first MaxPTR of them, for the addresses of
-// the client's family: RFC 8601 §2.7.3. It also returns how many names there are.
-func lookupPTR(ctx context.Context, r Resolver, client netip.Addr) (Answer[Host], int) {
-	names, err := r.LookupAddr(ctx, client.String())
-	found := answer(names, err, Canonical)
-	slices.Sort(found.Values)
-	found.Values = slices.Compact(found.Values)
-	ptr := Answer[Host]{Status: found.Status, Err: found.Err}
-	for _, name := range found.Values[:min(len(found.Values), MaxPTR)] {
-		ptr.Values = append(ptr.Values, Host{Name: name})
-	}
-	var lookups sync.WaitGroup
-	for i := range ptr.Values {
-		lookups.Go(func() { ptr.Values[i].Addrs = lookupAddrs(ctx, r, network(client), ptr.Values[i].Name) })
-	}
-	lookups.Wait()
-	return ptr, len(found.Values)
-}
-
-// lookupHelo asks for the addresses of both families at once, and for the MX when there are none.
-func lookupHelo(ctx context.Context, r Resolver, g *Greeting) {
-	var lookup sync.WaitGroup
-	lookup.Go(func() { g.A = lookupAddrs(ctx, r, "ip4", g.Helo.Name) })
-	g.AAAA = lookupAddrs(ctx, r, "ip6", g.Helo.Name)
-	lookup.Wait()
-	if g.A.Status == Found || g.AAAA.Status == Found {
-		return
-	}
-	mx, err := r.LookupMX(ctx, g.Helo.Name)
-	// RFC 7505: the null MX says that there is none.
-	mx = slices.DeleteFunc(slices.Clone(mx), func(x *net.MX) bool { return x.Host == "." })
-	g.MX = answer(mx, err, func(x *net.MX) string { return Canonical(x.Host) })
-}
-
-func lookupAddrs(ctx context.Context, r Resolver, network, name string) Answer[netip.Addr] {
-	addrs, err := r.LookupNetIP(ctx, network, name)
-	return answer(addrs, err, netip.Addr.Unmap)
-}
-
-func network(client netip.Addr) string {
-	if client.Is4() {
-		return "ip4"
-	}
-	return "ip6"
-}
-
-// answer classifies what the resolver returned, each value in its canonical form. It is the only place
-// that knows of DNS errors.
-func answer[R, T any](values []R, err error, form func(R) T) Answer[T] {
-	var dnsErr *net.DNSError
-	switch {
-	case len(values) > 0:
-		a := Answer[T]{Status: Found, Values: make([]T, len(values))}
-		for i, v := range values {
-			a.Values[i] = form(v)
-		}
-		return a
-	case err == nil || errors.As(err, &dnsErr) && dnsErr.IsNotFound:
-		return Answer[T]{Status: Missing}
-	case dnsErr != nil:
-		return Answer[T]{Status: Failed, Err: dnsErr.Err}
-	default:
-		return Answer[T]{Status: Failed, Err: err.Error()}
-	}
 }

@@ -1,12 +1,5 @@
 package checks
 
-import (
-	"net/netip"
-	"slices"
-	"strings"
-	"time"
-)
-
 // Action is what a failing rule asks for. The order is the policy: the strictest wins.
 type Action uint8
 
@@ -165,91 +158,4 @@ func (p *Policy) byScore(score float64) Action {
 	default:
 		return Off
 	}
-}
-
-// Exemptions says which clients are not judged.
-type Exemptions struct {
-	Private       bool           // the networks that have no place in the public DNS
-	Networks      []netip.Prefix // and these
-	Authenticated bool           // clients that have logged in
-	Allow         []Allow
-}
-
-// Allow is an entry of the allow list. A client must be in the network and have a confirmed name; a
-// field that is not set does not count.
-type Allow struct {
-	Network netip.Prefix
-	Name    string    // canonical; ".example.org" is everything under it
-	Until   time.Time // the entry ends with that moment; zero is never
-	Reason  string    // for the administrator
-}
-
-// Client returns why a client is exempt by its address alone, or "".
-func (e *Exemptions) Client(client netip.Addr) string {
-	contains := func(p netip.Prefix) bool { return p.Contains(client) }
-	switch {
-	case !client.IsValid():
-		return "no-address"
-	case e.Private && slices.ContainsFunc(privateNetworks, contains):
-		return "private"
-	case slices.ContainsFunc(e.Networks, contains):
-		return "allow"
-	default:
-		return ""
-	}
-}
-
-// Login returns why a client that has logged in is exempt, or "".
-func (e *Exemptions) Login() string {
-	if e.Authenticated {
-		return "authenticated"
-	}
-	return ""
-}
-
-// Listed returns why a client is exempt by the allow list, or "".
-func (e *Exemptions) Listed(f *Facts, now time.Time) string {
-	if slices.ContainsFunc(e.Allow, func(a Allow) bool { return a.covers(f, now) }) {
-		return "allow"
-	}
-	return ""
-}
-
-func (a *Allow) covers(f *Facts, now time.Time) bool {
-	if !a.Until.IsZero() && now.After(a.Until) {
-		return false
-	}
-	if a.Network.IsValid() && !a.Network.Contains(f.Client) {
-		return false
-	}
-	return a.Name == "" || f.anyConfirmed(func(name string) bool { return covers(a.Name, name) })
-}
-
-// covers tells whether a name of a list covers a name: the same, or under it when it begins with a dot.
-func covers(listed, name string) bool {
-	return name == listed || listed[0] == '.' && strings.HasSuffix(name, listed)
-}
-
-// privateNetworks: loopback, link-local, RFC 1918, RFC 6598 (CGNAT) and RFC 4193 (ULA). The
-// documentation networks of RFC 5737 and RFC 3849 are not among them.
-var privateNetworks = prefixes("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10", "10.0.0.0/8",
-	"172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-
-// unroutable are the networks beside the private ones in which no mail server can be: RFC 6890,
-// multicast and what is reserved.
-var unroutable = prefixes("0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0.0/3", "::/128",
-	"100::/64", "fec0::/10", "ff00::/8")
-
-func prefixes(texts ...string) []netip.Prefix {
-	list := make([]netip.Prefix, len(texts))
-	for i, t := range texts {
-		list[i] = netip.MustParsePrefix(t)
-	}
-	return list
-}
-
-// routable tells whether a host of that address can be reached over the public Internet.
-func routable(addr netip.Addr) bool {
-	contains := func(p netip.Prefix) bool { return p.Contains(addr) }
-	return !slices.ContainsFunc(privateNetworks, contains) && !slices.ContainsFunc(unroutable, contains)
 }

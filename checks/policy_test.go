@@ -15,7 +15,8 @@ import (
 func factsOf(t *testing.T, client string, helos ...string) *checks.Facts {
 	t.Helper()
 	addr := netip.MustParseAddr(client)
-	l := checks.NewLookups(t.Context(), parseZone(world), time.Second, addr, checks.Site{})
+	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
+	l := checks.NewLookups(t.Context(), dns, addr, checks.Site{})
 	defer l.Close()
 	for _, h := range helos {
 		l.Greet(checks.ParseHelo(h))
@@ -94,7 +95,7 @@ func TestPolicy(t *testing.T) {
 		if tt.change != nil {
 			tt.change(policy)
 		}
-		v := policy.Judge(checks.Evaluate(factsOf(t, tt.client, tt.helo), ""))
+		v := policy.Judge(checks.Evaluate(factsOf(t, tt.client, tt.helo), nil, ""))
 		rule := "-"
 		if v.Rule != nil {
 			rule = v.Rule.Name
@@ -116,13 +117,14 @@ func formatScore(s float64) string {
 
 func TestExemptions(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	e := checks.Exemptions{
-		Private: true, Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, Authenticated: true,
-		Allow: []checks.Allow{
-			{Network: netip.MustParsePrefix("203.0.113.1/32")},
-			{Name: ".example.org", Network: netip.MustParsePrefix("203.0.113.2/31")},
-			{Name: "notes.example.com", Until: now.Add(-time.Second)},
-		},
+	e := checks.Exemptions{Private: true, Authenticated: true}
+	e.Network(netip.MustParsePrefix("198.51.100.0/24"))
+	for _, a := range []checks.Allow{
+		{Network: netip.MustParsePrefix("203.0.113.1/32")},
+		{Name: ".example.org", Network: netip.MustParsePrefix("203.0.113.2/31")},
+		{Name: "notes.example.com", Until: now.Add(-time.Second)},
+	} {
+		e.Allow(a)
 	}
 	for _, tt := range []struct{ client, want string }{
 		{"10.1.2.3", "private"},
@@ -197,7 +199,7 @@ func TestRecord(t *testing.T) {
 }
 
 func record(policy *checks.Policy, f *checks.Facts) string {
-	d := &checks.Decision{ID: "id1", Facts: f, Findings: checks.Evaluate(f, "")}
+	d := &checks.Decision{ID: "id1", Facts: f, Findings: checks.Evaluate(f, nil, "")}
 	d.Verdict = policy.Judge(d.Findings)
 	return policy.Record(d, true).String()
 }

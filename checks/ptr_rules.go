@@ -48,6 +48,43 @@ func ptrMany(c *Case) string {
 	return fmt.Sprintf("%d names", c.PTRCount)
 }
 
+// ptrGeneric and ptrDynamic are about all the names: a client with one that somebody gave it is no
+// client without a name.
+func ptrGeneric(c *Case) string {
+	return c.eachPTR(func(l look) bool { return l.address && !l.mail })
+}
+
+func ptrDynamic(c *Case) string {
+	return c.eachPTR(func(l look) bool { return l.address && l.dialup && !l.fixed && !l.mail })
+}
+
+// eachPTR returns the PTR names if all of them look so.
+func (c *Case) eachPTR(as func(look) bool) string {
+	for _, h := range c.PTR.Values {
+		if !as(lookOf(h.Name, c.Client)) {
+			return ""
+		}
+	}
+	return strings.Join(c.ptrNames(), ", ")
+}
+
+func ptrDenied(c *Case) string {
+	names := c.ptrNames()
+	if i := slices.IndexFunc(names, c.Deny.ptr); i >= 0 {
+		return names[i]
+	}
+	return ""
+}
+
+func ptrListed(c *Case) string {
+	for _, h := range c.PTR.Values {
+		if len(h.Lists.Values) > 0 {
+			return h.Name + ": " + strings.Join(h.Lists.Values, ", ")
+		}
+	}
+	return ""
+}
+
 // isHostName tells whether a PTR name could be a host's: as with HELO, but an underscore is a fault.
 // localhost and the reserved names are ptrReserved's business.
 func isHostName(name string) bool {

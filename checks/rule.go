@@ -14,8 +14,8 @@ type Rule struct {
 	Actions [3]Action          // by Profile
 	Score   float64            // weight in the summed score
 	On      Form               // the forms of HELO it looks at; with others it is skipped
-	Reads   Answers            // if one of them is not known at all, there is nothing to judge: unsure
-	Clears  Answers            // if one of them failed, it could have cleared the client: no fail, unsure
+	Reads   Answers            // what it judges: unsure if that failed wholly, skipped if nobody asked
+	Clears  Answers            // what could have cleared the client: if a part failed, no fail but unsure
 	Problem func(*Case) string // what is wrong, in the case's own words, or "": pure, and quick
 }
 
@@ -35,14 +35,19 @@ func (c Code) temporary() Code {
 var dnsTrouble = Code{451, "4.4.3"}
 
 // Answers is a set of DNS answers.
-type Answers uint8
+type Answers uint16
 
 // The answers that a rule can depend on.
 const (
 	PTRNames  Answers = 1 << iota // the client's PTR names
 	PTRAddrs                      // the PTR names and their addresses
+	PTRLists                      // the block lists' word on the confirmed ones
+	PTRDenied                     // the PTR names where a deny list has some
 	HeloAddrs                     // the addresses of the HELO name
 	HeloMX                        // the MX hosts of the HELO name
+	HeloSPF                       // what the SPF record of the HELO name says of the client
+	HeloLists                     // the block lists' word on the HELO name
+	HeloHosts                     // the NS hosts of the HELO name and the addresses of them and the MX hosts
 )
 
 // Index returns the place of the rule of that name in All, or -1.

@@ -5,7 +5,9 @@ const (
 	fixHelo = "Set the HELO name of the mail server to its full public host name, such as mail.example.org."
 	fixPTR  = "Ask the owner of the address, usually the hosting or access provider, to set its PTR record " +
 		"to the mail server's host name."
-	fixMatch = "Let the HELO name, the PTR record of the address and the address record of that name agree."
+	fixDenied = "Ask the postmaster of this server why, by another way than this one."
+	fixListed = "Have the domain taken off the block list: its operator says how."
+	fixMatch  = "Let the HELO name, the PTR record of the address and the address record of that name agree."
 )
 
 // All is the rule table: what is checked, in the order in which ties are settled. It is final at
@@ -114,6 +116,25 @@ var All = []Rule{
 		On: FormDotted, Clears: PTRAddrs, Problem: heloRcptDomain,
 	},
 	{
+		Name: "helo-denied",
+		Doc:  "the HELO is on this server's deny list", Fix: fixDenied,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
+		On: FormAny, Problem: heloDenied,
+	},
+	{
+		Name: "helo-host-denied",
+		Doc:  "the client, or an address, MX or NS host of the HELO name, is on this server's deny list",
+		Fix:  fixDenied,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
+		On: FormAny, Reads: HeloHosts, Problem: heloHostDenied,
+	},
+	{
+		Name: "helo-listed",
+		Doc:  "the domain of the HELO name is on a block list", Fix: fixListed,
+		Code: Code{554, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 4,
+		On: FormPublic | FormUnknownTLD, Reads: HeloLists, Problem: heloListed,
+	},
+	{
 		Name: "helo-unresolvable",
 		Doc:  "the HELO name has no address and no MX record",
 		Fix:  "Publish an address record for the HELO name, or set it to a name that has one.",
@@ -157,13 +178,27 @@ var All = []Rule{
 		Name: "helo-forged-brand",
 		Doc:  "the HELO claims a well-known mail provider, but the client is not one of its hosts", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 4,
-		On: FormPublic, Clears: PTRAddrs | HeloAddrs, Problem: heloForgedBrand,
+		On: FormPublic, Clears: PTRAddrs | HeloAddrs | HeloSPF, Problem: heloForgedBrand,
 	},
 	{
 		Name: "helo-brand-no-ptr",
 		Doc:  "the HELO claims a well-known mail provider, but the client has no PTR record", Fix: fixHelo,
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 4,
-		On: FormPublic, Clears: PTRAddrs | HeloAddrs, Problem: heloBrandNoPTR,
+		On: FormPublic, Clears: PTRAddrs | HeloAddrs | HeloSPF, Problem: heloBrandNoPTR,
+	},
+	{
+		Name: "helo-spf",
+		Doc:  "the SPF record of the HELO name forbids the client to use it",
+		Fix:  "Add the address to the SPF record of the HELO name, or set the HELO name to the host's own.",
+		Code: Code{550, "5.7.23"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
+		On: FormPublic | FormUnknownTLD, Reads: HeloSPF, Problem: heloSPF,
+	},
+	{
+		Name: "helo-generic",
+		Doc:  "the HELO name looks like that of a dynamic address: it carries the address, or dial-up words",
+		Fix:  fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		On: FormDotted, Problem: heloGeneric,
 	},
 	{
 		Name: "helo-changed",
@@ -198,9 +233,33 @@ var All = []Rule{
 		On: FormAny, Reads: PTRNames, Problem: ptrReserved,
 	},
 	{
+		Name: "ptr-generic",
+		Doc:  "the client's PTR name is one that was made from its address", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
+		On: FormAny, Reads: PTRNames, Problem: ptrGeneric,
+	},
+	{
+		Name: "ptr-dynamic",
+		Doc:  "the client's PTR name says that its address is a dynamic one", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2,
+		On: FormAny, Reads: PTRNames, Problem: ptrDynamic,
+	},
+	{
 		Name: "ptr-many",
 		Doc:  "the client has more than 10 PTR names", Fix: "Keep one PTR record: the mail server's host name.",
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
 		On: FormAny, Reads: PTRNames, Problem: ptrMany,
+	},
+	{
+		Name: "ptr-denied",
+		Doc:  "a PTR name of the client is on this server's deny list", Fix: fixDenied,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
+		On: FormAny, Reads: PTRDenied, Problem: ptrDenied,
+	},
+	{
+		Name: "ptr-listed",
+		Doc:  "the domain of the client's PTR name is on a block list", Fix: fixListed,
+		Code: Code{554, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 4,
+		On: FormAny, Reads: PTRLists, Problem: ptrListed,
 	},
 }

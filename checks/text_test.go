@@ -35,7 +35,7 @@ func TestReply(t *testing.T) {
 		if tt.helo != "-" {
 			f = factsOf(t, tt.client, tt.helo)
 		}
-		v := checks.NewPolicy(checks.Standard).Judge(checks.Evaluate(f, ""))
+		v := checks.NewPolicy(checks.Standard).Judge(checks.Evaluate(f, nil, ""))
 		if got := v.Reply(f, helpURL).String(); got != tt.want {
 			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
 		}
@@ -80,7 +80,7 @@ func TestHeader(t *testing.T) {
 		},
 	} {
 		f, policy := factsOf(t, tt.client, tt.helo), checks.NewPolicy(checks.Standard)
-		findings := checks.Evaluate(f, "")
+		findings := checks.Evaluate(f, nil, "")
 		v := policy.Judge(findings)
 		if got := policy.Header("id1", f, findings, &v); got != tt.want {
 			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
@@ -118,7 +118,7 @@ func FuzzText(f *testing.F) {
 			},
 			Greetings: []checks.Greeting{{Helo: checks.ParseHelo(helo)}},
 		}
-		findings := checks.Evaluate(facts, checks.Canonical(ptr))
+		findings := checks.Evaluate(facts, nil, checks.Canonical(ptr))
 		v := policy.Judge(findings)
 		if h := policy.Header(helo, facts, findings, &v); helo != "" && !headerGrammar.MatchString(h) {
 			t.Errorf("header %q", h)
@@ -145,12 +145,15 @@ helo-bare-ip/RRR/3/504,5.5.2 helo-numeric/RRR/3/504,5.5.2 helo-literal-malformed
 helo-literal-mismatch/MMR/2/550,5.7.1 helo-literal/--M/0.5/550,5.7.1 helo-localhost/RRR/3/550,5.7.1
 helo-not-fqdn/MRR/2/504,5.5.2 helo-reserved-tld/MMR/1.5/550,5.7.1 helo-private-tld/MMR/1/550,5.7.1
 helo-unknown-tld/MMR/1.5/550,5.7.1 helo-public-suffix/MMR/1/550,5.7.1 helo-own-address/RRR/5/550,5.7.1
-helo-own-name/RRR/5/550,5.7.1 helo-rcpt-domain/MMR/3/550,5.7.1 helo-unresolvable/MMR/1.5/550,5.7.1
+helo-own-name/RRR/5/550,5.7.1 helo-rcpt-domain/MMR/3/550,5.7.1 helo-denied/RRR/5/550,5.7.1
+helo-host-denied/RRR/5/550,5.7.1 helo-listed/MRR/4/554,5.7.1 helo-unresolvable/MMR/1.5/550,5.7.1
 helo-bogus-address/MRR/3/550,5.7.1 helo-ip-mismatch/MMM/0.5/550,5.7.1 helo-ptr-mismatch/MMM/0.5/550,5.7.1
 helo-bare-domain/MMM/0.5/550,5.7.1 helo-unverified/MMR/1/550,5.7.1 helo-forged-brand/RRR/4/550,5.7.1
-helo-brand-no-ptr/RRR/4/550,5.7.25 helo-changed/MMM/1/550,5.7.1 ptr-missing/MMR/1.5/550,5.7.25
+helo-brand-no-ptr/RRR/4/550,5.7.25 helo-spf/MRR/3/550,5.7.23 helo-generic/MMR/1.5/550,5.7.1
+helo-changed/MMM/1/550,5.7.1 ptr-missing/MMR/1.5/550,5.7.25
 ptr-unconfirmed/MMR/1.5/550,5.7.25 ptr-malformed/MMR/1/550,5.7.25 ptr-reserved/MMR/1.5/550,5.7.25
-ptr-many/MMM/0/550,5.7.25`)
+ptr-generic/MMM/1/550,5.7.25 ptr-dynamic/MMR/2/550,5.7.25 ptr-many/MMM/0/550,5.7.25
+ptr-denied/RRR/5/550,5.7.1 ptr-listed/MRR/4/554,5.7.1`)
 	const letters = "-MTR"
 	for i, r := range checks.All {
 		actions := []byte{letters[r.Actions[0]], letters[r.Actions[1]], letters[r.Actions[2]]}

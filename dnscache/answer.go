@@ -63,6 +63,33 @@ func (a answer) failure() *failure {
 	return f
 }
 
+// Sizes in octets: the room that one of Config.Entries gives to the values of an answer, and what a
+// value takes besides its text, as a netip.Addr or a net.MX does.
+const (
+	unit     = 256
+	overhead = 24
+)
+
+// weight is how many of Config.Entries an answer takes: one, and one more for each full unit of its
+// values. The 64 KiB of a message are no bound that would do: they come to megabytes where each
+// record repeats a long name in two octets (RFC 1035 §4.1.4).
+func (a answer) weight() uint32 {
+	octets := 0
+	switch result := a.result.(type) {
+	case []string:
+		for _, text := range result {
+			octets += overhead + len(text)
+		}
+	case []netip.Addr:
+		octets = overhead * len(result)
+	case []net.MX:
+		for _, mx := range result {
+			octets += overhead + len(mx.Host)
+		}
+	}
+	return 1 + uint32(octets/unit)
+}
+
 func (f *failure) error(name string) *net.DNSError {
 	e := &net.DNSError{
 		Err:         f.text,
@@ -141,12 +168,12 @@ func follow(section []dns.RR, q question) (owner string, records []dns.RR, ttl t
 	return owner, nil, 0, false
 }
 
-// values copies what the records say, in the form the lookups return. It is nil where they say
-// nothing: a record may come without data (RFC 2136 §2.4).
+// values copies what the records say, in the form the cache keeps. It is nil where they say nothing:
+// a record may come without data (RFC 2136 §2.4).
 func values(records []dns.RR) any {
 	var (
 		addrs []netip.Addr
-		names []string
+		texts []string
 		mxs   []net.MX
 	)
 	for _, rr := range records {
@@ -159,9 +186,9 @@ func values(records []dns.RR) any {
 			if ip, ok := netip.AddrFromSlice(rr.AAAA.To16()); ok {
 				addrs = append(addrs, ip)
 			}
-		case *dns.PTR:
-			if rr.Ptr != "" {
-				names = append(names, rr.Ptr)
+		case *dns.PTR, *dns.NS, *dns.TXT:
+			if text, ok := text(rr); ok {
+				texts = append(texts, text)
 			}
 		case *dns.MX:
 			if rr.Mx != "" {
@@ -172,8 +199,8 @@ func values(records []dns.RR) any {
 	switch {
 	case len(addrs) > 0:
 		return addrs
-	case len(names) > 0:
-		return names
+	case len(texts) > 0:
+		return texts
 	case len(mxs) > 0:
 		slices.SortStableFunc(mxs, func(a, b net.MX) int { return cmp.Compare(a.Pref, b.Pref) })
 		return mxs

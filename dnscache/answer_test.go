@@ -111,13 +111,25 @@ func TestMatchBrokenPackets(t *testing.T) {
 	}
 }
 
+// samples are data of all types that are looked up.
+var samples = []struct {
+	qtype uint16
+	data  string
+}{
+	{dns.TypeA, "192.0.2.1"},
+	{dns.TypeAAAA, "2001:db8::1"},
+	{dns.TypePTR, "host.example.org."},
+	{dns.TypeMX, "10 host.example.org."},
+	{dns.TypeNS, "ns.example.org."},
+	{dns.TypeTXT, `"v=spf1 \"\\" "\200 -all" ""`},
+}
+
 // FuzzAnswer reads packets as if they came from a server: what comes of them is about the name
 // asked for, or about the chain of aliases that starts there.
 func FuzzAnswer(f *testing.F) {
-	types := []uint16{dns.TypeA, dns.TypeAAAA, dns.TypePTR, dns.TypeMX}
-	for i, data := range []string{"192.0.2.1", "2001:db8::1", "host.example.org.", "10 host.example.org."} {
-		q := question{"mx.example.org.", types[i]}
-		record := "b.example.org. 300 " + dns.TypeToString[q.qtype] + " " + data
+	for i, sample := range samples {
+		q := question{"mx.example.org.", sample.qtype}
+		record := "b.example.org. 300 " + dns.TypeToString[q.qtype] + " " + sample.data
 		for _, rcode := range []int{dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeServerFailure} {
 			m := message(f, q.query(true), rcode, record, "mx.example.org. 60 CNAME b.example.org.")
 			m.Id = 1
@@ -129,7 +141,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, packet []byte, i uint8) {
-		q := question{"mx.example.org.", types[int(i)%len(types)]}
+		q := question{"mx.example.org.", samples[int(i)%len(samples)].qtype}
 		query := q.query(true)
 		query.Id = 1
 		m := match(query, packet)

@@ -2,6 +2,9 @@ package dnscache
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -187,6 +190,47 @@ func TestAbandonedQuery(t *testing.T) {
 			t.Errorf("took %v and %d queries, want the answer from the cache", took, queries.Load())
 		}
 	})
+}
+
+// An answer weighs what it takes in memory, which may be much more than its message.
+func TestValuesAreBounded(t *testing.T) {
+	long := strings.Repeat(strings.Repeat(`\200`, 60)+".", 4) // 245 octets of a message, and 964 of memory
+	for _, test := range []struct {
+		story, answer string
+		records       int
+		entries       int // of 100
+	}{
+		{"addresses", "A 192.0.2.1", 10, 100}, // 240 octets
+		{"more addresses", "A 192.0.2.1", 11, 50},
+		{"texts", "TXT " + strings.Repeat("x", 231), 1, 100},
+		{"longer texts", "TXT " + strings.Repeat("x", 232), 1, 50},
+		{"long names", "NS " + long, 10, 2},
+		{"long hosts", "MX 1 " + long, 10, 2},
+		{"more than there is room for", "NS " + long, 30, 0},
+	} {
+		t.Run(test.story, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				exchange := func(_ context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
+					record := query.Question[0].Name + " 300 " + test.answer
+					records := slices.Repeat([]string{record}, test.records)
+					return message(t, query, dns.RcodeSuccess, records...), nil
+				}
+				r := newResolver(t, Config{Servers: []string{"192.0.2.53:53"}, Entries: 100, Exchange: exchange})
+				qtype, _, _ := strings.Cut(test.answer, " ")
+				for i := range 100 {
+					values := look(t.Context(), r, fmt.Sprintf("%s %d.example.org", qtype, i))
+					if n := len(strings.Fields(values)); n != test.records {
+						t.Fatalf("%d values, want all %d", n, test.records)
+					}
+				}
+				synctest.Wait()
+				r.cache.CleanUp()
+				if n := r.cache.EstimatedSize(); n != test.entries {
+					t.Errorf("%d entries, want %d", n, test.entries)
+				}
+			})
+		})
+	}
 }
 
 func TestEntriesAreBounded(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,6 +56,18 @@ func look(ctx context.Context, r *Resolver, lookup string) string {
 		mxs, err = r.LookupMX(ctx, name)
 		for _, mx := range mxs {
 			result = append(result, fmt.Sprintf("%d:%s", mx.Pref, mx.Host))
+		}
+	case "NS":
+		var nss []*net.NS
+		nss, err = r.LookupNS(ctx, name)
+		for _, ns := range nss {
+			result = append(result, ns.Host)
+		}
+	case "TXT":
+		var texts []string
+		texts, err = r.LookupTXT(ctx, name)
+		for _, text := range texts {
+			result = append(result, strconv.Quote(text))
 		}
 	}
 	if err != nil {

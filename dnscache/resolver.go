@@ -8,6 +8,7 @@ package dnscache
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -25,7 +26,9 @@ type Config struct {
 	// Servers are the recursive servers as HOST:PORT, [IPv6%zone]:PORT included, in the order of
 	// preference. Empty means the nameservers of /etc/resolv.conf.
 	Servers []string
-	// Entries bounds the number of cached answers; 0 means 100000.
+	// Entries bounds the number of cached answers; 0 means 100000. An answer counts once more for
+	// each 256 octets of values, so that all values together take about 256 octets times Entries at
+	// most, 26 MB by default, whatever people publish.
 	Entries int
 	// Timeout bounds one question over all servers and tries; 0 means 5 s. A caller who wants to
 	// wait less says so in its context.
@@ -52,8 +55,8 @@ type Resolver struct {
 	flights  singleflight.Group
 }
 
-// New returns a resolver. It fails when a server is not HOST:PORT, or when none is given and
-// resolv.conf names none.
+// New returns a resolver. It fails when a server is not HOST:PORT, when none is given and resolv.conf
+// names none, or when Entries is negative.
 func New(cfg Config) (*Resolver, error) {
 	servers := cfg.Servers
 	if len(servers) == 0 {
@@ -78,14 +81,23 @@ func New(cfg Config) (*Resolver, error) {
 	if r.exchange == nil {
 		r.exchange = exchange
 	}
-	// Expiry is ours, not the cache's: the cache would keep a goroutine for it, and a later reader
-	// may still want an expired answer.
-	cache, err := otter.New(&otter.Options[question, answer]{MaximumSize: cmp.Or(cfg.Entries, 100_000)})
-	if err != nil {
+	var err error
+	if r.cache, err = newCache(cmp.Or(cfg.Entries, 100_000)); err != nil {
 		return nil, fmt.Errorf("DNS cache of %d entries: %w", cfg.Entries, err)
 	}
-	r.cache = cache
 	return r, nil
+}
+
+// newCache makes room for so many entries of weight 1. Expiry is ours, not the cache's: the cache would
+// keep a goroutine for it, and a later reader may still want an expired answer.
+func newCache(entries int) (*otter.Cache[question, answer], error) {
+	if entries < 0 {
+		return nil, errors.New("less than none")
+	}
+	return otter.New(&otter.Options[question, answer]{
+		MaximumWeight: uint64(entries),
+		Weigher:       func(_ question, a answer) uint32 { return a.weight() },
+	})
 }
 
 // systemServers reads the nameservers of a resolv.conf(5).
@@ -157,6 +169,24 @@ func (r *Resolver) LookupMX(ctx context.Context, name string) ([]*net.MX, error)
 		records = append(records, &mx)
 	}
 	return records, err
+}
+
+// LookupNS returns the NS records of name in the order of the answer, their hosts absolute.
+func (r *Resolver) LookupNS(ctx context.Context, name string) ([]*net.NS, error) {
+	hosts, err := lookup[string](ctx, r, question{name, dns.TypeNS}, name)
+	var records []*net.NS
+	for _, host := range hosts {
+		records = append(records, &net.NS{Host: host})
+	}
+	return records, err
+}
+
+// LookupTXT returns a text for each TXT record of name: its character-strings joined without a
+// separator (RFC 7208 §3.3), octet for octet as they are on the wire. All texts together are below
+// 64 KiB, as the message is.
+func (r *Resolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	texts, err := lookup[string](ctx, r, question{name, dns.TypeTXT}, name)
+	return slices.Clone(texts), err
 }
 
 // lookup returns the values of q, which belong to the cache, and calls the trace. An error carries

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/miekg/dns"
@@ -13,11 +14,11 @@ import (
 // Trace tells how one lookup went, as its caller saw it.
 type Trace struct {
 	Name      string        // as asked: absolute and lower case
-	Type      string        // "A", "AAAA", "MX", "PTR"
+	Type      string        // "A", "AAAA", "MX", "NS", "PTR", "TXT"
 	Server    string        // HOST:PORT of who answered; for a good answer from the cache empty
 	Transport string        // "udp", "tcp" or "cache"; empty if nothing was asked or the caller left
 	Rcode     string        // "NOERROR", "NODATA", "NXDOMAIN", "SERVFAIL"...; empty without an answer
-	Values    []string      // what was found: addresses, PTR names, MX hosts
+	Values    []string      // what was found: addresses, PTR names, MX and NS hosts, TXT texts in Go's quotes
 	TTL       time.Duration // how long the answer will be kept, in whole seconds; 0 for not at all
 	Took      time.Duration
 	Err       error // the lookup's error
@@ -50,6 +51,11 @@ func (r reply) trace(q question, took, ttl time.Duration, err error) Trace {
 	switch result := r.result.(type) {
 	case []string:
 		t.Values = slices.Clone(result)
+		if q.qtype == dns.TypeTXT { // any octets: they must not get at a terminal
+			for i, text := range result {
+				t.Values[i] = strconv.Quote(text)
+			}
+		}
 	case []netip.Addr:
 		for _, addr := range result {
 			t.Values = append(t.Values, addr.String())

@@ -31,6 +31,16 @@ func TestTrace(t *testing.T) {
 			"mx.example.org. AAAA 192.0.2.53:53 cache NODATA 4m50s 0s NODATA",
 		},
 		{
+			"TXT mx.example.org",
+			`mx.example.org. TXT 192.0.2.53:53 udp NOERROR 1m0s 100ms "v=spf1 -all" "\x1b"`,
+			`mx.example.org. TXT - cache NOERROR 50s 0s "v=spf1 -all" "\x1b"`,
+		},
+		{
+			"NS mx.example.org",
+			"mx.example.org. NS 192.0.2.53:53 udp NOERROR 1m0s 100ms ns.example.org. ns2.example.org.",
+			"mx.example.org. NS - cache NOERROR 50s 0s ns.example.org. ns2.example.org.",
+		},
+		{
 			"A refused.example.org", // forgotten by the second time
 			"refused.example.org. A 192.0.2.53:53 udp REFUSED 5s 100ms REFUSED",
 			"refused.example.org. A 192.0.2.53:53 udp REFUSED 5s 100ms REFUSED",
@@ -50,6 +60,10 @@ func TestTrace(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, _ := countingResolver(t, `
 mx.example.org.   60 A     192.0.2.1
+mx.example.org.      TXT   "v=spf1" " -all"
+mx.example.org.      TXT   "\027"
+mx.example.org.      NS    ns.example.org.
+mx.example.org.      NS    ns2.example.org.
 loop.example.org.    CNAME loop.example.org.
 `, func(m *dns.Msg) {
 					if m.Question[0].Name == "refused.example.org." {

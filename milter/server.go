@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	gomilter "github.com/d--j/go-milter"
 
@@ -44,15 +43,15 @@ func (s *Stage) UnmarshalText(text []byte) error {
 
 // Config is all that a session needs. It is not changed any more once a Server has it.
 type Config struct {
-	Resolver checks.Resolver
-	Timeout  time.Duration // of each DNS lookup, and so of the wait at MAIL or RCPT
-	Policy   *checks.Policy
-	Exempt   checks.Exemptions
-	Site     checks.Site // the hostname is the MTA's when empty; its addresses are added
-	ReplyAt  Stage
-	HelpURL  string // stands at the end of every refusal
-	Header   string // the name of the header field; "" adds none
-	Log      *slog.Logger
+	DNS     *checks.DNS // its timeout is that of the wait at MAIL or RCPT
+	Policy  *checks.Policy
+	Exempt  *checks.Exemptions
+	Deny    *checks.DenyList
+	Site    checks.Site // the hostname is the MTA's when empty; its addresses are added
+	ReplyAt Stage
+	HelpURL string // stands at the end of every refusal
+	Header  string // the name of the header field; "" adds none
+	Log     *slog.Logger
 }
 
 // Server serves milter sessions.

@@ -76,11 +76,11 @@ func (s *session) begin(client netip.Addr, site checks.Site) {
 		s.lookups.Close()
 	}
 	s.exempt = s.cfg.Exempt.Client(client)
-	resolver := s.cfg.Resolver
+	dns := s.cfg.DNS
 	if s.exempt != "" {
-		resolver = nil
+		dns = nil
 	}
-	s.lookups = checks.NewLookups(context.Background(), resolver, s.cfg.Timeout, client, site)
+	s.lookups = checks.NewLookups(context.Background(), dns, client, site)
 }
 
 // Helo starts the lookup of the name.
@@ -132,7 +132,7 @@ func (s *session) decide(rcpt string) *gomilter.Response {
 	if msg.exempt != "" {
 		return gomilter.RespContinue
 	}
-	findings := checks.Evaluate(msg.facts, rcpt)
+	findings := checks.Evaluate(msg.facts, s.cfg.Deny, rcpt)
 	msg.judged = checks.Worst(msg.judged, findings)
 	verdict := s.cfg.Policy.Judge(findings)
 	if verdict.Did() == checks.Off {

@@ -50,6 +50,14 @@ func (h hosts) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
 	return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
 }
 
+func (h hosts) LookupNS(_ context.Context, name string) ([]*net.NS, error) {
+	return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
+}
+
+func (h hosts) LookupTXT(_ context.Context, name string) ([]string, error) {
+	return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
+}
+
 var testHosts = hosts{
 	"203.0.113.1": "mail.example.org", "mail.example.org": "203.0.113.1",
 	"2001:db8::1": "six.example.org", "six.example.org": "2001:db8::1", "203.0.113.4": "!",
@@ -59,9 +67,11 @@ var testHosts = hosts{
 func testServer(t *testing.T, change func(*Config)) (address string) {
 	t.Helper()
 	cfg := &Config{
-		Resolver: testHosts, Timeout: time.Second, Policy: checks.NewPolicy(checks.Standard),
-		Exempt: checks.Exemptions{Private: true, Authenticated: true}, Header: "X-HELO-Check",
-		Log: slog.New(slog.DiscardHandler),
+		DNS:    &checks.DNS{Resolver: testHosts, Timeout: time.Second},
+		Policy: checks.NewPolicy(checks.Standard),
+		Exempt: &checks.Exemptions{Private: true, Authenticated: true},
+		Header: "X-HELO-Check",
+		Log:    slog.New(slog.DiscardHandler),
 	}
 	cfg.Policy.Mode = checks.Enforce
 	if change != nil {
@@ -423,7 +433,7 @@ func (stuck) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error)
 // at all.
 func TestSessionWaits(t *testing.T) {
 	const timeout = 300 * time.Millisecond
-	address := testServer(t, func(c *Config) { c.Resolver, c.Timeout = stuck{}, timeout })
+	address := testServer(t, func(c *Config) { c.DNS = &checks.DNS{Resolver: stuck{}, Timeout: timeout} })
 	run := func(script string, opts ...gomilter.Option) (string, time.Duration) {
 		begin := time.Now()
 		got := play(t, address, script, nil, opts...)
@@ -440,7 +450,7 @@ func TestSessionWaits(t *testing.T) {
 		t.Errorf("without an answer: %s after %v", got, took)
 	}
 	// Who hangs up leaves no lookup behind (goleak).
-	patient := testServer(t, func(c *Config) { c.Resolver, c.Timeout = stuck{}, time.Hour })
+	patient := testServer(t, func(c *Config) { c.DNS = &checks.DNS{Resolver: stuck{}, Timeout: time.Hour} })
 	play(t, patient, "C 203.0.113.1 | H mail.example.org | M", nil)
 	if got, took = run("C 192.168.1.1" + mail); got != "0:exempt,mail.example.org,none" || took > timeout/2 {
 		t.Errorf("exempt: %s after %v", got, took)

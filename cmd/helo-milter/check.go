@@ -78,11 +78,11 @@ func (c *checkCmd) judge(
 	})
 	start, exempt := time.Now(), cfg.exemptions()
 	reason := exempt.Client(client)
-	var dns checks.Resolver = resolver
+	dns := cfg.dns(resolver, nil)
 	if reason != "" {
 		dns = nil
 	}
-	lookups := checks.NewLookups(ctx, dns, time.Duration(cfg.Timeout), client, cfg.site())
+	lookups := checks.NewLookups(ctx, dns, client, cfg.site())
 	defer lookups.Close()
 	lookups.Greet(checks.ParseHelo(c.HELO))
 	d := &checks.Decision{
@@ -93,9 +93,10 @@ func (c *checkCmd) judge(
 		d.Verdict = checks.Verdict{Exempt: reason, Mode: policy.Mode}
 		return d, questions, nil
 	}
-	d.Findings = checks.Evaluate(d.Facts, "")
+	deny := cfg.deny()
+	d.Findings = checks.Evaluate(d.Facts, deny, "")
 	for _, rcpt := range c.Rcpt {
-		d.Findings = checks.Worst(d.Findings, checks.Evaluate(d.Facts, checks.Domain(rcpt)))
+		d.Findings = checks.Worst(d.Findings, checks.Evaluate(d.Facts, deny, checks.Domain(rcpt)))
 	}
 	d.Verdict = policy.Judge(d.Findings)
 	slices.SortFunc(questions, func(a, b dnscache.Trace) int {

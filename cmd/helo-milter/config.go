@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/agnivade/levenshtein"
@@ -44,7 +45,7 @@ type Config struct {
 		Authenticated bool
 	}
 	Allow      []checks.Allow
-	Deny       int              // how many entries there are
+	Deny       []checks.Deny
 	Actions    []*checks.Action // by rule; nil is the profile's
 	Scores     []*float64       // by rule; nil is the table's
 	TempFailAt float64
@@ -176,7 +177,7 @@ func (c *Config) unavailable() []string {
 	var list []string
 	for name, set := range map[string]bool{
 		"decision_log": c.DecisionLog != "", "header.authentication_results": c.Header.AuthenticationResults,
-		"deny": c.Deny > 0, "lists.domain": len(c.Lists.Domain) > 0, "http.listen": c.HTTP.Listen != "",
+		"http.listen": c.HTTP.Listen != "",
 	} {
 		if set {
 			list = append(list, name)
@@ -203,31 +204,49 @@ func (c *Config) policy() *checks.Policy {
 }
 
 // exemptions are the clients that the configuration does not want judged.
-func (c *Config) exemptions() checks.Exemptions {
-	e := checks.Exemptions{Authenticated: c.Exempt.Authenticated, Allow: c.Allow}
+func (c *Config) exemptions() *checks.Exemptions {
+	e := &checks.Exemptions{Authenticated: c.Exempt.Authenticated}
 	for _, n := range c.Exempt.Networks {
 		if n.private {
 			e.Private = true
 		} else {
-			e.Networks = append(e.Networks, n.prefix)
+			e.Network(n.prefix)
 		}
+	}
+	for _, a := range c.Allow {
+		e.Allow(a)
 	}
 	return e
 }
 
-// site is who the configuration says we are.
-func (c *Config) site() checks.Site {
-	s := checks.Site{Hostname: checks.Canonical(c.Site.Hostname), Addresses: c.Site.Addresses}
-	for _, name := range c.Site.Names {
-		s.Names = append(s.Names, listed(name))
+// deny is the deny list.
+func (c *Config) deny() *checks.DenyList {
+	d := &checks.DenyList{}
+	for _, entry := range c.Deny {
+		d.Add(entry)
 	}
-	return s
+	return d
 }
 
-// listed is the canonical form of a name or of a ".suffix".
-func listed(name string) string {
-	if plain, ok := strings.CutPrefix(name, "."); ok {
-		return "." + checks.Canonical(plain)
+// dns says what is asked, and trouble hears of block lists that do not answer.
+func (c *Config) dns(resolver checks.Resolver, trouble func(list, answer string)) *checks.DNS {
+	return &checks.DNS{
+		Resolver: resolver, Timeout: time.Duration(c.Timeout), Lists: canonical(c.Lists.Domain),
+		Hosts: c.deny().Hosts(), Trouble: trouble,
 	}
-	return checks.Canonical(name)
+}
+
+// site is who the configuration says we are.
+func (c *Config) site() checks.Site {
+	return checks.Site{
+		Hostname: checks.Canonical(c.Site.Hostname), Names: canonical(c.Site.Names), Addresses: c.Site.Addresses,
+	}
+}
+
+func canonical(names []string) []string {
+	var list []string
+	for _, name := range names {
+		list = append(list, checks.Canonical(name))
+	}
+	return list
 }

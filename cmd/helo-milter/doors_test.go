@@ -19,7 +19,10 @@ var doors = map[string][]string{
 		"github.com/agnivade/levenshtein", "github.com/alecthomas/kong", "github.com/d--j/go-milter",
 	},
 	"milter": {"helo-milter/checks", "github.com/d--j/go-milter"},
-	"checks": {"golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
+	"checks": {
+		"blitiri.com.ar/go/spf", "github.com/gaissmai/bart", "golang.org/x/net/idna",
+		"golang.org/x/net/publicsuffix",
+	},
 	"dnscache": {
 		"github.com/maypok86/otter/v2", "github.com/miekg/dns", "golang.org/x/sync/singleflight",
 	},

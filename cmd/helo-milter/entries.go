@@ -49,26 +49,50 @@ func setAllow(a *checks.Allow, name string, value any) error {
 	case "network":
 		a.Network, err = parsePrefix(text)
 	case "name":
-		a.Name, err = listed(text), names([]string{text}, true)
+		a.Name, err = checks.Canonical(text), names([]string{text}, true)
 	case "reason":
 		a.Reason = text
 	}
 	return err
 }
 
-// readDeny checks the entries of [[deny]].
+// readDeny reads the entries of [[deny]].
 func (c *Config) readDeny(value any, fail failFunc) {
 	for i, entry := range entries("deny", value, fail) {
+		var deny checks.Deny
+		given := 0
 		for _, name := range entryKeys["deny"] {
-			if v, ok := entry[name]; ok {
-				var text string
-				if err := store(&text, v, "string"); err != nil {
-					fail("deny."+name, i, err)
-				}
+			v, ok := entry[name]
+			if !ok {
+				continue
+			}
+			given++
+			if err := setDeny(&deny, name, v); err != nil {
+				fail("deny."+name, i, err)
 			}
 		}
-		c.Deny++
+		if given > 1 || len(entry) == 0 {
+			fail("deny", i, errors.New("wants one of helo, ptr and network: one entry for each"))
+		}
+		c.Deny = append(c.Deny, deny)
 	}
+}
+
+func setDeny(d *checks.Deny, name string, value any) error {
+	var text string
+	if err := store(&text, value, "string"); err != nil {
+		return err
+	}
+	var err error
+	switch name {
+	case "helo":
+		err = d.Helo.UnmarshalText([]byte(text))
+	case "ptr":
+		err = d.PTR.UnmarshalText([]byte(text))
+	case "network":
+		d.Network, err = parsePrefix(text)
+	}
+	return err
 }
 
 // entries returns the tables of a list, after a look at their keys.

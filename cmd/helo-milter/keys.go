@@ -84,7 +84,8 @@ var plainKeys = []key{
 	{"exempt.authenticated", "true", "", func(c *Config) any { return &c.Exempt.Authenticated }, nil},
 	{
 		"lists.domain", `[]`, `domain block lists, such as "dbl.example."`,
-		func(c *Config) any { return &c.Lists.Domain }, nil,
+		func(c *Config) any { return &c.Lists.Domain },
+		func(c *Config) error { return zones(c.Lists.Domain) },
 	},
 	{
 		"dns.servers", `[]`, "HOST:PORT; default: resolv.conf", func(c *Config) any { return &c.DNS.Servers },
@@ -186,6 +187,13 @@ func names(list []string, suffix bool) error {
 		}
 	}
 	return nil
+}
+
+func zones(list []string) error {
+	if slices.Contains(list, "") {
+		return errors.New("an empty name is no list")
+	}
+	return names(list, false)
 }
 
 func servers(list []string) error {

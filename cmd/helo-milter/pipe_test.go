@@ -26,10 +26,11 @@ mail.example.org.          300 IN AAAA 2001:db8::1
 		t.Fatal(err)
 	}
 	client := netip.MustParseAddr("203.0.113.1")
+	asks := &checks.DNS{Resolver: resolver, Timeout: 5 * time.Second}
 	var sessions sync.WaitGroup
 	for range 10 {
 		sessions.Go(func() {
-			l := checks.NewLookups(t.Context(), resolver, 5*time.Second, client, checks.Site{})
+			l := checks.NewLookups(t.Context(), asks, client, checks.Site{})
 			defer l.Close()
 			l.Greet(checks.ParseHelo("mail.example.org"))
 			if got := l.Facts().Iprev(); got != "pass" {
@@ -38,7 +39,7 @@ mail.example.org.          300 IN AAAA 2001:db8::1
 		})
 	}
 	sessions.Wait()
-	for qtype, want := range map[uint16]int{dns.TypeA: 1, dns.TypeAAAA: 1, dns.TypeMX: 0} {
+	for qtype, want := range map[uint16]int{dns.TypeA: 1, dns.TypeAAAA: 1, dns.TypeTXT: 1, dns.TypeMX: 0} {
 		if got := server.Queries("mail.example.org.", qtype); got != want {
 			t.Errorf("%d queries of type %s, want %d", got, dns.TypeToString[qtype], want)
 		}

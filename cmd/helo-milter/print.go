@@ -42,6 +42,17 @@ func (c *Config) String() string {
 		}
 		text += "reason = " + literal(a.Reason) + "\n"
 	}
+	for _, d := range c.Deny {
+		text += "\n[[deny]]\n"
+		switch {
+		case d.Network.IsValid():
+			text += "network = " + literal(d.Network) + "\n"
+		case d.PTR.String() != "":
+			text += "ptr = " + literal(d.PTR) + "\n"
+		default:
+			text += "helo = " + literal(d.Helo) + "\n"
+		}
+	}
 	return text
 }
 

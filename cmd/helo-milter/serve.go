@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -78,19 +79,35 @@ func serving(cfg *Config, log *slog.Logger) (*milter.Config, error) {
 	}
 	log.Info("resolving", "servers", resolver.Servers())
 	m := &milter.Config{
-		Resolver: resolver,
-		Timeout:  time.Duration(cfg.Timeout),
-		Policy:   cfg.policy(),
-		Exempt:   cfg.exemptions(),
-		Site:     cfg.site(),
-		ReplyAt:  cfg.ReplyAt,
-		HelpURL:  cfg.HelpURL,
-		Log:      log,
+		DNS:     cfg.dns(resolver, hourly(log)),
+		Policy:  cfg.policy(),
+		Exempt:  cfg.exemptions(),
+		Deny:    cfg.deny(),
+		Site:    cfg.site(),
+		ReplyAt: cfg.ReplyAt,
+		HelpURL: cfg.HelpURL,
+		Log:     log,
 	}
 	if cfg.Header.Add {
 		m.Header = cfg.Header.Name
 	}
 	return m, nil
+}
+
+// hourly logs the trouble of a block list at most once an hour.
+func hourly(log *slog.Logger) func(list, answer string) {
+	var lock sync.Mutex
+	last := map[string]time.Time{}
+	return func(list, answer string) {
+		lock.Lock()
+		defer lock.Unlock()
+		if at, ok := last[list]; ok && time.Since(at) < time.Hour {
+			return
+		}
+		last[list] = time.Now()
+		log.Warn("block list does not answer questions of this resolver: no listing is taken from it",
+			"list", list, "answer", answer)
+	}
 }
 
 // serve runs the server on its listeners, each behind a guard. What ends one comes from the channel.
@@ -168,8 +185,12 @@ func (c *Config) warnings() []string {
 		list = append(list, key+" is set, but this version does not have it yet: it has no effect")
 	}
 	for _, a := range c.Allow {
-		if !a.Until.IsZero() && time.Now().After(a.Until) {
-			list = append(list, fmt.Sprintf("allow: the entry %q has expired", a.Reason))
+		if a.Expired(time.Now()) {
+			who := a.Name
+			if a.Network.IsValid() {
+				who = strings.TrimSpace(a.Network.String() + " " + a.Name)
+			}
+			list = append(list, fmt.Sprintf("allow: the entry for %s (%q) has expired: it has no effect", who, a.Reason))
 		}
 	}
 	return list

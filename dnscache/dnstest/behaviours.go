@@ -104,6 +104,8 @@ func falseRecords(owner string, qtype uint16) []dns.RR {
 		dns.TypeAAAA: "2001:db8::bad",
 		dns.TypePTR:  "false.example.",
 		dns.TypeMX:   "1 false.example.",
+		dns.TypeNS:   "false.example.",
+		dns.TypeTXT:  "false.example.",
 	}[qtype]
 	if !ok {
 		return nil

@@ -18,7 +18,8 @@
 // # Misbehaviour
 //
 // A name misbehaves if one of its labels is a word of this list, or if it has a TXT record "dnstest"
-// "WORD", where a third string limits that to one type. Except as said, it does so on UDP and TCP.
+// "WORD", where a third string limits that to one type. Such a record is in no answer. Except as said,
+// the name does so on UDP and TCP.
 //
 //	servfail         SERVFAIL
 //	refused          REFUSED

@@ -39,6 +39,9 @@ func (z Zone) Reply(query *dns.Msg) *dns.Msg {
 	for range len(z) + 1 { // a loop ends there
 		var alias *dns.CNAME
 		for _, rr := range z[dns.CanonicalName(name)] {
+			if _, _, ok := directive(rr); ok {
+				continue
+			}
 			if rr.Header().Rrtype == qtype {
 				reply.Answer = append(reply.Answer, as(name, rr))
 			} else if cname, ok := rr.(*dns.CNAME); ok {

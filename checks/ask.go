@@ -1,0 +1,250 @@
+package checks
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"blitiri.com.ar/go/spf"
+)
+
+// ptr asks for the PTR names of a client and, for the first MaxPTR of them, for the addresses of the
+// client's family: RFC 8601 §2.7.3. It also returns how many names there are.
+func (d *DNS) ptr(ctx context.Context, client netip.Addr) (Answer[Host], int) {
+	names, err := d.Resolver.LookupAddr(ctx, client.String())
+	found := answer(names, err, Canonical)
+	slices.Sort(found.Values)
+	found.Values = slices.Compact(found.Values)
+	ptr := Answer[Host]{Status: found.Status, Err: found.Err}
+	for _, name := range found.Values[:min(len(found.Values), MaxPTR)] {
+		ptr.Values = append(ptr.Values, Host{Name: name})
+	}
+	var lookups sync.WaitGroup
+	for i := range ptr.Values {
+		lookups.Go(func() {
+			host := &ptr.Values[i]
+			host.Addrs = d.addrs(ctx, network(client), host.Name)
+			if slices.Contains(host.Addrs.Values, client) {
+				host.Lists = d.listed(ctx, host.Name)
+			}
+		})
+	}
+	lookups.Wait()
+	return ptr, len(found.Values)
+}
+
+// greeting asks for what there is to know of a HELO name, all at once: but for the MX, which is asked
+// only when there is no address, or with the hosts.
+func (d *DNS) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
+	var lookups sync.WaitGroup
+	lookups.Go(func() { g.SPF = d.spf(ctx, g.Helo.Name, client) })
+	if len(d.Lists) > 0 {
+		lookups.Go(func() { g.Lists = d.listed(ctx, g.Helo.Name) })
+	}
+	if d.Hosts {
+		lookups.Go(func() { d.hosts(ctx, g) })
+	}
+	lookups.Go(func() { g.A = d.addrs(ctx, "ip4", g.Helo.Name) })
+	g.AAAA = d.addrs(ctx, "ip6", g.Helo.Name)
+	lookups.Wait()
+	if g.A.Status != Found && g.AAAA.Status != Found && !d.Hosts {
+		g.MX = d.mx(ctx, g.Helo.Name)
+	}
+}
+
+func (d *DNS) addrs(ctx context.Context, network, name string) Answer[netip.Addr] {
+	addrs, err := d.Resolver.LookupNetIP(ctx, network, name)
+	return answer(addrs, err, netip.Addr.Unmap)
+}
+
+func (d *DNS) mx(ctx context.Context, name string) Answer[string] {
+	mx, err := d.Resolver.LookupMX(ctx, name)
+	// RFC 7505: the null MX says that there is none.
+	mx = slices.DeleteFunc(slices.Clone(mx), func(x *net.MX) bool { return x.Host == "." })
+	return answer(mx, err, func(x *net.MX) string { return Canonical(x.Host) })
+}
+
+// maxHosts is how many MX and NS hosts of a name are looked up, each: the limit of RFC 7208 §4.6.4.
+const maxHosts = 10
+
+// hosts asks for the MX and NS hosts of a HELO name and for their addresses.
+func (d *DNS) hosts(ctx context.Context, g *Greeting) {
+	var lookups sync.WaitGroup
+	lookups.Go(func() { g.MX = d.mx(ctx, g.Helo.Name) })
+	g.NS = d.ns(ctx, g.Helo.Name)
+	lookups.Wait()
+	for _, hosts := range [][]string{g.MX.Values, g.NS.Values} {
+		for _, name := range hosts[:min(len(hosts), maxHosts)] {
+			if !slices.ContainsFunc(g.Hosts, func(h Host) bool { return h.Name == name }) {
+				g.Hosts = append(g.Hosts, Host{Name: name})
+			}
+		}
+	}
+	for i := range g.Hosts {
+		host := &g.Hosts[i]
+		lookups.Go(func() {
+			v4, v6 := d.addrs(ctx, "ip4", host.Name), d.addrs(ctx, "ip6", host.Name)
+			host.Addrs = Answer[netip.Addr]{
+				Status: max(v4.Status, v6.Status), Values: slices.Concat(v4.Values, v6.Values),
+			}
+			if failed := cmp.Or(v4.Err, v6.Err); failed != "" && host.Addrs.Status != Found {
+				host.Addrs.Status, host.Addrs.Err = Failed, failed
+			}
+		})
+	}
+	lookups.Wait()
+}
+
+// maxClimb is how many labels below its organisational domain a name's zone is searched for.
+const maxClimb = 4
+
+// ns asks for the name servers of the zone that a name is in: it climbs to its organisational domain.
+func (d *DNS) ns(ctx context.Context, name string) Answer[string] {
+	org := cmp.Or(orgDomain(name), name)
+	for strings.Count(name, ".") > strings.Count(org, ".")+maxClimb {
+		_, name, _ = strings.Cut(name, ".")
+	}
+	for {
+		ns, err := d.Resolver.LookupNS(ctx, name)
+		found := answer(ns, err, func(x *net.NS) string { return Canonical(x.Host) })
+		if found.Status != Missing || name == org {
+			return found
+		}
+		_, name, _ = strings.Cut(name, ".")
+	}
+}
+
+// listed asks the block lists for the organisational domain of a name.
+func (d *DNS) listed(ctx context.Context, name string) Answer[string] {
+	domain := orgDomain(name)
+	if domain == "" || len(d.Lists) == 0 {
+		return Answer[string]{}
+	}
+	answers := make([]Answer[netip.Addr], len(d.Lists))
+	var lookups sync.WaitGroup
+	for i, list := range d.Lists {
+		lookups.Go(func() { answers[i] = d.addrs(ctx, "ip4", domain+"."+list) })
+	}
+	lookups.Wait()
+	all := Answer[string]{Status: Missing}
+	for i, a := range answers {
+		if bad := slices.IndexFunc(a.Values, noListing); bad >= 0 {
+			a = Answer[netip.Addr]{Status: Failed, Err: "the list says " + a.Values[bad].String()}
+			d.trouble(d.Lists[i], answers[i].Values[bad])
+		}
+		switch a.Status {
+		case Found:
+			all.Values = append(all.Values, d.Lists[i])
+		case Failed:
+			all.Err = d.Lists[i] + ": " + a.Err
+		}
+	}
+	switch {
+	case len(all.Values) > 0:
+		all.Status, all.Err = Found, ""
+	case all.Err != "":
+		all.Status = Failed
+	}
+	return all
+}
+
+func (d *DNS) trouble(list string, addr netip.Addr) {
+	if d.Trouble != nil {
+		d.Trouble(list, addr.String())
+	}
+}
+
+// listings and listErrors: an answer of a list is in 127/8 (RFC 5782 §2.3); 127.255.255.0/24 is how
+// lists say that they do not answer, and 127.0.0.1 is never on one (§5) but is some lists' way to say
+// that a resolver is not welcome. Anything else comes from a list that has ended, or from a resolver
+// that makes up answers.
+var (
+	listings   = netip.MustParsePrefix("127.0.0.0/8")
+	listErrors = networks("127.255.255.0/24", "127.0.0.1/32")
+)
+
+func noListing(addr netip.Addr) bool { return !listings.Contains(addr) || listErrors.Contains(addr) }
+
+// spf asks what the SPF record of a HELO name says of the client: RFC 7208 §2.3. A name of one label
+// has none.
+func (d *DNS) spf(ctx context.Context, name string, client netip.Addr) Answer[string] {
+	result, err := spf.CheckHostWithSender(client.AsSlice(), name, "postmaster@"+name,
+		spf.WithContext(ctx), spf.WithResolver(spfResolver{d.Resolver, client.Is6()}))
+	switch result {
+	case spf.None:
+		return Answer[string]{Status: Missing}
+	case spf.TempError, spf.PermError:
+		a := Answer[string]{Status: Failed, Err: string(result)}
+		if dnsErr := new(net.DNSError); errors.As(err, &dnsErr) {
+			a.Err += ": " + dnsErr.Err
+		}
+		return a
+	default:
+		return Answer[string]{Status: Found, Values: []string{string(result)}}
+	}
+}
+
+// spfResolver is a Resolver as the SPF library wants it.
+type spfResolver struct {
+	Resolver
+	v6 bool // the client's family
+}
+
+// LookupIPAddr asks for the addresses that RFC 7208 §5 wants: A for an IPv4 client. For an IPv6 client
+// it is AAAA, but §5.7 (exists) has A; the library does not say which it needs, and the other family's
+// addresses never match.
+func (r spfResolver) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+	networks := []string{"ip4", "ip6"}
+	if !r.v6 {
+		networks = networks[:1]
+	}
+	var found []net.IPAddr
+	var failed, missing error
+	for _, network := range networks {
+		addrs, err := r.LookupNetIP(ctx, network, host)
+		for _, a := range addrs {
+			found = append(found, net.IPAddr{IP: a.AsSlice()})
+		}
+		if dnsErr := new(net.DNSError); errors.As(err, &dnsErr) && dnsErr.IsNotFound {
+			missing = err
+		} else {
+			failed = cmp.Or(failed, err)
+		}
+	}
+	if failed == nil && len(found) == 0 {
+		failed = missing
+	}
+	return found, failed
+}
+
+func network(client netip.Addr) string {
+	if client.Is4() {
+		return "ip4"
+	}
+	return "ip6"
+}
+
+// answer classifies what the resolver returned, each value in its canonical form. It is the only place
+// that knows of DNS errors.
+func answer[R, T any](values []R, err error, form func(R) T) Answer[T] {
+	var dnsErr *net.DNSError
+	switch {
+	case len(values) > 0:
+		a := Answer[T]{Status: Found, Values: make([]T, len(values))}
+		for i, v := range values {
+			a.Values[i] = form(v)
+		}
+		return a
+	case err == nil || errors.As(err, &dnsErr) && dnsErr.IsNotFound:
+		return Answer[T]{Status: Missing}
+	case dnsErr != nil:
+		return Answer[T]{Status: Failed, Err: dnsErr.Err}
+	default:
+		return Answer[T]{Status: Failed, Err: err.Error()}
+	}
+}

@@ -1,0 +1,97 @@
+package checks
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gaissmai/bart"
+)
+
+// Exemptions says which clients are not judged. The zero value exempts nobody. It is not changed any
+// more once it is in use.
+type Exemptions struct {
+	Authenticated bool // clients that have logged in
+	Private       bool // clients in networks that have no place in the public DNS
+
+	networks bart.Lite           // clients in these
+	allow    bart.Table[[]Allow] // by network
+}
+
+// Allow is an entry of the allow list. A client must be in the network and have a confirmed name; a
+// field that is not set does not count. A name in HELO alone never counts: anybody can say it.
+type Allow struct {
+	Network netip.Prefix
+	Name    string    // canonical; ".example.org" is everything under it
+	Until   time.Time // the entry ends with that moment; zero is never
+	Reason  string    // for the administrator
+}
+
+// Network exempts a network.
+func (e *Exemptions) Network(p netip.Prefix) { e.networks.Insert(p.Masked()) }
+
+// Allow exempts what an entry of the allow list says.
+func (e *Exemptions) Allow(a Allow) {
+	networks := []netip.Prefix{a.Network}
+	if !a.Network.IsValid() {
+		networks = []netip.Prefix{
+			netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0),
+		}
+	}
+	for _, p := range networks {
+		e.allow.Modify(p.Masked(), func(list []Allow, _ bool) ([]Allow, bool) { return append(list, a), false })
+	}
+}
+
+// Client returns why a client is exempt by its address alone, or "".
+func (e *Exemptions) Client(client netip.Addr) string {
+	switch {
+	case !client.IsValid():
+		return "no-address"
+	case e.Private && privateNetworks.Contains(client):
+		return "private"
+	case e.networks.Contains(client):
+		return "allow"
+	default:
+		return ""
+	}
+}
+
+// Login returns why a client that has logged in is exempt, or "".
+func (e *Exemptions) Login() string {
+	if e.Authenticated {
+		return "authenticated"
+	}
+	return ""
+}
+
+// Listed returns why a client is exempt by the allow list, or "".
+func (e *Exemptions) Listed(f *Facts, now time.Time) string {
+	if !f.Client.IsValid() {
+		return ""
+	}
+	covers := func(a Allow) bool { return a.covers(f, now) }
+	for _, entries := range e.allow.Supernets(netip.PrefixFrom(f.Client, f.Client.BitLen())) {
+		if slices.ContainsFunc(entries, covers) {
+			return "allow"
+		}
+	}
+	return ""
+}
+
+// Expired tells whether an entry has ended.
+func (a *Allow) Expired(now time.Time) bool { return !a.Until.IsZero() && now.After(a.Until) }
+
+// covers is about a client in the entry's network.
+func (a *Allow) covers(f *Facts, now time.Time) bool {
+	if a.Expired(now) {
+		return false
+	}
+	return a.Name == "" || f.anyConfirmed(func(name string) bool { return covers(a.Name, name) })
+}
+
+// covers tells whether a name of a list covers a name: the same, or under it when it begins with a dot.
+func covers(listed, name string) bool {
+	return name == listed || listed[0] == '.' && strings.HasSuffix(name, listed)
+}
