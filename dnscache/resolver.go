@@ -92,7 +92,7 @@ func New(cfg Config) (*Resolver, error) {
 // keep a goroutine for it, and a later reader may still want an expired answer.
 func newCache(entries int) (*otter.Cache[question, answer], error) {
 	if entries < 0 {
-		return nil, errors.New("less than none")
+		return nil, errors.New("the number is negative")
 	}
 	return otter.New(&otter.Options[question, answer]{
 		MaximumWeight: uint64(entries),

@@ -18,7 +18,7 @@ mx.example.org.                 A     192.0.2.1
 joined.example.org.             TXT   "v=spf1 ip4:192.0" ".2.1 " "" "-all"
 quoted.example.org.             TXT   "a\"b\\c\\\"" "\\" "032"
 escaped.example.org.            TXT   "\000\009\127\128\255" "\065\;\."
-latin.example.org.              TXT   "Ã©"
+latin.example.org.              TXT   "é"
 empty.example.org.              TXT   ""
 empties.example.org.            TXT   "" ""
 some.example.org.               TXT   ""
@@ -47,7 +47,7 @@ func TestLookupText(t *testing.T) {
 		{"TXT joined.example.org", `"v=spf1 ip4:192.0.2.1 -all"`}, // RFC 7208 §3.3
 		{"TXT quoted.example.org", `"a\"b\\c\\\"\\032"`},          // no escape across strings
 		{"TXT escaped.example.org", `"\x00\t\x7f\x80\xffA;."`},    // octets
-		{"TXT latin.example.org", `"Ã©"`},                         // as they came
+		{"TXT latin.example.org", `"é"`},                          // as they came
 		{"TXT empty.example.org", `""`},                           //
 		{"TXT empties.example.org", `""`},                         //
 		{"TXT some.example.org", `"" "text"`},                     //

@@ -26,7 +26,10 @@ var doors = map[string][]string{
 	"dnscache": {
 		"github.com/maypok86/otter/v2", "github.com/miekg/dns", "golang.org/x/sync/singleflight",
 	},
-	"dnscache/dnstest":  {"github.com/miekg/dns"},
+	"dnscache/dnstest": {"github.com/miekg/dns"},
+	"integration/accuracy": {
+		"helo-milter/checks", "github.com/alecthomas/kong", "golang.org/x/net/publicsuffix",
+	},
 	"integration":       {"helo-milter/integration/rig"},
 	"integration/rig":   {"github.com/miekg/dns"},
 	"integration/bench": {"helo-milter/integration/rig", "helo-milter/milter", "github.com/d--j/go-milter"},

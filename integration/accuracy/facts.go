@@ -1,0 +1,138 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"helo-milter/checks"
+)
+
+// heloDNS is what is taken for the addresses of a HELO name where nobody recorded them.
+type heloDNS string
+
+const (
+	elsewhere heloDNS = "elsewhere" // the name exists, and nothing in the DNS says that it is the client's
+	unknown   heloDNS = "unknown"   // the lookup failed
+	missing   heloDNS = "missing"   // there is no such name
+)
+
+// assumption says what is taken for facts that were not recorded.
+type assumption struct {
+	helo heloDNS
+	// nameless takes every client without a verified name for one that has none. Without it, those that had
+	// one at another time are clients whose lookup failed.
+	nameless bool
+}
+
+// confirmedNames are the names that lead back to a client, whenever that was recorded.
+func confirmedNames(hops []hop) map[netip.Addr][]string {
+	names := map[netip.Addr][]string{}
+	for _, h := range hops {
+		if h.name == confirmed {
+			names[h.client] = append(names[h.client], checks.Canonical(h.rdns))
+		}
+	}
+	return names
+}
+
+// facts are what the daemon would have known of a hop, as far as it was recorded. names are the client's,
+// whenever they were confirmed.
+func (a assumption) facts(h *hop, names []string) *checks.Facts {
+	f := &checks.Facts{
+		Client: h.client, PTR: h.ptr(a.nameless), Site: h.site(),
+		Greetings: []checks.Greeting{{Helo: checks.ParseHelo(h.helo)}},
+	}
+	f.PTRCount = len(f.PTR.Values)
+	g := &f.Greetings[0]
+	switch looked := g.Helo.Form&(checks.FormPublic|checks.FormUnknownTLD) != 0; {
+	case looked && slices.Contains(names, g.Helo.Name):
+		h.isClient(g)
+	case looked:
+		a.helo.fill(g)
+	}
+	return f
+}
+
+func (h *hop) ptr(nameless bool) checks.Answer[checks.Host] {
+	host := checks.Host{Name: checks.Canonical(h.rdns)}
+	name := h.name
+	if name == lost && nameless {
+		name = none
+	}
+	switch name {
+	case nothing, lost:
+		return checks.Answer[checks.Host]{Status: checks.Failed, Err: notRecorded}
+	case none:
+		return checks.Answer[checks.Host]{Status: checks.Missing}
+	case unchecked:
+		host.Addrs = checks.Answer[netip.Addr]{Status: checks.Failed, Err: notRecorded}
+	case forged:
+		host.Addrs.Status = checks.Missing
+	case confirmed:
+		host.Addrs = h.itself()
+	}
+	return checks.Answer[checks.Host]{Status: checks.Found, Values: []checks.Host{host}}
+}
+
+func (h *hop) itself() checks.Answer[netip.Addr] {
+	return checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{h.client}}
+}
+
+// isClient fills in what the DNS says of a HELO name that is known to lead to the client. Its SPF record
+// matters to no rule then.
+func (h *hop) isClient(g *checks.Greeting) {
+	g.A, g.AAAA = h.itself(), checks.Answer[netip.Addr]{Status: checks.Missing}
+	if h.client.Is6() {
+		g.A, g.AAAA = g.AAAA, g.A
+	}
+	g.SPF.Status = checks.Missing
+}
+
+// fill fills in what is assumed of a HELO name. One that is elsewhere has an MX record and no address: that
+// it exists is all that the rules get to know of it.
+func (d heloDNS) fill(g *checks.Greeting) {
+	status := checks.Missing
+	if d == unknown {
+		status = checks.Failed
+		g.A.Err, g.AAAA.Err, g.MX.Err, g.SPF.Err = notRecorded, notRecorded, notRecorded, notRecorded
+	}
+	g.A.Status, g.AAAA.Status, g.MX.Status, g.SPF.Status = status, status, status, status
+	if d == elsewhere {
+		g.MX.Status = checks.Found
+	}
+}
+
+// site is who the receiving host was: its own name, its organisational domain and all that is under it.
+func (h *hop) site() checks.Site {
+	pattern, isPattern := strings.CutPrefix(h.by, "*.")
+	name := checks.ParseHelo(pattern)
+	if name.Form&checks.FormDotted == 0 {
+		return checks.Site{} // nothing to claim
+	}
+	site := checks.Site{Hostname: name.Name}
+	if isPattern {
+		site.Hostname = ""
+	}
+	if org, err := publicsuffix.EffectiveTLDPlusOne(name.Name); err == nil {
+		site.Names = []string{org, "." + org}
+	}
+	return site
+}
+
+// internal tells whether a hop is one between hosts of the receiver, which every administrator exempts: a
+// client confirmed in the receiver's domain, or a provider's relay that says so where nobody recorded its
+// PTR names. Anybody else who claims that domain lies.
+func (h *hop) internal(f *checks.Facts) bool {
+	ours := func(name string) bool {
+		return slices.ContainsFunc(f.Site.Names, func(n string) bool {
+			return name == n || n[0] == '.' && strings.HasSuffix(name, n)
+		})
+	}
+	if slices.ContainsFunc(f.Confirmed(), ours) {
+		return true
+	}
+	return h.big && f.PTR.Status == checks.Failed && ours(f.LastHelo().Name)
+}

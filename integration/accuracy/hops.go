@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+)
+
+// hop is a row of a hops file: a client that handed a mail to the receiving host, and what that host wrote
+// down about it.
+type hop struct {
+	class  int // index in the form's classes
+	client netip.Addr
+	helo   string
+	rdns   string // as it stands in the file
+	name   recorded
+	by     string // the receiving host, or a pattern such as *.mail.example.net
+	big    bool   // the client is a large provider's relay
+}
+
+// recorded says what a file knows of a client's reverse name.
+type recorded uint8
+
+const (
+	nothing     recorded = iota // nobody wrote down whether there is one
+	none                        // the host looked and wrote no name
+	lost                        // the same, but others wrote one for that client at another time
+	unchecked                   // a name, and nobody knows whether it leads back to the client
+	forged                      // a name that does not lead back
+	confirmed                   // a name that leads back
+	notRecorded = "not recorded"
+)
+
+// form is one of the two forms of hops files.
+type form struct {
+	name    string
+	mark    string   // a column that only this form has
+	columns []string // those that are needed; others are ignored
+	classes []class
+	read    func(row) (hop, error)
+}
+
+// class is a kind of hops that are counted together.
+type class struct {
+	name string
+	ham  bool
+}
+
+var forms = []form{
+	{
+		name: "old", mark: "fcrdns", columns: []string{"label", "ip", "helo", "rdns", "fcrdns", "by"},
+		classes: []class{{"ham", true}, {"spam", false}}, read: readOld,
+	},
+	{
+		name: "modern", mark: "verified",
+		columns: []string{
+			"label", "source", "ip", "helo", "rdns", "verified", "by", "big", "ip_named_elsewhere",
+		},
+		classes: []class{
+			{"ham", true}, {"ham-big", true}, {"listspam", false}, {"listspam-big", false}, {"phish", false},
+		},
+		read: readModern,
+	},
+}
+
+// row gives the fields of a line by the names of their columns.
+type row func(column string) string
+
+// hopsFile is a file that was read.
+type hopsFile struct {
+	name   string
+	header []string
+	form   *form
+	hops   []hop
+}
+
+func readFile(name string) (*hopsFile, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readHops(name, f)
+}
+
+// maxLine is far above any hop: a HELO has at most 512 bytes.
+const maxLine = 1 << 20
+
+func readHops(name string, r io.Reader) (*hopsFile, error) {
+	file := &hopsFile{name: name}
+	lines := bufio.NewScanner(r) // cuts CRLF, too
+	lines.Buffer(nil, maxLine)
+	number := 1
+	for ; lines.Scan(); number++ {
+		if err := file.line(strings.Split(lines.Text(), "\t")); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s:%d: %w: give a hops file", name, number, err)
+	}
+	if file.form == nil {
+		return nil, fmt.Errorf("%s:1: the file is empty: start it with the line of column names", name)
+	}
+	return file, nil
+}
+
+func (file *hopsFile) line(fields []string) (err error) {
+	if file.form == nil {
+		file.header = fields
+		file.form, err = findForm(fields)
+		return err
+	}
+	if len(fields) != len(file.header) {
+		return fmt.Errorf("fields: %d, column names: %d: separate as many fields by one tab each",
+			len(fields), len(file.header))
+	}
+	h, err := file.form.hop(func(column string) string { return fields[slices.Index(file.header, column)] })
+	file.hops = append(file.hops, h)
+	return err
+}
+
+func findForm(header []string) (*form, error) {
+	i := slices.IndexFunc(forms, func(f form) bool { return slices.Contains(header, f.mark) })
+	if i < 0 {
+		return nil, errors.New("neither a column fcrdns nor verified: name the columns in the first line")
+	}
+	for _, column := range forms[i].columns {
+		if !slices.Contains(header, column) {
+			return nil, fmt.Errorf("no column %s: a file with %s needs %s", column, forms[i].mark,
+				strings.Join(forms[i].columns, ", "))
+		}
+	}
+	return &forms[i], nil
+}
+
+// hop reads a line: what the forms have in common, then what they have not.
+func (f *form) hop(r row) (hop, error) {
+	client, err := netip.ParseAddr(r("ip"))
+	if err != nil || client.Zone() != "" {
+		return hop{}, fmt.Errorf("ip %q is no address: write one, without brackets and zone", r("ip"))
+	}
+	if !slices.Contains([]string{"ham", "spam"}, r("label")) {
+		return hop{}, fmt.Errorf("label %q: write ham or spam", r("label"))
+	}
+	h, err := f.read(r)
+	h.client, h.helo, h.rdns, h.by = client.Unmap(), r("helo"), r("rdns"), r("by")
+	noName := slices.Contains([]string{"", "-", "?"}, h.rdns)
+	if hasName := h.name >= unchecked; err == nil && hasName == noName {
+		err = fmt.Errorf("rdns %q and %s %q contradict each other: correct one", h.rdns, f.mark, r(f.mark))
+	}
+	return h, err
+}
+
+func readOld(r row) (hop, error) {
+	h := hop{class: 0}
+	if r("label") == "spam" {
+		h.class = 1
+	}
+	switch r("fcrdns") {
+	case "none":
+		h.name = none
+	case "forged":
+		h.name = forged
+	case "ok/unknown": // the host would have noted a forged name
+		h.name = confirmed
+	default:
+		return h, fmt.Errorf("fcrdns %q: write none, forged or ok/unknown", r("fcrdns"))
+	}
+	return h, nil
+}
+
+func readModern(r row) (hop, error) {
+	h := hop{big: r("big") == "big"}
+	switch source, _, _ := strings.Cut(r("source"), ":"); {
+	case r("label") == "ham":
+		h.class = 0
+	case source == "listspam":
+		h.class = 2
+	case source == "phish":
+		h.class = 4
+	default:
+		return h, fmt.Errorf("source %q of spam: write listspam or phish before its colon", r("source"))
+	}
+	switch {
+	case !h.big && r("big") != "-":
+		return h, fmt.Errorf("big %q: write big or -", r("big"))
+	case h.big && h.class < 4:
+		h.class++
+	}
+	switch r("verified") {
+	case "yes":
+		h.name = confirmed
+	case "no":
+		h.name = forged
+	case "?", "-":
+		h.name = unverified(r("rdns"))
+		if h.name == none && r("ip_named_elsewhere") == "yes" {
+			h.name = lost
+		}
+	default:
+		return h, fmt.Errorf("verified %q: write yes, no, ? or -", r("verified"))
+	}
+	return h, nil
+}
+
+// unverified tells what a reverse name is that nobody has checked. Postfix and Exim write none when there is
+// none, when it does not lead back and when the lookup failed: a file cannot tell these apart, and `-` is
+// taken for the first, by far the most common.
+func unverified(rdns string) recorded {
+	switch rdns {
+	case "-":
+		return none
+	case "?":
+		return nothing
+	default:
+		return unchecked
+	}
+}

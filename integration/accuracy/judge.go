@@ -1,0 +1,93 @@
+package main
+
+import (
+	"math"
+	"slices"
+
+	"helo-milter/checks"
+)
+
+// judge takes hops through the pipe.
+type judge struct {
+	assume   assumption
+	profile  checks.Profile
+	policies [3]*checks.Policy // by profile
+	exempt   checks.Exemptions
+}
+
+// judged is what became of a hop or, in perClient, of all hops of a client.
+type judged struct {
+	*hop
+	results []checks.Result
+	rules   [3]string // by profile: the rule that refuses it, or ""
+	score   float64   // summed, under the judge's profile
+}
+
+func newJudge(p checks.Profile, actions map[string]checks.Action, scores map[string]float64) *judge {
+	j := &judge{profile: p, exempt: checks.Exemptions{Private: true}, assume: assumption{helo: elsewhere}}
+	for p := range j.policies {
+		policy := checks.NewPolicy(checks.Profile(p))
+		for rule, action := range actions {
+			policy.Actions[checks.Index(rule)] = action
+		}
+		for rule, score := range scores {
+			policy.Scores[checks.Index(rule)] = score
+		}
+		j.policies[p] = policy
+	}
+	return j
+}
+
+// tally is a file with what became of its hops. Those that are not judged are only counted.
+type tally struct {
+	*hopsFile
+	judged       []judged
+	exempt, mute int // exempt; no HELO recorded
+}
+
+// lost counts the hops without a name of clients that had one at another time.
+func (t *tally) lost() int {
+	n := 0
+	for _, u := range t.judged {
+		if u.name == lost {
+			n++
+		}
+	}
+	return n
+}
+
+func (j *judge) tally(file *hopsFile) *tally {
+	t := &tally{hopsFile: file}
+	known := confirmedNames(file.hops)
+	for i := range file.hops {
+		h := &file.hops[i]
+		switch facts := j.assume.facts(h, known[h.client]); {
+		case slices.Contains([]string{"", "-", "?"}, h.helo):
+			// As everywhere in these files: nobody knows what was said, or whether anything was.
+			t.mute++
+		case j.exempt.Client(h.client) != "" || h.internal(facts):
+			t.exempt++
+		default:
+			t.judged = append(t.judged, j.judge(h, facts))
+		}
+	}
+	return t
+}
+
+func (j *judge) judge(h *hop, facts *checks.Facts) judged {
+	findings := checks.Evaluate(facts, nil, "")
+	u := judged{hop: h, results: make([]checks.Result, len(findings))}
+	for i, f := range findings {
+		u.results[i] = f.Result
+	}
+	for p, policy := range j.policies {
+		v := policy.Judge(findings)
+		if v.Action >= checks.TempFail {
+			u.rules[p] = v.Rule.Name
+		}
+		if checks.Profile(p) == j.profile {
+			u.score = math.Round(v.Score*1e6) / 1e6 // equal sums are equal, whatever was added first
+		}
+	}
+	return u
+}
