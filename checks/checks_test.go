@@ -293,6 +293,19 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// The HELO is the last one that was said, new or not.
+func TestLastHelo(t *testing.T) {
+	for helos, want := range map[string]string{
+		"mail.example.org friend":                  "friend",
+		"mail.example.org friend mail.example.org": "mail.example.org",
+		"friend a b FRIEND.":                       "friend",
+	} {
+		if got := factsOf(t, "203.0.113.1", strings.Fields(helos)...).LastHelo().Name; got != want {
+			t.Errorf("after %s it is %s", helos, got)
+		}
+	}
+}
+
 // A client cannot fill memory with greetings; the last one is always among those that are kept.
 func TestManyGreetings(t *testing.T) {
 	client := netip.MustParseAddr("203.0.113.1")

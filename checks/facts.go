@@ -80,7 +80,7 @@ type Facts struct {
 	Client    netip.Addr   `json:"client"`    // unmapped; the zero Addr when the MTA named none
 	PTR       Answer[Host] `json:"ptr"`       // sorted by name, at most MaxPTR
 	PTRCount  int          `json:"ptr_count"` // how many PTR names there are in all
-	Greetings []Greeting   `json:"greetings"` // different ones, in the order they were said
+	Greetings []Greeting   `json:"greetings"` // different ones, in the order they were last said
 	Site      Site         `json:"site"`
 }
 

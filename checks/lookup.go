@@ -61,9 +61,12 @@ func NewLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *Lo
 	return l
 }
 
-// Greet notes a greeting and starts the lookup of its name. The same greeting again is no news.
+// Greet notes a greeting and starts the lookup of its name. The same greeting again is no news, but it is
+// the last one now.
 func (l *Lookups) Greet(h Helo) {
-	if slices.ContainsFunc(l.greeted, func(g *Greeting) bool { return g.Helo.Same(h) }) {
+	if i := slices.IndexFunc(l.greeted, func(g *Greeting) bool { return g.Helo.Same(h) }); i >= 0 {
+		again := l.greeted[i]
+		l.greeted = append(slices.Delete(l.greeted, i, i+1), again)
 		return
 	}
 	if len(l.greeted) == maxGreetings {

@@ -28,6 +28,8 @@ func TestCheck(t *testing.T) {
 		{"203.0.113.66 servfail.example.org", 0, `iprev    temperror|SERVFAIL|unsure`},
 		{"--dns 198.51.100.66:53 203.0.113.10 localhost", 1, `helo-localhost|timeout`},
 		{"--rcpt reader@example.com 203.0.113.10 example.com", 0, `helo-rcpt-domain`},
+		{"203.0.113.20 spf.example.org", 1, `because of helo-spf|Add the address to the SPF record`},
+		{"203.0.113.80 203-0-113-80.dsl.example.org", 0, `helo-generic|ptr-generic|ptr-dynamic`},
 		{"--all 2001:db8::10 mail6.example.org", 0, `helo-missing  |ptr-many  `},
 		{"10.0.0.1 localhost", 0, `exempt   private`},
 		{"203.0.113.10", 2, `expected "<helo>"`},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"helo-milter/checks"
 	"helo-milter/integration/rig"
 )
 
@@ -110,4 +111,49 @@ func TestHostileBytes(t *testing.T) {
 			t.Errorf("delivered:\n%s\nmilter:\n%s", mail.Text, milter.Log())
 		}
 	})
+}
+
+// longURL is as long as the configuration takes it: a reply with it can have more than one line.
+var longURL = "https://example.net/" + strings.Repeat("why/", 45)
+
+// refusals are what clients are told, up to the rule's sentence.
+var refusals = []struct{ client, says, config, rule, begins, url string }{
+	{"203.0.113.10", "EHLO friend", "", "helo-not-fqdn", `504 5.5.2 HELO "friend" from 203.0.113.10`, ""},
+	{
+		"203.0.113.20", "EHLO spf.example.org", "", "helo-spf",
+		`550 5.7.23 HELO "spf.example.org" from 203.0.113.20`, "https://example.net/mail?a=b#helo",
+	},
+	{
+		"203.0.113.80", "EHLO mail.example.org", strict, "ptr-dynamic",
+		`550 5.7.25 HELO "mail.example.org" from 203.0.113.80 (203-0-113-80.dsl.example.org)`, longURL,
+	},
+	{
+		"203.0.113.21", "EHLO smtp.example.org", tempfailAt + "1", "helo-unverified",
+		`450 4.7.1 HELO "smtp.example.org" from 203.0.113.21`, longURL,
+	},
+	{
+		"203.0.113.10", "EHLO " + strings.Repeat("A%n\"\\<é>", 12), "", "helo-malformed",
+		`501 5.5.2 HELO "` + strings.Repeat("A%n??<??>", 12)[:100] + `" from 203.0.113.10`, longURL,
+	},
+}
+
+// A reply tells everything: who, what is wrong, what to change, which rule, where to read on.
+func TestReply(t *testing.T) {
+	for _, tt := range refusals {
+		t.Run(tt.rule, func(t *testing.T) {
+			t.Parallel()
+			config := "help_url = '" + tt.url + "'\n" + tt.config
+			s := way{"enforce", "unix"}.hold(t, config, tt.client, tt.says, rig.Message)
+			reply := s.reply("RCPT")
+			s.wellFormed(reply)
+			rule := checks.All[checks.Index(tt.rule)]
+			want := tt.begins + ": " + rule.Doc + ". " + rule.Fix + " Rule: " + tt.rule
+			want = strings.TrimSpace(want + " " + tt.url)
+			enhanced, _, _ := strings.Cut(reply.Text, " ")
+			got := fmt.Sprint(reply.Code, " ", strings.ReplaceAll(reply.Text, "\n"+enhanced+" ", " "))
+			if got != want {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+		})
+	}
 }

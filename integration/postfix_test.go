@@ -14,8 +14,9 @@ import (
 
 // Every story in both modes, with the milter on both kinds of socket.
 func TestPostfix(t *testing.T) {
+	all := slices.Concat(stories, dynamicStories, listStories, spfStories, policyStories, mistakeStories)
 	everyWay(t, func(t *testing.T, w way) {
-		for _, story := range stories {
+		for _, story := range all {
 			t.Run(story.client+" "+story.says, func(t *testing.T) {
 				t.Parallel()
 				s := w.hold(t, story.config, story.client, story.says, rig.Message)
@@ -74,11 +75,12 @@ func (w way) hold(t *testing.T, config, client, script, message string, mainCf .
 //	pass, fail, temperror, permerror, none    iprev
 //	550 5.7.1 RULE                            how the reply begins, and the rule that it names
 //	+RULE -RULE ?RULE                         is among the failing rules, is not, is unsure
+//	score=1.5                                 the sum
 //	only                                      no rules fail or are unsure beyond those named
 type outcome struct {
-	want, iprev, reply, rule string
-	fails, passes, unsure    []string
-	only                     bool
+	want, iprev, reply, rule, score string
+	fails, passes, unsure           []string
+	only                            bool
 }
 
 func parseOutcome(text string) (o outcome) {
@@ -94,6 +96,8 @@ func parseOutcome(text string) (o outcome) {
 			o.unsure = append(o.unsure, word[1:])
 		case first >= '0' && first <= '9':
 			o.reply = strings.TrimSpace(o.reply + " " + word)
+		case strings.HasPrefix(word, "score="):
+			o.score = strings.TrimPrefix(word, "score=")
 		case strings.Contains(word, "-"):
 			o.rule = word
 			o.fails = append(o.fails, word)
@@ -152,14 +156,31 @@ func (s *session) refused(o outcome) {
 	if !strings.Contains(text, o.rule) || !strings.Contains(text, s.client.String()) || !s.quotesHelo(text) {
 		s.Errorf("the reply %q lacks the rule, the client or the HELO", text)
 	}
-	if len(text) <= 400 && strings.Contains(text, "\n") {
-		s.Errorf("the reply %q has more than one line", text)
-	}
+	s.wellFormed(reply)
 	s.logged(at, reply.Code)
 	if mails := s.sink.Mails(); len(mails) > 0 {
 		s.Errorf("a refused message was delivered: %+v", mails)
 	}
 }
+
+// wellFormed wants lines that fit SMTP (RFC 5321 §4.5.3.1.5) and the contract, no more of them than it
+// takes, and enhanced codes of the reply code's class (RFC 2034 §4).
+func (s *session) wellFormed(reply rig.Reply) {
+	s.Helper()
+	lines := strings.Split(reply.Text, "\n")
+	if len(lines) > 5 || len(lines) > 1 && len(reply.Text) <= 400 {
+		s.Errorf("the reply has %d lines: %q", len(lines), reply.Text)
+	}
+	for _, line := range lines {
+		code, text, _ := strings.Cut(line, " ")
+		if !enhanced.MatchString(code) || code[0] != fmt.Sprint(reply.Code)[0] || len(text) > 400 ||
+			len("550 \r\n")+len(line) > 512 {
+			s.Errorf("a line of the reply %d is %q", reply.Code, line)
+		}
+	}
+}
+
+var enhanced = regexp.MustCompile(`^[45]\.\d\.\d{1,3}$`)
 
 // logged wants the refusal in Postfix's log, with the recipient and the HELO.
 func (s *session) logged(at string, code int) {
@@ -217,7 +238,7 @@ var unclean = regexp.MustCompile(`[^A-Za-z0-9.:_\[\]-]`)
 func clean(s string) string { return unclean.ReplaceAllString(s, "?") }
 
 var grammar = regexp.MustCompile(`^(accept|tempfail|reject|exempt); client=(\S+); helo=(\S*); ` +
-	`iprev=(pass|fail|temperror|permerror|none); score=\d+\.\d; rules=(\S+); unsure=(\S+); id=\S+$`)
+	`iprev=(pass|fail|temperror|permerror|none); score=(\d+\.\d); rules=(\S+); unsure=(\S+); id=\S+$`)
 
 // header checks the X-HELO-Check of a delivered message.
 func (s *session) header(mail rig.Mail, o outcome) {
@@ -227,10 +248,12 @@ func (s *session) header(mail rig.Mail, o outcome) {
 	if part == nil {
 		s.Fatalf("the header is not as the contract has it: %s", value)
 	}
-	rules, unsure := list(part[5]), list(part[6])
-	same := part[1] == o.want && part[2] == s.client.String() && (o.iprev == "" || part[4] == o.iprev)
+	rules, unsure := list(part[6]), list(part[7])
+	same := part[1] == o.want && part[2] == s.client.String() && (o.iprev == "" || part[4] == o.iprev) &&
+		(o.score == "" || part[5] == o.score)
 	if greetings := s.greetings(); len(greetings) > 0 {
-		same = same && strings.EqualFold(part[3], clean(greetings[len(greetings)-1]))
+		said := strings.TrimSuffix(clean(greetings[len(greetings)-1]), ".")
+		same = same && strings.EqualFold(strings.TrimSuffix(part[3], "."), said)
 	}
 	same = same && all(o.fails, rules, true) && all(o.passes, rules, false) && all(o.unsure, unsure, true)
 	if o.only {

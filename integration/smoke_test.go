@@ -41,6 +41,13 @@ func TestDNS(t *testing.T) {
 		{"mail6.example.org", "AAAA", "2001:db8::10"},
 		{"mail.example.org", "AAAA", "NOERROR"},
 		{"rad.internal", "A", "NXDOMAIN"},
+		{"167.89.97.77", "PTR", "o167-89-97-77.outbound-mail.sendgrid.net."},
+		{"example.com.dbl.example", "A", "127.0.1.2"},
+		{"example.org.dbl.example", "A", "NXDOMAIN"},
+		{"example.org.closed.example", "A", "127.255.255.254"},
+		{"example.org.dead.example", "A", "SERVFAIL"},
+		{"exists.example.org", "TXT", `"v=spf1 exists:%{ir}.ok.example.org -all"`},
+		{"example.org", "NS", "a.root-servers.net."},
 	} {
 		t.Run(story.name+" "+story.qtype, func(t *testing.T) {
 			t.Parallel()

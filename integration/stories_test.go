@@ -1,9 +1,12 @@
 package integration
 
-// stories are sessions and what must become of them, in the words of outcome (postfix_test.go). A script
+// A story is a session and what must become of it, in the words of outcome (postfix_test.go). A script
 // without MAIL goes on with one message from example.org to example.net. {mx} and {mx6} are Postfix's own
-// addresses.
-var stories = []struct{ client, says, outcome, config string }{
+// addresses. The configuration's top-level keys come first.
+type story struct{ client, says, outcome, config string }
+
+// stories are about what needs no configuration of its own: the greeting, its DNS and the client's.
+var stories = []story{
 	// The cases that started it all.
 	{"206.125.175.2", "EHLO s1.xnnd.com", "accept pass only", ""},
 	{

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,6 +21,9 @@ type Milter struct {
 	proc   *process
 }
 
+// ports counts the ports that were given to milters.
+var ports atomic.Uint32
+
 // StartMilter starts the milter on a unix socket or on TCP ("unix", "inet") with the given TOML, top-level
 // keys first. Its end is part of the test: it must obey SIGTERM, and its log must have neither race nor
 // panic.
@@ -29,7 +33,7 @@ func StartMilter(t T, network, config string) *Milter {
 	dial, address := "unix", filepath.Join(dir, "socket")
 	if network == "inet" {
 		// Below the ports that the kernel gives to clients.
-		dial, address = "tcp", fmt.Sprintf("127.0.0.1:%d", 10000+instances.Add(1)%20000)
+		dial, address = "tcp", fmt.Sprintf("127.0.0.1:%d", 10000+ports.Add(1)%20000)
 	}
 	m := &Milter{Socket: network + ":" + address}
 	file := filepath.Join(dir, "helo-milter.toml")

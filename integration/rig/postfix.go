@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -23,14 +22,22 @@ type Postfix struct {
 	proc  *process
 }
 
-// instances counts what was started in this world, for addresses and ports that nobody else has.
-var instances atomic.Uint32
+// places are the addresses that no running instance has, by their last byte: some sessions take seconds,
+// while hundreds of others come and go.
+var places = make(chan byte, 128)
+
+func init() {
+	for n := range byte(cap(places)) {
+		places <- n
+	}
+}
 
 // StartPostfix starts mx.example.net, which relays what is for example.net and example.com to the sink.
 // Lines of main.cf given here win over the rig's.
 func StartPostfix(t T, sink *Sink, lines ...string) *Postfix {
 	t.Helper()
-	n := byte(instances.Add(1) % 128)
+	n := <-places
+	t.Cleanup(func() { places <- n })
 	p := &Postfix{
 		Addr:  netip.AddrFrom4([4]byte{198, 51, 100, 100 + n}),
 		Addr6: netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 2: 0x0d, 3: 0xb8, 5: 25, 15: n}),

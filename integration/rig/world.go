@@ -139,14 +139,21 @@ func initWorld() (int, error) {
 }
 
 // network is what `ip -batch` makes of the empty namespace: whole blocks are local, so that any of their
-// addresses can be bound without being configured. 206.125.175.2 is the real address of s1.xnnd.com; it
-// stays in here.
+// addresses can be bound without being configured. The single addresses are those of real mail servers, such
+// as s1.xnnd.com; they stay in here.
 const network = `
 link set lo up
 route add local 192.0.2.0/24 dev lo
 route add local 198.51.100.0/24 dev lo
 route add local 203.0.113.0/24 dev lo
 route add local 206.125.175.2/32 dev lo
+route add local 167.89.97.77/32 dev lo
+route add local 66.220.155.151/32 dev lo
+route add local 203.205.221.128/32 dev lo
+route add local 54.240.85.218/32 dev lo
+route add local 74.125.82.182/32 dev lo
+route add local 193.108.91.155/32 dev lo
+route add local 220.181.17.178/32 dev lo
 route add local 2001:db8::/32 dev lo
 `
 

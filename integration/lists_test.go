@@ -1,0 +1,233 @@
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"helo-milter/integration/rig"
+)
+
+// listStories are about the deny list and about block lists of domains.
+var listStories = []story{
+	// Denied by what was said.
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"reject 550 5.7.1 helo-denied pass only", deny("helo mail.example.org"),
+	},
+	{
+		"203.0.113.10", "EHLO MAIL.Example.ORG.",
+		"reject 550 5.7.1 helo-denied pass", deny("helo Mail.example.org"),
+	},
+	{
+		"203.0.113.10", "EHLO ylmf-pc",
+		"reject 504 5.5.2 helo-not-fqdn pass only +helo-denied", deny("helo ylmf-pc"),
+	},
+	{
+		"203.0.113.10", "EHLO ylmf-pc",
+		"reject 550 5.7.1 helo-denied pass +helo-not-fqdn", careful + deny("helo ylmf-pc"),
+	},
+	{
+		"203.0.113.10", "EHLO ylmf-pc.example.org", // the whole name
+		"accept pass -helo-denied", deny("helo ylmf-pc"),
+	},
+	{"203.0.113.10", "EHLO *.*", "reject 501 5.5.2 helo-malformed pass +helo-denied", deny("helo *.*")},
+	{
+		"203.0.113.10", "EHLO [203.0.113.10]",
+		"reject 550 5.7.1 helo-denied pass only", deny("helo [203.0.113.10]"),
+	},
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"reject 550 5.7.1 helo-denied pass only", deny("helo .example.org"),
+	},
+	{
+		"203.0.113.10", "EHLO mail.example.org", // label by label
+		"accept pass only", deny("helo .ample.org", "helo ample.org", "helo ail.example.org"),
+	},
+	{
+		"203.0.113.10", "EHLO example.org", // is not under itself, but its MX is
+		"reject 550 5.7.1 helo-host-denied pass -helo-denied", deny("helo .example.org"),
+	},
+	{
+		"203.0.113.10", "EHLO pc12.example.org",
+		"reject 550 5.7.1 helo-denied pass", deny(`helo /^pc\d+\./`),
+	},
+	{
+		"203.0.113.10", "EHLO PC12.example.org",
+		"reject 550 5.7.1 helo-denied pass", deny(`helo /^pc\d+\./`),
+	},
+	{"203.0.113.10", "EHLO mypc12.example.org", "accept pass -helo-denied", deny(`helo /^pc\d+\./`)},
+	{
+		"203.0.113.10", "EHLO ylmf-pc.example.org|EHLO mail.example.org",
+		"reject 550 5.7.1 helo-denied pass +helo-changed", deny("helo nobody", "helo ylmf-pc.example.org"),
+	},
+	{"203.0.113.10", "", "reject 503 5.5.1 helo-missing pass only", deny("helo mail.example.org")},
+
+	// Denied by the client, or by the hosts behind the name: its addresses, its MX, its name servers.
+	{
+		"203.0.113.20", "EHLO smtp.example.org",
+		"reject 550 5.7.1 helo-host-denied pass", deny("network 203.0.113.20/32"),
+	},
+	{
+		"203.0.113.20", "EHLO smtp.example.org",
+		"accept pass only +helo-ip-mismatch", deny("network 203.0.113.21/32"),
+	},
+	{
+		"203.0.113.10", "EHLO [203.0.113.10]",
+		"reject 550 5.7.1 helo-host-denied pass only", deny("network 203.0.113.0/24"),
+	},
+	{
+		"2001:db8::10", "EHLO mail6.example.org",
+		"reject 550 5.7.1 helo-host-denied pass only", deny("network 2001:db8::/32"),
+	},
+	{
+		"203.0.113.10", "",
+		"reject 503 5.5.1 helo-missing pass only +helo-host-denied", deny("network 203.0.113.0/24"),
+	},
+	{
+		"203.0.113.10", "EHLO hosted.example.org",
+		"reject 550 5.7.1 helo-host-denied pass only +helo-ip-mismatch", deny("network 192.0.2.64/28"),
+	},
+	{
+		"203.0.113.10", "EHLO viamx.example.org",
+		"reject 550 5.7.1 helo-host-denied pass only", deny("helo in.example.com"),
+	},
+	{
+		"203.0.113.10", "EHLO viamx.example.org",
+		"reject 550 5.7.1 helo-host-denied pass only", deny("network 192.0.2.71/32"),
+	},
+	{
+		"203.0.113.10", "EHLO viamx.example.org",
+		"reject 550 5.7.1 helo-host-denied pass", deny("network 2001:db8::71/128"),
+	},
+	{
+		"203.0.113.10", "EHLO viamx.example.org",
+		"accept pass only", deny("network 192.0.2.72/32", "helo .example.net"),
+	},
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"reject 550 5.7.1 helo-host-denied pass", deny("helo .root-servers.net"),
+	},
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"reject 550 5.7.1 helo-host-denied pass", deny("network 198.51.100.53/32"),
+	},
+	{
+		"203.0.113.10", "EHLO b.broken.example.org", // whose name servers nobody knows
+		"accept pass ?helo-host-denied -helo-host-denied", strict + deny("network 192.0.2.64/28"),
+	},
+
+	// Denied by the PTR name, confirmed or not; a HELO is no PTR name, and a PTR name no HELO.
+	{
+		"203.0.113.21", "EHLO host.example.com",
+		"reject 550 5.7.1 ptr-denied pass only", deny("ptr .example.com"),
+	},
+	{
+		"203.0.113.21", "EHLO host.example.com",
+		"reject 550 5.7.1 ptr-denied pass", deny(`ptr /^host\.example\./`),
+	},
+	{
+		"203.0.113.32", "EHLO mail.example.org",
+		"reject 550 5.7.1 ptr-denied fail +ptr-unconfirmed", deny("ptr forged.example.org"),
+	},
+	{
+		"203.0.113.21", "EHLO mail.example.org",
+		"accept pass -ptr-denied -helo-denied", deny("ptr mail.example.org"),
+	},
+	{
+		"203.0.113.20", "EHLO smtp.example.org",
+		"accept pass only +helo-ip-mismatch", deny("helo out.example.org"),
+	},
+	{
+		"203.0.113.66", "EHLO servfail.example.org",
+		"accept temperror ?ptr-denied -ptr-denied", strict + deny("ptr .example.com"),
+	},
+
+	// Listed by the organisational domain of the HELO, or of a confirmed PTR name.
+	{"203.0.113.10", "EHLO mail.example.org", "accept pass only", lists("dbl.example")},
+	{
+		"203.0.113.10", "EHLO host.example.com",
+		"reject 554 5.7.1 helo-listed pass -ptr-listed", lists("dbl.example"),
+	},
+	{"203.0.113.10", "EHLO X.Y.Example.COM.", "reject 554 5.7.1 helo-listed pass", lists("DBL.example.")},
+	{
+		"203.0.113.21", "EHLO host.example.com",
+		"reject 554 5.7.1 helo-listed pass only +ptr-listed", lists("dbl.example"),
+	},
+	{
+		"203.0.113.21", "EHLO host.example.com",
+		"accept pass only +helo-listed +ptr-listed", careful + lists("dbl.example"),
+	},
+	{"203.0.113.21", "EHLO host.example.com", "accept pass only", ""},
+	{
+		"203.0.113.21", "EHLO mail.example.org",
+		"reject 554 5.7.1 ptr-listed pass -helo-listed", lists("dbl.example"),
+	},
+	{
+		"203.0.113.35", "EHLO mail.example.org",
+		"accept fail +ptr-unconfirmed -ptr-listed", lists("dbl.example"),
+	},
+	{"203.0.113.10", "EHLO [203.0.113.10]", "accept pass only", lists("dbl.example")},
+
+	// What a list says that is about the list is no listing, and DNS trouble is none.
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"accept pass only ?helo-listed ?ptr-listed", strict + lists("closed.example"),
+	},
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"accept pass only ?helo-listed ?ptr-listed", strict + lists("sold.example"),
+	},
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"accept pass only ?helo-listed ?ptr-listed", strict + lists("dead.example"),
+	},
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"accept pass only ?helo-listed ?ptr-listed", "timeout = \"1s\"\n" + strict + lists("mute.example"),
+	},
+	{
+		"203.0.113.10", "EHLO mail.example.org",
+		"tempfail 451 4.4.3 pass ?helo-listed ?ptr-listed", tryLater + lists("dead.example"),
+	},
+	{
+		"203.0.113.21", "EHLO host.example.com", // one says so, whatever becomes of the others
+		"reject 554 5.7.1 helo-listed pass only +ptr-listed",
+		lists("closed.example", "dead.example", "dbl.example"),
+	},
+}
+
+// deny is a deny list of "helo TEXT", "ptr TEXT" and "network TEXT" entries.
+func deny(entries ...string) (config string) {
+	for _, entry := range entries {
+		key, value, _ := strings.Cut(entry, " ")
+		config += fmt.Sprintf("\n[[deny]]\n%s = '%s'\n", key, value)
+	}
+	return config
+}
+
+func lists(domains ...string) string {
+	return fmt.Sprintf("\n[lists]\ndomain = ['%s']\n", strings.Join(domains, "', '"))
+}
+
+// A list that refuses to answer is told of once, however many ask.
+func TestListTrouble(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		config := fmt.Sprintf("mode = %q\n", w.mode) + lists("closed.example", "dbl.example", "sold.example")
+		milter := rig.StartMilter(t, w.network, config)
+		sink := rig.StartSink(t)
+		postfix := rig.StartPostfix(t, sink, "smtpd_milters = "+milter.Socket)
+		for _, client := range []string{"203.0.113.10", "203.0.113.20", "2001:db8::10", "203.0.113.10"} {
+			addr := netip.MustParseAddr(client)
+			rig.Talk(t, addr, postfix.Endpoint(addr), "EHLO mail.example.org"+toNet, rig.Message)
+		}
+		sink.Wait(t, 4)
+		for list, want := range map[string]int{"closed.example": 1, "sold.example": 1, "dbl.example": 0} {
+			if got := strings.Count(milter.Log(), "list="+list); got != want {
+				t.Errorf("%s is told of %d times, want %d:\n%s", list, got, want, milter.Log())
+			}
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	"helo-milter/integration/rig"
+)
+
+// policyStories are about profiles, actions, scores and who is not judged.
+var policyStories = []story{
+	// Profiles, and single rules on top of them.
+	{"203.0.113.10", "EHLO friend", "accept pass only +helo-not-fqdn", careful},
+	{"203.0.113.10", "EHLO mail;rules=none", "accept pass only +helo-malformed", careful},
+	{"203.0.113.10", "EHLO private.example.org", "accept pass +helo-bogus-address", careful},
+	{"203.0.113.10", "EHLO localhost", "reject 550 5.7.1 helo-localhost pass only", careful},
+	{
+		"203.0.113.10", "EHLO friend",
+		"reject 504 5.5.2 helo-not-fqdn pass only", careful + notFQDN + `"reject"`,
+	},
+	{"203.0.113.10", "EHLO friend", "tempfail 450 4.5.2 helo-not-fqdn pass only", notFQDN + `"tempfail"`},
+	{"203.0.113.10", "EHLO friend", "accept pass only score=2.0 +helo-not-fqdn", notFQDN + `"mark"`},
+	{"203.0.113.10", "EHLO friend", "accept pass only score=0.0", notFQDN + `"off"`},
+	{"203.0.113.71", "EHLO under_score.example.org", "reject 501 5.5.2 helo-underscore pass", strict},
+	{"203.0.113.10", "EHLO gone.example.org", "reject 550 5.7.1 helo-unresolvable pass only", strict},
+	{
+		"203.0.113.32", "EHLO mail.example.org",
+		"reject 550 5.7.1 helo-unverified fail +ptr-unconfirmed", strict,
+	},
+	{"203.0.113.20", "EHLO smtp.example.org", "accept pass only +helo-ip-mismatch", strict},
+
+	// The sum refuses where no rule does, with the reply of the heaviest; a tie goes to the first.
+	{"203.0.113.21", "EHLO smtp.example.org", "accept pass score=2.0", ""},
+	{
+		"203.0.113.21", "EHLO smtp.example.org",
+		"reject 550 5.7.1 helo-unverified pass score=2.0", rejectAt + "2.0",
+	},
+	{"203.0.113.21", "EHLO smtp.example.org", "accept pass score=2.0", rejectAt + "2.1"},
+	{
+		"203.0.113.21", "EHLO smtp.example.org",
+		"tempfail 450 4.7.1 helo-unverified pass", tempfailAt + "1",
+	},
+	{"203.0.113.21", "EHLO smtp.example.org", "accept pass", tempfailAt + "3\nreject_at = 3"},
+	{
+		"203.0.113.21", "EHLO smtp.example.org",
+		"reject 550 5.7.1 helo-unverified pass", tempfailAt + "1\nreject_at = 2",
+	},
+	{
+		"203.0.113.21", "EHLO smtp.example.org",
+		"reject 550 5.7.1 helo-ip-mismatch pass score=1.1", rejectAt + "1\nhelo-unverified = 0.1",
+	},
+	{
+		"203.0.113.21", "EHLO smtp.example.org", // what is off does not count
+		"accept pass only +helo-ip-mismatch +helo-ptr-mismatch score=1.0", rejectAt + "2" + unverified,
+	},
+	{
+		"203.0.113.80", "EHLO mail.example.org",
+		"reject 550 5.7.25 ptr-dynamic pass score=3.5", rejectAt + "3",
+	},
+	{
+		"203.0.113.10", "EHLO friend", // the worse counts
+		"reject 504 5.5.2 helo-not-fqdn pass", tempfailAt + "1",
+	},
+	{"203.0.113.10", "EHLO mail.example.org", "accept pass only score=0.0", rejectAt + "0.1"},
+	{
+		"203.0.113.66", "EHLO servfail.example.org", // nor unsure
+		"accept temperror score=0.0", rejectAt + "0.1",
+	},
+
+	// The allow list: until its day is over, and never for what was only said.
+	{
+		"203.0.113.10", "EHLO friend",
+		"reject 504 5.5.2 helo-not-fqdn pass", allow24 + "until = 2020-12-31",
+	},
+	{"203.0.113.10", "EHLO friend", "exempt pass only", allow24 + "until = 2099-12-31"},
+	{"203.0.113.10", "EHLO friend", "exempt pass only", allow24 + "until = 2099-12-31T12:00:00Z"},
+	{"203.0.113.30", "EHLO friend", "exempt permerror only", allow24},
+	{"203.0.113.10", "EHLO friend", "exempt pass only", allow24 + "name = \".example.org\""},
+	{
+		"203.0.113.30", "EHLO friend",
+		"reject 504 5.5.2 helo-not-fqdn permerror", allow24 + "name = \".example.org\"",
+	},
+	{
+		"2001:db8::10", "EHLO friend",
+		"reject 504 5.5.2 helo-not-fqdn pass", allow24 + "name = \".example.org\"",
+	},
+	{"203.0.113.30", "EHLO mail.example.org", "accept permerror +ptr-missing", allowMail},
+	{"203.0.113.33", "EHLO mail.example.org", "accept fail +ptr-unconfirmed", allowMail},
+	{
+		"203.0.113.21", "EHLO mail.example.org", // confirmed, another
+		"accept pass +helo-ptr-mismatch", allowMail,
+	},
+	{"203.0.113.10", "EHLO friend", "exempt pass only", allowMail},
+	{"203.0.113.10", "EHLO friend", "exempt pass only", allowMail + deny("network 203.0.113.0/24")},
+}
+
+const (
+	careful    = "profile = \"careful\"\n"
+	notFQDN    = "[rules]\nhelo-not-fqdn = "
+	unverified = "\n[rules]\nhelo-unverified = \"off\""
+	rejectAt   = "[scores]\nreject_at = "
+	tempfailAt = "[scores]\ntempfail_at = "
+	allow24    = "[[allow]]\nnetwork = \"203.0.113.0/24\"\n"
+	allowMail  = "[[allow]]\nname = \"mail.example.org\"\n"
+)
+
+// The administrator hears of an entry that has no effect any more.
+func TestExpiredAllow(t *testing.T) {
+	t.Parallel()
+	config := allow24 + "until = 2020-12-31\nreason = \"a migration\"\n[[allow]]\nname = \"a.example.org\""
+	s := way{"observe", "unix"}.hold(t, config, "203.0.113.10", "EHLO friend", rig.Message)
+	s.judge(parseOutcome("reject 504 5.5.2 helo-not-fqdn pass"))
+	if log := s.milterLog(); strings.Count(log, "has expired") != 1 || !strings.Contains(log, "a migration") {
+		t.Error(log)
+	}
+}

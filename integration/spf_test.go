@@ -1,0 +1,56 @@
+package integration
+
+// spfStories are about the SPF record of the HELO name.
+var spfStories = []story{
+	{"203.0.113.10", "EHLO spf.example.org", "accept pass only", ""},
+	{
+		"203.0.113.20", "EHLO spf.example.org",
+		"reject 550 5.7.23 helo-spf pass only +helo-ip-mismatch", "",
+	},
+	{
+		"203.0.113.20", "EHLO SPF.example.org.",
+		"reject 550 5.7.23 helo-spf pass only +helo-ip-mismatch", "",
+	},
+	{"203.0.113.20", "EHLO spf.example.org", "accept pass only +helo-spf +helo-ip-mismatch", careful},
+	{"203.0.113.10", "EHLO exists.example.org", "accept pass only", ""},
+	{
+		"203.0.113.20", "EHLO exists.example.org",
+		"reject 550 5.7.23 helo-spf pass only +helo-ip-mismatch", "",
+	},
+	{"2001:db8::10", "EHLO spf6.example.org", "accept pass only", ""},
+	{"2001:db8::30", "EHLO spf6.example.org", "reject 550 5.7.23 helo-spf permerror", ""},
+
+	// Neither a doubt, nor an error, nor nothing is a fail.
+	{"203.0.113.10", "EHLO soft.example.org", "accept pass only", strict},
+	{"203.0.113.10", "EHLO text.example.org", "accept pass only", strict},
+	{"203.0.113.10", "EHLO [203.0.113.10]", "accept pass only +helo-literal", strict},
+	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass only", ""},
+	{"203.0.113.10", "EHLO typo.example.org", "accept pass only ?helo-spf", strict},  // permerror
+	{"203.0.113.10", "EHLO twice.example.org", "accept pass only ?helo-spf", strict}, // two records
+	{"203.0.113.10", "EHLO loop.example.org", "accept pass only ?helo-spf", strict},  // without an end
+	{"203.0.113.10", "EHLO void.example.org", "accept pass only ?helo-spf", strict},  // includes SERVFAIL
+	{
+		"203.0.113.10", "EHLO slow.example.org",
+		"accept pass only ?helo-spf", "timeout = \"1s\"\n" + strict,
+	},
+	{"203.0.113.10", "EHLO void.example.org", "tempfail 451 4.4.3 pass only ?helo-spf", tryLater},
+
+	// A provider's record vouches for clients whose PTR does not; nobody is refused while it is unknown.
+	{
+		"203.0.113.21", "EHLO relay.microsoft.com",
+		"accept pass only +helo-ip-mismatch +helo-ptr-mismatch +helo-unverified", "",
+	},
+	{
+		"203.0.113.30", "EHLO relay.microsoft.com",
+		"accept permerror -helo-brand-no-ptr -helo-forged-brand", "",
+	},
+	{"203.0.113.20", "EHLO relay.microsoft.com", "reject 550 5.7.1 helo-forged-brand pass +helo-spf", ""},
+	{
+		"203.0.113.31", "EHLO relay.microsoft.com",
+		"reject 550 5.7.25 helo-brand-no-ptr permerror +helo-spf", "",
+	},
+	{
+		"203.0.113.21", "EHLO void.microsoft.com",
+		"accept pass ?helo-forged-brand ?helo-spf -helo-forged-brand", strict + unverified,
+	},
+}
