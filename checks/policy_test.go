@@ -33,7 +33,7 @@ func TestPolicy(t *testing.T) {
 		change              func(*checks.Policy)
 		want                string
 	}{
-		{"a reject", "203.0.113.1", "localhost", nil, "reject helo-localhost did reject 3.0"},
+		{"a reject", "203.0.113.1", "0x7f", nil, "reject helo-numeric did reject 3.0"},
 		{
 			"careful marks", "203.0.113.1", "friend",
 			func(p *checks.Policy) { *p = *checks.NewPolicy(checks.Careful); p.Mode = checks.Enforce },
@@ -45,24 +45,24 @@ func TestPolicy(t *testing.T) {
 			"reject ptr-missing did reject 2.0",
 		},
 		{
-			"observing", "203.0.113.1", "localhost", func(p *checks.Policy) { p.Mode = checks.Observe },
-			"reject helo-localhost did accept 3.0",
+			"observing", "203.0.113.1", "0x7f", func(p *checks.Policy) { p.Mode = checks.Observe },
+			"reject helo-numeric did accept 3.0",
 		},
 		{
-			"off does not count", "203.0.113.1", "localhost", set("helo-localhost", checks.Off),
+			"off does not count", "203.0.113.1", "0x7f", set("helo-numeric", checks.Off),
 			"accept - did accept 0.0",
 		},
 		{
-			"tempfail", "203.0.113.1", "localhost", set("helo-localhost", checks.TempFail),
-			"tempfail helo-localhost did tempfail 3.0",
+			"tempfail", "203.0.113.1", "0x7f", set("helo-numeric", checks.TempFail),
+			"tempfail helo-numeric did tempfail 3.0",
 		},
 		{
-			"the first row wins a tie", "203.0.113.9", "localhost", set("ptr-missing", checks.Reject),
-			"reject helo-localhost did reject 4.5",
+			"the first row wins a tie", "203.0.113.9", "0x7f", set("ptr-missing", checks.Reject),
+			"reject helo-numeric did reject 4.5",
 		},
 		{
-			"the strictest wins", "203.0.113.9", "localhost", set("helo-localhost", checks.Mark),
-			"accept helo-localhost did accept 4.5",
+			"the strictest wins", "203.0.113.9", "0x7f", set("helo-numeric", checks.Mark),
+			"accept helo-numeric did accept 4.5",
 		},
 		{
 			"unsure causes nothing", "203.0.113.4", "[203.0.113.4]", set("ptr-missing", checks.Reject),

@@ -28,7 +28,7 @@ var All = []Rule{
 	{
 		Name: "helo-underscore",
 		Doc:  "the HELO name contains an underscore, which host names must not", Fix: fixHelo,
-		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.5,
+		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 3,
 		On: FormName, Problem: heloUnderscore,
 	},
 	{
@@ -64,31 +64,31 @@ var All = []Rule{
 	{
 		Name: "helo-localhost",
 		Doc:  "the HELO name is localhost, which every host is to itself", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.8,
 		On: FormLocalhost, Problem: said,
 	},
 	{
 		Name: "helo-not-fqdn",
 		Doc:  "the HELO name has one label only and is no full host name", Fix: fixHelo,
-		Code: Code{504, "5.5.2"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 2,
+		Code: Code{504, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2,
 		On: FormSingle, Problem: said,
 	},
 	{
 		Name: "helo-reserved-tld",
 		Doc:  "the HELO name is under a reserved top-level domain and cannot be in the public DNS", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.8,
 		On: FormReserved, Problem: said,
 	},
 	{
 		Name: "helo-private-tld",
 		Doc:  "the HELO name is one of a private network and cannot be in the public DNS", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.6,
 		On: FormPrivate, Problem: said,
 	},
 	{
 		Name: "helo-unknown-tld",
 		Doc:  "the HELO name is under a top-level domain that does not exist", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.2,
 		On: FormUnknownTLD, Clears: HeloAddrs, Problem: heloUnknownTLD,
 	},
 	{
@@ -138,7 +138,7 @@ var All = []Rule{
 		Name: "helo-unresolvable",
 		Doc:  "the HELO name has no address and no MX record",
 		Fix:  "Publish an address record for the HELO name, or set it to a name that has one.",
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.2,
 		On: FormPublic, Clears: HeloAddrs | HeloMX, Problem: heloUnresolvable,
 	},
 	{
@@ -157,21 +157,21 @@ var All = []Rule{
 	{
 		Name: "helo-ptr-mismatch",
 		Doc:  "no confirmed PTR name of the client is the HELO name or of its organisation", Fix: fixMatch,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.5,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.6,
 		On: FormDotted, Clears: PTRAddrs, Problem: heloPTRMismatch,
 	},
 	{
 		Name: "helo-bare-domain",
 		Doc:  "the HELO is a registered domain, not a host in it, and the client is not known to be in it",
 		Fix:  fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.5,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
 		On: FormPublic, Clears: PTRAddrs, Problem: heloBareDomain,
 	},
 	{
 		Name: "helo-unverified",
 		Doc:  "neither the address of the HELO name nor the PTR of the client shows that the name is the client's",
 		Fix:  fixMatch,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.1,
 		On: FormDotted, Clears: HeloAddrs | PTRAddrs, Problem: heloUnverified,
 	},
 	{
@@ -183,7 +183,7 @@ var All = []Rule{
 	{
 		Name: "helo-brand-no-ptr",
 		Doc:  "the HELO claims a well-known mail provider, but the client has no PTR record", Fix: fixHelo,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 4,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 1,
 		On: FormPublic, Clears: PTRAddrs | HeloAddrs | HeloSPF, Problem: heloBrandNoPTR,
 	},
 	{
@@ -197,7 +197,7 @@ var All = []Rule{
 		Name: "helo-generic",
 		Doc:  "the HELO name looks like that of a dynamic address: it carries the address, or dial-up words",
 		Fix:  fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.2,
 		On: FormDotted, Problem: heloGeneric,
 	},
 	{
@@ -217,7 +217,7 @@ var All = []Rule{
 		Name: "ptr-unconfirmed",
 		Doc:  "no PTR name of the client resolves back to its address",
 		Fix:  "Publish an address record that leads from the PTR name back to the address.",
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.2,
 		On: FormAny, Clears: PTRAddrs, Problem: ptrUnconfirmed,
 	},
 	{
@@ -235,13 +235,13 @@ var All = []Rule{
 	{
 		Name: "ptr-generic",
 		Doc:  "the client's PTR name is one that was made from its address", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.2,
 		On: FormAny, Reads: PTRNames, Problem: ptrGeneric,
 	},
 	{
 		Name: "ptr-dynamic",
 		Doc:  "the client's PTR name says that its address is a dynamic one", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
 		On: FormAny, Reads: PTRNames, Problem: ptrDynamic,
 	},
 	{

@@ -26,7 +26,8 @@ func TestCheck(t *testing.T) {
 		{"203.0.113.10 notes1.corp", 0, `helo-private-tld|Set the HELO name to mail.example.org`},
 		{"203.0.113.30 noptr.example.org", 0, `ptr-missing|set its PTR record`},
 		{"203.0.113.66 servfail.example.org", 0, `iprev    temperror|SERVFAIL|unsure`},
-		{"--dns 198.51.100.66:53 203.0.113.10 localhost", 1, `helo-localhost|timeout`},
+		{"--dns 198.51.100.66:53 203.0.113.10 0x7f000001", 1, `helo-numeric|timeout`},
+		{"203.0.113.10 localhost", 0, `helo-localhost  fail  mark`},
 		{"--rcpt reader@example.com 203.0.113.10 example.com", 0, `helo-rcpt-domain`},
 		{"203.0.113.20 spf.example.org", 1, `because of helo-spf|Add the address to the SPF record`},
 		{"203.0.113.80 203-0-113-80.dsl.example.org", 0, `helo-generic|ptr-generic|ptr-dynamic`},
@@ -52,16 +53,16 @@ func TestCheck(t *testing.T) {
 
 func TestCheckJSON(t *testing.T) {
 	t.Parallel()
-	output, exit := rig.RunMilter(t, "check", "--json", "203.0.113.30", "friend")
+	output, exit := rig.RunMilter(t, "check", "--json", "203.0.113.30", "0x7f")
 	if !json.Valid([]byte(output)) || exit != 1 {
 		t.Errorf("exit %d", exit)
 	}
 	for _, piece := range []string{
-		`{"v":1,"time":"20`, `"client":"203.0.113.30","helo":"friend","helos":["friend"]`, `"exempt":""`,
+		`{"v":1,"time":"20`, `"client":"203.0.113.30","helo":"0x7f","helos":["0x7f"]`, `"exempt":""`,
 		`"facts":{"client":"203.0.113.30","ptr":{"status":"missing"}`, `"iprev":"permerror"`,
 		`{"rule":"ptr-missing","result":"fail","action":"mark","score":1.5,"detail":"203.0.113.30"}`,
-		`"verdict":{"mode":"observe","want":"reject","did":"accept","rule":"helo-not-fqdn","score":3.5,`,
-		`"reply":"504 5.5.2 `, `"header":"reject; client=203.0.113.30; helo=friend; iprev=permerror; score=3.5;`,
+		`"verdict":{"mode":"observe","want":"reject","did":"accept","rule":"helo-numeric","score":4.5,`,
+		`"reply":"504 5.5.2 `, `"header":"reject; client=203.0.113.30; helo=0x7f; iprev=permerror; score=4.5;`,
 	} {
 		if !strings.Contains(output, piece) {
 			t.Errorf("no %s in\n%s", piece, output)

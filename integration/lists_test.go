@@ -22,7 +22,7 @@ var listStories = []story{
 	},
 	{
 		"203.0.113.10", "EHLO ylmf-pc",
-		"reject 504 5.5.2 helo-not-fqdn pass only +helo-denied", deny("helo ylmf-pc"),
+		"reject 504 5.5.2 helo-not-fqdn pass only +helo-denied", fqdnOnly + deny("helo ylmf-pc"),
 	},
 	{
 		"203.0.113.10", "EHLO ylmf-pc",

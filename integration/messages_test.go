@@ -118,7 +118,7 @@ var longURL = "https://example.net/" + strings.Repeat("why/", 45)
 
 // refusals are what clients are told, up to the rule's sentence.
 var refusals = []struct{ client, says, config, rule, begins, url string }{
-	{"203.0.113.10", "EHLO friend", "", "helo-not-fqdn", `504 5.5.2 HELO "friend" from 203.0.113.10`, ""},
+	{"203.0.113.10", "EHLO friend", fqdnOnly, "helo-not-fqdn", `504 5.5.2 HELO "friend" from 203.0.113.10`, ""},
 	{
 		"203.0.113.20", "EHLO spf.example.org", "", "helo-spf",
 		`550 5.7.23 HELO "spf.example.org" from 203.0.113.20`, "https://example.net/mail?a=b#helo",
@@ -128,7 +128,7 @@ var refusals = []struct{ client, says, config, rule, begins, url string }{
 		`550 5.7.25 HELO "mail.example.org" from 203.0.113.80 (203-0-113-80.dsl.example.org)`, longURL,
 	},
 	{
-		"203.0.113.21", "EHLO smtp.example.org", tempfailAt + "1", "helo-unverified",
+		"203.0.113.21", "EHLO smtp.example.org", tempfailAt + "1" + sum2, "helo-unverified",
 		`450 4.7.1 HELO "smtp.example.org" from 203.0.113.21`, longURL,
 	},
 	{

@@ -68,14 +68,14 @@ var mistakeStories = []story{
 	// The second EHLO unjudged, or the first one forgotten: in either order, and there and back.
 	{
 		"203.0.113.10", "EHLO mail.example.org|HELO friend",
-		"reject 504 5.5.2 helo-not-fqdn pass only +helo-changed", "",
+		"reject 504 5.5.2 helo-not-fqdn pass only +helo-changed", fqdnOnly,
 	},
 	{
 		"203.0.113.10", "HELO friend|EHLO mail.example.org",
-		"reject 504 5.5.2 helo-not-fqdn pass only +helo-changed", "",
+		"reject 504 5.5.2 helo-not-fqdn pass only +helo-changed", fqdnOnly,
 	},
 	{
 		"203.0.113.10", "EHLO mail.example.org|EHLO friend|EHLO mail.example.org", // the last is helo=
-		"reject 504 5.5.2 helo-not-fqdn pass only +helo-changed", "",
+		"reject 504 5.5.2 helo-not-fqdn pass only +helo-changed", fqdnOnly,
 	},
 }

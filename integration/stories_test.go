@@ -59,9 +59,11 @@ var stories = []story{
 	{"203.0.113.21", "EHLO example.com" + toCom, "accept pass -helo-rcpt-domain", rcptRejects}, // theirs
 
 	// Names that are no names of hosts on the Internet.
-	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass -helo-ptr-mismatch", ""},
-	{"203.0.113.10", "EHLO localhost", "reject 550 5.7.1 helo-localhost pass only", ""},
-	{"203.0.113.10", "EHLO localhost.localdomain", "reject 550 5.7.1 helo-localhost pass", ""},
+	{"203.0.113.10", "EHLO friend", "accept pass only +helo-not-fqdn", ""},
+	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass -helo-ptr-mismatch", fqdnOnly},
+	{"203.0.113.10", "EHLO localhost", "accept pass only +helo-localhost", ""},
+	{"203.0.113.10", "EHLO localhost", "reject 550 5.7.1 helo-localhost pass only", fqdnOnly},
+	{"203.0.113.10", "EHLO localhost.localdomain", "reject 550 5.7.1 helo-localhost pass", fqdnOnly},
 	{
 		"203.0.113.10", "EHLO rad.internal",
 		"accept pass +helo-reserved-tld -helo-unknown-tld -helo-unresolvable", "",
@@ -147,7 +149,7 @@ var stories = []story{
 	{"203.0.113.30", "XCLIENT LOGIN=someone|EHLO friend", "exempt none only", ""},
 	{
 		"203.0.113.30", "XCLIENT LOGIN=someone|EHLO friend", "reject 504 5.5.2 helo-not-fqdn permerror",
-		"[exempt]\nauthenticated = false",
+		"[exempt]\nauthenticated = false\n" + fqdnOnly,
 	},
 	{"127.0.0.1", "EHLO friend", "exempt none only", ""},
 	{"203.0.113.30", "EHLO friend", "exempt none only", "[exempt]\nnetworks = [\"203.0.113.0/24\"]"},
@@ -155,7 +157,7 @@ var stories = []story{
 	{"203.0.113.32", "EHLO forged.example.org", "accept fail +ptr-unconfirmed", allowOrg}, // not
 
 	// Answering early.
-	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass", `reply_at = "mail"`},
+	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass", "reply_at = \"mail\"\n" + fqdnOnly},
 }
 
 const (
@@ -163,6 +165,7 @@ const (
 	toCom = "|MAIL FROM:<sender@example.org>|RCPT TO:<reader@example.com>|DATA|QUIT"
 
 	strict      = `profile = "strict"`
+	fqdnOnly    = "[rules]\nhelo-not-fqdn = \"reject\"\nhelo-localhost = \"reject\"\n" // README's two lines
 	tryLater    = "on_dns_error = \"tempfail\"\n"
 	site        = "[site]\nnames = [\"example.net\", \".example.net\"]"
 	rcptRejects = "[rules]\nhelo-rcpt-domain = \"reject\""

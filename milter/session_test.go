@@ -203,8 +203,8 @@ func TestSession(t *testing.T) {
 	for _, tt := range []struct{ story, script, want string }{
 		{"good mail", "C 203.0.113.1 | H mail.example.org | M | R | .", "0:" + good},
 		{
-			"a reject is said at RCPT", "C 203.0.113.1 | H localhost | M | R",
-			"550 5.7.1 helo-localhost",
+			"a reject is said at RCPT", "C 203.0.113.1 | H 0x7f000001 | M | R",
+			"504 5.5.2 helo-numeric",
 		},
 		{
 			"IPv6", "C 2001:db8::1 | H six.example.org | M | R | .",
@@ -219,13 +219,13 @@ func TestSession(t *testing.T) {
 			"550 5.7.1 helo-own-address",
 		},
 		{
-			"each recipient is told", "C 203.0.113.1 | H localhost | M | R | R c@example.net",
-			"550 5.7.1 helo-localhost | 550 5.7.1 helo-localhost",
+			"each recipient is told", "C 203.0.113.1 | H 0x7f000001 | M | R | R c@example.net",
+			"504 5.5.2 helo-numeric | 504 5.5.2 helo-numeric",
 		},
 		{
 			"EHLO twice",
-			"C 203.0.113.1 | H localhost | A | H mail.example.org | A | M | R",
-			"550 5.7.1 helo-localhost",
+			"C 203.0.113.1 | H 0x7f000001 | A | H mail.example.org | A | M | R",
+			"504 5.5.2 helo-numeric",
 		},
 		{
 			"abort keeps the HELO",
@@ -254,10 +254,10 @@ func TestSession(t *testing.T) {
 			"1:deleted 0:" + good + " | 0:" + good,
 		},
 		{
-			"a private client", "C 192.168.7.7 | H localhost | M | R | .",
-			"0:exempt,localhost,none",
+			"a private client", "C 192.168.7.7 | H 0x7f000001 | M | R | .",
+			"0:exempt,0x7f000001,none",
 		},
-		{"no address", "C U | H localhost | M | R | .", "0:exempt,localhost,none"},
+		{"no address", "C U | H 0x7f000001 | M | R | .", "0:exempt,0x7f000001,none"},
 		{
 			"the DNS fails", "C 203.0.113.4 | H mail.example.net | M | R | .",
 			"0:accept,mail.example.net,helo-unresolvable",
@@ -278,7 +278,7 @@ func TestSessionConfigured(t *testing.T) {
 	set := func(rule string, a checks.Action) func(*Config) {
 		return func(c *Config) { c.Policy.Actions[checks.Index(rule)] = a }
 	}
-	const mail = "C 203.0.113.1 | H localhost | M | R | ."
+	const mail = "C 203.0.113.1 | H 0x7f000001 | M | R | ."
 	for _, tt := range []struct {
 		story  string
 		change func(*Config)
@@ -288,13 +288,13 @@ func TestSessionConfigured(t *testing.T) {
 	}{
 		{
 			"observing", func(c *Config) { c.Policy.Mode = checks.Observe }, nil, mail,
-			"0:reject,localhost,helo-localhost",
+			"0:reject,0x7f000001,helo-numeric",
 		},
-		{"authenticated", nil, map[string]string{"{auth_authen}": "joe"}, mail, "0:exempt,localhost,none"},
+		{"authenticated", nil, map[string]string{"{auth_authen}": "joe"}, mail, "0:exempt,0x7f000001,none"},
 		{
 			"authenticated and judged", func(c *Config) { c.Exempt.Authenticated = false },
 			map[string]string{"{auth_authen}": "joe"},
-			"C 203.0.113.1 | H localhost | M | R", "550 5.7.1 helo-localhost",
+			"C 203.0.113.1 | H 0x7f000001 | M | R", "504 5.5.2 helo-numeric",
 		},
 		{
 			"a loopback address of the MTA's is nobody's", nil,
@@ -303,21 +303,21 @@ func TestSessionConfigured(t *testing.T) {
 		},
 		{
 			"reply at MAIL", func(c *Config) { c.ReplyAt = AtMail }, nil,
-			"C 203.0.113.1 | H localhost | M", "550 5.7.1 helo-localhost",
+			"C 203.0.113.1 | H 0x7f000001 | M", "504 5.5.2 helo-numeric",
 		},
 		{"no header wanted", func(c *Config) { c.Header, c.Policy.Mode = "", checks.Observe }, nil, mail, ""},
 		{
 			"another header name", func(c *Config) { c.Header, c.Policy.Mode = "X-Other", checks.Observe }, nil,
-			"C 203.0.113.1 | H localhost | M | R | X X-HELO-Check: x | X X-OTHER: x | .",
-			"1:deleted 0:reject,localhost,helo-localhost",
+			"C 203.0.113.1 | H 0x7f000001 | M | R | X X-HELO-Check: x | X X-OTHER: x | .",
+			"1:deleted 0:reject,0x7f000001,helo-numeric",
 		},
 		{
-			"tempfail", set("helo-localhost", checks.TempFail), nil,
-			"C 203.0.113.1 | H localhost | M | R", "450 4.7.1 helo-localhost",
+			"tempfail", set("helo-numeric", checks.TempFail), nil,
+			"C 203.0.113.1 | H 0x7f000001 | M | R", "450 4.5.2 helo-numeric",
 		},
 		{
 			"help_url", func(c *Config) { c.HelpURL = "https://mx.example.net/helo?100%25" }, nil,
-			"C 203.0.113.1 | H localhost | M | R", "550 5.7.1 https://mx.example.net/helo?100%%25",
+			"C 203.0.113.1 | H 0x7f000001 | M | R", "504 5.5.2 https://mx.example.net/helo?100%%25",
 		}, // % for the MTA
 		{
 			"one recipient's domain", set("helo-rcpt-domain", checks.Reject), nil,
@@ -327,7 +327,7 @@ func TestSessionConfigured(t *testing.T) {
 		},
 		{
 			"a panic lets the mail go on, not the forged header", func(c *Config) { c.Policy.Actions = nil }, nil,
-			"C 203.0.113.1 | H localhost | M | R | X X-HELO-Check: accept | .", "1:deleted",
+			"C 203.0.113.1 | H 0x7f000001 | M | R | X X-HELO-Check: accept | .", "1:deleted",
 		},
 	} {
 		address := testServer(t, tt.change)
@@ -380,14 +380,14 @@ func TestNegotiation(t *testing.T) {
 func TestLog(t *testing.T) {
 	for _, tt := range []struct{ story, script, want string }{
 		{"a message", "C 203.0.113.1 | H mail.example.org | M | R | .", "accept/accept"},
-		{"a refusal", "C 203.0.113.1 | H localhost | M | R", "reject/reject"},
-		{"an abort", "C 203.0.113.1 | H localhost | M | R | A", "reject/reject"},
+		{"a refusal", "C 203.0.113.1 | H 0x7f000001 | M | R", "reject/reject"},
+		{"an abort", "C 203.0.113.1 | H 0x7f000001 | M | R | A", "reject/reject"},
 		{
 			"two messages", "C 203.0.113.1 | H mail.example.org | M | R | . | M | R | .",
 			"accept/accept accept/accept",
 		},
-		{"nothing judged", "C 203.0.113.1 | H localhost | M | A", ""},
-		{"exempt", "C 192.168.1.1 | H localhost | M | R | .", "exempt/accept"},
+		{"nothing judged", "C 203.0.113.1 | H 0x7f000001 | M | A", ""},
+		{"exempt", "C 192.168.1.1 | H 0x7f000001 | M | R | .", "exempt/accept"},
 	} {
 		lines := make(chan string, 10)
 		t.Run(tt.story, func(t *testing.T) { // ends with the server

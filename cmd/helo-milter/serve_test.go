@@ -77,12 +77,12 @@ func TestServe(t *testing.T) {
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("the socket is %v (%v)", info, err)
 	}
-	if got := greet(t, socket, "localhost"); got != "250 accept" {
+	if got := greet(t, socket, "0x7f000001"); got != "250 accept" {
 		t.Errorf("observing, it says %s", got)
 	}
 	for _, step := range []struct{ mode, log, want string }{
-		{"enforce", "msg=reloaded mode=enforce", "550 5.7.1"},
-		{"enforced", "old configuration stays", "550 5.7.1"}, // a mistake changes nothing
+		{"enforce", "msg=reloaded mode=enforce", "504 5.5.2"},
+		{"enforced", "old configuration stays", "504 5.5.2"}, // a mistake changes nothing
 		{"observe", "msg=reloaded mode=observe", "250 accept"},
 	} {
 		configure(step.mode)
@@ -90,7 +90,7 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 		stderr.waitFor(t, step.log)
-		if got := greet(t, socket, "localhost"); !strings.HasPrefix(got, step.want) {
+		if got := greet(t, socket, "0x7f000001"); !strings.HasPrefix(got, step.want) {
 			t.Errorf("after %s it says %s", step.log, got)
 		}
 	}
