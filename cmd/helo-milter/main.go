@@ -110,7 +110,8 @@ func (versionCmd) Run(p *program) error {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
 	}
-	_, err := fmt.Fprintf(p.stdout, "helo-milter %s\ntop-level domains: %s\n", version, checks.KnownTLDs())
+	_, err := fmt.Fprintf(p.stdout, "helo-milter %s\ntop-level domains: %s\nwell-known providers: %s\n",
+		version, checks.KnownTLDs(), checks.BrandsDate)
 	return err
 }
 
