@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -170,16 +171,21 @@ var (
 
 func noListing(addr netip.Addr) bool { return !listings.Contains(addr) || listErrors.Contains(addr) }
 
-// spf asks what the SPF record of a HELO name says of the client: RFC 7208 §2.3. A name of one label
-// has none.
-func (d *DNS) spf(ctx context.Context, name string, client netip.Addr) Answer[string] {
+// spf asks what the SPF record of a HELO name says of the client: RFC 7208 §2.3. The record is whatever the
+// name's owner writes: if the library cannot bear it, that is no answer, and the daemon goes on.
+func (d *DNS) spf(ctx context.Context, name string, client netip.Addr) (a Answer[string]) {
+	defer func() {
+		if p := recover(); p != nil {
+			a = Answer[string]{Status: Failed, Err: fmt.Sprint("internal error: ", p)}
+		}
+	}()
 	result, err := spf.CheckHostWithSender(client.AsSlice(), name, "postmaster@"+name,
 		spf.WithContext(ctx), spf.WithResolver(spfResolver{d.Resolver, client.Is6()}))
 	switch result {
 	case spf.None:
 		return Answer[string]{Status: Missing}
 	case spf.TempError, spf.PermError:
-		a := Answer[string]{Status: Failed, Err: string(result)}
+		a = Answer[string]{Status: Failed, Err: string(result)}
 		if dnsErr := new(net.DNSError); errors.As(err, &dnsErr) {
 			a.Err += ": " + dnsErr.Err
 		}

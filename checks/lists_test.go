@@ -1,6 +1,7 @@
 package checks_test
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"sync"
@@ -204,5 +205,23 @@ func TestSPF(t *testing.T) {
 		if got, _ := listed(t, tt.client, tt.helo); got != tt.want {
 			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
 		}
+	}
+}
+
+// brittle is a zone whose TXT records somebody cannot bear.
+type brittle struct{ zone }
+
+func (brittle) LookupTXT(context.Context, string) ([]string, error) { panic("what is this?") }
+
+// A panic over an SPF record is no answer, and visible.
+func TestSPFPanics(t *testing.T) {
+	dns := &checks.DNS{Resolver: brittle{parseZone(listWorld)}, Timeout: time.Second}
+	l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr("203.0.113.1"), checks.Site{})
+	defer l.Close()
+	l.Greet(checks.ParseHelo("mail.example.org"))
+	f := l.Facts()
+	got := checks.Evaluate(f, nil, "")[checks.Index("helo-spf")].Result
+	if spf := f.Greetings[0].SPF; got != checks.Unsure || !strings.Contains(spf.Err, "what is this?") {
+		t.Errorf("helo-spf is %v, SPF %+v", got, spf)
 	}
 }
