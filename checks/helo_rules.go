@@ -82,6 +82,9 @@ func heloDenied(c *Case) string {
 
 // heloHostDenied begins with the client itself: who lists a network means who is in it.
 func heloHostDenied(c *Case) string {
+	if !c.Deny.Hosts() {
+		return ""
+	}
 	addrs := append([]netip.Addr{c.Client, c.Helo.Addr}, c.Addrs()...)
 	for _, h := range c.Hosts {
 		if c.Deny.helo(h.Name) {

@@ -1,5 +1,7 @@
 package checks
 
+import "math"
+
 // Action is what a failing rule asks for. The order is the policy: the strictest wins.
 type Action uint8
 
@@ -143,6 +145,7 @@ func (p *Policy) Judge(findings []Finding) Verdict {
 			v.Action, v.Rule, v.Finding = action, &All[i], f
 		}
 	}
+	v.Score = math.Round(v.Score*1e6) / 1e6 // 0.1 + 0.2 reaches a threshold of 0.3
 	if byScore := p.byScore(v.Score); byScore > v.Action {
 		v.Action, v.Rule, v.Finding = byScore, &All[heaviest], findings[heaviest]
 	}

@@ -85,6 +85,12 @@ func TestPolicy(t *testing.T) {
 			"accept helo-literal-mismatch did accept 3.5",
 		},
 		{
+			"the sum is a decimal one", "203.0.113.9", "[203.0.113.8]", func(p *checks.Policy) {
+				p.Scores[checks.Index("helo-literal-mismatch")], p.Scores[checks.Index("ptr-missing")] = 0.1, 0.2
+				p.RejectAt = 0.3
+			}, "reject ptr-missing did reject 0.3",
+		},
+		{
 			"the sum tempfails", "203.0.113.9", "[203.0.113.8]",
 			func(p *checks.Policy) { p.TempFailAt, p.RejectAt = 3, 9 },
 			"tempfail helo-literal-mismatch did tempfail 3.5",
