@@ -196,7 +196,8 @@ var All = []Rule{
 	{
 		Name: "helo-generic",
 		Doc:  "the HELO name looks like that of a dynamic address: it carries the address, or dial-up words",
-		Fix:  fixHelo,
+		Fix: "Give the mail server a name of its own, such as mail.example.org, in HELO, PTR and address " +
+			"record.",
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.2,
 		On: FormDotted, Problem: heloGeneric,
 	},

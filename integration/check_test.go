@@ -13,7 +13,7 @@ func TestCheck(t *testing.T) {
 	for _, tt := range []struct {
 		args string
 		exit int
-		says string // pieces that the output has, between "|"
+		says string // pieces that the output has, between "|"; with "!" it has not
 	}{
 		{
 			"206.125.175.2 s1.xnnd.com", 0,
@@ -31,6 +31,7 @@ func TestCheck(t *testing.T) {
 		{"--rcpt reader@example.com 203.0.113.10 example.com", 0, `helo-rcpt-domain`},
 		{"203.0.113.20 spf.example.org", 1, `because of helo-spf|Add the address to the SPF record`},
 		{"203.0.113.80 203-0-113-80.dsl.example.org", 0, `helo-generic|ptr-generic|ptr-dynamic`},
+		{"203.0.113.80 mail.example.org", 0, `helo-ip-mismatch|!Set the HELO name to 203-0-113-80`},
 		{"--all 2001:db8::10 mail6.example.org", 0, `helo-missing  |ptr-many  `},
 		{"10.0.0.1 localhost", 0, `exempt   private`},
 		{"203.0.113.10", 2, `expected "<helo>"`},
@@ -43,8 +44,9 @@ func TestCheck(t *testing.T) {
 				t.Errorf("exit %d, want %d", exit, tt.exit)
 			}
 			for piece := range strings.SplitSeq(tt.says, "|") {
-				if !strings.Contains(output, piece) {
-					t.Errorf("no %q in\n%s", piece, output)
+				plain, unwanted := strings.CutPrefix(piece, "!")
+				if strings.Contains(output, plain) == unwanted {
+					t.Errorf("that it has %q is %t:\n%s", plain, unwanted, output)
 				}
 			}
 		})

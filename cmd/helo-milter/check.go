@@ -154,16 +154,19 @@ func explainVerdict(out io.Writer, r *checks.Record, cfg *Config) {
 }
 
 // advice is what there is to change, in the table's order. Where the client has a name that its address
-// confirms, to say that one in HELO comes first: it is the whole cure of most.
+// confirms, to say that one in HELO comes first: it is the whole cure of most. A name that was made from the
+// address cures nothing.
 func advice(r *checks.Record) []string {
 	var fixes []string
+	generic := false
 	for _, f := range r.Findings {
+		generic = generic || f.Rule == "ptr-generic" && f.Result == checks.Fail
 		if fix := checks.All[checks.Index(f.Rule)].Fix; f.Result == checks.Fail && !slices.Contains(fixes, fix) {
 			fixes = append(fixes, fix)
 		}
 	}
 	confirmed := r.Facts.Confirmed()
-	if len(fixes) > 0 && len(confirmed) > 0 && !slices.Contains(confirmed, r.Helo.Name) {
+	if len(fixes) > 0 && len(confirmed) > 0 && !generic && !slices.Contains(confirmed, r.Helo.Name) {
 		say := fmt.Sprintf("Set the HELO name to %s: DNS confirms that it is %s.", confirmed[0], r.Client)
 		fixes = slices.Insert(fixes, 0, say)
 	}
