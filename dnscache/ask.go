@@ -2,14 +2,9 @@ package dnscache
 
 import (
 	"context"
-	"errors"
-	"net"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
-
-	"github.com/miekg/dns"
 )
 
 const (
@@ -18,8 +13,6 @@ const (
 	patience = 400 * time.Millisecond
 	// triesPerServer bounds the queries for one question.
 	triesPerServer = 3
-	// tcpTimeout bounds the second half of a truncated answer.
-	tcpTimeout = 2 * time.Second
 )
 
 // ask puts q to the servers in turn until one gives a usable answer or ctx ends. The next query goes
@@ -62,48 +55,4 @@ func (r *Resolver) ask(ctx context.Context, q question) reply {
 		}
 	}
 	return failed
-}
-
-// attempt asks one server: over UDP with EDNS, then without for a server that does not know it
-// (RFC 6891 §6.2.2), then over TCP if the answer did not fit (RFC 7766 §5).
-func (r *Resolver) attempt(ctx context.Context, server string, q question) reply {
-	got := reply{server: server, transport: "udp"}
-	edns := true
-	m, err := r.exchange(ctx, "udp", server, q.query(edns))
-	if err == nil && ednsUnknown(m.Rcode) {
-		edns = false
-		m, err = r.exchange(ctx, "udp", server, q.query(edns))
-	}
-	if err == nil && m.Truncated {
-		got.transport = "tcp"
-		tcp, cancel := context.WithTimeout(ctx, tcpTimeout)
-		defer cancel()
-		m, err = r.exchange(tcp, "tcp", server, q.query(edns))
-	}
-	if err != nil {
-		got.result, got.ttl = transportFailure(got.transport, err), failureTTL
-	} else {
-		got.result, got.ttl = read(m, q)
-	}
-	if f := got.failure(); f != nil {
-		f.server = server
-	}
-	return got
-}
-
-func ednsUnknown(rcode int) bool {
-	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented || rcode == dns.RcodeBadVers
-}
-
-func transportFailure(transport string, err error) *failure {
-	var network net.Error // context.DeadlineExceeded is one too
-	if errors.As(err, &network) && network.Timeout() {
-		return &failure{kind: timeout, text: "timeout"}
-	}
-	reason := err
-	var errno syscall.Errno // "connection refused" without the addresses around it
-	if errors.As(err, &errno) {
-		reason = errno
-	}
-	return &failure{kind: unreachable, text: transport + ": " + reason.Error()}
 }

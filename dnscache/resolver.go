@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -98,39 +97,6 @@ func newCache(entries int) (*otter.Cache[question, answer], error) {
 		MaximumWeight: uint64(entries),
 		Weigher:       func(_ question, a answer) uint32 { return a.weight() },
 	})
-}
-
-// systemServers reads the nameservers of a resolv.conf(5).
-func systemServers(file string) ([]string, error) {
-	conf, err := dns.ClientConfigFromFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("no DNS server configured, and no resolv.conf: %w", err)
-	}
-	if len(conf.Servers) == 0 {
-		return nil, fmt.Errorf("no DNS server configured, and no nameserver line in %s", file)
-	}
-	var servers []string
-	for _, host := range conf.Servers {
-		servers = append(servers, net.JoinHostPort(host, conf.Port))
-	}
-	return servers, nil
-}
-
-// CheckServer tells what is wrong with a text as one of Config.Servers. It asks nobody.
-func CheckServer(server string) error {
-	host, port, err := net.SplitHostPort(server)
-	if err != nil || host == "" {
-		return fmt.Errorf("%q is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53", server)
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("%q: the port is not a number from 1 to 65535", server)
-	}
-	return nil
-}
-
-// Servers returns the servers in use as HOST:PORT, in the order of preference.
-func (r *Resolver) Servers() []string {
-	return slices.Clone(r.servers)
 }
 
 // LookupAddr returns all PTR names of an address, absolute and in presentation format, also those
