@@ -21,7 +21,7 @@ func (d *DNS) ptr(ctx context.Context, client netip.Addr) (Answer[Host], int) {
 	found := answer(names, err, Canonical)
 	slices.Sort(found.Values)
 	found.Values = slices.Compact(found.Values)
-	ptr := Answer[Host]{Status: found.Status, Err: found.Err}
+	ptr := Answer[Host]{Status: found.Status, Err: found.Err, Stale: found.Stale}
 	for _, name := range found.Values[:min(len(found.Values), MaxPTR)] {
 		ptr.Values = append(ptr.Values, Host{Name: name})
 	}
@@ -92,6 +92,7 @@ func (d *DNS) hosts(ctx context.Context, g *Greeting) {
 			v4, v6 := d.addrs(ctx, "ip4", host.Name), d.addrs(ctx, "ip6", host.Name)
 			host.Addrs = Answer[netip.Addr]{
 				Status: max(v4.Status, v6.Status), Values: slices.Concat(v4.Values, v6.Values),
+				Stale: v4.Stale || v6.Stale,
 			}
 			if failed := cmp.Or(v4.Err, v6.Err); failed != "" && host.Addrs.Status != Found {
 				host.Addrs.Status, host.Addrs.Err = Failed, failed
@@ -141,6 +142,7 @@ func (d *DNS) listed(ctx context.Context, name string) Answer[string] {
 		switch a.Status {
 		case Found:
 			all.Values = append(all.Values, d.Lists[i])
+			all.Stale = all.Stale || a.Stale
 		case Failed:
 			all.Err = d.Lists[i] + ": " + a.Err
 		}
@@ -236,12 +238,12 @@ func network(client netip.Addr) string {
 }
 
 // answer classifies what the resolver returned, each value in its canonical form. It is the only place
-// that knows of DNS errors.
+// that knows of DNS errors. What comes with an error in spite of it is stale.
 func answer[R, T any](values []R, err error, form func(R) T) Answer[T] {
 	var dnsErr *net.DNSError
 	switch {
 	case len(values) > 0:
-		a := Answer[T]{Status: Found, Values: make([]T, len(values))}
+		a := Answer[T]{Status: Found, Values: make([]T, len(values)), Stale: err != nil}
 		for i, v := range values {
 			a.Values[i] = form(v)
 		}

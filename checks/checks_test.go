@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// zone is a Resolver of lines "NAME TYPE VALUE..."; a value "!" is a failed lookup, and what is not in
-// it does not exist.
+// zone is a Resolver of lines "NAME TYPE VALUE..."; a value "!" is a failed lookup, "~" says that the others
+// are stale, and what is not in it does not exist.
 type zone map[string][]string
 
 func parseZone(text string) zone {
@@ -39,6 +39,8 @@ func (z zone) lookup(qtype, name string) ([]string, error) {
 		return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
 	case values[0] == "!":
 		return nil, &net.DNSError{Err: "SERVFAIL", Name: name, IsTemporary: true}
+	case values[0] == "~":
+		return values[1:], &net.DNSError{Err: "stale", Name: name, IsTemporary: true}
 	}
 	return values, nil
 }

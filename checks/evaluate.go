@@ -67,7 +67,8 @@ func Worst(a, b []Finding) []Finding {
 }
 
 // judge is the one place where a DNS failure becomes unsure: the rules see a failed answer as an empty
-// one, and what they hold against the client counts only if every answer they need is there.
+// one, and what they hold against the client counts only if every answer they need is there, is fresh, and
+// comes from a DNS that works.
 func (r *Rule) judge(c *Case, k known) Finding {
 	if c.Helo.Form&r.On == 0 {
 		return Finding{}
@@ -80,7 +81,7 @@ func (r *Rule) judge(c *Case, k known) Finding {
 		return Finding{Unsure, c.Helo.Raw, "no answer"}
 	case detail == "":
 		return Finding{Result: Pass}
-	case r.Clears&k.failed != 0:
+	case r.Clears&k.failed != 0, (r.Reads|r.Clears)&k.stale != 0, c.Degraded && r.Reads|r.Clears != 0:
 		return Finding{Unsure, c.Helo.Raw, detail}
 	default:
 		return Finding{Fail, c.Helo.Raw, detail}

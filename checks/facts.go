@@ -37,7 +37,10 @@ func (s *Status) UnmarshalText(text []byte) error { return unmarshalEnum(statusT
 type Answer[T any] struct {
 	Status Status `json:"status"`
 	Values []T    `json:"values,omitempty"` // only when Found
-	Err    string `json:"error,omitempty"`  // only when Failed: why, in a word or two
+	// Stale values were true once and could not be asked anew (RFC 8767): a rule may pass on them, and
+	// never fail. Only when Found.
+	Stale bool   `json:"stale,omitempty"`
+	Err   string `json:"error,omitempty"` // only when Failed: why, in a word or two
 }
 
 // Host is a host name in canonical form with what it resolves to. A PTR name of the client is looked up
@@ -77,10 +80,11 @@ const MaxPTR = 10
 
 // Facts is all that is known when a session is judged.
 type Facts struct {
-	Client    netip.Addr   `json:"client"`    // unmapped; the zero Addr when the MTA named none
-	PTR       Answer[Host] `json:"ptr"`       // sorted by name, at most MaxPTR
-	PTRCount  int          `json:"ptr_count"` // how many PTR names there are in all
-	Greetings []Greeting   `json:"greetings"` // different ones, in the order they were last said
+	Client    netip.Addr   `json:"client"`             // unmapped; the zero Addr when the MTA named none
+	PTR       Answer[Host] `json:"ptr"`                // sorted by name, at most MaxPTR
+	PTRCount  int          `json:"ptr_count"`          // how many PTR names there are in all
+	Greetings []Greeting   `json:"greetings"`          // different ones, in the order they were last said
+	Degraded  bool         `json:"degraded,omitempty"` // the resolver had more failures than answers
 	Site      Site         `json:"site"`
 }
 
@@ -141,11 +145,14 @@ type Case struct {
 
 // known sorts the answers of a case by how their questions ended. An answer of several questions can be
 // in more than one set.
-type known struct{ asked, failed, found Answers }
+type known struct{ asked, failed, found, stale Answers }
 
-func (k *known) note(a Answers, s Status) {
+func (k *known) note(a Answers, s Status, stale bool) {
 	if s != Unasked {
 		k.asked |= a
+	}
+	if stale {
+		k.stale |= a
 	}
 	switch s {
 	case Failed:
@@ -155,24 +162,28 @@ func (k *known) note(a Answers, s Status) {
 	}
 }
 
+func noteAnswer[T any](k *known, a Answers, answer *Answer[T]) {
+	k.note(a, answer.Status, answer.Stale)
+}
+
 func (c *Case) known() known {
 	var k known
-	k.note(PTRNames|PTRAddrs, c.PTR.Status)
+	noteAnswer(&k, PTRNames|PTRAddrs, &c.PTR)
 	if c.Deny.hasPTR() {
-		k.note(PTRDenied, c.PTR.Status)
+		noteAnswer(&k, PTRDenied, &c.PTR)
 	}
 	for i := range c.PTR.Values {
-		k.note(PTRAddrs, c.PTR.Values[i].Addrs.Status)
-		k.note(PTRLists, c.PTR.Values[i].Lists.Status)
+		noteAnswer(&k, PTRAddrs, &c.PTR.Values[i].Addrs)
+		noteAnswer(&k, PTRLists, &c.PTR.Values[i].Lists)
 	}
-	k.note(HeloAddrs, c.A.Status)
-	k.note(HeloAddrs, c.AAAA.Status)
-	k.note(HeloMX, c.MX.Status)
-	k.note(HeloSPF, c.SPF.Status)
-	k.note(HeloLists, c.Greeting.Lists.Status)
-	k.note(HeloHosts, c.NS.Status)
+	noteAnswer(&k, HeloAddrs, &c.A)
+	noteAnswer(&k, HeloAddrs, &c.AAAA)
+	noteAnswer(&k, HeloMX, &c.MX)
+	noteAnswer(&k, HeloSPF, &c.SPF)
+	noteAnswer(&k, HeloLists, &c.Greeting.Lists)
+	noteAnswer(&k, HeloHosts, &c.NS)
 	for i := range c.Hosts {
-		k.note(HeloHosts, c.Hosts[i].Addrs.Status)
+		noteAnswer(&k, HeloHosts, &c.Hosts[i].Addrs)
 	}
 	return k
 }

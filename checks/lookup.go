@@ -10,7 +10,7 @@ import (
 )
 
 // Resolver asks the DNS: the part of *net.Resolver that is needed here, with its errors. Every method
-// returns soon after its context ends.
+// returns soon after its context ends. Values that come with an error are stale ones (RFC 8767).
 type Resolver interface {
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -27,6 +27,8 @@ type DNS struct {
 	Timeout  time.Duration // of everything that is asked about a client or about a greeting
 	Lists    []string      // block lists of domains: zones in canonical form
 	Hosts    bool          // whether to ask for the MX and NS hosts of HELO names, for a deny list
+	// Degraded tells whether the resolver fails more often than not; nil is never.
+	Degraded func() bool
 	// Trouble is called, from several goroutines, when a block list gives an answer that is not about
 	// the name: RFC 5782 §2.1 and the lists' own codes.
 	Trouble func(list, answer string)
@@ -95,6 +97,7 @@ func (l *Lookups) Facts() *Facts {
 	l.running.Wait()
 	f := l.Unasked()
 	f.PTR, f.PTRCount = l.ptr, l.ptrCount
+	f.Degraded = l.dns != nil && l.dns.Degraded != nil && l.dns.Degraded()
 	for i, g := range l.greeted {
 		f.Greetings[i] = *g
 	}

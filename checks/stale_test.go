@@ -1,0 +1,93 @@
+package checks_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// staleWorld is a DNS that is down, and what is still remembered of it.
+const staleWorld = `
+203.0.113.1        PTR  ~ mail.example.org.
+mail.example.org   A    ~ 203.0.113.1
+203.0.113.2        PTR  ~ pc.example.org.
+pc.example.org     A    ~ 203.0.113.99
+private.example.org A   ~ 10.0.0.1
+other.example.org  A    ~ 203.0.113.77
+spf.example.org    TXT  ~ v=spf1 -all
+203.0.113.3        PTR  ~ 203-0-113-3.dsl.example.org.
+example.com.dbl.example A ~ 127.0.0.2
+`
+
+// found is the outcome of the strict profile in one line, with a DNS that is degraded or not.
+func found(t *testing.T, world, client, helo string, degraded bool) string {
+	t.Helper()
+	dns := &checks.DNS{
+		Resolver: parseZone(world), Timeout: time.Second, Lists: []string{"dbl.example"},
+		Degraded: func() bool { return degraded },
+	}
+	l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr(client), checks.Site{})
+	defer l.Close()
+	l.Greet(checks.ParseHelo(helo))
+	text, err := json.Marshal(l.Facts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var facts checks.Facts // what a decision log keeps of it
+	if err := json.Unmarshal(text, &facts); err != nil {
+		t.Fatal(err)
+	}
+	policy := checks.NewPolicy(checks.Strict)
+	findings := checks.Evaluate(&facts, nil, "")
+	verdict := policy.Judge(findings)
+	return strings.Join([]string{
+		verdict.Want(), facts.Iprev(), policy.Names(findings, checks.Fail), policy.Names(findings, checks.Unsure),
+	}, " ")
+}
+
+// A rule may pass on a stale answer and never fail.
+func TestStale(t *testing.T) {
+	for _, tt := range []struct{ client, helo, want string }{
+		{"203.0.113.1", "mail.example.org", "accept pass none none"}, // it was so, and that is good enough
+		{"203.0.113.1", "[203.0.113.1]", "accept pass helo-literal none"},
+		{"203.0.113.1", "localhost", "reject pass helo-localhost none"}, // no DNS in it
+		{"203.0.113.1", "private.example.org", "accept pass none helo-bogus-address,helo-ip-mismatch"},
+		{"203.0.113.1", "other.example.org", "accept pass none helo-ip-mismatch"},
+		{
+			"203.0.113.2", "pc.example.org",
+			"accept fail none helo-ip-mismatch,helo-ptr-mismatch,helo-unverified,ptr-unconfirmed",
+		},
+		{"203.0.113.1", "spf.example.org", "reject pass helo-unresolvable helo-spf"},
+		{
+			"203.0.113.1", "mail.example.com",
+			"reject pass helo-unresolvable helo-listed,helo-ptr-mismatch,helo-unverified",
+		},
+		{
+			"203.0.113.3", "[203.0.113.3]",
+			"accept fail helo-literal ptr-unconfirmed,ptr-generic,ptr-dynamic",
+		},
+	} {
+		if got := found(t, staleWorld, tt.client, tt.helo, false); got != tt.want {
+			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
+		}
+	}
+}
+
+// While the DNS fails more often than not, what it says of a client is not held against him.
+func TestDegraded(t *testing.T) {
+	for _, tt := range []struct{ client, helo, want string }{
+		{"203.0.113.1", "mail.example.org", "accept pass none none"},
+		{"203.0.113.1", "localhost", "reject pass helo-localhost none"},
+		{"203.0.113.1", "203.0.113.1", "reject pass helo-bare-ip none"},
+		{"203.0.113.9", "[203.0.113.9]", "accept permerror helo-literal ptr-missing"},
+		{"203.0.113.1", "private.example.org", "accept pass none helo-bogus-address,helo-ip-mismatch"},
+	} {
+		if got := found(t, world, tt.client, tt.helo, true); got != tt.want {
+			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
+		}
+	}
+}
