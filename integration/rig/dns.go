@@ -34,6 +34,12 @@ const (
 	DeadResolver = silentAddr + ":53"   // takes questions and never answers
 )
 
+// A fleet of good clients is from FleetFirst to FleetLast in 198.51.100.0/24; their records live for a second.
+const (
+	FleetFirst = 101
+	FleetLast  = 250
+)
+
 //go:embed dns.txt
 var dnsTable string
 
@@ -121,6 +127,25 @@ func expand(record string) (records []string) {
 		records = append(records, strings.ReplaceAll(record, bounds[0], strconv.Itoa(i)))
 	}
 	return records
+}
+
+// Owners returns the names that dns.txt has records of, but for zones that never answer.
+func Owners() ([]string, error) {
+	z, err := readTable(dnsTable)
+	if err != nil {
+		return nil, err
+	}
+	var owners []string
+	for _, records := range z.records {
+		for line := range strings.Lines(records.String()) {
+			owner, _, _ := strings.Cut(line, " ")
+			if z.server[owner] != silentServer {
+				owners = append(owners, owner)
+			}
+		}
+	}
+	slices.Sort(owners)
+	return slices.Compact(owners), nil
 }
 
 // text is the zone as a master file; with the root as origin the table's names stand as they are.

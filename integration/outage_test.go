@@ -1,0 +1,125 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gomilter "github.com/d--j/go-milter"
+
+	"helo-milter/integration/rig"
+)
+
+// outage is a run of sessions, 200 a second, while the resolver is killed and comes back.
+type outage struct {
+	*testing.T
+	address string // of the milter's socket
+
+	lock     sync.Mutex
+	refusals []string
+	slowest  time.Duration
+	sessions int
+}
+
+const (
+	outageBudget = time.Second // the milter's timeout
+	outageSlack  = time.Second // for a busy machine, under the race detector
+)
+
+// The resolver dies, or hangs, and comes back while sessions go on: no good client is refused for it, no
+// decision takes longer than its time, and nobody has to restart the milter. The records live for a second, so
+// it is not the cache that saves us.
+func TestOutage(t *testing.T) {
+	for name, hits := range map[string]struct{ down, up func(*rig.OwnResolver, rig.T) }{
+		"killed": {(*rig.OwnResolver).Kill, (*rig.OwnResolver).Start},
+		"hangs":  {(*rig.OwnResolver).Freeze, (*rig.OwnResolver).Thaw},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			survives(t, hits.down, hits.up)
+		})
+	}
+}
+
+func survives(t *testing.T, down, up func(*rig.OwnResolver, rig.T)) {
+	resolver := rig.StartResolver(t)
+	config := fmt.Sprintf("mode = \"enforce\"\nprofile = \"strict\"\ntimeout = %q\n[dns]\nservers = [%q]",
+		outageBudget, resolver.Addr)
+	milter := rig.StartMilter(t, "unix", config)
+	o := &outage{T: t, address: strings.TrimPrefix(milter.Socket, "unix:")}
+	o.during(2 * time.Second)
+	o.healthy(milter.Log(), "before")
+	down(resolver, t)
+	o.during(4 * time.Second)
+	mark := len(milter.Log())
+	if log := milter.Log(); !strings.Contains(log, "iprev=temperror") {
+		t.Error("the outage was not noticed")
+	}
+	up(resolver, t)
+	o.during(8 * time.Second)
+	log := milter.Log()[mark:]
+	o.healthy(log[len(log)*3/4:], "after")
+	for _, r := range o.refusals {
+		t.Error(r)
+	}
+	if o.slowest > outageBudget+outageSlack {
+		t.Errorf("a decision took %v", o.slowest)
+	}
+	t.Logf("%d sessions, the slowest decision took %v", o.sessions, o.slowest)
+}
+
+// healthy wants most decisions of a log to be made with a DNS that answers.
+func (o *outage) healthy(log, when string) {
+	pass, all := strings.Count(log, "iprev=pass"), strings.Count(log, "msg=decision")
+	if all == 0 || pass*10 < all*9 {
+		o.Errorf("%s the outage %d of %d sessions have confirmed names", when, pass, all)
+	}
+}
+
+// during holds sessions of the fleet at that rate for a while, and waits for them.
+func (o *outage) during(length time.Duration) {
+	const rate = 200
+	var running sync.WaitGroup
+	tick := time.NewTicker(time.Second / rate)
+	defer tick.Stop()
+	for n := range int(length.Seconds() * rate) {
+		<-tick.C
+		client := rig.FleetFirst + n%(rig.FleetLast-rig.FleetFirst+1)
+		running.Go(func() { o.session(client) })
+	}
+	running.Wait()
+}
+
+// session is one of a good client, up to RCPT.
+func (o *outage) session(n int) {
+	bag := gomilter.NewMacroBag()
+	bag.Set(gomilter.MacroMTAFQDN, "mx.example.net")
+	s, err := gomilter.NewClient("unix", o.address).Session(bag)
+	if err != nil {
+		o.Error(err)
+		return
+	}
+	defer s.Close()
+	name := fmt.Sprintf("fleet%d.example.org", n)
+	_, connErr := s.Conn(name, gomilter.FamilyInet, 2525, fmt.Sprintf("198.51.100.%d", n))
+	_, heloErr := s.Helo(name)
+	_, mailErr := s.Mail("<sender@example.org>", "")
+	begin := time.Now()
+	action, err := s.Rcpt("<reader@example.net>", "")
+	took := time.Since(begin)
+	o.lock.Lock()
+	defer o.lock.Unlock()
+	o.sessions++
+	o.slowest = max(o.slowest, took)
+	for _, e := range []error{connErr, heloErr, mailErr, err} {
+		if e != nil {
+			o.refusals = append(o.refusals, fmt.Sprintf("%s: %v", name, e))
+			return
+		}
+	}
+	if action.Type != gomilter.ActionContinue {
+		o.refusals = append(o.refusals, fmt.Sprintf("%s: %+v", name, action))
+	}
+}

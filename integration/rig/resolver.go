@@ -1,0 +1,69 @@
+package rig
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// OwnResolver is a recursive server like the world's that a test may kill.
+type OwnResolver struct {
+	Addr string // HOST:PORT
+	dir  string
+	proc *process
+}
+
+var ownResolvers atomic.Uint32
+
+// StartResolver starts one, on an address of its own. It ends with the test.
+func StartResolver(t T) *OwnResolver {
+	t.Helper()
+	host := fmt.Sprintf("192.0.2.%d", 53+ownResolvers.Add(1))
+	r := &OwnResolver{Addr: host + ":53", dir: workDir(t, "resolver")}
+	world := filepath.Join(os.TempDir(), "dns")
+	conf, err := os.ReadFile(filepath.Join(world, "unbound.conf"))
+	if err == nil {
+		text := strings.ReplaceAll(string(conf), "interface: "+resolverAddr, "interface: "+host)
+		err = os.WriteFile(filepath.Join(r.dir, "unbound.conf"), []byte(text), 0o644)
+	}
+	if err != nil {
+		t.Fatalf("resolver: %v", err)
+	}
+	t.Cleanup(func() { r.Kill(t) })
+	r.Start(t)
+	return r
+}
+
+// Start brings it up, again or for the first time, and waits until it answers.
+func (r *OwnResolver) Start(t T) {
+	t.Helper()
+	var err error
+	if r.proc, err = start(r.dir, "unbound", "-d", "-c", filepath.Join(r.dir, "unbound.conf")); err != nil {
+		t.Fatalf("resolver: %v", err)
+	}
+	if err := within(startTime, answers(r.Addr)); err != nil {
+		t.Fatalf("resolver: %v\n%s", err, r.proc.output())
+	}
+}
+
+// Kill ends it as kill -9 does.
+func (r *OwnResolver) Kill(T) {
+	_ = r.proc.cmd.Process.Kill()
+	<-r.proc.done
+}
+
+// Freeze makes it take questions and answer none.
+func (r *OwnResolver) Freeze(t T) { r.signal(t, syscall.SIGSTOP) }
+
+// Thaw lets it answer again.
+func (r *OwnResolver) Thaw(t T) { r.signal(t, syscall.SIGCONT) }
+
+func (r *OwnResolver) signal(t T, s os.Signal) {
+	t.Helper()
+	if err := r.proc.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("resolver: %v", err)
+	}
+}
