@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	gomilter "github.com/d--j/go-milter"
 
@@ -52,6 +53,16 @@ type Config struct {
 	HelpURL string // stands at the end of every refusal
 	Header  string // the name of the header field; "" adds none
 	Log     *slog.Logger
+	Decided func(*Decision) // is told of each transaction, from its session's goroutine; nil is nobody
+}
+
+// Decision is what became of a transaction.
+type Decision struct {
+	Facts    *checks.Facts
+	Findings []checks.Finding // of all recipients; nil when the client is exempt
+	Verdict  checks.Verdict   // by the worst of them
+	Did      string           // accept, tempfail or reject
+	Took     time.Duration    // from MAIL on
 }
 
 // Server serves milter sessions.

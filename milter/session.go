@@ -199,18 +199,23 @@ func (s *session) finish(queueID string) {
 	msg := s.message
 	if msg.open && (msg.judged != nil || msg.exempt != "") {
 		facts, verdict := s.verdict(msg.judged)
-		did := "accept"
+		d := &Decision{
+			Facts: facts, Findings: msg.judged, Verdict: verdict, Did: "accept", Took: time.Since(msg.start),
+		}
 		if msg.answered {
-			did = verdict.DidText()
+			d.Did = verdict.DidText()
+		}
+		if s.cfg.Decided != nil {
+			s.cfg.Decided(d)
 		}
 		s.cfg.Log.Info("decision", slog.String("id", s.id), slog.String("queue_id", queueID),
 			slog.String("client", facts.Client.String()), slog.String("helo", facts.LastHelo().Raw),
 			slog.String("from", msg.from), slog.String("to", strings.Join(msg.rcpts, ",")),
-			slog.String("want", verdict.Want()), slog.String("did", did),
+			slog.String("want", verdict.Want()), slog.String("did", d.Did),
 			slog.String("rules", s.cfg.Policy.Names(msg.judged, checks.Fail)),
 			slog.String("unsure", s.cfg.Policy.Names(msg.judged, checks.Unsure)),
 			slog.String("iprev", facts.Iprev()), slog.Float64("score", verdict.Score),
-			slog.Duration("took", time.Since(msg.start)))
+			slog.Duration("took", d.Took))
 	}
 	s.message = message{}
 }

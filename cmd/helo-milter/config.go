@@ -177,7 +177,6 @@ func (c *Config) unavailable() []string {
 	var list []string
 	for name, set := range map[string]bool{
 		"decision_log": c.DecisionLog != "", "header.authentication_results": c.Header.AuthenticationResults,
-		"http.listen": c.HTTP.Listen != "",
 	} {
 		if set {
 			list = append(list, name)

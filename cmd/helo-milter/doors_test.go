@@ -17,6 +17,9 @@ var doors = map[string][]string{
 	"cmd/helo-milter": {
 		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter", "github.com/BurntSushi/toml",
 		"github.com/agnivade/levenshtein", "github.com/alecthomas/kong", "github.com/d--j/go-milter",
+		"github.com/prometheus/client_golang/prometheus",
+		"github.com/prometheus/client_golang/prometheus/collectors",
+		"github.com/prometheus/client_golang/prometheus/promhttp",
 	},
 	"milter": {"helo-milter/checks", "github.com/d--j/go-milter"},
 	"checks": {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -101,7 +102,8 @@ var plainKeys = []key{
 	},
 	{
 		"http.listen", `""`, `"127.0.0.1:9891": /metrics, /healthz, /readyz`,
-		func(c *Config) any { return &c.HTTP.Listen }, nil,
+		func(c *Config) any { return &c.HTTP.Listen },
+		func(c *Config) error { return hostPort(c.HTTP.Listen) },
 	},
 }
 
@@ -185,6 +187,13 @@ func names(list []string, suffix bool) error {
 		if (name != "" || suffix) && helo.Form&checks.FormName == 0 {
 			return fmt.Errorf("%q is not a host name or a domain", name)
 		}
+	}
+	return nil
+}
+
+func hostPort(s string) error {
+	if _, _, err := net.SplitHostPort(s); s != "" && err != nil {
+		return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:9891", s)
 	}
 	return nil
 }

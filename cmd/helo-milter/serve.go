@@ -35,9 +35,17 @@ func (serveCmd) Run(p *program) error {
 	gomilter.LogWarning = func(format string, args ...any) {
 		log.Debug("go-milter", "warning", fmt.Sprintf(format, args...))
 	}
-	serving, err := serving(cfg, log)
+	m := newMetrics()
+	serving, err := serving(cfg, log, m)
 	if err != nil {
 		return exitError{exitConfig, err}
+	}
+	if cfg.HTTP.Listen != "" {
+		http, err := m.serve(cfg.HTTP.Listen)
+		if err != nil {
+			return exitError{exitConfig, err}
+		}
+		defer http.Close()
 	}
 	listeners, err := listen(cfg)
 	if err != nil {
@@ -52,11 +60,11 @@ func (serveCmd) Run(p *program) error {
 	}
 	fmt.Fprint(p.stdout, paste(cfg))
 	log.Info("serving", "listen", cfg.Listen, "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
-	broken := serve(server, listeners, cfg, log)
+	broken := serve(server, listeners, cfg, log, m)
 	for {
 		select {
 		case <-hup:
-			reload(p.config, server, cfg, log)
+			reload(p.config, server, cfg, log, m)
 		case err := <-broken:
 			shutdown(server, log)
 			return fmt.Errorf("a listener broke: %w", err)
@@ -69,7 +77,7 @@ func (serveCmd) Run(p *program) error {
 }
 
 // serving is the configuration as package milter has it.
-func serving(cfg *Config, log *slog.Logger) (*milter.Config, error) {
+func serving(cfg *Config, log *slog.Logger, m *metrics) (*milter.Config, error) {
 	resolver, err := dnscache.New(dnscache.Config{
 		Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries,
 		Timeout: max(time.Duration(cfg.Timeout), 5*time.Second), // late for this session is good for the next
@@ -78,8 +86,12 @@ func serving(cfg *Config, log *slog.Logger) (*milter.Config, error) {
 		return nil, fmt.Errorf("dns: %w", err)
 	}
 	log.Info("resolving", "servers", resolver.Servers())
-	m := &milter.Config{
-		DNS:     cfg.dns(resolver, hourly(log)),
+	trouble := hourly(log)
+	c := &milter.Config{
+		DNS: cfg.dns(resolver, func(list, answer string) {
+			m.trouble.WithLabelValues(list).Inc()
+			trouble(list, answer)
+		}),
 		Policy:  cfg.policy(),
 		Exempt:  cfg.exemptions(),
 		Deny:    cfg.deny(),
@@ -89,9 +101,12 @@ func serving(cfg *Config, log *slog.Logger) (*milter.Config, error) {
 		Log:     log,
 	}
 	if cfg.Header.Add {
-		m.Header = cfg.Header.Name
+		c.Header = cfg.Header.Name
 	}
-	return m, nil
+	if cfg.HTTP.Listen != "" {
+		c.Decided = m.decided
+	}
+	return c, nil
 }
 
 // hourly logs the trouble of a block list at most once an hour.
@@ -111,12 +126,15 @@ func hourly(log *slog.Logger) func(list, answer string) {
 }
 
 // serve runs the server on its listeners, each behind a guard. What ends one comes from the channel.
-func serve(server *milter.Server, listeners []net.Listener, cfg *Config, log *slog.Logger) <-chan error {
+func serve(
+	server *milter.Server, listeners []net.Listener, cfg *Config, log *slog.Logger, m *metrics,
+) <-chan error {
 	broken := make(chan error, len(listeners))
 	for _, ln := range listeners {
 		guarded := milter.Guard(ln, milter.Limits{
 			Connections: cfg.Limits.Connections,
 			OnViolation: func(remote net.Addr, kind string) {
+				m.violations.WithLabelValues(kind).Inc()
 				log.Warn("guard", "peer", remote.String(), "kind", kind)
 			},
 		})
@@ -134,19 +152,19 @@ func shutdown(server *milter.Server, log *slog.Logger) {
 }
 
 // reload takes the new configuration, or keeps the old one whole. Listeners stay as they are.
-func reload(file string, server *milter.Server, started *Config, log *slog.Logger) {
+func reload(file string, server *milter.Server, started *Config, log *slog.Logger, m *metrics) {
 	cfg, err := load(file)
 	if err != nil {
 		log.Error("reload failed, the old configuration stays", "error", err)
 		return
 	}
-	serving, err := serving(cfg, log)
+	serving, err := serving(cfg, log, m)
 	if err != nil {
 		log.Error("reload failed, the old configuration stays", "error", err)
 		return
 	}
-	if !slices.Equal(cfg.Listen, started.Listen) || cfg.Limits != started.Limits {
-		log.Warn("listen and limits take effect at the next start")
+	if !slices.Equal(cfg.Listen, started.Listen) || cfg.Limits != started.Limits || cfg.HTTP != started.HTTP {
+		log.Warn("listen, limits and http take effect at the next start")
 	}
 	server.Configure(serving)
 	log.Info("reloaded", "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
@@ -190,7 +208,8 @@ func (c *Config) warnings() []string {
 			if a.Network.IsValid() {
 				who = strings.TrimSpace(a.Network.String() + " " + a.Name)
 			}
-			list = append(list, fmt.Sprintf("allow: the entry for %s (%q) has expired: it has no effect", who, a.Reason))
+			list = append(list, fmt.Sprintf("allow: the entry for %s (%q) has expired: it has no effect",
+				who, a.Reason))
 		}
 	}
 	return list

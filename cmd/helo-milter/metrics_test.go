@@ -1,0 +1,58 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"helo-milter/checks"
+	"helo-milter/milter"
+)
+
+func TestMetrics(t *testing.T) {
+	m := newMetrics()
+	facts := &checks.Facts{
+		Client: netip.MustParseAddr("203.0.113.9"), PTR: checks.Answer[checks.Host]{Status: checks.Failed},
+		Greetings: []checks.Greeting{{Helo: checks.ParseHelo("203.0.113.9")}},
+	}
+	findings := checks.Evaluate(facts, nil, "")
+	verdict := checks.NewPolicy(checks.Standard).Judge(findings)
+	m.decided(&milter.Decision{
+		Facts: facts, Findings: findings, Verdict: verdict, Did: "accept", Took: 20 * time.Millisecond,
+	})
+	exempt := checks.Verdict{Exempt: "private"}
+	m.decided(&milter.Decision{Facts: &checks.Facts{}, Verdict: exempt, Did: "accept"})
+	degraded := false
+	ask := func() bool { return degraded }
+	m.degraded.Store(&ask)
+	for _, tt := range []struct {
+		degraded bool
+		path     string
+		code     int
+		says     string
+	}{
+		{false, "/healthz", 200, "ok"},
+		{true, "/healthz", 200, "ok"}, // mail goes on
+		{false, "/readyz", 200, "ready"},
+		{true, "/readyz", 503, "degraded"},
+		{false, "/metrics", 200, `helo_milter_decisions_total{did="accept",want="reject"} 1`},
+		{false, "/metrics", 200, `helo_milter_decisions_total{did="accept",want="exempt"} 1`},
+		{false, "/metrics", 200, `helo_milter_findings_total{result="fail",rule="helo-bare-ip"} 1`},
+		{false, "/metrics", 200, `helo_milter_findings_total{result="unsure",rule="ptr-missing"} 1`},
+		{false, "/metrics", 200, `helo_milter_iprev_total{result="temperror"} 1`},
+		{false, "/metrics", 200, `helo_milter_decision_seconds_bucket{le="0.05"} 2`},
+		{false, "/metrics", 200, "helo_milter_dns_degraded 0"},
+		{true, "/metrics", 200, "helo_milter_dns_degraded 1"},
+		{false, "/other", 404, ""},
+	} {
+		degraded = tt.degraded
+		w := httptest.NewRecorder()
+		m.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, tt.path, nil))
+		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.says) {
+			t.Errorf("%s: %d, without %s:\n%s", tt.path, w.Code, tt.says, w.Body)
+		}
+	}
+}
