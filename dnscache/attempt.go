@@ -2,32 +2,41 @@ package dnscache
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
-// tcpTimeout bounds the second half of a truncated answer.
+// tcpTimeout bounds the second half of an answer that UDP could not give.
 const tcpTimeout = 2 * time.Second
 
-// attempt asks one server: over UDP with EDNS, then without for a server that does not know it
-// (RFC 6891 §6.2.2), then over TCP if the answer did not fit (RFC 7766 §5).
+// attempt asks one server: over UDP, then over TCP if the answer did not fit (RFC 7766 §5) or could not
+// be believed (errDoubt); or over TLS and nothing else, since such a server was chosen so that nobody
+// listens (RFC 7858 §4). It asks with EDNS, then without if the server does not know it (RFC 6891
+// §6.2.2).
 func (r *Resolver) attempt(ctx context.Context, server string, q question) reply {
-	got := reply{server: server, transport: "udp"}
+	to, _ := parseServer(server) // New has seen to it
+	got := reply{server: server, transport: to.network}
 	edns := true
-	m, err := r.exchange(ctx, "udp", server, q.query(edns))
-	if err == nil && ednsUnknown(m.Rcode) {
-		edns = false
-		m, err = r.exchange(ctx, "udp", server, q.query(edns))
+	say := func(ctx context.Context) (*dns.Msg, error) {
+		m, err := r.exchange(ctx, got.transport, server, q.query(edns))
+		if err == nil && edns && ednsUnknown(m.Rcode) {
+			edns = false
+			m, err = r.exchange(ctx, got.transport, server, q.query(edns))
+		}
+		return m, err
 	}
-	if err == nil && m.Truncated {
+	m, err := say(ctx)
+	if got.transport == "udp" && (errors.Is(err, errDoubt) || err == nil && m.Truncated) {
 		got.transport = "tcp"
 		tcp, cancel := context.WithTimeout(ctx, tcpTimeout)
 		defer cancel()
-		m, err = r.exchange(tcp, "tcp", server, q.query(edns))
+		m, err = say(tcp)
 	}
 	if err != nil {
 		got.result, got.ttl = transportFailure(got.transport, err), failureTTL
@@ -54,5 +63,10 @@ func transportFailure(transport string, err error) *failure {
 	if errors.As(err, &errno) {
 		reason = errno
 	}
-	return &failure{kind: unreachable, text: transport + ": " + reason.Error()}
+	var certificate *tls.CertificateVerificationError // what is wrong with it, without its octets
+	if errors.As(err, &certificate) {
+		reason = certificate.Err
+	}
+	text := strings.TrimPrefix(reason.Error(), transport+": ")
+	return &failure{kind: unreachable, text: transport + ": " + text}
 }

@@ -2,6 +2,7 @@ package dnscache
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -11,12 +12,34 @@ import (
 	"github.com/miekg/dns"
 )
 
-// exchange is the ExchangeFunc of real life. Each query has a socket of its own, so that a forger
-// has to guess its port (RFC 5452 §9.2), and the socket is connected, so that nobody but the server
-// is heard. What does not belong to the query or cannot be read is passed over.
-func exchange(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error) {
-	var dialer net.Dialer
-	socket, err := dialer.DialContext(ctx, network, server)
+// maxWrong bounds the messages that are passed over while we wait for the reply to one query. So many
+// are no accident: somebody guesses, and each further one we look at is one more guess for him.
+const maxWrong = 5
+
+// errDoubt is an exchange without a reply that can be believed: maxWrong messages were not to the
+// query, or one spelled its name differently. Over TCP no stranger can put in a word.
+var errDoubt = errors.New("no reply to be believed")
+
+// wire is the exchange of real life.
+type wire struct {
+	spelling CaseRandomization
+	tls      *tls.Config // but for the name of the server
+}
+
+// newWire returns the wire for cfg.
+func newWire(cfg Config) *wire {
+	return &wire{cfg.CaseRandomization, &tls.Config{
+		RootCAs:    cfg.RootCAs,
+		MinVersion: tls.VersionTLS12, // RFC 9325 §3.1.1
+	}}
+}
+
+// exchange is the ExchangeFunc of sockets. Each query has one of its own, so that a forger has to guess
+// its port too (RFC 5452 §9.2), and it is connected, so that nobody but the server is heard and an
+// ICMP error ends the wait at once. What does not belong to the query or cannot be read is passed
+// over, until ctx ends or there are maxWrong of them.
+func (w *wire) exchange(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error) {
+	socket, err := w.dial(ctx, network, server)
 	if err != nil {
 		return nil, err
 	}
@@ -25,10 +48,14 @@ func exchange(ctx context.Context, network, server string, query *dns.Msg) (*dns
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	if err := conn.WriteMsg(query); err != nil {
+	sent, err := pack(query, w.spelling.mixes(socket.RemoteAddr()))
+	if err != nil {
 		return nil, err
 	}
-	for {
+	if _, err := conn.Write(sent.packet); err != nil {
+		return nil, err
+	}
+	for range maxWrong {
 		packet, err := conn.ReadMsgHeader(nil)
 		if errors.Is(err, dns.ErrShortRead) {
 			continue
@@ -36,10 +63,30 @@ func exchange(ctx context.Context, network, server string, query *dns.Msg) (*dns
 		if err != nil {
 			return nil, err
 		}
-		if reply := match(query, packet); reply != nil {
-			return reply, nil
+		if reply, err := sent.reply(packet); reply != nil || err != nil {
+			return reply, err
 		}
 	}
+	return nil, errDoubt
+}
+
+// dial connects to a server of Config.Servers. One that is to be asked over TLS is, whatever network
+// says. Its connection serves one query, as those of TCP do. That costs one round trip more than TCP
+// and, on loopback, about a millisecond of both processors, where UDP takes 60 µs and TCP 130 µs
+// (BenchmarkExchange); session tickets would spare a tenth of it.
+func (w *wire) dial(ctx context.Context, network, text string) (net.Conn, error) {
+	server, err := parseServer(text)
+	if err != nil {
+		return nil, err
+	}
+	if server.network == "tls" {
+		cfg := w.tls.Clone()
+		cfg.ServerName = server.name
+		dialer := tls.Dialer{Config: cfg}
+		return dialer.DialContext(ctx, "tcp", server.address)
+	}
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, network, server.address)
 }
 
 // match decodes packet and returns it if it is a reply to query, else nil (RFC 5452 §9.1).
@@ -51,12 +98,13 @@ func match(query *dns.Msg, packet []byte) *dns.Msg {
 	}
 	if err == nil && len(m.Question) == 0 {
 		// Some servers refuse with nothing but a header. That is no data to be fooled by.
-		if m.Rcode == dns.RcodeSuccess || m.Rcode == dns.RcodeNameError {
+		if m.Rcode == dns.RcodeSuccess || m.Rcode == dns.RcodeNameError || !complete(m, packet) {
 			return nil
 		}
 		return m
 	}
-	if len(m.Question) != 1 || !sameQuestion(m.Question[0], query.Question[0]) {
+	// The header is believed, not the length: Unpack takes what is there for all there is to be.
+	if len(m.Question) != 1 || questions(packet) != 1 || !sameQuestion(m.Question[0], query.Question[0]) {
 		return nil
 	}
 	// A truncated message may end in the middle of a record: the header is all we need of it.
@@ -67,6 +115,11 @@ func match(query *dns.Msg, packet []byte) *dns.Msg {
 		return nil
 	}
 	return m
+}
+
+// questions is QDCOUNT in the header of packet (RFC 1035 §4.1.1).
+func questions(packet []byte) uint16 {
+	return binary.BigEndian.Uint16(packet[4:])
 }
 
 func sameQuestion(a, b dns.Question) bool {

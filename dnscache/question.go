@@ -20,7 +20,8 @@ func (q question) String() string {
 // least MTU of 1280 (RFC 8200 §5) less the headers.
 const ednsSize = 1232
 
-// query returns a new message with a random ID that asks q.
+// query returns a new message that asks q, with a random ID: dns.Id reads crypto/rand, so that those of
+// earlier queries tell nothing about it (RFC 5452 §9.2).
 func (q question) query(edns bool) *dns.Msg {
 	m := new(dns.Msg).SetQuestion(q.name, q.qtype)
 	if edns {

@@ -8,6 +8,7 @@ package dnscache
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -22,8 +23,12 @@ import (
 
 // Config says whom to ask and how much to remember. Its zero value is ready to use.
 type Config struct {
-	// Servers are the recursive servers as HOST:PORT, [IPv6%zone]:PORT included, in the order of
-	// preference. Empty means the nameservers of /etc/resolv.conf.
+	// Servers are the recursive servers as HOST:PORT, [IPv6%zone]:PORT included, or as
+	// tls://HOST:PORT#NAME for DNS over TLS, in the order of preference. Empty means the nameservers
+	// of /etc/resolv.conf.
+	//
+	// Over TLS (RFC 7858) a server must have a certificate for NAME, or for HOST where #NAME is left
+	// out, and is never asked otherwise. A HOST that is a name is looked up as the system does it.
 	Servers []string
 	// Entries bounds the number of cached answers; 0 means 100000. An answer counts once more for
 	// each 256 octets of values, so that all values together take about 256 octets times Entries at
@@ -32,12 +37,19 @@ type Config struct {
 	// Timeout bounds one question over all servers and tries; 0 means 5 s. A caller who wants to
 	// wait less says so in its context.
 	Timeout time.Duration
-	// Exchange replaces the sockets, for tests. Nil means UDP and TCP.
+	// CaseRandomization says which servers must repeat names in the case they were asked in, over
+	// UDP; the zero value means all but those on loopback addresses.
+	CaseRandomization CaseRandomization
+	// RootCAs are those who may sign the certificates of servers asked over TLS. Nil means whom the
+	// system trusts.
+	RootCAs *x509.CertPool
+	// Exchange replaces the sockets, for tests. Nil means UDP, TCP and TLS.
 	Exchange ExchangeFunc
 }
 
-// ExchangeFunc sends query to server over network ("udp" or "tcp") and returns the reply to it. It
-// returns when ctx ends, and only replies that belong to the query.
+// ExchangeFunc sends query to server, one of Config.Servers, over network ("udp" or "tcp", or "tls" to
+// a server so written) and returns the reply to it. It returns when ctx ends, and only replies that
+// belong to the query.
 type ExchangeFunc func(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error)
 
 // Resolver looks up names and remembers the answers. Its methods are safe for concurrent use.
@@ -54,7 +66,7 @@ type Resolver struct {
 	flights  singleflight.Group
 }
 
-// New returns a resolver. It fails when a server is not HOST:PORT, when none is given and resolv.conf
+// New returns a resolver. It fails when a server is none to CheckServer, when none is given and resolv.conf
 // names none, or when Entries is negative.
 func New(cfg Config) (*Resolver, error) {
 	servers := cfg.Servers
@@ -78,7 +90,7 @@ func New(cfg Config) (*Resolver, error) {
 		}
 	}
 	if r.exchange == nil {
-		r.exchange = exchange
+		r.exchange = newWire(cfg).exchange
 	}
 	var err error
 	if r.cache, err = newCache(cmp.Or(cfg.Entries, 100_000)); err != nil {

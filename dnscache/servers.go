@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strconv"
 
 	"github.com/miekg/dns"
 )
@@ -27,17 +26,11 @@ func systemServers(file string) ([]string, error) {
 
 // CheckServer tells what is wrong with a text as one of Config.Servers. It asks nobody.
 func CheckServer(server string) error {
-	host, port, err := net.SplitHostPort(server)
-	if err != nil || host == "" {
-		return fmt.Errorf("%q is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53", server)
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("%q: the port is not a number from 1 to 65535", server)
-	}
-	return nil
+	_, err := parseServer(server)
+	return err
 }
 
-// Servers returns the servers in use as HOST:PORT, in the order of preference.
+// Servers returns the servers in use as in Config.Servers, in the order of preference.
 func (r *Resolver) Servers() []string {
 	return slices.Clone(r.servers)
 }

@@ -15,8 +15,8 @@ import (
 type Trace struct {
 	Name      string        // as asked: absolute and lower case
 	Type      string        // "A", "AAAA", "MX", "NS", "PTR", "TXT"
-	Server    string        // HOST:PORT of who answered; for a good answer from the cache empty
-	Transport string        // "udp", "tcp" or "cache"; empty if nothing was asked or the caller left
+	Server    string        // who answered, as in Config.Servers; for a good answer from the cache empty
+	Transport string        // "udp", "tcp", "tls" or "cache"; empty if nothing was asked or the caller left
 	Rcode     string        // "NOERROR", "NODATA", "NXDOMAIN", "SERVFAIL"...; empty without an answer
 	Values    []string      // what was found: addresses, PTR names, MX and NS hosts, TXT texts in Go's quotes
 	TTL       time.Duration // how long the answer will be kept, in whole seconds; 0 for not at all

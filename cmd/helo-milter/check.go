@@ -65,6 +65,7 @@ func (c *checkCmd) judge(
 ) (*checks.Decision, []dnscache.Trace, error) {
 	resolver, err := dnscache.New(dnscache.Config{
 		Servers: cfg.DNS.Servers, Timeout: time.Duration(cfg.Timeout),
+		CaseRandomization: cfg.DNS.CaseRandomization,
 	})
 	if err != nil {
 		return nil, nil, exitError{exitConfig, fmt.Errorf("dns: %w", err)}

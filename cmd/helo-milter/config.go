@@ -15,6 +15,7 @@ import (
 	"github.com/agnivade/levenshtein"
 
 	"helo-milter/checks"
+	"helo-milter/dnscache"
 	"helo-milter/milter"
 )
 
@@ -54,6 +55,8 @@ type Config struct {
 	DNS        struct {
 		Servers      []string
 		CacheEntries int
+
+		CaseRandomization dnscache.CaseRandomization
 	}
 	Limits struct{ Connections int }
 	HTTP   struct{ Listen string }

@@ -89,8 +89,12 @@ var plainKeys = []key{
 		func(c *Config) error { return zones(c.Lists.Domain) },
 	},
 	{
-		"dns.servers", `[]`, "HOST:PORT; default: resolv.conf", func(c *Config) any { return &c.DNS.Servers },
+		"dns.servers", `[]`, "HOST:PORT or tls://HOST:PORT#NAME; default: resolv.conf", func(c *Config) any { return &c.DNS.Servers },
 		func(c *Config) error { return servers(c.DNS.Servers) },
+	},
+	{
+		"dns.case_randomization", `"auto"`, "auto | on | off: random case in questions; auto is off for loopback",
+		func(c *Config) any { return &c.DNS.CaseRandomization }, nil,
 	},
 	{
 		"dns.cache_entries", "100000", "", func(c *Config) any { return &c.DNS.CacheEntries },

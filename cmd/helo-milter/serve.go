@@ -80,7 +80,8 @@ func (serveCmd) Run(p *program) error {
 func serving(cfg *Config, log *slog.Logger, m *metrics) (*milter.Config, error) {
 	resolver, err := dnscache.New(dnscache.Config{
 		Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries,
-		Timeout: max(time.Duration(cfg.Timeout), 5*time.Second), // late for this session is good for the next
+		Timeout:           max(time.Duration(cfg.Timeout), 5*time.Second), // late for this session is good for the next
+		CaseRandomization: cfg.DNS.CaseRandomization,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dns: %w", err)

@@ -34,13 +34,17 @@ var behaviours = map[string]func(conversation){
 	"garbage":       func(c conversation) { c.sendGarbage() },
 	"garbage-first": func(c conversation) { c.sendGarbage(); c.send(c.reply) },
 	"short":         short,
-	"wrong-id":      wrongID,
+	"wrong-id":      func(c conversation) { c.sendWrongID(); c.send(c.reply) },
 	"wrong-question": func(c conversation) {
 		wrong := c.falseReply()
 		wrong.Question[0].Name = "false.example."
 		c.send(wrong)
 		c.send(c.reply)
 	},
+	"wrong-case":    wrongCase,
+	"flood":         func(c conversation) { c.flood(c.sendWrongID); c.send(c.reply) },
+	"wrong-flood":   func(c conversation) { c.flood(c.sendWrongID); c.sendTCP() },
+	"garbage-flood": func(c conversation) { c.flood(c.sendGarbage); c.sendTCP() },
 	"foreign-owner": foreignOwner,
 }
 
@@ -180,10 +184,36 @@ func short(c conversation) {
 	c.w.Write(packet)
 }
 
-func wrongID(c conversation) {
+func (c conversation) sendWrongID() {
 	wrong := c.falseReply()
 	wrong.Id++
 	c.send(wrong)
+}
+
+// flood calls send ten times if the query came over UDP.
+func (c conversation) flood(send func()) {
+	if c.tcp() {
+		return
+	}
+	for range 10 {
+		send()
+	}
+}
+
+// sendTCP sends the proper reply to a query over TCP, and none to one over UDP.
+func (c conversation) sendTCP() {
+	if c.tcp() {
+		c.send(c.reply)
+	}
+}
+
+func wrongCase(c conversation) {
+	if !c.tcp() {
+		c.reply.Question[0].Name = dns.CanonicalName(c.reply.Question[0].Name)
+		for _, rr := range c.reply.Answer {
+			rr.Header().Name = dns.CanonicalName(rr.Header().Name)
+		}
+	}
 	c.send(c.reply)
 }
 

@@ -40,6 +40,10 @@
 //	short            the header promises a record that is not there
 //	wrong-id         a false answer with another ID, then as usual
 //	wrong-question   a false answer to another question with the right ID, then as usual
+//	wrong-case       over UDP all names in lower case, whatever was asked, over TCP as usual
+//	flood            over UDP ten false answers with another ID, then as usual; over TCP as usual
+//	wrong-flood      over UDP ten false answers with another ID, over TCP as usual
+//	garbage-flood    over UDP ten replies that cannot be decoded, over TCP as usual
 //	foreign-owner    a false record of another owner before those asked for
 //
 // False answers carry 203.0.113.66, 2001:db8::bad and false.example.
@@ -67,24 +71,31 @@ type Server struct {
 // error in it fails the test.
 func Start(t testing.TB, zone string) *Server {
 	t.Helper()
-	s := &Server{
+	s := newServer(t, zone)
+	udp, tcp := listen(t)
+	s.addr = udp.LocalAddr().String()
+	s.serveUntilEnd(t, &dns.Server{PacketConn: udp}, &dns.Server{Listener: tcp})
+	return s
+}
+
+func newServer(t testing.TB, zone string) *Server {
+	t.Helper()
+	return &Server{
 		zone:    Parse(t, zone),
 		closing: make(chan struct{}),
 		queries: map[dns.Question]int{},
 	}
-	udp, tcp := listen(t)
-	s.addr = udp.LocalAddr().String()
-	stopUDP := s.serve(&dns.Server{PacketConn: udp})
-	stopTCP := s.serve(&dns.Server{Listener: tcp})
-	t.Cleanup(func() {
-		close(s.closing)
-		stopUDP()
-		stopTCP()
-	})
-	return s
 }
 
-// Addr returns HOST:PORT of the server, the same for UDP and TCP.
+// serveUntilEnd starts servers, and stops them when the test ends.
+func (s *Server) serveUntilEnd(t testing.TB, servers ...*dns.Server) {
+	for _, server := range servers {
+		t.Cleanup(s.serve(server))
+	}
+	t.Cleanup(func() { close(s.closing) }) // before they wait for those that are slow
+}
+
+// Addr returns HOST:PORT of the server, the same for UDP and TCP, without a scheme for TLS.
 func (s *Server) Addr() string {
 	return s.addr
 }

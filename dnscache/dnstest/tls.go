@@ -1,0 +1,69 @@
+package dnstest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// StartTLS serves zone on a loopback port over TLS (RFC 7858) and nothing else, until the test ends. The
+// certificate is for names, each a host name or an address, of its own signature, and the only one in
+// the pool. To misbehaviour, TLS is TCP.
+func StartTLS(t testing.TB, zone string, names ...string) (*Server, *x509.CertPool) {
+	t.Helper()
+	s := newServer(t, zone)
+	certificate := selfSigned(t, names)
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []tls.Certificate{certificate},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = listener.Addr().String()
+	s.serveUntilEnd(t, &dns.Server{Listener: listener})
+	pool := x509.NewCertPool()
+	pool.AddCert(certificate.Leaf)
+	return s, pool
+}
+
+// selfSigned makes a certificate for names that is good for a day.
+func selfSigned(t testing.TB, names []string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: rand.Text()}, // not to be taken for another's issuer
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(23 * time.Hour),
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+	}
+	for _, name := range names {
+		if addr, err := netip.ParseAddr(name); err == nil {
+			leaf.IPAddresses = append(leaf.IPAddresses, net.IP(addr.AsSlice()))
+		} else {
+			leaf.DNSNames = append(leaf.DNSNames, name)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaf, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
