@@ -14,12 +14,14 @@ import (
 )
 
 // How long we remember at most. An administrator who repaired his DNS should not have to wait much
-// longer than that (RFC 2308 §5); a failure is kept just long enough that a broken domain is not
-// asked anew for every connection (RFC 2308 §7, RFC 9520 §3.2).
+// longer than that (RFC 2308 §5). A failure is kept for failureTTL at first, so that what came of a
+// lost second is soon forgotten, and for longer and longer while it goes on (see entry.fail), so that a
+// broken domain is not asked anew for every connection (RFC 2308 §7, RFC 9520 §3.2).
 const (
-	maxTTL     = time.Hour
-	maxNegTTL  = 30 * time.Minute
-	failureTTL = 5 * time.Second
+	maxTTL        = time.Hour
+	maxNegTTL     = 30 * time.Minute
+	failureTTL    = time.Second
+	maxFailureTTL = 5 * time.Minute
 )
 
 // maxLinks bounds a CNAME chain, and thereby ends a loop.
@@ -27,7 +29,7 @@ const maxLinks = 8
 
 // answer is what a question came to. Its result is shared and never changes once it is cached.
 type answer struct {
-	result  any           // []string, []netip.Addr, []net.MX or *failure
+	result  any           // string, netip.Addr or net.MX, a slice of several, *failure or *stale
 	expires time.Duration // on the resolver's clock
 }
 
@@ -39,9 +41,10 @@ type reply struct {
 	transport string // "udp", "tcp", "cache", or "" where nothing was asked
 }
 
-// failure is why there are no values.
+// failure is why there are no values. It never changes once it is in a reply.
 type failure struct {
 	kind   kind
+	streak uint8 // how many failures of the same question came before it in a row
 	text   string
 	server string
 }
@@ -63,31 +66,15 @@ func (a answer) failure() *failure {
 	return f
 }
 
-// Sizes in octets: the room that one of Config.Entries gives to the values of an answer, and what a
-// value takes besides its text, as a netip.Addr or a net.MX does.
-const (
-	unit     = 256
-	overhead = 24
-)
-
-// weight is how many of Config.Entries an answer takes: one, and one more for each full unit of its
-// values. The 64 KiB of a message are no bound that would do: they come to megabytes where each
-// record repeats a long name in two octets (RFC 1035 §4.1.4).
-func (a answer) weight() uint32 {
-	octets := 0
-	switch result := a.result.(type) {
-	case []string:
-		for _, text := range result {
-			octets += overhead + len(text)
-		}
-	case []netip.Addr:
-		octets = overhead * len(result)
-	case []net.MX:
-		for _, mx := range result {
-			octets += overhead + len(mx.Host)
-		}
+// error is the reply's as the caller gets it, who asked for the name; nil for values.
+func (r reply) error(name string) error {
+	switch result := r.result.(type) {
+	case *failure:
+		return result.error(name)
+	case *stale:
+		return &net.DNSError{Err: "stale", Name: name, Server: r.server, IsTemporary: true}
 	}
-	return 1 + uint32(octets/unit)
+	return nil
 }
 
 func (f *failure) error(name string) *net.DNSError {
@@ -171,41 +158,69 @@ func follow(section []dns.RR, q question) (owner string, records []dns.RR, ttl t
 // values copies what the records say, in the form the cache keeps. It is nil where they say nothing:
 // a record may come without data (RFC 2136 §2.4).
 func values(records []dns.RR) any {
-	var (
-		addrs []netip.Addr
-		texts []string
-		mxs   []net.MX
-	)
-	for _, rr := range records {
-		switch rr := rr.(type) {
-		case *dns.A:
-			if ip, ok := netip.AddrFromSlice(rr.A.To4()); ok {
-				addrs = append(addrs, ip)
-			}
-		case *dns.AAAA:
-			if ip, ok := netip.AddrFromSlice(rr.AAAA.To16()); ok {
-				addrs = append(addrs, ip)
-			}
-		case *dns.PTR, *dns.NS, *dns.TXT:
-			if text, ok := text(rr); ok {
-				texts = append(texts, text)
-			}
-		case *dns.MX:
-			if rr.Mx != "" {
-				mxs = append(mxs, net.MX{Host: rr.Mx, Pref: rr.Preference})
-			}
+	switch records[0].Header().Rrtype { // all are of the type asked for
+	case dns.TypeA, dns.TypeAAAA:
+		return collect(records, address)
+	case dns.TypePTR, dns.TypeNS, dns.TypeTXT:
+		return collect(records, text)
+	case dns.TypeMX:
+		result := collect(records, exchanger)
+		if mxs, ok := result.([]net.MX); ok {
+			slices.SortStableFunc(mxs, func(a, b net.MX) int { return cmp.Compare(a.Pref, b.Pref) })
 		}
-	}
-	switch {
-	case len(addrs) > 0:
-		return addrs
-	case len(texts) > 0:
-		return texts
-	case len(mxs) > 0:
-		slices.SortStableFunc(mxs, func(a, b net.MX) int { return cmp.Compare(a.Pref, b.Pref) })
-		return mxs
+		return result
 	}
 	return nil
+}
+
+// collect reads the records into a T if there is one, else into a []T without room to spare. Nearly all
+// answers are one address or one name, and a slice around it takes as much memory again.
+func collect[T any](records []dns.RR, read func(dns.RR) (T, bool)) any {
+	values := make([]T, 0, len(records))
+	for _, rr := range records {
+		if value, ok := read(rr); ok {
+			values = append(values, value)
+		}
+	}
+	switch len(values) {
+	case 0:
+		return nil
+	case 1:
+		return values[0]
+	}
+	return values
+}
+
+// list is the way back from collect. The slice belongs to the caller.
+func list[T any](result any) []T {
+	switch result := result.(type) {
+	case T:
+		return []T{result}
+	case []T:
+		return slices.Clone(result)
+	case *stale:
+		return list[T](result.values)
+	}
+	return nil
+}
+
+// address is what an A or AAAA record says. It reports false for a record without data.
+func address(rr dns.RR) (netip.Addr, bool) {
+	switch rr := rr.(type) {
+	case *dns.A:
+		return netip.AddrFromSlice(rr.A.To4())
+	case *dns.AAAA:
+		return netip.AddrFromSlice(rr.AAAA.To16())
+	}
+	return netip.Addr{}, false
+}
+
+// exchanger is what an MX record says. It reports false for a record without data.
+func exchanger(rr dns.RR) (net.MX, bool) {
+	if mx, ok := rr.(*dns.MX); ok {
+		return net.MX{Host: mx.Mx, Pref: mx.Preference}, mx.Mx != ""
+	}
+	return net.MX{}, false
 }
 
 // negativeTTL is how long the absence of owner may be kept: the SOA record says so, and without

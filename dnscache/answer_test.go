@@ -1,11 +1,11 @@
 package dnscache
 
 import (
-	"net"
-	"net/netip"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -184,6 +184,9 @@ func honest(m *dns.Msg, q question) []string {
 			own = append(own, rr)
 		}
 	}
+	if len(own) == 0 {
+		return nil
+	}
 	return texts(values(own))
 }
 
@@ -193,20 +196,50 @@ func isFailure(result any) bool {
 }
 
 func texts(result any) []string {
-	var texts []string
-	switch result := result.(type) {
-	case []string:
-		texts = result
-	case []netip.Addr:
-		for _, addr := range result {
-			texts = append(texts, addr.String())
-		}
-	case []net.MX:
-		for _, mx := range result {
-			texts = append(texts, mx.Host)
-		}
-	case *failure:
-		texts = append(texts, result.text)
+	if f, ok := result.(*failure); ok {
+		return []string{f.text}
 	}
-	return texts
+	return display(0, result)
+}
+
+// FuzzTTL reads a chain of two links that ends in an address, in NXDOMAIN or in NODATA, and compares with
+// the rules in plain words.
+func FuzzTTL(f *testing.F) {
+	for _, ttl := range []uint32{0, 1, 60, 3600, 86400, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
+		f.Add(ttl, uint32(300), uint32(60), uint32(60), uint8(0))
+		f.Add(uint32(300), ttl, uint32(60), uint32(60), uint8(1))
+		f.Add(uint32(86400), uint32(86400), ttl, uint32(86400), uint8(2))
+		f.Add(uint32(86400), uint32(86400), uint32(86400), ttl, uint8(3))
+	}
+	f.Fuzz(func(t *testing.T, link, end, soa, minimum uint32, kind uint8) {
+		q := question{"mx.example.org.", dns.TypeA}
+		m := message(t, q.query(true), dns.RcodeSuccess, "mx.example.org. CNAME b.example.org.")
+		m.Answer[0].Header().Ttl = link
+		used, most := []uint32{link}, maxTTL
+		if kind%4 == 0 {
+			m.Answer = append(m.Answer, message(t, m, 0, "b.example.org. A 192.0.2.1").Answer...)
+			m.Answer[1].Header().Ttl = end
+			used = append(used, end)
+		} else {
+			m.Ns = message(t, m, 0, "example.org. SOA . . 1 1 1 1 1").Answer
+			m.Ns[0].Header().Ttl, m.Ns[0].(*dns.SOA).Minttl = soa, minimum
+			used, most = append(used, soa, minimum), maxNegTTL
+		}
+		switch kind % 4 {
+		case 1:
+			m.Rcode = dns.RcodeNameError
+		case 2:
+			m.Ns, used = nil, []uint32{0} // no SOA, no proof
+		}
+		want := most
+		for _, ttl := range used {
+			if ttl > math.MaxInt32 { // RFC 2181 §8
+				ttl = 0
+			}
+			want = min(want, time.Duration(ttl)*time.Second)
+		}
+		if _, got := read(m, q); got != want {
+			t.Errorf("kept for %v, want %v: %v", got, want, m)
+		}
+	})
 }

@@ -200,10 +200,10 @@ func TestValuesAreBounded(t *testing.T) {
 		records       int
 		entries       int // of 100
 	}{
-		{"addresses", "A 192.0.2.1", 10, 100}, // 240 octets
+		{"addresses", "A 192.0.2.1", 10, 100}, // 240 octets and a name of 15
 		{"more addresses", "A 192.0.2.1", 11, 50},
-		{"texts", "TXT " + strings.Repeat("x", 231), 1, 100},
-		{"longer texts", "TXT " + strings.Repeat("x", 232), 1, 50},
+		{"texts", "TXT " + strings.Repeat("x", 216), 1, 100},
+		{"longer texts", "TXT " + strings.Repeat("x", 218), 1, 50},
 		{"long names", "NS " + long, 10, 2},
 		{"long hosts", "MX 1 " + long, 10, 2},
 		{"more than there is room for", "NS " + long, 30, 0},

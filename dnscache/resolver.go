@@ -9,11 +9,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -30,9 +30,10 @@ type Config struct {
 	// Over TLS (RFC 7858) a server must have a certificate for NAME, or for HOST where #NAME is left
 	// out, and is never asked otherwise. A HOST that is a name is looked up as the system does it.
 	Servers []string
-	// Entries bounds the number of cached answers; 0 means 100000. An answer counts once more for
-	// each 256 octets of values, so that all values together take about 256 octets times Entries at
-	// most, 26 MB by default, whatever people publish.
+	// Entries bounds the number of cached answers, failures and stale ones included; 0 means 100000.
+	// An answer counts once more for each 256 octets of its name and values, so that the cache takes
+	// at most 512 octets times Entries, 51 MB by default, whatever people ask and publish. An answer
+	// of one address takes less than 200.
 	Entries int
 	// Timeout bounds one question over all servers and tries; 0 means 5 s. A caller who wants to
 	// wait less says so in its context.
@@ -57,12 +58,17 @@ type ExchangeFunc func(ctx context.Context, network, server string, query *dns.M
 // Their errors are always *net.DNSError. IsNotFound tells that there is nothing to be found (NXDOMAIN,
 // NODATA, or a text that cannot be a DNS name). Everything else is IsTemporary: it says nothing
 // about the name. Err is a word or two: "NXDOMAIN", "NODATA", "SERVFAIL", "timeout".
+//
+// One error comes with values: Err "stale", IsTemporary. The servers fail, and the values are those
+// that they gave last, expired for a day at most (RFC 8767). A caller that needs the truth takes it for
+// the failure it is; to a caller for whom good news of yesterday is good enough it brings them.
 type Resolver struct {
 	servers  []string
 	timeout  time.Duration
 	exchange ExchangeFunc
 	start    time.Time // answers expire at a distance from it: 8 bytes, on the monotonic clock
-	cache    *otter.Cache[question, answer]
+	cache    *otter.Cache[question, *entry]
+	missing  sync.Map // failure to *failure: one for all names that a server says are not there
 	flights  singleflight.Group
 }
 
@@ -99,26 +105,13 @@ func New(cfg Config) (*Resolver, error) {
 	return r, nil
 }
 
-// newCache makes room for so many entries of weight 1. Expiry is ours, not the cache's: the cache would
-// keep a goroutine for it, and a later reader may still want an expired answer.
-func newCache(entries int) (*otter.Cache[question, answer], error) {
-	if entries < 0 {
-		return nil, errors.New("the number is negative")
-	}
-	return otter.New(&otter.Options[question, answer]{
-		MaximumWeight: uint64(entries),
-		Weigher:       func(_ question, a answer) uint32 { return a.weight() },
-	})
-}
-
 // LookupAddr returns all PTR names of an address, absolute and in presentation format, also those
 // that are no valid host names. An IPv4-mapped address is looked up as the IPv4 address it carries,
 // a zone is ignored.
 func (r *Resolver) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	ip, _ := netip.ParseAddr(addr) // what is no address has no reverse name, and "" is never asked
 	name, _ := dns.ReverseAddr(ip.Unmap().WithZone("").String())
-	names, err := lookup[string](ctx, r, question{name, dns.TypePTR}, addr)
-	return slices.Clone(names), err
+	return lookup[string](ctx, r, question{name, dns.TypePTR}, addr)
 }
 
 // LookupNetIP returns the A records of host where network is "ip4", the AAAA records where it is
@@ -134,16 +127,15 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 	default:
 		return nil, &net.DNSError{Err: "unknown network " + network, Name: host}
 	}
-	addrs, err := lookup[netip.Addr](ctx, r, question{host, qtype}, host)
-	return slices.Clone(addrs), err
+	return lookup[netip.Addr](ctx, r, question{host, qtype}, host)
 }
 
 // LookupMX returns the MX records of name, the most preferred first. The host of a null MX
 // (RFC 7505) is ".".
 func (r *Resolver) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	cached, err := lookup[net.MX](ctx, r, question{name, dns.TypeMX}, name)
+	found, err := lookup[net.MX](ctx, r, question{name, dns.TypeMX}, name)
 	var records []*net.MX
-	for _, mx := range cached {
+	for _, mx := range found {
 		records = append(records, &mx)
 	}
 	return records, err
@@ -163,11 +155,10 @@ func (r *Resolver) LookupNS(ctx context.Context, name string) ([]*net.NS, error)
 // separator (RFC 7208 §3.3), octet for octet as they are on the wire. All texts together are below
 // 64 KiB, as the message is.
 func (r *Resolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	texts, err := lookup[string](ctx, r, question{name, dns.TypeTXT}, name)
-	return slices.Clone(texts), err
+	return lookup[string](ctx, r, question{name, dns.TypeTXT}, name)
 }
 
-// lookup returns the values of q, which belong to the cache, and calls the trace. An error carries
+// lookup returns the values of q, which belong to the caller, and calls the trace. An error carries
 // the name as the caller asked for it.
 func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) ([]T, error) {
 	trace := traceOf(ctx)
@@ -182,55 +173,9 @@ func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) (
 	} else {
 		found.result = &failure{kind: missing, text: "not a DNS name"}
 	}
-	var err error // stays nil: a nil *net.DNSError in it would not be
-	if f := found.failure(); f != nil {
-		err = f.error(asked)
-	}
+	err := found.error(asked)
 	if trace != nil {
 		trace(found.trace(q, time.Since(began), found.expires-r.now(), err))
 	}
-	values, _ := found.result.([]T)
-	return values, err
-}
-
-// find returns the answer to q from the cache or else from the servers, together with everybody
-// who asks the same now. When ctx ends the caller leaves, and the query goes on for the others.
-func (r *Resolver) find(ctx context.Context, q question) reply {
-	if a, ok := r.cached(q); ok {
-		return reply{answer: a, transport: "cache"}
-	}
-	if ctx.Err() != nil {
-		return left(ctx)
-	}
-	flight := r.flights.DoChan(q.String(), func() (any, error) { return r.fetch(q), nil })
-	select {
-	case result := <-flight:
-		return result.Val.(reply)
-	case <-ctx.Done():
-		return left(ctx)
-	}
-}
-
-// fetch asks the servers, on a deadline of its own, and remembers what they say.
-func (r *Resolver) fetch(q question) reply {
-	if a, ok := r.cached(q); ok { // by a flight that landed after this caller had looked
-		return reply{answer: a, transport: "cache"}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
-	defer cancel()
-	got := r.ask(ctx, q)
-	got.expires = r.now() + got.ttl
-	if got.ttl > 0 {
-		r.cache.Set(q, got.answer)
-	}
-	return got
-}
-
-func (r *Resolver) cached(q question) (answer, bool) {
-	a, ok := r.cache.GetIfPresent(q)
-	return a, ok && a.expires > r.now()
-}
-
-func (r *Resolver) now() time.Duration {
-	return time.Since(r.start)
+	return list[T](found.result), err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,8 +14,9 @@ import (
 type Trace struct {
 	Name      string        // as asked: absolute and lower case
 	Type      string        // "A", "AAAA", "MX", "NS", "PTR", "TXT"
-	Server    string        // who answered, as in Config.Servers; for a good answer from the cache empty
+	Server    string        // who answered or failed, as in Config.Servers; empty for good news from the cache
 	Transport string        // "udp", "tcp", "tls" or "cache"; empty if nothing was asked or the caller left
+	Stale     bool          // Values had expired; Server and Rcode say who failed to renew them, and how
 	Rcode     string        // "NOERROR", "NODATA", "NXDOMAIN", "SERVFAIL"...; empty without an answer
 	Values    []string      // what was found: addresses, PTR names, MX and NS hosts, TXT texts in Go's quotes
 	TTL       time.Duration // how long the answer will be kept, in whole seconds; 0 for not at all
@@ -49,25 +49,34 @@ func (r reply) trace(q question, took, ttl time.Duration, err error) Trace {
 		Err:       err,
 	}
 	switch result := r.result.(type) {
-	case []string:
-		t.Values = slices.Clone(result)
-		if q.qtype == dns.TypeTXT { // any octets: they must not get at a terminal
-			for i, text := range result {
-				t.Values[i] = strconv.Quote(text)
-			}
-		}
-	case []netip.Addr:
-		for _, addr := range result {
-			t.Values = append(t.Values, addr.String())
-		}
-	case []net.MX:
-		for _, mx := range result {
-			t.Values = append(t.Values, mx.Host)
-		}
 	case *failure:
 		t.Server, t.Rcode = result.server, result.rcode(r.transport)
+		return t
+	case *stale:
+		t.Stale, t.Server, t.Rcode = true, "", "" // where the servers are only late
+		if f := result.failure; f != nil {
+			t.Server, t.Rcode = f.server, f.rcode(r.transport)
+		}
 	}
+	t.Values = display(q.qtype, r.result)
 	return t
+}
+
+// display writes values for people.
+func display(qtype uint16, result any) []string {
+	texts := list[string](result)
+	if qtype == dns.TypeTXT { // any octets: they must not get at a terminal
+		for i, text := range texts {
+			texts[i] = strconv.Quote(text)
+		}
+	}
+	for _, addr := range list[netip.Addr](result) {
+		texts = append(texts, addr.String())
+	}
+	for _, mx := range list[net.MX](result) {
+		texts = append(texts, mx.Host)
+	}
+	return texts
 }
 
 // rcode is the answer's where there was one that says why.

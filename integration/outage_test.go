@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -52,9 +53,10 @@ func survives(t *testing.T, down, up func(*rig.OwnResolver, rig.T)) {
 	o.during(2 * time.Second)
 	o.healthy(milter.Log(), "before")
 	down(resolver, t)
+	o.session("203.0.113.10", "mail.example.org") // whom nobody remembers
 	o.during(4 * time.Second)
 	mark := len(milter.Log())
-	if log := milter.Log(); !strings.Contains(log, "iprev=temperror") {
+	if !regexp.MustCompile(`client=203\.0\.113\.10 .* iprev=temperror`).MatchString(milter.Log()) {
 		t.Error("the outage was not noticed")
 	}
 	up(resolver, t)
@@ -87,13 +89,15 @@ func (o *outage) during(length time.Duration) {
 	for n := range int(length.Seconds() * rate) {
 		<-tick.C
 		client := rig.FleetFirst + n%(rig.FleetLast-rig.FleetFirst+1)
-		running.Go(func() { o.session(client) })
+		running.Go(func() {
+			o.session(fmt.Sprintf("198.51.100.%d", client), fmt.Sprintf("fleet%d.example.org", client))
+		})
 	}
 	running.Wait()
 }
 
 // session is one of a good client, up to RCPT.
-func (o *outage) session(n int) {
+func (o *outage) session(client, name string) {
 	bag := gomilter.NewMacroBag()
 	bag.Set(gomilter.MacroMTAFQDN, "mx.example.net")
 	s, err := gomilter.NewClient("unix", o.address).Session(bag)
@@ -102,8 +106,7 @@ func (o *outage) session(n int) {
 		return
 	}
 	defer s.Close()
-	name := fmt.Sprintf("fleet%d.example.org", n)
-	_, connErr := s.Conn(name, gomilter.FamilyInet, 2525, fmt.Sprintf("198.51.100.%d", n))
+	_, connErr := s.Conn(name, gomilter.FamilyInet, 2525, client)
 	_, heloErr := s.Helo(name)
 	_, mailErr := s.Mail("<sender@example.org>", "")
 	begin := time.Now()

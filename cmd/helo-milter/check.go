@@ -120,8 +120,12 @@ func explain(out io.Writer, r *checks.Record, cfg *Config, questions []dnscache.
 		if failure := new(net.DNSError); result == "" && errors.As(q.Err, &failure) {
 			result = failure.Err
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\tTTL %v\t%.1f ms\t%s %s\n", q.Type, q.Name, result,
-			strings.Join(q.Values, " "), q.TTL, float64(q.Took.Microseconds())/1000, q.Server, q.Transport)
+		from := q.Server + " " + q.Transport
+		if q.Stale {
+			from += " stale"
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\tTTL %v\t%.1f ms\t%s\n", q.Type, q.Name, result,
+			strings.Join(q.Values, " "), q.TTL, float64(q.Took.Microseconds())/1000, from)
 	}
 	w.Flush()
 	fmt.Fprintln(out, "\nrules")

@@ -1,0 +1,190 @@
+package dnscache
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// log is an ExchangeFunc of a server that is as words says for the n-th query, the last word for all that
+// follow, takes 100 ms, and remembers when it was asked.
+type log struct {
+	t     *testing.T
+	words []string
+	start time.Time
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func newLog(t *testing.T, words string) (*Resolver, *log) {
+	l := &log{t: t, words: strings.Fields(words), start: time.Now()}
+	return newResolver(t, Config{Servers: []string{"192.0.2.53:53"}, Exchange: l.exchange}), l
+}
+
+func (l *log) exchange(_ context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
+	l.mu.Lock()
+	word := l.words[min(len(l.asked), len(l.words)-1)]
+	l.asked = append(l.asked, time.Since(l.start).String())
+	l.mu.Unlock()
+	time.Sleep(100 * time.Millisecond)
+	if word == "servfail" {
+		return message(l.t, query, dns.RcodeServerFailure), nil
+	}
+	return message(l.t, query, dns.RcodeSuccess, query.Question[0].Name+" "+word+" A 192.0.2.1"), nil
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.asked, " ")
+}
+
+// A question that fails is asked again after 1 s, 2 s, 4 s, at most 5 min (RFC 9520 §3.2), however many
+// want to know. The words are those of log: a TTL or servfail.
+func TestBackoff(t *testing.T) {
+	for _, test := range []struct {
+		story, words string
+		every        time.Duration // somebody asks
+		until        time.Duration
+		want         string // when the server is asked
+	}{
+		{
+			"twice as long each time", "servfail", 100 * time.Millisecond, 20 * time.Minute,
+			"0s 1.1s 3.2s 7.3s 15.4s 31.5s 1m3.6s 2m7.7s 4m15.8s 8m31.9s 13m32s 18m32.1s",
+		},
+		{
+			"a success is a new start", "servfail servfail 2 servfail", 100 * time.Millisecond, 10 * time.Second,
+			"0s 1.1s 3.2s 5.1s 5.3s 6.4s 8.5s", // at 5.1s ahead of time
+		},
+		{
+			"so is a pause of 5 min", "servfail", 301100 * time.Millisecond, 21 * time.Minute,
+			"0s 5m1.1s 10m2.2s 15m3.3s",
+		},
+	} {
+		t.Run(test.story, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, server := newLog(t, test.words)
+				for range test.until / test.every {
+					go look(t.Context(), r, "A mx.example.org")
+					time.Sleep(test.every)
+				}
+				if got := server.String(); got != test.want {
+					t.Errorf("asked at %s\n     want %s", got, test.want)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// How long a failure is kept belongs to the question that failed.
+func TestBackoffIsPerQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := newLog(t, "servfail")
+		for _, test := range []struct {
+			lookup string
+			want   time.Duration
+		}{
+			{"A a.example.org", time.Second},
+			{"A a.example.org", 2 * time.Second},
+			{"AAAA a.example.org", time.Second},
+			{"A b.example.org", time.Second},
+		} {
+			var kept time.Duration
+			look(WithTrace(t.Context(), func(trace Trace) { kept = trace.TTL }), r, test.lookup)
+			if kept != test.want {
+				t.Errorf("%s: kept for %v, want %v", test.lookup, kept, test.want)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// Those who wait for an answer that does not come all get the failure, and do not ask in turn.
+func TestFailureIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, server := newLog(t, "servfail")
+		var callers sync.WaitGroup
+		for i := range 1000 {
+			callers.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond) // some before it failed, some after
+				if got, want := look(t.Context(), r, "A mx.example.org"), "SERVFAIL, temporary"; got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+			})
+		}
+		callers.Wait()
+		if got := server.String(); got != "0s" {
+			t.Errorf("asked at %s, want once", got)
+		}
+	})
+}
+
+// A popular answer is asked for again in the last tenth of its life; nobody waits for that.
+func TestRefresh(t *testing.T) {
+	for _, test := range []struct{ story, words, hits, want string }{
+		{"popular", "100 100", "1s 2s 95s 96s 150s", "0s 1m35s"},
+		{"the third hit makes it so", "100 100", "95s 96s 97s 98s", "0s 1m37s"},
+		{"not so popular", "100 100", "1s 99s 101s", "0s 1m41s"},
+		{"not in the last tenth", "100 100", "1s 2s 3s 80s 90s 101s", "0s 1m41s"},
+		{"again and again", "100 100", "1s 2s 95s 96s 97s 190s 191s", "0s 1m35s 3m10s"},
+		{"it fails: the old one is good", "100 servfail 100", "1s 2s 95s 96s 97s 101s", "0s 1m35s 1m41s"},
+	} {
+		t.Run(test.story, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, server := newLog(t, test.words)
+				look(t.Context(), r, "A mx.example.org")
+				for moment := range strings.FieldsSeq(test.hits) {
+					at, err := time.ParseDuration(moment)
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Until(server.start.Add(at)))
+					asked := time.Now()
+					if got := look(t.Context(), r, "A mx.example.org"); got != "192.0.2.1" {
+						t.Errorf("got %s", got)
+					}
+					if took := time.Since(asked); took > 0 && at < 100*time.Second {
+						t.Errorf("waited %v at %v", took, at)
+					}
+				}
+				if got := server.String(); got != test.want {
+					t.Errorf("asked at %s\n     want %s", got, test.want)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// Many hits in the last tenth are one query.
+func TestRefreshIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, server := newLog(t, "100")
+		look(t.Context(), r, "A mx.example.org")
+		time.Sleep(95 * time.Second)
+		var callers sync.WaitGroup
+		for range 1000 {
+			callers.Go(func() { look(t.Context(), r, "A mx.example.org") })
+		}
+		callers.Wait()
+		time.Sleep(time.Minute)
+		if got, want := server.String(), "0s 1m35.1s"; got != want {
+			t.Errorf("asked at %s, want %s", got, want)
+		}
+	})
+}
+
+// A clock that jumps moves no answer's end: time is counted on the monotonic clock.
+func TestMonotonicTime(t *testing.T) {
+	r, _ := newLog(t, "100")
+	if r.start == r.start.Round(0) { // Round strips it, and Since would go by the wall clock
+		t.Errorf("%v has no monotonic reading", r.start)
+	}
+}

@@ -1,0 +1,81 @@
+package dnscache
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// A flood of distinct names, whatever they are and whatever is said about them, takes no more memory than
+// Config.Entries says: 512 octets each.
+func TestFloodIsBounded(t *testing.T) {
+	const entries, names = 2_000, 20_000
+	long := strings.Repeat("a23456789012345678901234567890."[1:], 7) + "example.org."
+	for _, flood := range []struct{ story, suffix, answer string }{
+		{"names of mail hosts", "mx.example.org.", "address"},
+		{"names that are not there", "mx.example.org.", "NXDOMAIN"},
+		{"failures", "mx.example.org.", "SERVFAIL"},
+		{"long names", long, "address"},
+		{"long names that are not there", long, "NXDOMAIN"},
+		{"many addresses", "mx.example.org.", "addresses"},
+	} {
+		t.Run(flood.story, func(t *testing.T) {
+			before := heap()
+			r := flooded(t, entries, flood.answer)
+			for i := range names {
+				r.find(t.Context(), question{fmt.Sprintf("%08d.%s", i, flood.suffix), dns.TypeA})
+			}
+			r.cache.CleanUp()
+			grown := int64(heap()) - int64(before)
+			if n := r.cache.EstimatedSize(); n > entries || n < entries/8 {
+				t.Errorf("%d entries, want at most %d, and not much less for short ones", n, entries)
+			}
+			t.Logf("%d entries, %d octets for each of Config.Entries", r.cache.EstimatedSize(), grown/entries)
+			if bound := int64(entries * 512); grown > bound {
+				t.Errorf("the heap has grown by %d octets, want at most %d", grown, bound)
+			}
+			runtime.KeepAlive(r)
+		})
+	}
+}
+
+// A working set outlives a flood of names that are seen once.
+func TestFloodSweepsNothingAway(t *testing.T) {
+	const entries = 1000
+	r := flooded(t, entries, "address")
+	random := rand.New(rand.NewPCG(1, 2))
+	hits, asked := 0, 0
+	for i := range 40_000 {
+		r.find(t.Context(), question{fmt.Sprintf("once%d.example.org.", i), dns.TypeA})
+		if i%4 == 0 { // each of them comes every 2000 questions, when an LRU has forgotten it
+			mx := question{fmt.Sprintf("mx%d.example.org.", random.IntN(entries/2)), dns.TypeA}
+			if r.find(t.Context(), mx).transport == "cache" {
+				hits++
+			}
+			asked++
+		}
+	}
+	if 100*hits < 70*asked {
+		t.Errorf("%d of %d questions about the working set came from the cache, want 70 %%", hits, asked)
+	}
+}
+
+// BenchmarkFlood tells what a million distinct names leave in memory, and what one costs.
+func BenchmarkFlood(b *testing.B) {
+	const names = 1_000_000
+	for b.Loop() {
+		before := heap()
+		r := flooded(b, *entries, "NXDOMAIN")
+		for i := range names {
+			r.find(b.Context(), question{fmt.Sprintf("mx%07d.example.org.", i), dns.TypeA})
+		}
+		r.cache.CleanUp()
+		b.ReportMetric(float64(heap()-before)/float64(*entries), "B/Config.Entries")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N+1)/names, "ns/name")
+		runtime.KeepAlive(r)
+	}
+}
