@@ -1,7 +1,7 @@
 package dnscache
 
 import (
-	order "container/list"
+	recency "container/list"
 	"context"
 	"flag"
 	"fmt"
@@ -111,7 +111,7 @@ func BenchmarkHitRatio(b *testing.B) {
 		measureHits(b, func(q question) bool { return r.find(b.Context(), q).transport == "cache" })
 	})
 	b.Run("anchor: LRU", func(b *testing.B) {
-		recent := &lru{entries: *entries, order: order.New(), places: map[question]*order.Element{}}
+		recent := &lru{entries: *entries, order: recency.New(), places: map[question]*recency.Element{}}
 		measureHits(b, recent.find)
 	})
 }
@@ -135,8 +135,8 @@ func measureHits(b *testing.B, find func(question) bool) {
 // lru is a cache of the simple kind.
 type lru struct {
 	entries int
-	order   *order.List
-	places  map[question]*order.Element
+	order   *recency.List
+	places  map[question]*recency.Element
 }
 
 func (l *lru) find(q question) bool {

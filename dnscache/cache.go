@@ -151,7 +151,7 @@ func (r *Resolver) kept(q question) *entry {
 func (r *Resolver) renew(q question) reply {
 	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 	defer cancel()
-	got := r.ask(ctx, q)
+	got := r.limited(ctx, q)
 	now := r.now()
 	if f := got.failure(); f != nil && f.kind == missing {
 		shared, _ := r.missing.LoadOrStore(*f, f)

@@ -57,8 +57,11 @@ func TestSystemServers(t *testing.T) {
 	}
 }
 
-func TestNegativeEntries(t *testing.T) {
-	if _, err := New(Config{Servers: []string{"127.0.0.1:53"}, Entries: -1}); err == nil {
-		t.Error("want an error")
+func TestNegativeNumbers(t *testing.T) {
+	for _, cfg := range []Config{{Entries: -1}, {InFlight: -1}} {
+		cfg.Servers = []string{"127.0.0.1:53"}
+		if _, err := New(cfg); err == nil {
+			t.Errorf("%+v: want an error", cfg)
+		}
 	}
 }

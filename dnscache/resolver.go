@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -25,11 +24,15 @@ import (
 type Config struct {
 	// Servers are the recursive servers as HOST:PORT, [IPv6%zone]:PORT included, or as
 	// tls://HOST:PORT#NAME for DNS over TLS, in the order of preference. Empty means the nameservers
-	// of /etc/resolv.conf.
+	// of ResolvConf.
 	//
 	// Over TLS (RFC 7858) a server must have a certificate for NAME, or for HOST where #NAME is left
 	// out, and is never asked otherwise. A HOST that is a name is looked up as the system does it.
 	Servers []string
+	// ResolvConf is the resolv.conf(5) that names the servers where Servers is empty: all of them, and
+	// again when the file changes, which is looked for at most once a second and only when there is
+	// something to ask. Empty means /etc/resolv.conf.
+	ResolvConf string
 	// Entries bounds the number of cached answers, failures and stale ones included; 0 means 100000.
 	// An answer counts once more for each 256 octets of its name and values, so that the cache takes
 	// at most 512 octets times Entries, 51 MB by default, whatever people ask and publish. An answer
@@ -38,6 +41,12 @@ type Config struct {
 	// Timeout bounds one question over all servers and tries; 0 means 5 s. A caller who wants to
 	// wait less says so in its context.
 	Timeout time.Duration
+	// InFlight bounds the questions that are put to servers at the same time; 0 means 1000. Each may
+	// have a few sockets open. At most 8 of them are about one organisational domain.
+	InFlight int
+	// OnDegraded, if not nil, is called with the new state whenever Degraded changes, once on each edge
+	// and never by two goroutines at the same time. Lookups may wait for it.
+	OnDegraded func(degraded bool)
 	// CaseRandomization says which servers must repeat names in the case they were asked in, over
 	// UDP; the zero value means all but those on loopback addresses.
 	CaseRandomization CaseRandomization
@@ -63,7 +72,9 @@ type ExchangeFunc func(ctx context.Context, network, server string, query *dns.M
 // that they gave last, expired for a day at most (RFC 8767). A caller that needs the truth takes it for
 // the failure it is; to a caller for whom good news of yesterday is good enough it brings them.
 type Resolver struct {
-	servers  []string
+	pool     *pool
+	limits   *limits
+	breaker  *breaker
 	timeout  time.Duration
 	exchange ExchangeFunc
 	start    time.Time // answers expire at a distance from it: 8 bytes, on the monotonic clock
@@ -73,32 +84,26 @@ type Resolver struct {
 }
 
 // New returns a resolver. It fails when a server is none to CheckServer, when none is given and resolv.conf
-// names none, or when Entries is negative.
+// names none, or when Entries or InFlight is negative.
 func New(cfg Config) (*Resolver, error) {
-	servers := cfg.Servers
-	if len(servers) == 0 {
-		var err error
-		if servers, err = systemServers("/etc/resolv.conf"); err != nil {
-			return nil, err
-		}
+	servers, err := newPool(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.InFlight < 0 {
+		return nil, fmt.Errorf("%d DNS questions in flight: the number is negative", cfg.InFlight)
 	}
 	r := &Resolver{
+		pool:     servers,
+		limits:   newLimits(cmp.Or(cfg.InFlight, 1000)),
+		breaker:  newBreaker(cfg.OnDegraded),
 		timeout:  cmp.Or(cfg.Timeout, 5*time.Second),
 		exchange: cfg.Exchange,
 		start:    time.Now(),
 	}
-	for _, server := range servers {
-		if err := CheckServer(server); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(r.servers, server) {
-			r.servers = append(r.servers, server)
-		}
-	}
 	if r.exchange == nil {
 		r.exchange = newWire(cfg).exchange
 	}
-	var err error
 	if r.cache, err = newCache(cmp.Or(cfg.Entries, 100_000)); err != nil {
 		return nil, fmt.Errorf("DNS cache of %d entries: %w", cfg.Entries, err)
 	}

@@ -1,27 +1,65 @@
 package dnscache
 
 import (
-	"fmt"
-	"net"
+	"os"
 	"slices"
-
-	"github.com/miekg/dns"
+	"sync"
+	"time"
 )
 
-// systemServers reads the nameservers of a resolv.conf(5).
-func systemServers(file string) ([]string, error) {
-	conf, err := dns.ClientConfigFromFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("no DNS server configured, and no resolv.conf: %w", err)
+// pool is whom to ask, and how well each of them is. It grows no larger than the list of servers.
+type pool struct {
+	file string // the resolv.conf that names the servers; "" where Config does
+
+	mu      sync.Mutex
+	servers []*upstream // in the order of preference, each once, never empty
+	seen    os.FileInfo // file as it was when servers came from it
+	look    time.Duration
+	reading bool // by somebody, who has let go of mu
+}
+
+// newPool takes the servers of cfg, or else those of its resolv.conf.
+func newPool(cfg Config) (*pool, error) {
+	p := new(pool)
+	servers := cfg.Servers
+	if len(servers) == 0 {
+		p.file = cfg.ResolvConf
+		if p.file == "" {
+			p.file = "/etc/resolv.conf"
+		}
+		p.look = lookInterval
+		p.seen, _ = os.Stat(p.file) // before the reading: a change after that is a change
+		var err error
+		if servers, err = systemServers(p.file); err != nil {
+			return nil, err
+		}
 	}
-	if len(conf.Servers) == 0 {
-		return nil, fmt.Errorf("no DNS server configured, and no nameserver line in %s", file)
+	for _, server := range servers {
+		if err := CheckServer(server); err != nil {
+			return nil, err
+		}
 	}
-	var servers []string
-	for _, host := range conf.Servers {
-		servers = append(servers, net.JoinHostPort(host, conf.Port))
+	p.set(servers)
+	return p, nil
+}
+
+// set replaces the servers. Those that stay keep what is known of them. The caller holds mu.
+func (p *pool) set(addrs []string) {
+	var servers []*upstream
+	at := func(list []*upstream, addr string) int {
+		return slices.IndexFunc(list, func(u *upstream) bool { return u.addr == addr })
 	}
-	return servers, nil
+	for _, addr := range addrs {
+		if at(servers, addr) >= 0 {
+			continue
+		}
+		server := &upstream{addr: addr}
+		if i := at(p.servers, addr); i >= 0 {
+			server = p.servers[i]
+		}
+		servers = append(servers, server)
+	}
+	p.servers = servers
 }
 
 // CheckServer tells what is wrong with a text as one of Config.Servers. It asks nobody.
@@ -32,5 +70,11 @@ func CheckServer(server string) error {
 
 // Servers returns the servers in use as in Config.Servers, in the order of preference.
 func (r *Resolver) Servers() []string {
-	return slices.Clone(r.servers)
+	r.pool.mu.Lock()
+	defer r.pool.mu.Unlock()
+	var addrs []string
+	for _, server := range r.pool.servers {
+		addrs = append(addrs, server.addr)
+	}
+	return addrs
 }

@@ -27,7 +27,8 @@ var doors = map[string][]string{
 		"golang.org/x/net/publicsuffix",
 	},
 	"dnscache": {
-		"github.com/maypok86/otter/v2", "github.com/miekg/dns", "golang.org/x/sync/singleflight",
+		"github.com/maypok86/otter/v2", "github.com/miekg/dns", "golang.org/x/net/publicsuffix",
+		"golang.org/x/sync/semaphore", "golang.org/x/sync/singleflight",
 	},
 	"dnscache/dnstest": {"github.com/miekg/dns"},
 	"integration/accuracy": {

@@ -82,6 +82,13 @@ func serving(cfg *Config, log *slog.Logger, m *metrics) (*milter.Config, error) 
 		Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries,
 		Timeout:           max(time.Duration(cfg.Timeout), 5*time.Second), // late for this session is good for the next
 		CaseRandomization: cfg.DNS.CaseRandomization,
+		OnDegraded: func(degraded bool) {
+			if degraded {
+				log.Warn("dns degraded: no rule that needs the DNS refuses until it recovers")
+			} else {
+				log.Info("dns recovered")
+			}
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
@@ -101,6 +108,9 @@ func serving(cfg *Config, log *slog.Logger, m *metrics) (*milter.Config, error) 
 		HelpURL: cfg.HelpURL,
 		Log:     log,
 	}
+	ask := resolver.Degraded
+	c.DNS.Degraded = ask
+	m.degraded.Store(&ask)
 	if cfg.Header.Add {
 		c.Header = cfg.Header.Name
 	}

@@ -1,0 +1,143 @@
+package dnscache
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A script has questions ("10 fail", "3 ok": each of its own domain; "99 evil": failures of one; "5 dead": no
+// server answered) and times in seconds ("at 30"). The edges are what OnDegraded was told, with the second.
+func TestBreaker(t *testing.T) {
+	for _, test := range []struct{ story, script, want string }{
+		{"nothing", "at 100", ""},
+		{"too few to tell", "19 fail", ""},
+		{"enough", "20 fail", "true@0"},
+		{"half", "10 ok, 10 fail", ""},
+		{"more than half", "10 ok, 11 fail", "true@0"},
+		{"as soon as that is so", "100 ok, at 5, 100 fail, at 6, 1 fail", "true@6"},
+		{"it recovers when they are old", "20 fail, at 29, 0 ok, at 30", "true@0 false@30"},
+		{"when few of them are left", "10 fail, at 20, 10 fail, at 29, 0 ok, at 30", "true@20 false@30"},
+		{"and when most go well again", "20 fail, at 3, 19 ok, at 4, 1 ok", "true@0 false@4"},
+		{
+			"and may come back", "20 fail, at 3, 20 ok, at 9, 1 fail, at 90, 20 fail",
+			"true@0 false@3 true@9 false@90 true@90",
+		},
+		{"still there", "20 fail, at 20, 20 fail, at 40, 20 fail", "true@0"},
+		{"one broken domain", "1000 evil, at 1, 1000 evil", ""},
+		{"beside others", "16 fail, 1000 evil", "true@0"},
+		{"hides nothing", "100 ok, 1000 evil, 97 fail", "true@0"},
+		{"and proves nothing", "20 ok, 15 fail, 1000 evil", ""},
+		{"all the time", "12 ok, 4 evil, at 29, 99 evil, 12 ok, at 31, 99 evil", ""},
+		{"no server answers", "19 dead, 0 ok", ""},
+		{"and no domain is to blame", "20 dead", "true@0"},
+		{"a flood of domains", "3000 fail, 2999 ok", "true@0"},
+	} {
+		got := strings.Join(runBreaker(test.script), " ")
+		if got != test.want {
+			t.Errorf("%s: told %q, want %q", test.story, got, test.want)
+		}
+	}
+}
+
+// runBreaker returns the edges.
+func runBreaker(script string) (edges []string) {
+	var now time.Duration
+	b := newBreaker(func(degraded bool) {
+		edges = append(edges, fmt.Sprintf("%v@%d", degraded, seconds64(now)))
+	})
+	own := 0
+	for step := range strings.SplitSeq(script, ", ") {
+		var n int
+		var kind string
+		if _, err := fmt.Sscanf(step, "at %d", &n); err == nil {
+			now = time.Duration(n) * time.Second
+			b.degraded(now)
+			continue
+		}
+		fmt.Sscanf(step, "%d %s", &n, &kind)
+		for range n {
+			domain := "evil.example."
+			switch own++; kind {
+			case "dead":
+				domain = ""
+			case "ok", "fail":
+				domain = fmt.Sprintf("d%d.example.", own)
+			}
+			b.record(now, domain, kind != "ok")
+		}
+	}
+	return edges
+}
+
+// The callback may ask back, and is told of what it changed.
+func TestBreakerAsksBack(t *testing.T) {
+	var b *breaker
+	var edges []bool
+	b = newBreaker(func(degraded bool) {
+		edges = append(edges, degraded)
+		if degraded != b.degraded(0) {
+			t.Error("told otherwise")
+		}
+		for range 30 {
+			b.record(0, "example.org.", false)
+		}
+	})
+	for i := range minQuestions {
+		b.record(0, fmt.Sprint(i), true)
+	}
+	if got, want := fmt.Sprint(edges), "[true false]"; got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
+}
+
+func TestDegraded(t *testing.T) {
+	for _, test := range []struct {
+		story, way, names string
+		want              bool
+	}{
+		{"no answers", "silent", "A mx.d%d.example", true},
+		{"no network", "unreachable", "A mx.d%d.example", true},
+		{"refusals", "servfail", "A mx.d%d.example", true},
+		{"answers", "ok", "A mx.d%d.example", false},
+		{"NODATA", "ok", "MX d%d.example", false},
+		{"a failure that is cached", "servfail", "A mx.example", false},
+		{"a failing domain", "servfail", "A mx%d.example.org", false},
+		{"a failing network", "servfail", "PTR 192.0.2.%d", false},
+	} {
+		t.Run(test.story, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				world := newFleet(t)
+				world.set("a", test.way)
+				var edges []bool
+				r := newResolver(t, Config{
+					Servers: []string{"a:53"}, Exchange: world.exchange, Timeout: time.Second,
+					OnDegraded: func(degraded bool) { edges = append(edges, degraded) },
+				})
+				for i := range 25 {
+					name := test.names
+					if strings.Contains(name, "%d") {
+						name = fmt.Sprintf(name, i)
+					}
+					look(t.Context(), r, name)
+				}
+				if got := r.Degraded(); got != test.want {
+					t.Errorf("degraded %v, want %v", got, test.want)
+				}
+				time.Sleep(30 * time.Second)
+				if r.Degraded() {
+					t.Error("still degraded after 30s")
+				}
+				want := "[]"
+				if test.want {
+					want = "[true false]"
+				}
+				if got := fmt.Sprint(edges); got != want {
+					t.Errorf("told %s, want %s", got, want)
+				}
+			})
+		})
+	}
+}
