@@ -122,7 +122,7 @@ func read(m *dns.Msg, q question) (result any, ttl time.Duration) {
 			return values, ttl
 		}
 		return &failure{kind: unusable, text: "malformed records"}, failureTTL
-	case lame(m):
+	case lame(m, !strings.EqualFold(owner, q.name)):
 		return &failure{kind: unusable, text: "lame"}, failureTTL
 	}
 	return &failure{kind: missing, text: "NODATA"}, negativeTTL(m, owner, ttl)
@@ -234,10 +234,11 @@ func negativeTTL(m *dns.Msg, owner string, ttl time.Duration) time.Duration {
 	return 0
 }
 
-// lame tells an empty answer that settles nothing: from a server that neither knows the zone nor
-// recurses, a referral for instance (RFC 2308 §2.2).
-func lame(m *dns.Msg) bool {
-	return !m.Authoritative && !m.RecursionAvailable && len(m.Answer) == 0 && !slices.ContainsFunc(m.Ns, isSOA)
+// lame tells an answer without data that settles nothing: from a server that neither knows the zone nor
+// recurses, a referral for instance (RFC 2308 §2.2), or that knows the alias and not whom it stands for.
+func lame(m *dns.Msg, aliased bool) bool {
+	empty := aliased || !m.Authoritative && len(m.Answer) == 0
+	return empty && !m.RecursionAvailable && !slices.ContainsFunc(m.Ns, isSOA)
 }
 
 func isSOA(rr dns.RR) bool {

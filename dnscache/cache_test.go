@@ -84,6 +84,11 @@ func TestFailureTTL(t *testing.T) {
 	}{
 		{"SERVFAIL", func(m *dns.Msg) { m.Rcode = dns.RcodeServerFailure }, failureTTL},
 		{"lame", func(m *dns.Msg) { m.RecursionAvailable, m.Ns, m.Rcode = false, nil, 0 }, failureTTL},
+		{"an alias to nobody knows whom", func(m *dns.Msg) {
+			alias, _ := dns.NewRR("mx.example.org. 300 CNAME mx.example.net.")
+			m.RecursionAvailable, m.Authoritative, m.Ns, m.Rcode = false, true, nil, 0
+			m.Answer = []dns.RR{alias}
+		}, failureTTL},
 		{"no SOA", func(m *dns.Msg) { m.Ns = nil }, 0},
 		{"a SOA of another zone", func(m *dns.Msg) { m.Ns[0].Header().Name = "example.com." }, 0},
 	} {

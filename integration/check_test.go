@@ -71,3 +71,32 @@ func TestCheckJSON(t *testing.T) {
 		}
 	}
 }
+
+// A server that refuses, is lame or never answers is not the last word: the next one is asked.
+func TestCheckServers(t *testing.T) {
+	t.Parallel()
+	refusing := rig.StartRefusing(t).Addr
+	for _, tt := range []struct{ servers, client, says string }{
+		{refusing + " " + rig.Resolver, "203.0.113.10", "iprev    pass"},
+		{refusing, "203.0.113.10", "iprev    temperror|REFUSED"},
+		{rig.AuthServer + " " + rig.Resolver, "203.0.113.10", "iprev    pass"},
+		// The zone of this one's reverse name is delegated away: from the first server it is a referral.
+		{rig.AuthServer, "203.0.113.67", "iprev    temperror|lame"},
+		{rig.DeadResolver + " " + rig.Resolver, "203.0.113.10", "iprev    pass"},
+		{
+			strings.Join([]string{refusing, rig.DeadResolver, rig.AuthServer, rig.Resolver}, " "),
+			"203.0.113.50", "iprev    pass",
+		},
+	} {
+		args := []string{"check", tt.client, "[" + tt.client + "]"}
+		for server := range strings.FieldsSeq(tt.servers) {
+			args = append(args, "--dns", server)
+		}
+		output, _ := rig.RunMilter(t, args...)
+		for piece := range strings.SplitSeq(tt.says, "|") {
+			if !strings.Contains(output, piece) {
+				t.Errorf("%v: no %q in\n%s", args, piece, output)
+			}
+		}
+	}
+}

@@ -117,7 +117,7 @@ func explain(out io.Writer, r *checks.Record, cfg *Config, questions []dnscache.
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, q := range questions {
 		result := q.Rcode
-		if failure := new(net.DNSError); result == "" && errors.As(q.Err, &failure) {
+		if failure := new(net.DNSError); (result == "" || result == "NOERROR") && errors.As(q.Err, &failure) {
 			result = failure.Err
 		}
 		from := q.Server + " " + q.Transport

@@ -32,6 +32,7 @@ const (
 
 	Resolver     = resolverAddr + ":53" // the world's resolver, as in its resolv.conf
 	DeadResolver = silentAddr + ":53"   // takes questions and never answers
+	AuthServer   = authAddr + ":53"     // answers for its zones, and with a referral for the silent ones
 )
 
 // A fleet of good clients is from FleetFirst to FleetLast in 198.51.100.0/24; their records live for a second.

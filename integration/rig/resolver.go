@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/miekg/dns"
 )
 
 // OwnResolver is a recursive server like the world's that a test may kill.
@@ -21,36 +23,69 @@ var ownResolvers atomic.Uint32
 // StartResolver starts one, on an address of its own. It ends with the test.
 func StartResolver(t T) *OwnResolver {
 	t.Helper()
+	r := newResolver(t, "allow")
+	r.Start(t)
+	return r
+}
+
+// StartRefusing starts one that answers REFUSED to everybody.
+func StartRefusing(t T) *OwnResolver {
+	t.Helper()
+	r := newResolver(t, "refuse")
+	r.launch(t)
+	refuses := func() error {
+		reply, err := Ask(r.Addr, "mx.example.net", dns.TypeA)
+		if err == nil && reply.Rcode != dns.RcodeRefused {
+			err = fmt.Errorf("it says %s", dns.RcodeToString[reply.Rcode])
+		}
+		return err
+	}
+	if err := within(startTime, refuses); err != nil {
+		t.Fatalf("resolver: %v\n%s", err, r.proc.output())
+	}
+	return r
+}
+
+func newResolver(t T, access string) *OwnResolver {
+	t.Helper()
 	host := fmt.Sprintf("192.0.2.%d", 53+ownResolvers.Add(1))
 	r := &OwnResolver{Addr: host + ":53", dir: workDir(t, "resolver")}
 	world := filepath.Join(os.TempDir(), "dns")
 	conf, err := os.ReadFile(filepath.Join(world, "unbound.conf"))
 	if err == nil {
-		text := strings.ReplaceAll(string(conf), "interface: "+resolverAddr, "interface: "+host)
+		text := strings.NewReplacer("interface: "+resolverAddr, "interface: "+host, "/0 allow", "/0 "+access).
+			Replace(string(conf))
 		err = os.WriteFile(filepath.Join(r.dir, "unbound.conf"), []byte(text), 0o644)
 	}
 	if err != nil {
 		t.Fatalf("resolver: %v", err)
 	}
 	t.Cleanup(func() { r.Kill(t) })
-	r.Start(t)
 	return r
 }
 
 // Start brings it up, again or for the first time, and waits until it answers.
 func (r *OwnResolver) Start(t T) {
 	t.Helper()
-	var err error
-	if r.proc, err = start(r.dir, "unbound", "-d", "-c", filepath.Join(r.dir, "unbound.conf")); err != nil {
-		t.Fatalf("resolver: %v", err)
-	}
+	r.launch(t)
 	if err := within(startTime, answers(r.Addr)); err != nil {
 		t.Fatalf("resolver: %v\n%s", err, r.proc.output())
 	}
 }
 
+func (r *OwnResolver) launch(t T) {
+	t.Helper()
+	var err error
+	if r.proc, err = start(r.dir, "unbound", "-d", "-c", filepath.Join(r.dir, "unbound.conf")); err != nil {
+		t.Fatalf("resolver: %v", err)
+	}
+}
+
 // Kill ends it as kill -9 does.
 func (r *OwnResolver) Kill(T) {
+	if r.proc == nil {
+		return
+	}
 	_ = r.proc.cmd.Process.Kill()
 	<-r.proc.done
 }
