@@ -2,9 +2,11 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
+	"helo-milter/dnscache/dnstest"
 	"helo-milter/integration/rig"
 )
 
@@ -99,4 +101,37 @@ func TestCheckServers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever one server does to a question, the client is confirmed or nobody knows: never is it refused a name.
+func TestCheckMisbehaving(t *testing.T) {
+	outcomes := map[string]string{
+		"pass": "formerr badvers drop-first slow truncate garbage-first wrong-id wrong-question foreign-owner " +
+			"wrong-case flood wrong-flood garbage-flood no-soa",
+		"temperror": "servfail refused notimp header-only lame cname-loop drop truncate-dead short garbage",
+	}
+	var zone strings.Builder
+	clients := map[string]string{} // and the outcome
+	for outcome, words := range outcomes {
+		for word := range strings.FieldsSeq(words) {
+			n := len(clients) + 1
+			client := fmt.Sprintf("203.0.113.%d", n)
+			clients[client] = outcome
+			fmt.Fprintf(&zone, "%d.113.0.203.in-addr.arpa. PTR host%d.example.org.\n", n, n)
+			fmt.Fprintf(&zone, "%d.113.0.203.in-addr.arpa. TXT \"dnstest\" %q\n", n, word)
+			fmt.Fprintf(&zone, "host%d.example.org. A %s\n", n, client)
+		}
+	}
+	server := dnstest.Start(t, zone.String())
+	t.Run("clients", func(t *testing.T) {
+		for client, want := range clients {
+			t.Run(client, func(t *testing.T) {
+				t.Parallel()
+				output, _ := rig.RunMilter(t, "check", "--dns", server.Addr(), client, "["+client+"]")
+				if !strings.Contains(output, "iprev    "+want+"\n") {
+					t.Errorf("want %s:\n%s\n%s", want, output, zone.String())
+				}
+			})
+		}
+	})
 }
