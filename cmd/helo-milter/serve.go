@@ -178,6 +178,9 @@ func reload(file string, server *milter.Server, started *Config, log *slog.Logge
 		log.Warn("listen, limits and http take effect at the next start")
 	}
 	server.Configure(serving)
+	for _, w := range cfg.warnings() {
+		log.Warn("configuration", "warning", w)
+	}
 	log.Info("reloaded", "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
 }
 
