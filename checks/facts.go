@@ -105,9 +105,11 @@ func (f *Facts) anyConfirmed(match func(name string) bool) bool {
 	})
 }
 
-// forwardFailed tells whether an address lookup of a PTR name failed.
-func (f *Facts) forwardFailed() bool {
-	return slices.ContainsFunc(f.PTR.Values, func(h Host) bool { return h.Addrs.Status == Failed })
+// reverseOpen tells whether the PTR names and their addresses are not all known as they are now: a lookup
+// failed, or an answer is stale.
+func (f *Facts) reverseOpen() bool {
+	open := func(h Host) bool { return h.Addrs.Status == Failed || h.Addrs.Stale }
+	return f.PTR.Status == Failed || f.PTR.Stale || slices.ContainsFunc(f.PTR.Values, open)
 }
 
 // LastHelo returns the HELO that counts as the client's name: the last one said.
@@ -119,14 +121,15 @@ func (f *Facts) LastHelo() Helo {
 }
 
 // Iprev returns the result of the iprev method of RFC 8601 §2.7.3. One confirmed name is a pass
-// whatever became of the others; only when none confirms does a failed lookup leave it open.
+// whatever became of the others; only when none confirms does a failed lookup leave it open, and so does a
+// stale answer, which can prove nothing against the client.
 func (f *Facts) Iprev() string {
 	switch {
 	case f.PTR.Status == Unasked:
 		return "none"
 	case f.anyConfirmed(func(string) bool { return true }):
 		return "pass"
-	case f.PTR.Status == Failed || f.forwardFailed():
+	case f.reverseOpen():
 		return "temperror"
 	case f.PTR.Status == Missing:
 		return "permerror"
@@ -147,14 +150,14 @@ type Case struct {
 // in more than one set.
 type known struct{ asked, failed, found, stale Answers }
 
-func (k *known) note(a Answers, s Status, stale bool) {
-	if s != Unasked {
+func note[T any](k *known, a Answers, answer *Answer[T]) {
+	if answer.Status != Unasked {
 		k.asked |= a
 	}
-	if stale {
+	if answer.Stale {
 		k.stale |= a
 	}
-	switch s {
+	switch answer.Status {
 	case Failed:
 		k.failed |= a
 	case Found:
@@ -162,28 +165,24 @@ func (k *known) note(a Answers, s Status, stale bool) {
 	}
 }
 
-func noteAnswer[T any](k *known, a Answers, answer *Answer[T]) {
-	k.note(a, answer.Status, answer.Stale)
-}
-
 func (c *Case) known() known {
 	var k known
-	noteAnswer(&k, PTRNames|PTRAddrs, &c.PTR)
+	note(&k, PTRNames|PTRAddrs, &c.PTR)
 	if c.Deny.hasPTR() {
-		noteAnswer(&k, PTRDenied, &c.PTR)
+		note(&k, PTRDenied, &c.PTR)
 	}
 	for i := range c.PTR.Values {
-		noteAnswer(&k, PTRAddrs, &c.PTR.Values[i].Addrs)
-		noteAnswer(&k, PTRLists, &c.PTR.Values[i].Lists)
+		note(&k, PTRAddrs, &c.PTR.Values[i].Addrs)
+		note(&k, PTRLists, &c.PTR.Values[i].Lists)
 	}
-	noteAnswer(&k, HeloAddrs, &c.A)
-	noteAnswer(&k, HeloAddrs, &c.AAAA)
-	noteAnswer(&k, HeloMX, &c.MX)
-	noteAnswer(&k, HeloSPF, &c.SPF)
-	noteAnswer(&k, HeloLists, &c.Greeting.Lists)
-	noteAnswer(&k, HeloHosts, &c.NS)
+	note(&k, HeloAddrs, &c.A)
+	note(&k, HeloAddrs, &c.AAAA)
+	note(&k, HeloMX, &c.MX)
+	note(&k, HeloSPF, &c.SPF)
+	note(&k, HeloLists, &c.Greeting.Lists)
+	note(&k, HeloHosts, &c.NS)
 	for i := range c.Hosts {
-		noteAnswer(&k, HeloHosts, &c.Hosts[i].Addrs)
+		note(&k, HeloHosts, &c.Hosts[i].Addrs)
 	}
 	return k
 }

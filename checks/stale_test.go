@@ -59,7 +59,7 @@ func TestStale(t *testing.T) {
 		{"203.0.113.1", "other.example.org", "accept pass none helo-ip-mismatch"},
 		{
 			"203.0.113.2", "pc.example.org",
-			"accept fail none helo-ip-mismatch,helo-ptr-mismatch,helo-unverified,ptr-unconfirmed",
+			"accept temperror none helo-ip-mismatch,helo-ptr-mismatch,helo-unverified,ptr-unconfirmed",
 		},
 		{"203.0.113.1", "spf.example.org", "reject pass helo-unresolvable helo-spf"},
 		{
@@ -68,7 +68,7 @@ func TestStale(t *testing.T) {
 		},
 		{
 			"203.0.113.3", "[203.0.113.3]",
-			"accept fail helo-literal ptr-unconfirmed,ptr-generic,ptr-dynamic",
+			"accept temperror helo-literal ptr-unconfirmed,ptr-generic,ptr-dynamic",
 		},
 	} {
 		if got := found(t, staleWorld, tt.client, tt.helo, false); got != tt.want {

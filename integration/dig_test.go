@@ -99,7 +99,7 @@ func ours(t *testing.T, r *dnscache.Resolver, name, qtype string) string {
 	case "NS":
 		_, err = r.LookupNS(ctx, name)
 	case "TXT":
-		data, err = r.LookupTXT(context.WithoutCancel(ctx), name)
+		data, err = r.LookupTXT(ctx, name)
 	case "PTR":
 		addr, parseErr := reverseAddr(name)
 		_, err = r.LookupAddr(ctx, addr)
