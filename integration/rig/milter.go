@@ -9,76 +9,161 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// Milter is a running `helo-milter serve`.
+// Milter is `helo-milter serve` with a configuration file, which a test may start, hurt and start again.
 type Milter struct {
-	Socket string // unix:PATH or inet:HOST:PORT, as smtpd_milters has it
-	proc   *process
+	Socket string   // unix:PATH or inet:HOST:PORT, as smtpd_milters has it
+	Dir    string   // of its own, which it runs in
+	Env    []string // beside the test's own, from the next Start on
+	Wrap   []string // a command that runs it, such as prlimit; from the next Start on
+	Plain  bool     // built without the race detector: for figures
+
+	proc  *process
+	ended bool // and a test knows it
 }
 
 // ports counts the ports that were given to milters.
 var ports atomic.Uint32
+
+// FreePort is one of 127.0.0.1 that nobody else is given, below those that the kernel gives to clients.
+func FreePort() uint32 { return 10000 + ports.Add(1)%20000 }
 
 // StartMilter starts the milter on a unix socket or on TCP ("unix", "inet") with the given TOML, top-level
 // keys first. Its end is part of the test: it must obey SIGTERM, and its log must have neither race nor
 // panic.
 func StartMilter(t T, network, config string) *Milter {
 	t.Helper()
-	dir := workDir(t, "milter")
-	dial, address := "unix", filepath.Join(dir, "socket")
+	m := NewMilter(t, network, config)
+	m.Start(t)
+	return m
+}
+
+// NewMilter is StartMilter without the start.
+func NewMilter(t T, network, config string) *Milter {
+	t.Helper()
+	m := &Milter{Dir: workDir(t, "milter")}
+	m.Socket = "unix:" + filepath.Join(m.Dir, "socket")
 	if network == "inet" {
-		// Below the ports that the kernel gives to clients.
-		dial, address = "tcp", fmt.Sprintf("127.0.0.1:%d", 10000+ports.Add(1)%20000)
+		m.Socket = fmt.Sprintf("inet:127.0.0.1:%d", FreePort())
 	}
-	m := &Milter{Socket: network + ":" + address}
-	file := filepath.Join(dir, "helo-milter.toml")
-	config = fmt.Sprintf("listen = [%q]\nsocket_mode = \"0666\"\n%s", m.Socket, config)
-	err := os.WriteFile(file, []byte(config), 0o644)
-	if err == nil {
-		m.proc, err = start(dir, os.Getenv(milterVar), "serve", "--config", file)
-	}
-	if err != nil {
+	m.Configure(t, fmt.Sprintf("listen = [%q]\nsocket_mode = \"0666\"\n%s", m.Socket, config))
+	t.Cleanup(func() { m.Stop(t) })
+	return m
+}
+
+// Configure writes a whole configuration, listen included, for the next Start or SIGHUP.
+func (m *Milter) Configure(t T, config string) {
+	t.Helper()
+	if err := os.WriteFile(m.file(), []byte(config), 0o644); err != nil {
 		t.Fatalf("milter: %v", err)
 	}
-	t.Cleanup(func() { m.stop(t) })
-	err = within(startTime, func() error {
+}
+
+func (m *Milter) file() string { return filepath.Join(m.Dir, "helo-milter.toml") }
+
+// Start starts it, for the first time or again, and waits until it can be connected to.
+func (m *Milter) Start(t T) {
+	t.Helper()
+	m.Launch(t)
+	err := within(startTime, func() error {
 		if err := m.proc.running(); err != nil {
 			return err
 		}
-		conn, err := net.Dial(dial, address)
+		conn, err := m.dial()
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err
 	})
 	if err != nil {
-		t.Fatalf("milter: %v\n%s\n%s", err, config, m.Log())
+		t.Fatalf("milter: %v\n%s", err, m.Log())
 	}
-	return m
 }
+
+// Launch is Start without the waiting.
+func (m *Milter) Launch(t T) {
+	t.Helper()
+	binary, err := os.Getenv(milterVar), error(nil)
+	if m.Plain {
+		binary, err = plainMilter()
+	}
+	if err == nil {
+		args := append(slices.Clone(m.Wrap), binary, "serve", "--config", m.file())
+		m.proc, err = startWith(m.Env, m.Dir, args[0], args[1:]...)
+	}
+	if err != nil {
+		t.Fatalf("milter: %v", err)
+	}
+	m.ended = false
+}
+
+// plainMilter builds the milter once more, without the race detector.
+var plainMilter = sync.OnceValues(func() (string, error) { return milterBinary(os.TempDir(), nil) })
 
 // Log is what the milter wrote so far.
 func (m *Milter) Log() string { return m.proc.output() }
 
-func (m *Milter) stop(t T) {
+// Pid is the process's, or that of what wraps it.
+func (m *Milter) Pid() int { return m.proc.cmd.Process.Pid }
+
+// Signal sends it a signal.
+func (m *Milter) Signal(t T, s os.Signal) {
 	t.Helper()
+	if err := m.proc.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("milter: %v", err)
+	}
+}
+
+// Kill ends it as kill -9 does. It may be started again.
+func (m *Milter) Kill() {
+	_ = m.proc.cmd.Process.Kill()
+	<-m.proc.done
+	m.ended = true
+}
+
+// Exit waits for it to end by itself and returns its exit code.
+func (m *Milter) Exit(t T) int {
+	t.Helper()
+	select {
+	case <-m.proc.done:
+		m.ended = true
+		return m.proc.cmd.ProcessState.ExitCode()
+	case <-time.After(startTime):
+		t.Fatalf("milter: did not end in %v\n%s", startTime, m.Log())
+		return -1
+	}
+}
+
+// Stop ends it as the service manager does. It may be started again.
+func (m *Milter) Stop(t T) {
+	t.Helper()
+	if m.proc == nil || m.ended {
+		return
+	}
 	err := m.proc.stop()
 	log := m.Log()
+	m.ended = true
 	if err != nil || strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
 		t.Errorf("milter: %v\n%s", err, log)
 	}
 }
 
+func (m *Milter) dial() (net.Conn, error) {
+	network, address, _ := strings.Cut(m.Socket, ":")
+	return net.Dial(map[string]string{"unix": "unix", "inet": "tcp"}[network], address)
+}
+
 // Send connects to the milter, sends bytes and waits for it to hang up.
 func (m *Milter) Send(t T, bytes string) {
 	t.Helper()
-	network, address, _ := strings.Cut(m.Socket, ":")
-	conn, err := net.Dial(map[string]string{"unix": "unix", "inet": "tcp"}[network], address)
+	conn, err := m.dial()
 	if err != nil {
 		t.Fatalf("milter: %v\n%s", err, m.Log())
 	}

@@ -30,14 +30,20 @@ type process struct {
 }
 
 func start(dir, name string, args ...string) (*process, error) {
+	return startWith(nil, dir, name, args...)
+}
+
+// startWith is start with more environment.
+func startWith(env []string, dir, name string, args ...string) (*process, error) {
 	log := filepath.Join(dir, filepath.Base(name)+".log")
-	file, err := os.Create(log)
+	file, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	p := &process{cmd: exec.Command(name, args...), log: log, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, file, file
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

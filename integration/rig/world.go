@@ -60,7 +60,10 @@ func outside(buildFlags []string) (int, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return 1, err
 	}
-	milter, err := milterBinary(dir, buildFlags)
+	milter, err := filepath.Abs(os.Getenv(milterVar))
+	if os.Getenv(milterVar) == "" {
+		milter, err = milterBinary(dir, buildFlags)
+	}
 	if err != nil {
 		return 1, err
 	}
@@ -97,9 +100,6 @@ func lacking() (what []string) {
 }
 
 func milterBinary(dir string, buildFlags []string) (string, error) {
-	if ready := os.Getenv(milterVar); ready != "" {
-		return filepath.Abs(ready)
-	}
 	milter := filepath.Join(dir, "helo-milter")
 	args := append([]string{"build", "-buildvcs=false", "-o", milter}, buildFlags...)
 	out, err := exec.Command("go", append(args, "helo-milter/cmd/helo-milter")...).CombinedOutput()
