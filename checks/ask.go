@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 
 	"blitiri.com.ar/go/spf"
 )
@@ -25,11 +24,11 @@ func (d *DNS) ptr(ctx context.Context, client netip.Addr) (Answer[Host], int) {
 	for _, name := range found.Values[:min(len(found.Values), MaxPTR)] {
 		ptr.Values = append(ptr.Values, Host{Name: name})
 	}
-	var lookups sync.WaitGroup
+	var lookups group
 	for i := range ptr.Values {
 		lookups.Go(func() {
 			host := &ptr.Values[i]
-			host.Addrs = d.addrs(ctx, network(client), host.Name)
+			host.Addrs = d.addrs(ctx, network(client), host.Name, client)
 			if slices.Contains(host.Addrs.Values, client) {
 				host.Lists = d.listed(ctx, host.Name)
 			}
@@ -42,42 +41,58 @@ func (d *DNS) ptr(ctx context.Context, client netip.Addr) (Answer[Host], int) {
 // greeting asks for what there is to know of a HELO name, all at once: but for the MX, which is asked
 // only when there is no address, or with the hosts.
 func (d *DNS) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
-	var lookups sync.WaitGroup
+	var lookups group
 	lookups.Go(func() { g.SPF = d.spf(ctx, g.Helo.Name, client) })
 	if len(d.Lists) > 0 {
 		lookups.Go(func() { g.Lists = d.listed(ctx, g.Helo.Name) })
 	}
 	if d.Hosts {
-		lookups.Go(func() { d.hosts(ctx, g) })
+		lookups.Go(func() { d.hosts(ctx, g, client) })
 	}
-	lookups.Go(func() { g.A = d.addrs(ctx, "ip4", g.Helo.Name) })
-	g.AAAA = d.addrs(ctx, "ip6", g.Helo.Name)
+	lookups.Go(func() { g.A = d.addrs(ctx, "ip4", g.Helo.Name, client) })
+	lookups.Go(func() { g.AAAA = d.addrs(ctx, "ip6", g.Helo.Name, client) })
 	lookups.Wait()
 	if g.A.Status != Found && g.AAAA.Status != Found && !d.Hosts {
 		g.MX = d.mx(ctx, g.Helo.Name)
 	}
 }
 
-func (d *DNS) addrs(ctx context.Context, network, name string) Answer[netip.Addr] {
+// maxValues is how many values of an answer are kept: the owner of a name could fill a message of 64 KiB,
+// and a session keeps up to 20 greetings.
+const maxValues = 50
+
+func cutValues[T any](a Answer[T]) Answer[T] {
+	if len(a.Values) > maxValues {
+		a.Values = slices.Clone(a.Values[:maxValues])
+	}
+	return a
+}
+
+// addrs asks for the addresses of a name. That of the client is among those that are kept.
+func (d *DNS) addrs(ctx context.Context, network, name string, client netip.Addr) Answer[netip.Addr] {
 	addrs, err := d.Resolver.LookupNetIP(ctx, network, name)
-	return answer(addrs, err, netip.Addr.Unmap)
+	found := answer(addrs, err, netip.Addr.Unmap)
+	if i := slices.Index(found.Values, client); i >= maxValues {
+		found.Values[0] = client
+	}
+	return cutValues(found)
 }
 
 func (d *DNS) mx(ctx context.Context, name string) Answer[string] {
 	mx, err := d.Resolver.LookupMX(ctx, name)
 	// RFC 7505: the null MX says that there is none.
 	mx = slices.DeleteFunc(slices.Clone(mx), func(x *net.MX) bool { return x.Host == "." })
-	return answer(mx, err, func(x *net.MX) string { return Canonical(x.Host) })
+	return cutValues(answer(mx, err, func(x *net.MX) string { return Canonical(x.Host) }))
 }
 
 // maxHosts is how many MX and NS hosts of a name are looked up, each: the limit of RFC 7208 §4.6.4.
 const maxHosts = 10
 
 // hosts asks for the MX and NS hosts of a HELO name and for their addresses.
-func (d *DNS) hosts(ctx context.Context, g *Greeting) {
-	var lookups sync.WaitGroup
+func (d *DNS) hosts(ctx context.Context, g *Greeting, client netip.Addr) {
+	var lookups group
 	lookups.Go(func() { g.MX = d.mx(ctx, g.Helo.Name) })
-	g.NS = d.ns(ctx, g.Helo.Name)
+	lookups.Go(func() { g.NS = d.ns(ctx, g.Helo.Name) })
 	lookups.Wait()
 	for _, hosts := range [][]string{g.MX.Values, g.NS.Values} {
 		for _, name := range hosts[:min(len(hosts), maxHosts)] {
@@ -89,7 +104,7 @@ func (d *DNS) hosts(ctx context.Context, g *Greeting) {
 	for i := range g.Hosts {
 		host := &g.Hosts[i]
 		lookups.Go(func() {
-			v4, v6 := d.addrs(ctx, "ip4", host.Name), d.addrs(ctx, "ip6", host.Name)
+			v4, v6 := d.addrs(ctx, "ip4", host.Name, client), d.addrs(ctx, "ip6", host.Name, client)
 			host.Addrs = Answer[netip.Addr]{
 				Status: max(v4.Status, v6.Status), Values: slices.Concat(v4.Values, v6.Values),
 				Stale: v4.Stale || v6.Stale,
@@ -113,7 +128,7 @@ func (d *DNS) ns(ctx context.Context, name string) Answer[string] {
 	}
 	for {
 		ns, err := d.Resolver.LookupNS(ctx, name)
-		found := answer(ns, err, func(x *net.NS) string { return Canonical(x.Host) })
+		found := cutValues(answer(ns, err, func(x *net.NS) string { return Canonical(x.Host) }))
 		if found.Status != Missing || name == org {
 			return found
 		}
@@ -128,9 +143,9 @@ func (d *DNS) listed(ctx context.Context, name string) Answer[string] {
 		return Answer[string]{}
 	}
 	answers := make([]Answer[netip.Addr], len(d.Lists))
-	var lookups sync.WaitGroup
+	var lookups group
 	for i, list := range d.Lists {
-		lookups.Go(func() { answers[i] = d.addrs(ctx, "ip4", domain+"."+list) })
+		lookups.Go(func() { answers[i] = d.addrs(ctx, "ip4", domain+"."+list, netip.Addr{}) })
 	}
 	lookups.Wait()
 	all := Answer[string]{Status: Missing}

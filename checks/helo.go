@@ -77,7 +77,7 @@ func (h Helo) Same(o Helo) bool {
 // among its results, because something was said.
 func ParseHelo(raw string) Helo {
 	if len(raw) > maxRaw {
-		raw = raw[:maxRaw]
+		raw = strings.Clone(raw[:maxRaw]) // and not the 64 KiB that it may be the beginning of
 	}
 	h := Helo{Raw: strings.ToValidUTF8(raw, "?")}
 	name := fold(h.Raw)

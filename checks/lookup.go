@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -48,7 +47,7 @@ type Lookups struct {
 	cancel   context.CancelFunc
 	client   netip.Addr
 	site     Site
-	running  sync.WaitGroup // whose goroutines write what follows, each its own part
+	running  group // whose goroutines write what follows, each its own part
 	ptr      Answer[Host]
 	ptrCount int
 	greeted  []*Greeting
@@ -92,7 +91,8 @@ func (l *Lookups) start(lookup func(context.Context)) {
 	})
 }
 
-// Facts waits for the lookups, at most until the last one's timeout, and returns what is known.
+// Facts waits for the lookups, at most until the last one's timeout, and returns what is known. It panics
+// with a *Panic, each time, when a lookup did: what is known then is not enough to judge.
 func (l *Lookups) Facts() *Facts {
 	l.running.Wait()
 	f := l.Unasked()
@@ -113,8 +113,8 @@ func (l *Lookups) Unasked() *Facts {
 	return f
 }
 
-// Close ends the lookups that are still running.
+// Close ends the lookups that are still running. It panics as Facts does, unless Facts has.
 func (l *Lookups) Close() {
 	l.cancel()
-	l.running.Wait()
+	l.running.close()
 }

@@ -23,8 +23,8 @@ func (a Action) MarshalText() ([]byte, error) { return marshalEnum(actionText, a
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (a *Action) UnmarshalText(text []byte) error { return unmarshalEnum(actionText, a, text) }
 
-// answer is what the MTA is told for an action: accept, tempfail or reject.
-func (a Action) answer() string {
+// Answer is what the MTA is told for an action: accept, tempfail or reject.
+func (a Action) Answer() string {
 	if a < TempFail {
 		return "accept"
 	}
@@ -89,10 +89,17 @@ func NewPolicy(p Profile) *Policy {
 	return policy
 }
 
+// Internal stands in the place of a rule's name where an error of ours kept all rules from being asked.
+const Internal = "internal"
+
 // Verdict is what becomes of a recipient, or of a whole message.
 type Verdict struct {
-	Exempt  string  // why the client is not judged, or ""
-	Mode    Mode    // as the policy had it
+	Exempt string // why the client is not judged, or ""
+	// Internal tells that an error of ours kept the policy from judging. The mail goes on, and instead of
+	// a rule it is Internal that is unsure.
+	Internal bool
+	Mode     Mode // as the policy had it
+
 	Action  Action  // the strictest that a finding asks for
 	Rule    *Rule   // the rule that asked; nil when Action is Off
 	Finding Finding // what that rule found
@@ -104,7 +111,7 @@ func (v *Verdict) Want() string {
 	if v.Exempt != "" {
 		return "exempt"
 	}
-	return v.Action.answer()
+	return v.Action.Answer()
 }
 
 // Did is the action that is carried out: Off when the mail goes on.
@@ -114,9 +121,6 @@ func (v *Verdict) Did() Action {
 	}
 	return v.Action
 }
-
-// DidText is Did in the words of Want: accept, tempfail or reject.
-func (v *Verdict) DidText() string { return v.Did().answer() }
 
 // Judge draws the verdict from the findings of Evaluate. An unsure rule asks for its own action, but
 // never for more than OnDNSError.

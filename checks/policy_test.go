@@ -106,7 +106,7 @@ func TestPolicy(t *testing.T) {
 		if v.Rule != nil {
 			rule = v.Rule.Name
 		}
-		got := v.Want() + " " + rule + " did " + v.DidText() + " " + strings.TrimSpace(formatScore(v.Score))
+		got := v.Want() + " " + rule + " did " + v.Did().Answer() + " " + formatScore(v.Score)
 		if got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.story, got, tt.want)
 		}
@@ -200,6 +200,25 @@ func TestRecord(t *testing.T) {
 			if again := record(policy, back.Facts); again != first {
 				t.Errorf("judged again, %s HELO %q became\n%s\nwas\n%s", client, helos, again, first)
 			}
+		}
+	}
+}
+
+// An internal error is in the record as what is unsure, beside a refusal that was sent before it.
+func TestRecordInternal(t *testing.T) {
+	policy := checks.NewPolicy(checks.Strict)
+	d := &checks.Decision{
+		Facts: factsOf(t, "203.0.113.9", "friend"), Did: checks.Reject, Header: "as it was sent",
+		Verdict: checks.Verdict{Internal: true, Mode: checks.Enforce},
+	}
+	line := policy.Record(d, false).String()
+	for _, want := range []string{
+		`"findings":[{"rule":"internal","result":"unsure","action":"off","score":0,"detail":""}]`,
+		`"verdict":{"mode":"enforce","want":"accept","did":"reject","rule":"","score":0,"reply":""}`,
+		`"header":"as it was sent"`, `"exempt":""`,
+	} {
+		if !strings.Contains(line, want) {
+			t.Errorf("no %s in\n%s", want, line)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Record is one decision with all that led to it, version 1: what `check --json` prints. From its facts
-// the same verdict can be drawn again without DNS.
+// Record is one decision with all that led to it, version 1: what `check --json` prints, and a line of the
+// decision log. From its facts the same verdict can be drawn again without DNS.
 type Record struct {
 	Version  int           `json:"v"`
 	Time     time.Time     `json:"time"`
@@ -18,14 +18,14 @@ type Record struct {
 	Helo     Helo          `json:"helo"`  // the last one
 	Helos    []Helo        `json:"helos"` // every different one
 	MailFrom string        `json:"mail_from"`
-	RcptTo   []string      `json:"rcpt_to"`
+	RcptTo   []string      `json:"rcpt_to"` // the first ones, see Decision
 	Exempt   string        `json:"exempt"`
 	Facts    *Facts        `json:"facts"`
 	Iprev    string        `json:"iprev"`
 	Findings []RuleFinding `json:"findings"`
 	Verdict  RecordVerdict `json:"verdict"`
-	Header   string        `json:"header"`
-	Millis   float64       `json:"ms"` // from the first lookup to the verdict
+	Header   string        `json:"header"` // as the message got it, or ""
+	Millis   float64       `json:"ms"`     // see Decision.Took
 }
 
 // RuleFinding is a finding with its rule and what the policy thinks of it.
@@ -47,17 +47,23 @@ type RecordVerdict struct {
 	Reply string  `json:"reply"`
 }
 
-// Decision is what a record is made of.
+// Decision is what became of a transaction, and all that a record is made of.
 type Decision struct {
-	ID, MTA, QueueID string
-	MailFrom         string
-	RcptTo           []string
-	Facts            *Facts
-	Findings         []Finding
-	Verdict          Verdict
-	HelpURL          string
-	Time             time.Time
-	Took             time.Duration
+	ID       string // the session's
+	MTA      string // its name
+	QueueID  string
+	MailFrom string
+	// RcptTo has the recipients in their order: of a message with very many only the first ones, since
+	// somebody has to keep them until its end. All of them are judged.
+	RcptTo   []string
+	Facts    *Facts
+	Findings []Finding // of all recipients, rule by rule the worst; nil when nobody was judged
+	Verdict  Verdict   // by these findings
+	Did      Action    // the strictest answer that was given: Off when nobody was refused
+	Header   string    // the value that the message got; "" when it got none
+	HelpURL  string
+	Time     time.Time     // of MAIL
+	Took     time.Duration // from MAIL to the end of the transaction; of a check, that of the lookups
 }
 
 // Record writes a decision down. With all, it holds every rule's finding, else only those that failed
@@ -68,26 +74,34 @@ func (p *Policy) Record(d *Decision, all bool) *Record {
 		Version: 1, Time: d.Time.UTC().Truncate(time.Millisecond), ID: d.ID, MTA: d.MTA, QueueID: d.QueueID,
 		Client: f.Client, Helo: f.LastHelo(), Helos: []Helo{}, MailFrom: d.MailFrom,
 		RcptTo: append([]string{}, d.RcptTo...), Exempt: v.Exempt, Facts: f, Iprev: f.Iprev(),
-		Findings: []RuleFinding{}, Header: p.Header(d.ID, f, d.Findings, v),
-		Millis: float64(d.Took.Microseconds()) / 1000,
+		Findings: p.written(d, all), Header: d.Header, Millis: float64(d.Took.Microseconds()) / 1000,
 	}
 	for _, g := range f.Greetings {
 		r.Helos = append(r.Helos, g.Helo)
 	}
-	for i, found := range d.Findings {
-		if all || found.Result >= Unsure && p.Actions[i] != Off {
-			r.Findings = append(r.Findings,
-				RuleFinding{All[i].Name, found.Result, p.Actions[i], p.Scores[i], found.Detail})
-		}
-	}
 	r.Verdict = RecordVerdict{
-		Mode: v.Mode, Want: v.Want(), Did: v.DidText(), Score: v.Score,
+		Mode: v.Mode, Want: v.Want(), Did: d.Did.Answer(), Score: v.Score,
 		Reply: v.Reply(f, d.HelpURL).String(),
 	}
 	if v.Rule != nil && v.Exempt == "" {
 		r.Verdict.Rule = v.Rule.Name
 	}
 	return r
+}
+
+// written are the findings of a record.
+func (p *Policy) written(d *Decision, all bool) []RuleFinding {
+	list := []RuleFinding{}
+	if d.Verdict.Internal {
+		list = append(list, RuleFinding{Rule: Internal, Result: Unsure, Action: Off})
+	}
+	for i, found := range d.Findings {
+		if all || found.Result >= Unsure && p.Actions[i] != Off {
+			list = append(list,
+				RuleFinding{All[i].Name, found.Result, p.Actions[i], p.Scores[i], found.Detail})
+		}
+	}
+	return list
 }
 
 // String returns the record as a line of JSON, without a newline.

@@ -126,7 +126,15 @@ func (p *Policy) Header(id string, f *Facts, findings []Finding, v *Verdict) str
 	}
 	return fmt.Sprintf("%s; client=%s; helo=%s; iprev=%s; score=%.1f;\n\trules=%s; unsure=%s; id=%s",
 		v.Want(), client, helo, f.Iprev(), v.Score,
-		p.Names(findings, Fail), p.Names(findings, Unsure), token(id, headerHelo))
+		p.Names(findings, Fail), p.Unsure(findings, v), token(id, headerHelo))
+}
+
+// Unsure returns the names of the rules that are unsure, as Names does, or Internal.
+func (p *Policy) Unsure(findings []Finding, v *Verdict) string {
+	if v.Internal {
+		return Internal
+	}
+	return p.Names(findings, Unsure)
 }
 
 // Names returns the names of the rules that ended so, with commas between, in the table's order and

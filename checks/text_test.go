@@ -88,10 +88,23 @@ func TestHeader(t *testing.T) {
 			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
 		}
 	}
-	exempt := checks.Verdict{Exempt: "no-address"}
-	want := "exempt; client=none; helo=none; iprev=none; score=0.0;\n\trules=none; unsure=none; id=id1"
-	if got := checks.NewPolicy(checks.Standard).Header("id1", &checks.Facts{}, nil, &exempt); got != want {
-		t.Errorf("without an address\n got %s\nwant %s", got, want)
+	policy := checks.NewPolicy(checks.Standard)
+	for _, tt := range []struct {
+		verdict checks.Verdict
+		want    string
+	}{
+		{
+			checks.Verdict{Exempt: "no-address"},
+			"exempt; client=none; helo=none; iprev=none; score=0.0;\n\trules=none; unsure=none; id=id1",
+		},
+		{
+			checks.Verdict{Internal: true, Mode: checks.Enforce},
+			"accept; client=none; helo=none; iprev=none; score=0.0;\n\trules=none; unsure=internal; id=id1",
+		},
+	} {
+		if got := policy.Header("id1", &checks.Facts{}, nil, &tt.verdict); got != tt.want {
+			t.Errorf("without findings\n got %s\nwant %s", got, tt.want)
+		}
 	}
 }
 

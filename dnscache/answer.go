@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ const (
 	canceled    kind = iota // the caller did not wait
 	unreachable             // the server could not be talked to
 	timeout
-	unusable // an answer that settles nothing
+	unusable // an answer that settles nothing, or that we cannot bear
 	refused  // an answer with an rcode such as SERVFAIL or REFUSED
 	missing  // NXDOMAIN or NODATA: final, and no server's fault
 )
@@ -101,6 +102,20 @@ func left(ctx context.Context) reply {
 		return reply{answer: answer{result: &failure{kind: timeout, text: "timeout"}}}
 	}
 	return reply{answer: answer{result: &failure{kind: canceled, text: "canceled"}}}
+}
+
+// survive is for a goroutine of ours, where a panic would end the program: it makes a failure of it.
+func (r *Resolver) survive(server string, find func() reply) (got reply) {
+	defer func() {
+		if p := recover(); p != nil {
+			f := &failure{kind: unusable, text: "internal error", server: server}
+			got = reply{answer: answer{result: f}, ttl: failureTTL, server: server}
+			if r.onPanic != nil {
+				r.onPanic(p, debug.Stack())
+			}
+		}
+	}()
+	return find()
 }
 
 // read returns what m, a reply to q, comes to, and how long that may be kept.

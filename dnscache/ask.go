@@ -30,7 +30,7 @@ func (r *Resolver) ask(ctx context.Context, q question) reply {
 	servers, most := len(order.queue), triesPerServer*len(order.queue)
 	replies := make(chan reply, most+len(probes))
 	for _, server := range probes {
-		go func() { replies <- r.probe(ctx, server, q) }()
+		go func() { replies <- r.survive(server.addr, func() reply { return r.probe(ctx, server, q) }) }()
 	}
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -39,7 +39,9 @@ func (r *Resolver) ask(ctx context.Context, q question) reply {
 		select {
 		case <-next.C:
 			server, wait := order.next()
-			attempts.Go(func() { replies <- r.try(ctx, server, q) })
+			attempts.Go(func() {
+				replies <- r.survive(server.addr, func() reply { return r.try(ctx, server, q) })
+			})
 			if tries++; tries < most {
 				next.Reset(wait)
 			}

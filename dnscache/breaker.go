@@ -111,12 +111,19 @@ func (b *breaker) degraded(now time.Duration) bool {
 	for b.told != b.state && !b.telling { // it may change again while it is told
 		news := b.state
 		b.told, b.telling = news, true
-		b.mu.Unlock()
-		b.tell(news)
-		b.mu.Lock()
-		b.telling = false
+		b.say(news)
 	}
 	return degraded
+}
+
+// say calls tell without the lock, and holds it again even when tell panics.
+func (b *breaker) say(degraded bool) {
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		b.telling = false
+	}()
+	b.tell(degraded)
 }
 
 // within tells whether s belongs to the window that ends with the second now.

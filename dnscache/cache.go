@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -105,14 +106,14 @@ func (r *Resolver) find(ctx context.Context, q question) reply {
 	kept, _ := r.cache.GetIfPresent(q)
 	if kept.fresh(now) {
 		if kept.due(now) {
-			r.flights.DoChan(q.String(), func() (any, error) { return r.renew(q), nil })
+			r.fly(q, r.renew)
 		}
 		return kept.reply(now)
 	}
 	if ctx.Err() != nil {
 		return left(ctx)
 	}
-	flight := r.flights.DoChan(q.String(), func() (any, error) { return r.fetch(q), nil })
+	flight := r.fly(q, r.fetch)
 	old := kept.stale(now)
 	var late <-chan time.Time
 	if old != nil {
@@ -131,6 +132,13 @@ func (r *Resolver) find(ctx context.Context, q question) reply {
 		}
 	}
 	return old.reply()
+}
+
+// fly finds the answer to q, once for all who want it at the same time.
+func (r *Resolver) fly(q question, find func(question) reply) <-chan singleflight.Result {
+	return r.flights.DoChan(q.String(), func() (any, error) {
+		return r.survive("", func() reply { return find(q) }), nil
+	})
 }
 
 // fetch asks the servers unless somebody has just done so.

@@ -16,7 +16,7 @@ import (
 )
 
 // fleet is an ExchangeFunc of servers a, b... that change while they are asked: "ok" after 10 ms,
-// "late" after 600 ms, "silent", "lossy" (silent once, then ok), "unreachable", "servfail".
+// "late" after 600 ms, "silent", "lossy" (silent once, then ok), "unreachable", "servfail", "panic".
 type fleet struct {
 	t     *testing.T
 	start time.Time
@@ -52,6 +52,8 @@ func (f *fleet) exchange(ctx context.Context, _, server string, query *dns.Msg) 
 		return nil, errors.New("no route to host")
 	case "servfail":
 		rcode = dns.RcodeServerFailure
+	case "panic":
+		panic("what is this?")
 	}
 	select {
 	case <-time.After(wait):
@@ -114,6 +116,11 @@ func TestHealth(t *testing.T) {
 		},
 		{"all down: asked as ever", "a=silent; b=silent; 5000 aaabbb; 5000 aaabbb; 5000 aaabbb"},
 		{"and one comes back", "a=silent; b=silent; 5000 aaabbb; 5000 aaabbb; b=ok; 410 ab; 10 b"},
+		{"who says what we cannot bear is up", "a=panic; 10 ab; 10 ab; a=ok; 10 a"},
+		{
+			"and is asked again when down",
+			"a=silent; 410 ab; 410 ab; a=panic; wait 1000; 10 abb; wait 2000; 10 abb",
+		},
 		{"a lost datagram beside one that is down", "a=silent; 410 ab; 410 ab; b=lossy; 410 abb"},
 	} {
 		t.Run(test.story, func(t *testing.T) {

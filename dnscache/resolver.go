@@ -47,6 +47,9 @@ type Config struct {
 	// OnDegraded, if not nil, is called with the new state whenever Degraded changes, once on each edge
 	// and never by two goroutines at the same time. Lookups may wait for it.
 	OnDegraded func(degraded bool)
+	// OnPanic, if not nil, is told of each panic that has become the failure of a question, by several
+	// goroutines at the same time.
+	OnPanic func(value any, stack []byte)
 	// CaseRandomization says which servers must repeat names in the case they were asked in, over
 	// UDP; the zero value means all but those on loopback addresses.
 	CaseRandomization CaseRandomization
@@ -77,6 +80,7 @@ type Resolver struct {
 	breaker  *breaker
 	timeout  time.Duration
 	exchange ExchangeFunc
+	onPanic  func(value any, stack []byte)
 	start    time.Time // answers expire at a distance from it: 8 bytes, on the monotonic clock
 	cache    *otter.Cache[question, *entry]
 	missing  sync.Map // failure to *failure: one for all names that a server says are not there
@@ -99,6 +103,7 @@ func New(cfg Config) (*Resolver, error) {
 		breaker:  newBreaker(cfg.OnDegraded),
 		timeout:  cmp.Or(cfg.Timeout, 5*time.Second),
 		exchange: cfg.Exchange,
+		onPanic:  cfg.OnPanic,
 		start:    time.Now(),
 	}
 	if r.exchange == nil {

@@ -2,16 +2,22 @@ package milter
 
 import (
 	"cmp"
+	"math"
 	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Limits bounds what the peers of one listener may use up. A zero field means
-// its default.
+// Limits bounds what the MTAs, and whoever else connects, may use up. A zero field means its default.
 type Limits struct {
-	Connections int           // open at a time; default 1000
-	Idle        time.Duration // from one frame to the next; default 70 min, above Sendmail's one hour
-	Frame       time.Duration // from a frame's first byte to its last; default 10 s
+	Connections int            // open at a time, on all listeners; default 1000
+	PerPeer     int            // of them from one TCP address; default half, and all from loopback
+	Peers       []netip.Prefix // who may connect to TCP listeners; empty is everybody
+	Idle        time.Duration  // from one frame to the next; default 70 min, above Sendmail's one hour
+	Frame       time.Duration  // from a frame's first byte to its last; default 10 s
 
 	// OnViolation is told whom the guard turned away and why, if set; kind is
 	// one of the names below. Connections call it each in their own goroutine,
@@ -37,23 +43,80 @@ const (
 	kindSlow      = "slow"      // a frame took longer than Limits.Frame
 	kindIdle      = "idle"      // no frame for Limits.Idle
 	kindSilent    = "silent"    // no OPTNEG within the second the library gives
+	kindPeer      = "peer"      // not one of Limits.Peers
+	kindPerPeer   = "per-peer"  // no room: all Limits.PerPeer of that peer have negotiated
 	kindEvicted   = "evicted"   // not negotiated, closed to make room for a newer connection
 	kindFull      = "full"      // no room: all Limits.Connections have negotiated
 	kindAccept    = "accept"    // Accept failed for a while (remote is the listener's own address)
 )
 
-// Guard puts a guard in front of go-milter, which panics in a goroutine of its
-// own (out of reach of recover) on some frames, allocates up to 512 MiB on the
-// word of a peer, and stops serving at the first failed Accept.
+// Guard stands in front of go-milter, which panics in a goroutine of its own
+// (out of reach of recover) on some frames, allocates up to 512 MiB on the word
+// of a peer, and stops serving at the first failed Accept. It is the listener
+// that joins all listeners.
 //
-// The connections of the returned listener read whole frames, and only those
-// that the library can take; at anything else Read fails, so that the library
-// closes the connection. They join the library's two writes a reply into one.
-// Accept fails only when ln is closed or broken. Closing the returned listener
-// closes ln, and no connection.
-func Guard(ln net.Listener, l Limits) net.Listener {
+// Its connections read whole frames, and only those that the library can take;
+// at anything else Read fails, so that the library closes the connection. They
+// join the library's two writes a reply into one.
+type Guard struct {
+	limits   atomic.Pointer[Limits]
+	accepted chan net.Conn
+	broken   chan error    // of the first listener that broke
+	closed   chan struct{} // closed by Close
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	open      map[*guardConn]struct{} // connections that hold a place
+	pending   []*guardConn            // those of them that have not negotiated, oldest first
+	peers     map[netip.Addr]int      // how many there are of each TCP peer
+	probes    map[string]struct{}     // addresses that our own probes come from
+}
+
+// NewGuard returns a guard without listeners.
+func NewGuard(l Limits) *Guard {
+	g := &Guard{
+		accepted:  make(chan net.Conn),
+		broken:    make(chan error, 1),
+		closed:    make(chan struct{}),
+		listeners: map[net.Listener]struct{}{},
+		open:      map[*guardConn]struct{}{},
+		peers:     map[netip.Addr]int{},
+		probes:    map[string]struct{}{},
+	}
+	g.SetLimits(l)
+	return g
+}
+
+// SetLimits holds for the connections that come from now on.
+func (g *Guard) SetLimits(l Limits) {
 	l.Connections = cmp.Or(l.Connections, 1000)
 	l.Idle = cmp.Or(l.Idle, 70*time.Minute)
 	l.Frame = cmp.Or(l.Frame, 10*time.Second)
-	return &guardListener{Listener: ln, limits: l, closed: make(chan struct{})}
+	g.limits.Store(&l)
+}
+
+// perPeer is how many connections a peer may hold. The host itself is one MTA
+// with all its processes, and may take every place.
+func (l *Limits) perPeer(peer netip.Addr) int {
+	switch {
+	case peer.IsValid() && l.PerPeer > 0:
+		return l.PerPeer
+	case peer.IsValid() && !peer.IsLoopback():
+		return max(1, l.Connections/2)
+	}
+	return math.MaxInt
+}
+
+// welcome tells whether a peer may connect at all; who may use a unix socket is
+// the file's mode to say.
+func (l *Limits) welcome(peer netip.Addr) bool {
+	in := func(p netip.Prefix) bool { return p.Contains(peer) }
+	return len(l.Peers) == 0 || !peer.IsValid() || slices.ContainsFunc(l.Peers, in)
+}
+
+// violation tells whoever wants to know.
+func (l *Limits) violation(remote net.Addr, kind string) {
+	if l.OnViolation != nil {
+		l.OnViolation(remote, kind)
+	}
 }

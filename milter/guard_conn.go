@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -14,8 +15,9 @@ import (
 // goroutine may read and one write at a time, as the library does.
 type guardConn struct {
 	net.Conn
-	ln       *guardListener
-	placed   bool   // holds one of the listener's places; under ln.mu
+	limits   *Limits // as they were when it came
+	guard    *Guard
+	peer     netip.Addr
 	quickAck func() // nil where it means nothing
 
 	// Of the reader: what has come and is not passed on (a window of small, or
@@ -33,6 +35,7 @@ type guardConn struct {
 
 	mu        sync.Mutex
 	own, user time.Time // read deadlines: the guard's and the library's; the earlier counts
+	drained   bool      // nothing more is to be read
 }
 
 // errViolation is what Read says after a violation, the kind of which it is.
@@ -44,13 +47,13 @@ func (e errViolation) Error() string { return "milter: closed by the guard: " + 
 // OnViolation has been told.
 func (e errViolation) Is(target error) bool { return target == net.ErrClosed }
 
-func newGuardConn(nc net.Conn, ln *guardListener) *guardConn {
-	return &guardConn{Conn: nc, ln: ln, quickAck: quickAck(nc)}
+func newGuardConn(nc net.Conn, g *Guard) *guardConn {
+	return &guardConn{Conn: nc, limits: g.limits.Load(), guard: g, peer: peerOf(nc), quickAck: quickAck(nc)}
 }
 
 // Close closes the connection and gives its place to another.
 func (c *guardConn) Close() error {
-	c.ln.release(c)
+	c.guard.release(c)
 	return c.Conn.Close()
 }
 
@@ -77,20 +80,39 @@ func (c *guardConn) next() error {
 		if kind != "" {
 			return c.violation(kind)
 		}
-		if len(c.in) >= size {
-			return c.check(size)
+		if keep := min(size, 4+maxFrame); len(c.in) >= keep {
+			if err := c.cut(keep, size); err != nil {
+				return c.failure(err)
+			}
+			return c.check(keep)
 		}
 		switch {
 		case len(c.in) == 0:
-			c.expire(c.ln.limits.Idle)
+			c.expire(c.limits.Idle)
 		case !begun: // later bytes gain no time
 			begun = true
-			c.expire(c.ln.limits.Frame)
+			c.expire(c.limits.Frame)
 		}
-		if err := c.fill(size); err != nil {
+		if err := c.fill(min(size, 4+maxFrame)); err != nil {
 			return c.failure(err)
 		}
 	}
+}
+
+// cut leaves out what a frame of header or body has beyond the first keep of
+// its size bytes: nobody here looks at it, and it need not cost memory.
+func (c *guardConn) cut(keep, size int) error {
+	if keep == size {
+		return nil
+	}
+	if _, err := io.CopyN(io.Discard, c.Conn, int64(size-keep)); err != nil {
+		return err
+	}
+	binary.BigEndian.PutUint32(c.in, uint32(keep-4))
+	if c.in[4] == 'L' {
+		c.in[keep-1] = 0 // the end of the value
+	}
+	return nil
 }
 
 // fill reads what there is of a frame of size bytes, and perhaps of those
@@ -132,14 +154,14 @@ func (c *guardConn) check(size int) error {
 	}
 	if code == 'O' {
 		c.negotiated = true
-		c.ln.negotiated(c)
+		c.guard.negotiated(c)
 	}
 	c.checked = size
 	return nil
 }
 
 func (c *guardConn) violation(kind string) error {
-	c.ln.violation(c.RemoteAddr(), kind)
+	c.limits.violation(c.RemoteAddr(), kind)
 	return errViolation(kind)
 }
 
@@ -147,6 +169,8 @@ func (c *guardConn) violation(kind string) error {
 func (c *guardConn) failure(err error) error {
 	timeout := errors.Is(err, os.ErrDeadlineExceeded)
 	switch {
+	case timeout && c.isDrained():
+		return net.ErrClosed
 	case timeout && !c.negotiated:
 		return c.violation(kindSilent)
 	case timeout && len(c.in) > 0:
@@ -198,7 +222,24 @@ func (c *guardConn) expire(d time.Duration) {
 	_ = c.setReadDeadlineLocked() // fails on a closed connection only, as will Read
 }
 
+// drain has Read fail, now or when it is called next.
+func (c *guardConn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drained = true
+	_ = c.setReadDeadlineLocked()
+}
+
+func (c *guardConn) isDrained() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.drained
+}
+
 func (c *guardConn) setReadDeadlineLocked() error {
+	if c.drained {
+		return c.Conn.SetReadDeadline(time.Unix(1, 0)) // long ago
+	}
 	t := c.own
 	if t.IsZero() || !c.user.IsZero() && c.user.Before(t) {
 		t = c.user

@@ -28,9 +28,9 @@ func TestGuardTime(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var log transcript
 			ln := newPipes()
-			serve(t, Guard(ln, Limits{OnViolation: log.violation}), witness{transcript: &log})
+			serve(t, guarded(ln, Limits{OnViolation: log.violation}), witness{transcript: &log})
 			begin := time.Now()
-			conn := ln.dial()
+			conn := ln.dial("")
 			end := make(chan time.Duration, 1)
 			go func() {
 				_, _ = io.Copy(io.Discard, conn)
@@ -64,7 +64,7 @@ func TestGuardDeadlines(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			theirs, ours := net.Pipe()
-			conn := newGuardConn(ours, Guard(nil, Limits{Idle: time.Minute}).(*guardListener))
+			conn := newGuardConn(ours, NewGuard(Limits{Idle: time.Minute}))
 			begin := time.Now()
 			_ = conn.SetDeadline(begin.Add(tt.user))
 			if tt.lift {
@@ -93,7 +93,7 @@ func TestGuardPieces(t *testing.T) {
 	}
 	want := bytes.Replace(stream, frames("LSubject~ab~cd~~"), frames("LSubject~ab~"), 1)
 	for size := 1; size < 3000; size += 1 + size/20 {
-		ln := Guard(nil, Limits{}).(*guardListener)
+		ln := NewGuard(Limits{})
 		conn := newGuardConn(&scripted{stream: bytes.Clone(stream), piece: size}, ln)
 		if got, err := io.ReadAll(conn); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("pieces of %d: %v, %d bytes, want %d", size, err, len(got), len(want))
@@ -106,7 +106,7 @@ func TestGuardPieces(t *testing.T) {
 
 // A long frame costs memory as its bytes come, short ones none at all.
 func TestGuardMemory(t *testing.T) {
-	ln := Guard(nil, Limits{}).(*guardListener)
+	ln := NewGuard(Limits{})
 	stream := append(frames("O6"), frames("B{1048575}")[:3000]...)
 	conn := newGuardConn(&scripted{stream: stream, piece: 100}, ln)
 	if _, err := io.ReadAll(conn); !errors.Is(err, errViolation(kindTruncated)) || cap(conn.in) > 8192 {
@@ -138,7 +138,7 @@ func TestGuardWrites(t *testing.T) {
 		{"\x00\x00\x00\xffh|" + long, "\x00\x00\x00\xffh" + long},       // longer than what we keep for it
 	} {
 		peer := &scripted{}
-		conn := newGuardConn(peer, nil)
+		conn := newGuardConn(peer, NewGuard(Limits{}))
 		for p := range strings.SplitSeq(tt.writes, "|") {
 			if n, err := conn.Write([]byte(p)); n != len(p) || err != nil {
 				t.Errorf("%q: %d, %v", p, n, err)
@@ -149,7 +149,7 @@ func TestGuardWrites(t *testing.T) {
 		}
 	}
 
-	conn := newGuardConn(&scripted{broken: io.ErrClosedPipe}, nil)
+	conn := newGuardConn(&scripted{broken: io.ErrClosedPipe}, NewGuard(Limits{}))
 	_, _ = conn.Write([]byte("\x00\x00\x00\x05y"))
 	if n, err := conn.Write([]byte("550\x00")); n != 0 || err != io.ErrClosedPipe {
 		t.Errorf("broken: %d, %v", n, err)

@@ -13,7 +13,7 @@ import (
 const (
 	headLen    = 5
 	maxFrame   = 64 << 10 // the length's bound
-	maxContent = 1 << 20  // the same for headers and body, SMFIP_MDS_1M
+	maxContent = 1 << 20  // the same for headers and body, SMFIP_MDS_1M, of which maxFrame is passed on
 
 	// maxStrings bounds the NULs in the frames whose strings the library
 	// splits: each costs it a string and, in a macro frame, half a map entry.

@@ -13,7 +13,7 @@ func TestGuardFrames(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			var log transcript
 			ln := listen(t, network)
-			serve(t, Guard(ln, Limits{OnViolation: log.violation}), witness{transcript: &log})
+			serve(t, guarded(ln, Limits{OnViolation: log.violation}), witness{transcript: &log})
 			for _, tt := range guardFrames {
 				conn := dial(t, ln)
 				go func() {
@@ -80,11 +80,11 @@ var guardFrames = []struct{ script, want string }{
 	{"O7 | Hfuture~", "helo(future)"},
 	{"O6 | =000000", "!truncated"},
 
-	// Lengths count the code: 64 KiB, for headers and body 1 MiB.
+	// Lengths count the code: 64 KiB, for headers and body 1 MiB, of which 64 KiB are passed on.
 	{"O6 | H{65534}~ | DMj~{65532} | Q", "helo(" + strings.Repeat("x", 65534) + ")"},
 	{"O6 | H{65535}~", "!size"},
 	{"O6 | DM{65535}", "!size"},
-	{"O6 | B{1048575} | Ln~{1048572}~ | Q", "body(1048575) header(1,1048572)"},
+	{"O6 | B{1048575} | Ln~{1048572}~ | Q", "body(65535) header(1,65532)"},
 	{"O6 | B{1048576}", "!size"},
 	{"O6 | Ln~{1048573}~", "!size"},
 

@@ -38,7 +38,7 @@ func FuzzGuard(f *testing.F) {
 	f.Cleanup(func() { log.SetOutput(os.Stderr) })
 	var said transcript
 	inner, taps := newPipes(), make(chan *tap, 1)
-	guarded := Guard(inner, Limits{OnViolation: said.violation})
+	guarded := guarded(inner, Limits{OnViolation: said.violation})
 	serve(f, &tapListener{guarded, taps}, witness{transcript: &said})
 
 	f.Fuzz(func(t *testing.T, stream []byte, piece uint16, framed bool) {

@@ -17,7 +17,7 @@ import (
 func TestGuardQuickAck(t *testing.T) {
 	ln := listen(t, "tcp")
 	theirs := dial(t, ln)
-	ours, err := Guard(ln, Limits{}).Accept()
+	ours, err := guarded(ln, Limits{}).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func BenchmarkGuard(b *testing.B) {
 			b.Run(network+"/"+way, func(b *testing.B) {
 				ln := listen(b, network)
 				if way == "guard" {
-					ln = Guard(ln, Limits{})
+					ln = guarded(ln, Limits{})
 				}
 				serve(b, ln, gomilter.NoOpMilter{})
 				exchanges := postfixSession()

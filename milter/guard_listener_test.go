@@ -1,9 +1,11 @@
 package milter
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -32,11 +34,25 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-func (p *pipes) dial() net.Conn {
+// dial connects from 192.0.2.LAST, or from nowhere in particular.
+func (p *pipes) dial(last string) net.Conn {
 	theirs, ours := net.Pipe()
-	p.results <- ours
+	if last == "" {
+		p.results <- ours
+	} else {
+		addr := netip.MustParseAddr("192.0.2." + last)
+		p.results <- addressed{ours, net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 25))}
+	}
 	return theirs
 }
+
+// addressed is a connection from an address.
+type addressed struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (a addressed) RemoteAddr() net.Addr { return a.remote }
 
 func (p *pipes) Close() error   { close(p.closed); return nil }
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
@@ -66,13 +82,13 @@ func TestGuardAccept(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			inner := newPipes()
-			ln := Guard(inner, Limits{})
+			ln := guarded(inner, Limits{})
 			go func() {
 				for word := range strings.FieldsSeq(tt.script) {
 					if err := failures[word]; err != nil {
 						inner.results <- err
 					} else {
-						_ = inner.dial()
+						_ = inner.dial("")
 					}
 				}
 				synctest.Wait()
@@ -100,51 +116,163 @@ func TestGuardAccept(t *testing.T) {
 	}
 }
 
-// Connections come (a letter), negotiate (capital) and go (a minus); at most two
-// have a place. The result: which are open at the end, and what was said.
+// Connections come (a letter, and the last byte of a TCP peer's address), negotiate (capital) and go (a
+// minus); at most two have a place. The result: which are open at the end, and what was said.
 func TestGuardPlaces(t *testing.T) {
-	for _, tt := range []struct{ script, open, want string }{
-		{"a b", "ab", ""},
-		{"a b c", "bc", "!evicted"},   // the oldest makes room
-		{"a b A c", "ac", "!evicted"}, // the oldest that has not negotiated
-		{"a A b B c", "ab", "!full"},  // those at work stay
-		{"a A b B c d e", "ab", "!full !full !full"},
-		{"a A b B -a c C d", "bc", "!full"}, // a place is free again
-		{"a -a b -b c d", "cd", ""},         // no place is lost
-		{"a b -a c C d", "cd", "!evicted"},
-		{"a b c -c d D e", "de", "!evicted !evicted"}, // nor given back twice: a's session ended, too
+	two := Limits{Connections: 2}
+	one := Limits{Connections: 2, PerPeer: 1}
+	some := Limits{Connections: 2, Peers: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/30")}}
+	for _, tt := range []struct {
+		limits             Limits
+		script, open, want string
+	}{
+		{two, "a b", "ab", ""},
+		{two, "a b c", "bc", "!evicted"},   // the oldest makes room
+		{two, "a b A c", "ac", "!evicted"}, // the oldest that has not negotiated
+		{two, "a A b B c", "ab", "!full"},  // those at work stay
+		{two, "a A b B c d e", "ab", "!full !full !full"},
+		{two, "a A b B -a c C d", "bc", "!full"}, // a place is free again
+		{two, "a -a b -b c d", "cd", ""},         // no place is lost
+		{two, "a b -a c C d", "cd", "!evicted"},
+		{two, "a b c -c d D e", "de", "!evicted !evicted"}, // nor given back twice: a's session ended, too
+		{one, "a1 b1", "b1", "!evicted"},
+		{one, "a1 A1 b1 c2", "a1c2", "!per-peer"},           // one peer is not in the way of another
+		{one, "a1 A1 b2 c1", "a1b2", "!per-peer"},           // whose place is not taken for it
+		{one, "a1 A1 -a1 b1", "b1", ""},                     // its place is free again
+		{one, "a A b B", "ab", ""},                          // a unix socket has no peers
+		{two, "a1 A1 b1 B1 c2 C2", "a1c2", "!per-peer"},     // half of them without a word
+		{some, "a1 a4 b2", "a1b2", "!peer"},                 // who is no peer is not let in
+		{some, "a4 a5 b", "b", "!peer !peer"},               // and takes no place
+		{Limits{Connections: 1}, "a1 A1", "a1", ""},         // half of one is one
+		{Limits{PerPeer: 9}, "a1 b1 c2", "a1b1c2", ""},      // of a thousand
+		{Limits{}, "a1 A1 b1 B1 c2 -c2", "a1b1", ""},        // as are five hundred
+		{one, "a1 b2 c3", "b2c3", "!evicted"},               // all places taken: the oldest of all
+		{one, "a1 A1 b2 B2 c3 -a1 d3", "b2d3", "!full"},     // and nobody's when they are at work
+		{one, "a1 A1 b2 B2 -b2 b1 c2", "a1c2", "!per-peer"}, // the count is kept by peer
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			var log transcript
-			ln := newPipes()
-			serve(t, Guard(ln, Limits{Connections: 2, OnViolation: log.violation}), witness{transcript: &log})
-			conns := map[string]net.Conn{}
-			for word := range strings.FieldsSeq(tt.script) {
-				name := strings.ToLower(strings.TrimPrefix(word, "-"))
-				switch {
-				case word[0] == '-':
-					_ = conns[name].Close()
-					delete(conns, name)
-				case word != name:
-					speak(conns[name], "O6")
-				default:
-					conns[name] = ln.dial()
-					go func() { _, _ = io.Copy(io.Discard, conns[name]) }()
-				}
-				synctest.Wait()
+		synctest.Test(t, func(t *testing.T) { testPlaces(t, tt.limits, tt.script, tt.open, tt.want) })
+	}
+}
+
+func testPlaces(t *testing.T, limits Limits, script, open, want string) {
+	var log transcript
+	limits.OnViolation = log.violation
+	ln := newPipes()
+	serve(t, guarded(ln, limits), witness{transcript: &log})
+	conns := map[string]net.Conn{}
+	var names []string
+	for word := range strings.FieldsSeq(script) {
+		name := strings.ToLower(strings.TrimPrefix(word, "-"))
+		switch {
+		case word[0] == '-':
+			_ = conns[name].Close()
+			delete(conns, name)
+		case word != name:
+			speak(conns[name], "O6")
+		default:
+			conns[name] = ln.dial(name[1:])
+			names = append(names, name)
+			go func() { _, _ = io.Copy(io.Discard, conns[name]) }()
+		}
+		synctest.Wait()
+	}
+	got := ""
+	for _, name := range names {
+		if conn := conns[name]; conn != nil {
+			if _, err := conn.Write([]byte{0}); err == nil { // the first byte of a length
+				got += name
 			}
-			open := ""
-			for _, name := range []string{"a", "b", "c", "d", "e"} {
-				if conn := conns[name]; conn != nil {
-					if _, err := conn.Write([]byte{0}); err == nil { // the first byte of a length
-						open += name
-					}
-					_ = conn.Close()
-				}
-			}
-			if got := strings.Join(log.take(), " "); open != tt.open || !strings.HasPrefix(got, tt.want) {
-				t.Errorf("%s: open %s, want %s; said %q, want %q", tt.script, open, tt.open, got, tt.want)
-			}
-		})
+			_ = conn.Close()
+		}
+	}
+	if said := strings.Join(log.take(), " "); got != open || !strings.HasPrefix(said, want) {
+		t.Errorf("%s: open %s, want %s; said %q, want %q", script, got, open, said, want)
+	}
+}
+
+// Several listeners are one; one that is removed leaves its connections alone.
+func TestGuardListeners(t *testing.T) {
+	var log transcript
+	one, two := listen(t, "tcp"), listen(t, "unix")
+	guard := guarded(one, Limits{})
+	guard.Add(two)
+	serve(t, guard, witness{transcript: &log})
+	first, second := dial(t, one), dial(t, two)
+	negotiate(t, first)
+	negotiate(t, second)
+	if n := guard.Connections(); n != 2 {
+		t.Errorf("%d connections, want 2", n)
+	}
+	if err := guard.Remove(one); err != nil {
+		t.Error(err)
+	}
+	if conn, err := net.Dial("tcp", one.Addr().String()); err == nil {
+		_ = conn.Close()
+		t.Error("a removed listener still listens")
+	}
+	speak(first, "Hfirst~ | Q")
+	if _, err := io.ReadAll(first); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(log.take(), " "); got != "helo(first)" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// negotiate plays the beginning of an MTA and waits for the answer.
+func negotiate(t *testing.T, conn net.Conn) {
+	t.Helper()
+	speak(conn, "O6")
+	if _, err := io.ReadFull(conn, make([]byte, 4+13)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is asked before is answered; nothing is read any more.
+func TestGuardDrain(t *testing.T) {
+	var log transcript
+	ln := listen(t, "unix")
+	guard := guarded(ln, Limits{OnViolation: log.violation})
+	serve(t, guard, witness{transcript: &log})
+	idle, busy := dial(t, ln), dial(t, ln)
+	negotiate(t, idle)
+	negotiate(t, busy)
+	speak(busy, "Hone~")
+	if _, err := io.ReadFull(busy, make([]byte, 5)); err != nil {
+		t.Error(err)
+	}
+	guard.drain()
+	for _, conn := range []net.Conn{idle, busy} {
+		if rest, err := io.ReadAll(conn); err != nil || len(rest) > 0 {
+			t.Errorf("%q, %v", rest, err)
+		}
+	}
+	if got := strings.Join(log.take(), " "); got != "helo(one)" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A probe comes through although all is full and nobody but others may connect; it fails when nobody serves.
+func TestProbe(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		var log transcript
+		ln := listen(t, network)
+		peers := []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
+		guard := guarded(ln, Limits{Connections: 1, Peers: peers, OnViolation: log.violation})
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if err := guard.Probe(ctx); err == nil {
+			t.Errorf("%s: well without a server", network)
+		}
+		cancel()
+		serve(t, guard, witness{transcript: &log})
+		if network == "unix" {
+			negotiate(t, dial(t, ln))
+		}
+		if err := guard.Probe(t.Context()); err != nil {
+			t.Errorf("%s: %v", network, err)
+		}
+		if said := log.take(); len(said) > 0 || len(guard.probes) > 0 {
+			t.Errorf("%s: said %s, probes %v", network, said, guard.probes)
+		}
 	}
 }

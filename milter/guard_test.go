@@ -123,6 +123,13 @@ func (w witness) Unknown(cmd string, _ gomilter.Modifier) (*gomilter.Response, e
 	return w.say("unknown(%s)", cmd)
 }
 
+// guarded is a guard of one listener.
+func guarded(ln net.Listener, l Limits) *Guard {
+	g := NewGuard(l)
+	g.Add(ln)
+	return g
+}
+
 // serve runs the library's server on ln until the test ends. It negotiates
 // every stage with replies, and no more than version 6, as our own server does.
 func serve(tb testing.TB, ln net.Listener, backend gomilter.Milter) {

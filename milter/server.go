@@ -5,9 +5,9 @@ package milter
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -53,27 +53,25 @@ type Config struct {
 	HelpURL string // stands at the end of every refusal
 	Header  string // the name of the header field; "" adds none
 	Log     *slog.Logger
-	Decided func(*Decision) // is told of each transaction, from its session's goroutine; nil is nobody
-}
 
-// Decision is what became of a transaction.
-type Decision struct {
-	Facts    *checks.Facts
-	Findings []checks.Finding // of all recipients; nil when the client is exempt
-	Verdict  checks.Verdict   // by the worst of them
-	Did      string           // accept, tempfail or reject
-	Took     time.Duration    // from MAIL on
+	// Decided is told of each transaction, from its session's goroutine: it must not wait. Nil is nobody.
+	Decided func(*checks.Decision)
+	// OnPanic is told of each internal error that a session survived, from its goroutine. Nil is nobody.
+	OnPanic func(value any, stack []byte)
 }
 
 // Server serves milter sessions.
 type Server struct {
-	config atomic.Pointer[Config]
-	server *gomilter.Server
+	config       atomic.Pointer[Config]
+	server       *gomilter.Server
+	guard        *Guard
+	transactions transactions
 }
 
-// NewServer returns a server of that configuration.
-func NewServer(cfg *Config) *Server {
-	s := &Server{}
+// NewServer returns a server of that configuration for what comes through a guard: the library panics on
+// some frames.
+func NewServer(cfg *Config, guard *Guard) *Server {
+	s := &Server{guard: guard}
 	s.config.Store(cfg)
 	s.server = gomilter.NewServer(
 		gomilter.WithMilter(func() gomilter.Milter { return &session{server: s} }),
@@ -93,16 +91,28 @@ func NewServer(cfg *Config) *Server {
 // Configure gives a new configuration to the sessions that begin from now on.
 func (s *Server) Configure(cfg *Config) { s.config.Store(cfg) }
 
-// Serve takes sessions from a listener until Shutdown. Only connections of Guard may come from it: the
-// library panics on some frames. It may be called for several listeners.
-func (s *Server) Serve(ln net.Listener) error { return s.server.Serve(ln) }
+// Serve takes sessions until Shutdown, or until a listener breaks, with its error.
+func (s *Server) Serve() error { return s.server.Serve(s.guard) }
 
-// Shutdown closes the listeners and waits for the sessions to end; when the context ends, it closes
-// the rest.
-func (s *Server) Shutdown(ctx context.Context) error { return s.server.Shutdown(ctx) }
+// partingTime is how long sessions may take to end once nothing is read any more.
+const partingTime = 2 * time.Second
+
+// Shutdown closes the listeners and waits until no transaction is open, or until the context ends, which
+// it returns an error for. Then it closes the connections, each after the reply that it is about to give.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.guard.Close()
+	if waitErr := s.wait(ctx); waitErr != nil {
+		err = errors.Join(err, fmt.Errorf("%d transactions are still open: %w", s.Transactions(), waitErr))
+	}
+	s.guard.drain()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
+	defer cancel()
+	return errors.Join(err, s.server.Shutdown(ctx))
+}
 
 // negotiate asks for what we want of what the MTA offers. The library would break up with an MTA that
-// does not offer all of it: an old one, or Postfix with a small milter_protocol.
+// does not offer all of it: an old one, or Postfix with a small milter_protocol. Header fields are always
+// asked for: after a reload, a later SMTP session of the connection may want them.
 func (s *Server) negotiate(
 	mtaVersion, ourVersion uint32, mtaActions, ourActions gomilter.OptAction, offered, _ gomilter.OptProtocol,
 	size gomilter.DataSize,
@@ -112,9 +122,6 @@ func (s *Server) negotiate(
 		gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoHeaderReply
 	if cfg.ReplyAt != AtMail {
 		wanted |= gomilter.OptNoMailReply
-	}
-	if cfg.Header == "" {
-		wanted |= gomilter.OptNoHeaders
 	}
 	return min(mtaVersion, ourVersion), mtaActions & ourActions, offered & wanted, size, nil
 }

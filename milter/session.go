@@ -3,13 +3,9 @@ package milter
 import (
 	"cmp"
 	"context"
-	"errors"
-	"log/slog"
 	"net/netip"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
 	gomilter "github.com/d--j/go-milter"
 
@@ -20,26 +16,13 @@ import (
 // answered; MAIL or RCPT waits for them.
 type session struct {
 	gomilter.NoOpMilter
-	server  *Server
-	cfg     *Config // the one that the session began with
-	id      string
-	exempt  string // by the client's address
-	lookups *checks.Lookups
-	message message
-}
-
-// message is one mail transaction.
-type message struct {
-	open     bool
-	exempt   string
-	start    time.Time
-	from     string
-	rcpts    []string
-	facts    *checks.Facts
-	judged   []checks.Finding // of all recipients
-	passing  []checks.Finding // of those that were not refused
-	own      int              // how many header fields of our name came with it
-	answered bool             // a refusal was sent
+	server   *Server
+	cfg      *Config // the one that the session began with
+	id       string
+	internal bool   // an error of ours: none of its messages is judged
+	exempt   string // by the client's address
+	lookups  *checks.Lookups
+	message  message
 }
 
 // NewConnection is called first, and again when the MTA uses a connection for another SMTP session.
@@ -54,33 +37,47 @@ func (s *session) Connect(
 	_, family string, _ uint16, addr string, m gomilter.Modifier,
 ) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
+	s.internal = false
 	client := netip.Addr{}
 	if family == "tcp4" || family == "tcp6" {
 		client = parseAddr(addr)
 	}
 	site := s.cfg.Site
-	site.Hostname = cmp.Or(site.Hostname, checks.Canonical(m.Get(gomilter.MacroMTAFQDN)))
+	site.Hostname = cmp.Or(site.Hostname, checks.Canonical(cut(m.Get(gomilter.MacroMTAFQDN), maxMacro)))
 	site.Addresses = slices.Clone(site.Addresses)
 	for _, macro := range []gomilter.MacroName{gomilter.MacroDaemonAddr, gomilter.MacroIfAddr} {
 		if a := parseAddr(m.Get(macro)); a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() {
 			site.Addresses = append(site.Addresses, a)
 		}
 	}
-	s.begin(client, site)
+	s.meet(client, site)
 	return gomilter.RespContinue, nil
 }
 
-// begin starts the session of a client that speaks to a site.
-func (s *session) begin(client netip.Addr, site checks.Site) {
-	if s.lookups != nil {
-		s.lookups.Close()
-	}
-	s.exempt = s.cfg.Exempt.Client(client)
+// meet starts the session of a client that speaks to a site.
+func (s *session) meet(client netip.Addr, site checks.Site) {
+	s.leave()
 	dns := s.cfg.DNS
-	if s.exempt != "" {
+	if s.exempt = s.cfg.Exempt.Client(client); s.exempt != "" {
 		dns = nil
 	}
 	s.lookups = checks.NewLookups(context.Background(), dns, client, site)
+}
+
+// leave ends the lookups. A panic in one of them that nobody has waited for was in nobody's way.
+func (s *session) leave() {
+	defer func() { s.tell(recover()) }()
+	if s.lookups != nil {
+		s.lookups.Close()
+		s.lookups = nil
+	}
+}
+
+// sure makes up for a CONNECT that did not come.
+func (s *session) sure() {
+	if s.lookups == nil {
+		s.meet(netip.Addr{}, s.cfg.Site)
+	}
 }
 
 // Helo starts the lookup of the name.
@@ -91,19 +88,11 @@ func (s *session) Helo(name string, _ gomilter.Modifier) (resp *gomilter.Respons
 	return gomilter.RespContinue, nil
 }
 
-// sure makes up for a CONNECT that did not come.
-func (s *session) sure() {
-	if s.lookups == nil {
-		s.begin(netip.Addr{}, s.cfg.Site)
-	}
-}
-
 // MailFrom begins a transaction. No Abort comes before it when the last one ended well in Sendmail.
 func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
 	s.finish("")
-	s.sure()
-	s.message = message{open: true, start: time.Now(), from: from, exempt: s.exempt}
+	s.begin(from)
 	authenticated := m.Get(gomilter.MacroAuthType) != "" || m.Get(gomilter.MacroAuthAuthen) != ""
 	if s.message.exempt == "" && authenticated {
 		s.message.exempt = s.cfg.Exempt.Login()
@@ -117,30 +106,11 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 // RcptTo answers for one recipient.
 func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
-	s.sure()
-	s.message.rcpts = append(s.message.rcpts, to)
+	if !s.message.open {
+		s.begin("") // no MTA does this
+	}
+	s.message.add(to)
 	return s.decide(checks.Domain(to)), nil
-}
-
-// decide judges the session with one recipient, or with none yet, and answers.
-func (s *session) decide(rcpt string) *gomilter.Response {
-	msg, now := &s.message, time.Now()
-	if msg.exempt == "" {
-		msg.facts = s.lookups.Facts()
-		msg.exempt = s.cfg.Exempt.Listed(msg.facts, now)
-	}
-	if msg.exempt != "" {
-		return gomilter.RespContinue
-	}
-	findings := checks.Evaluate(msg.facts, s.cfg.Deny, rcpt)
-	msg.judged = checks.Worst(msg.judged, findings)
-	verdict := s.cfg.Policy.Judge(findings)
-	if verdict.Did() == checks.Off {
-		msg.passing = checks.Worst(msg.passing, findings)
-		return gomilter.RespContinue
-	}
-	msg.answered = true
-	return response(verdict.Reply(msg.facts, s.cfg.HelpURL), s.cfg.Log)
 }
 
 // Header counts the fields of our name that came with the message.
@@ -152,113 +122,69 @@ func (s *session) Header(name, _ string, _ gomilter.Modifier) (*gomilter.Respons
 }
 
 // EndOfMessage takes the fields of our name out and puts ours in.
-func (s *session) EndOfMessage(m gomilter.Modifier) (resp *gomilter.Response, _ error) {
-	defer s.failOpen(&resp)
-	s.sure()
-	if s.message.open && s.message.judged == nil && s.message.exempt == "" {
-		s.decide("") // a message without a recipient that we were told of
+func (s *session) EndOfMessage(m gomilter.Modifier) (*gomilter.Response, error) {
+	if s.message.open && !s.message.settled() {
+		s.try(func() { s.decide("") }) // a message without a recipient that we were told of
 	}
 	if s.cfg.Header != "" {
-		if err := s.mark(m); err != nil {
-			s.cfg.Log.Warn("cannot change the header", "id", s.id, "error", err)
-		}
+		s.try(func() { s.mark(m) })
 	}
 	s.finish(m.Get(gomilter.MacroQueueId))
 	return gomilter.RespAccept, nil
 }
 
-// mark deletes from the last field to the first, because Postfix counts anew after each and Sendmail
-// does not, and inserts ours at the very top. A message that an internal error took from us gets none.
-func (s *session) mark(m gomilter.Modifier) error {
-	var errs error
-	for i := s.message.own; i > 0; i-- {
-		errs = errors.Join(errs, m.ChangeHeader(i, s.cfg.Header, ""))
-	}
-	if !s.message.open {
-		return errs
-	}
-	facts, verdict := s.verdict(s.message.passing)
-	value := s.cfg.Policy.Header(s.id, facts, s.message.passing, &verdict)
-	return errors.Join(errs, m.InsertHeader(0, s.cfg.Header, value))
-}
-
-// verdict is the message's: that of its worst recipients among the findings.
-func (s *session) verdict(findings []checks.Finding) (*checks.Facts, checks.Verdict) {
-	facts := s.message.facts
-	if facts == nil { // exempt without a look at the DNS
-		facts = s.lookups.Unasked()
-	}
-	if s.message.exempt != "" {
-		return facts, checks.Verdict{Exempt: s.message.exempt, Mode: s.cfg.Policy.Mode}
-	}
-	return facts, s.cfg.Policy.Judge(findings)
-}
-
-// finish ends the transaction with its line in the log.
-func (s *session) finish(queueID string) {
-	msg := s.message
-	if msg.open && (msg.judged != nil || msg.exempt != "") {
-		facts, verdict := s.verdict(msg.judged)
-		d := &Decision{
-			Facts: facts, Findings: msg.judged, Verdict: verdict, Did: "accept", Took: time.Since(msg.start),
-		}
-		if msg.answered {
-			d.Did = verdict.DidText()
-		}
-		if s.cfg.Decided != nil {
-			s.cfg.Decided(d)
-		}
-		s.cfg.Log.Info("decision", slog.String("id", s.id), slog.String("queue_id", queueID),
-			slog.String("client", facts.Client.String()), slog.String("helo", facts.LastHelo().Raw),
-			slog.String("from", msg.from), slog.String("to", strings.Join(msg.rcpts, ",")),
-			slog.String("want", verdict.Want()), slog.String("did", d.Did),
-			slog.String("rules", s.cfg.Policy.Names(msg.judged, checks.Fail)),
-			slog.String("unsure", s.cfg.Policy.Names(msg.judged, checks.Unsure)),
-			slog.String("iprev", facts.Iprev()), slog.Float64("score", verdict.Score),
-			slog.Duration("took", d.Took))
-	}
-	s.message = message{}
-}
-
 // Abort ends the transaction, not the session: Postfix sends it after each repeated EHLO, too.
 func (s *session) Abort(gomilter.Modifier) error {
-	defer s.failOpen(nil)
 	s.finish("")
 	return nil
 }
 
 // Cleanup ends the session.
 func (s *session) Cleanup(gomilter.Modifier) {
-	if s.lookups == nil {
-		return
-	}
-	defer s.lookups.Close()
-	defer s.failOpen(nil)
 	s.finish("")
+	s.leave()
 }
 
 // failOpen lets the mail go on when a callback panics; nobody else would stop the panic before it ends
-// the daemon.
+// the daemon. The open transaction is not judged any more, or all of the session where none is open. Who was
+// refused before stays refused.
 func (s *session) failOpen(resp **gomilter.Response) {
-	if p := recover(); p != nil {
-		s.cfg.Log.Error("internal error, the mail goes on", "id", s.id, "panic", p, "stack", string(debug.Stack()))
-		s.message = message{}
-		if resp != nil {
-			*resp = gomilter.RespContinue
-		}
+	p := recover()
+	if p == nil {
+		return
+	}
+	if s.message.open {
+		s.message.internal = true
+		s.message.judged, s.message.passing = nil, nil
+	} else {
+		s.internal = true
+	}
+	if resp != nil {
+		*resp = gomilter.RespContinue
+	}
+	s.tell(p)
+}
+
+// try does what a callback must not fail for, and tells whether it did without a panic.
+func (s *session) try(do func()) (ok bool) {
+	defer s.failOpen(nil)
+	do()
+	return true
+}
+
+// twice does what takes a judgement, and once more as for an internal error where it panics.
+func (s *session) twice(do func()) {
+	if !s.try(do) {
+		s.try(do)
 	}
 }
 
-// response turns a reply into the library's form, which repeats both codes on each line by itself. Mail
-// goes on if it cannot.
-func response(r *checks.Reply, log *slog.Logger) *gomilter.Response {
-	text := r.Enhanced + " " + strings.Join(r.Lines, "\n")
-	resp, err := gomilter.RejectWithCodeAndReason(uint16(r.Code.Reply), text)
-	if err != nil {
-		log.Error("cannot send a refusal", "error", err)
-		return gomilter.RespContinue
+// tell passes on what recover returned.
+func (s *session) tell(recovered any) {
+	if recovered != nil && s.cfg.OnPanic != nil {
+		p := checks.Caught(recovered)
+		s.cfg.OnPanic(p.Value, p.Stack)
 	}
-	return resp
 }
 
 // parseAddr reads an address of the MTA: Sendmail writes "IPv6:" before one.

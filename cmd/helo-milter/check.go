@@ -92,14 +92,15 @@ func (c *checkCmd) judge(
 	}
 	if reason = cmp.Or(reason, exempt.Listed(d.Facts, start)); reason != "" {
 		d.Verdict = checks.Verdict{Exempt: reason, Mode: policy.Mode}
-		return d, questions, nil
+	} else {
+		deny := cfg.deny()
+		d.Findings = checks.Evaluate(d.Facts, deny, "")
+		for _, rcpt := range c.Rcpt {
+			d.Findings = checks.Worst(d.Findings, checks.Evaluate(d.Facts, deny, checks.Domain(rcpt)))
+		}
+		d.Verdict = policy.Judge(d.Findings)
 	}
-	deny := cfg.deny()
-	d.Findings = checks.Evaluate(d.Facts, deny, "")
-	for _, rcpt := range c.Rcpt {
-		d.Findings = checks.Worst(d.Findings, checks.Evaluate(d.Facts, deny, checks.Domain(rcpt)))
-	}
-	d.Verdict = policy.Judge(d.Findings)
+	d.Did, d.Header = d.Verdict.Did(), policy.Header(d.ID, d.Facts, d.Findings, &d.Verdict)
 	slices.SortFunc(questions, func(a, b dnscache.Trace) int {
 		return strings.Compare(a.Type+a.Name, b.Type+b.Name)
 	})

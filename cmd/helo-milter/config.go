@@ -58,8 +58,12 @@ type Config struct {
 
 		CaseRandomization dnscache.CaseRandomization
 	}
-	Limits struct{ Connections int }
-	HTTP   struct{ Listen string }
+	Limits struct {
+		Connections, PerPeer int
+		Peers                []netip.Prefix
+		Idle, Shutdown       duration
+	}
+	HTTP struct{ Listen string }
 }
 
 // builtin returns the configuration that holds when there is no file: the defaults of the key table.
@@ -117,6 +121,13 @@ func (c *Config) read(file string, text []byte) error {
 	}
 	c.readAllow(doc["allow"], fail)
 	c.readDeny(doc["deny"], fail)
+	for _, l := range c.Listen {
+		if network, address, err := parseListen(l); err == nil && len(errs) == 0 {
+			if err := c.openToStrangers(network, address); err != nil {
+				fail("listen", 0, err)
+			}
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -179,7 +190,7 @@ func unknown(path string) error {
 func (c *Config) unavailable() []string {
 	var list []string
 	for name, set := range map[string]bool{
-		"decision_log": c.DecisionLog != "", "header.authentication_results": c.Header.AuthenticationResults,
+		"header.authentication_results": c.Header.AuthenticationResults,
 	} {
 		if set {
 			list = append(list, name)

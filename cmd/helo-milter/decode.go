@@ -44,9 +44,19 @@ func decode(at, value any) error {
 			return fmt.Errorf("%q is not an IP address", text)
 		}
 		return nil
+	case *netip.Prefix:
+		var text string
+		if err := store(&text, value, "string"); err != nil {
+			return err
+		}
+		prefix, err := parsePrefix(text)
+		*p = prefix
+		return err
 	case *[]string:
 		return decodeList(p, value)
 	case *[]netip.Addr:
+		return decodeList(p, value)
+	case *[]netip.Prefix:
 		return decodeList(p, value)
 	case *[]network:
 		return decodeList(p, value)

@@ -16,11 +16,15 @@ import (
 var doors = map[string][]string{
 	"cmd/helo-milter": {
 		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter", "github.com/BurntSushi/toml",
+		"helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/agnivade/levenshtein", "github.com/alecthomas/kong", "github.com/d--j/go-milter",
+		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"github.com/prometheus/client_golang/prometheus",
 		"github.com/prometheus/client_golang/prometheus/collectors",
 		"github.com/prometheus/client_golang/prometheus/promhttp",
 	},
+	"cmd/helo-milter/internal/spool": {},
+
 	"milter": {"helo-milter/checks", "github.com/d--j/go-milter"},
 	"checks": {
 		"blitiri.com.ar/go/spf", "github.com/gaissmai/bart", "golang.org/x/net/idna",

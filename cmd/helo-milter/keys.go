@@ -105,6 +105,25 @@ var plainKeys = []key{
 		func(c *Config) error { return between(c.Limits.Connections, 1, 1_000_000) },
 	},
 	{
+		"limits.per_peer", "0", "of them from one address; 0 is half, and all from this host",
+		func(c *Config) any { return &c.Limits.PerPeer },
+		func(c *Config) error { return between(c.Limits.PerPeer, 0, 1_000_000) },
+	},
+	{
+		"limits.peers", `[]`, "networks of the MTAs that may connect over TCP; a must where other hosts can",
+		func(c *Config) any { return &c.Limits.Peers }, nil,
+	},
+	{
+		"limits.idle", `"70m"`, "the longest silence of an MTA; Sendmail waits an hour for its client",
+		func(c *Config) any { return &c.Limits.Idle },
+		func(c *Config) error { return between(time.Duration(c.Limits.Idle), time.Second, 24*time.Hour) },
+	},
+	{
+		"limits.shutdown", `"20s"`, "how long transactions may go on when the daemon is stopped",
+		func(c *Config) any { return &c.Limits.Shutdown },
+		func(c *Config) error { return between(time.Duration(c.Limits.Shutdown), 0, 10*time.Minute) },
+	},
+	{
 		"http.listen", `""`, `"127.0.0.1:9891": /metrics, /healthz, /readyz`,
 		func(c *Config) any { return &c.HTTP.Listen },
 		func(c *Config) error { return hostPort(c.HTTP.Listen) },

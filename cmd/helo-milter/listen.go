@@ -3,12 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -40,32 +45,88 @@ func parseListen(s string) (network, address string, err error) {
 	return "", "", fmt.Errorf("%q is not an address to listen on, such as inet:127.0.0.1:8891 or unix:/path", s)
 }
 
-// listen opens the listeners of a configuration: all of them, or none.
-func listen(c *Config) ([]net.Listener, error) {
-	var open []net.Listener
-	for _, l := range c.Listen {
-		ln, err := listenOn(l, c)
-		if err != nil {
-			for _, o := range open {
-				o.Close()
-			}
-			return nil, fmt.Errorf("listen %s: %w", l, err)
-		}
-		open = append(open, ln)
+// sockets are the daemon's listeners, by their address in Postfix's notation.
+type sockets map[string]net.Listener
+
+// socketName is what an address is called there.
+func socketName(network, address string) string {
+	switch {
+	case network == "unix":
+		return "unix:" + address
+	case network == "tcp6" || strings.HasPrefix(address, "["):
+		return "inet6:" + address
 	}
-	return open, nil
+	return "inet:" + address
 }
 
-func listenOn(l string, c *Config) (net.Listener, error) {
-	network, address, err := parseListen(l)
-	switch {
-	case err != nil:
-		return nil, err
-	case network == "unix":
-		return listenUnix(address, c)
-	default:
-		return net.Listen(network, address)
+func (s sockets) names() []string { return slices.Sorted(maps.Keys(s)) }
+
+// with returns the sockets of a configuration: those that are there, and new ones, which it opens and
+// also returns by themselves.
+func (s sockets) with(c *Config) (all sockets, opened []io.Closer, err error) {
+	all = sockets{}
+	for _, l := range c.Listen {
+		network, address, err := parseListen(l)
+		if err != nil {
+			return nil, opened, err
+		}
+		name := socketName(network, address)
+		if all[name] = s[name]; all[name] != nil {
+			continue
+		}
+		if network == "unix" {
+			all[name], err = listenUnix(address, c)
+		} else {
+			all[name], err = net.Listen(network, address)
+		}
+		if err != nil {
+			return nil, opened, fmt.Errorf("listen %s: %w", l, err)
+		}
+		opened = append(opened, all[name])
 	}
+	return all, opened, nil
+}
+
+// openToStrangers is an error when hosts can connect of which the configuration says nothing.
+func (s sockets) openToStrangers(c *Config) error {
+	for _, ln := range s {
+		if err := c.openToStrangers(ln.Addr().Network(), ln.Addr().String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openToStrangers is an error when other hosts than this can connect to an address, and nothing says
+// which. A milter believes whatever its MTA says.
+func (c *Config) openToStrangers(network, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if network == "unix" || err != nil || len(c.Limits.Peers) > 0 || host == "localhost" {
+		return nil
+	}
+	if addr, err := netip.ParseAddr(host); err == nil && addr.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("other hosts can connect to %s: say in limits.peers which may, such as [\"192.0.2.25\"]",
+		address)
+}
+
+// unixSocket removes its file when it is closed, unless another daemon has put its own there.
+type unixSocket struct {
+	*net.UnixListener
+	path string
+	file fs.FileInfo
+	once sync.Once
+}
+
+// Close closes the socket and removes the file.
+func (s *unixSocket) Close() error {
+	s.once.Do(func() {
+		if now, err := os.Lstat(s.path); err == nil && os.SameFile(s.file, now) {
+			_ = os.Remove(s.path)
+		}
+	})
+	return s.UnixListener.Close()
 }
 
 // listenUnix makes a socket that nobody can connect to before it has its mode and its group. A socket
@@ -75,19 +136,29 @@ func listenUnix(path string, c *Config) (net.Listener, error) {
 		return nil, err
 	}
 	old := syscall.Umask(0o777)
-	ln, err := net.Listen("unix", path)
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
 	syscall.Umask(old)
 	if err != nil {
 		return nil, err
 	}
-	if err := setAccess(path, c); err != nil {
-		ln.Close()
+	ln.SetUnlinkOnClose(false)
+	s := &unixSocket{UnixListener: ln, path: path}
+	if s.file, err = os.Lstat(path); err == nil {
+		err = c.giveAccess(s)
+	}
+	if err != nil {
+		_ = s.Close()
 		return nil, err
 	}
-	return ln, nil
+	return s, nil
 }
 
-func setAccess(path string, c *Config) error {
+// giveAccess sets who may connect to a unix socket of ours.
+func (c *Config) giveAccess(ln net.Listener) error {
+	s, ok := ln.(*unixSocket)
+	if !ok {
+		return nil
+	}
 	if c.SocketGroup != "" {
 		group, err := user.LookupGroup(c.SocketGroup)
 		if err != nil {
@@ -97,11 +168,11 @@ func setAccess(path string, c *Config) error {
 		if err != nil {
 			return fmt.Errorf("socket_group: %w", err)
 		}
-		if err := os.Chown(path, -1, gid); err != nil {
+		if err := os.Chown(s.path, -1, gid); err != nil {
 			return fmt.Errorf("socket_group: %w", err)
 		}
 	}
-	return os.Chmod(path, fs.FileMode(c.SocketMode))
+	return os.Chmod(s.path, fs.FileMode(c.SocketMode))
 }
 
 func removeStale(path string) error {

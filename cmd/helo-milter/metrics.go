@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/milter"
 )
 
@@ -24,6 +27,8 @@ type metrics struct {
 	seconds    prometheus.Histogram
 	violations *prometheus.CounterVec
 	trouble    *prometheus.CounterVec
+	errors     prometheus.Counter
+	reloads    *prometheus.CounterVec
 	degraded   atomic.Pointer[func() bool] // asks the resolver in use
 }
 
@@ -43,8 +48,12 @@ func newMetrics() *metrics {
 		}),
 		violations: counter("guard_violations_total", "Connections that broke the milter protocol.", "kind"),
 		trouble:    counter("list_trouble_total", "Answers of block lists that were no answers.", "list"),
+		errors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "helo_milter_internal_errors_total", Help: "Panics that were survived: mail went on.",
+		}),
+		reloads: counter("reloads_total", "Configurations that were read again.", "result"),
 	}
-	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.seconds, m.violations, m.trouble,
+	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.seconds, m.violations, m.trouble, m.errors, m.reloads,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "helo_milter_dns_degraded",
@@ -58,11 +67,60 @@ func newMetrics() *metrics {
 	return m
 }
 
+// spool counts what a log has dropped.
+func (m *metrics) spool(name string, s *spool.Spool) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "helo_milter_" + name + "_dropped_total",
+		Help: "Lines dropped because they could not be written in time.",
+	}, func() float64 { return float64(s.Dropped()) }))
+}
+
+// watch shows what is open.
+func (m *metrics) watch(server *milter.Server, guard *milter.Guard) {
+	gauge := func(name, help string, value func() int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "helo_milter_" + name, Help: help},
+			func() float64 { return float64(value()) })
+	}
+	m.registry.MustRegister(gauge("connections", "Open connections of MTAs.", guard.Connections),
+		gauge("transactions", "Open mail transactions.", server.Transactions))
+}
+
+// reloaded counts a reload.
+func (m *metrics) reloaded(err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	m.reloads.WithLabelValues(result).Inc()
+}
+
+// panicSite is what a stack says of where a panic began.
+var panicSite = regexp.MustCompile(`(?m)^panic\(.*\n\t.*\n.*\n\t(\S+)`)
+
+// panicked returns what counts panics and logs them, with the stack once for each place.
+func (m *metrics) panicked(log *slog.Logger) func(value any, stack []byte) {
+	told := newRarely(24 * time.Hour)
+	return func(value any, stack []byte) {
+		m.errors.Inc()
+		site := "unknown"
+		if found := panicSite.FindSubmatch(stack); found != nil {
+			site = string(found[1])
+		}
+		if ok, untold := told.allow(site); ok {
+			log.Error("internal error, the mail goes on", "panic", value, "at", site, "untold", untold,
+				"stack", string(stack))
+		}
+	}
+}
+
 // decided counts a transaction.
-func (m *metrics) decided(d *milter.Decision) {
-	m.decisions.WithLabelValues(d.Verdict.Want(), d.Did).Inc()
+func (m *metrics) decided(d *checks.Decision) {
+	m.decisions.WithLabelValues(d.Verdict.Want(), d.Did.Answer()).Inc()
 	m.iprev.WithLabelValues(d.Facts.Iprev()).Inc()
 	m.seconds.Observe(d.Took.Seconds())
+	if d.Verdict.Internal {
+		m.findings.WithLabelValues(checks.Internal, checks.Unsure.String()).Inc()
+	}
 	for i, f := range d.Findings {
 		if f.Result >= checks.Unsure {
 			m.findings.WithLabelValues(checks.All[i].Name, f.Result.String()).Inc()
@@ -91,15 +149,11 @@ func (m *metrics) handler() http.Handler {
 }
 
 // serve answers until the server is closed.
-func (m *metrics) serve(address string) (*http.Server, error) {
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("http.listen: %w", err)
-	}
+func (m *metrics) serve(ln net.Listener) *http.Server {
 	server := &http.Server{
 		Handler: m.handler(), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
 	}
 	go func() { _ = server.Serve(ln) }() // ends with Close
-	return server, nil
+	return server
 }

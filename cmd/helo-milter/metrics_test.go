@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"helo-milter/checks"
-	"helo-milter/milter"
 )
 
 func TestMetrics(t *testing.T) {
@@ -20,11 +19,14 @@ func TestMetrics(t *testing.T) {
 	}
 	findings := checks.Evaluate(facts, nil, "")
 	verdict := checks.NewPolicy(checks.Standard).Judge(findings)
-	m.decided(&milter.Decision{
-		Facts: facts, Findings: findings, Verdict: verdict, Did: "accept", Took: 20 * time.Millisecond,
+	m.decided(&checks.Decision{
+		Facts: facts, Findings: findings, Verdict: verdict, Took: 20 * time.Millisecond,
 	})
 	exempt := checks.Verdict{Exempt: "private"}
-	m.decided(&milter.Decision{Facts: &checks.Facts{}, Verdict: exempt, Did: "accept"})
+	m.decided(&checks.Decision{Facts: &checks.Facts{}, Verdict: exempt})
+	m.decided(&checks.Decision{
+		Facts: &checks.Facts{}, Verdict: checks.Verdict{Internal: true}, Did: checks.Reject,
+	})
 	degraded := false
 	ask := func() bool { return degraded }
 	m.degraded.Store(&ask)
@@ -42,8 +44,10 @@ func TestMetrics(t *testing.T) {
 		{false, "/metrics", 200, `helo_milter_decisions_total{did="accept",want="exempt"} 1`},
 		{false, "/metrics", 200, `helo_milter_findings_total{result="fail",rule="helo-bare-ip"} 1`},
 		{false, "/metrics", 200, `helo_milter_findings_total{result="unsure",rule="ptr-missing"} 1`},
+		{false, "/metrics", 200, `helo_milter_decisions_total{did="reject",want="accept"} 1`},
+		{false, "/metrics", 200, `helo_milter_findings_total{result="unsure",rule="internal"} 1`},
 		{false, "/metrics", 200, `helo_milter_iprev_total{result="temperror"} 1`},
-		{false, "/metrics", 200, `helo_milter_decision_seconds_bucket{le="0.05"} 2`},
+		{false, "/metrics", 200, `helo_milter_decision_seconds_bucket{le="0.05"} 3`},
 		{false, "/metrics", 200, "helo_milter_dns_degraded 0"},
 		{true, "/metrics", 200, "helo_milter_dns_degraded 1"},
 		{false, "/other", 404, ""},

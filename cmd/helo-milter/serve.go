@@ -2,206 +2,100 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
 	gomilter "github.com/d--j/go-milter"
 
-	"helo-milter/dnscache"
-	"helo-milter/milter"
+	"helo-milter/cmd/helo-milter/internal/spool"
 )
-
-// shutdownTime is how long sessions may go on after SIGTERM.
-const shutdownTime = 20 * time.Second
 
 type serveCmd struct{}
 
 // Run serves until the context ends.
 func (serveCmd) Run(p *program) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // first of all: it must not end a daemon that is about to start
+	defer signal.Stop(hup)
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody takes any more is no reason to end
 	cfg, err := p.configuration()
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(p.stderr, nil))
+	lines := spool.New(struct{ io.Writer }{p.stderr}, nil)
+	defer lines.Close(flushTime)
+	log := slog.New(slog.NewTextHandler(lines, nil))
 	gomilter.LogWarning = func(format string, args ...any) {
 		log.Debug("go-milter", "warning", fmt.Sprintf(format, args...))
 	}
-	m := newMetrics()
-	serving, err := serving(cfg, log, m)
+	d, err := newDaemon(p, log)
 	if err != nil {
 		return exitError{exitConfig, err}
 	}
-	if cfg.HTTP.Listen != "" {
-		http, err := m.serve(cfg.HTTP.Listen)
-		if err != nil {
-			return exitError{exitConfig, err}
-		}
-		defer http.Close()
-	}
-	listeners, err := listen(cfg)
+	d.metrics.spool("log", lines)
+	c, err := d.prepare(cfg)
 	if err != nil {
+		d.decisions.Close(0)
 		return exitError{exitConfig, err}
 	}
-	server := milter.NewServer(serving)
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for _, w := range cfg.warnings() {
-		log.Warn("configuration", "warning", w)
+	d.commit(c)
+	served := make(chan error, 1)
+	go func() { served <- d.server.Serve() }()
+	d.introduce(lines)
+	err = d.run(p.ctx, hup, served)
+	notify(log, sd.SdNotifyStopping)
+	log.Info("stopping", "transactions", d.server.Transactions(), "they_have", time.Duration(d.cfg.Limits.Shutdown))
+	d.stop()
+	return err
+}
+
+// introduce says what to paste into the MTA's configuration, on standard output unless that is a log.
+func (d *daemon) introduce(log io.Writer) {
+	out := d.stdout
+	if d.cfg.DecisionLog == "-" {
+		out = log
 	}
-	fmt.Fprint(p.stdout, paste(cfg))
-	log.Info("serving", "listen", cfg.Listen, "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
-	broken := serve(server, listeners, cfg, log, m)
+	_, _ = io.WriteString(out, paste(d.sockets))
+	d.log.Info("serving", "listen", d.sockets.names(), "mode", d.cfg.Mode.String(),
+		"profile", d.cfg.Profile.String())
+}
+
+// run serves until the context ends or the server does.
+func (d *daemon) run(ctx context.Context, hup <-chan os.Signal, served <-chan error) error {
+	notify(d.log, sd.SdNotifyReady)
+	watchdog := newWatchdog(d.log)
+	defer watchdog.stop()
 	for {
 		select {
 		case <-hup:
-			reload(p.config, server, cfg, log, m)
-		case err := <-broken:
-			shutdown(server, log)
+			notify(d.log, sd.SdNotifyReloading+"\n"+sd.SdNotifyMonotonicUsec())
+			d.reload()
+			notify(d.log, sd.SdNotifyReady)
+		case <-watchdog.beat:
+			d.live(ctx, watchdog.within)
+		case err := <-served:
 			return fmt.Errorf("a listener broke: %w", err)
-		case <-p.ctx.Done():
-			log.Info("stopping", "sessions_have", shutdownTime.String())
-			shutdown(server, log)
+		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// serving is the configuration as package milter has it.
-func serving(cfg *Config, log *slog.Logger, m *metrics) (*milter.Config, error) {
-	resolver, err := dnscache.New(dnscache.Config{
-		Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries,
-		Timeout:           max(time.Duration(cfg.Timeout), 5*time.Second), // late for this session is good for the next
-		CaseRandomization: cfg.DNS.CaseRandomization,
-		OnDegraded: func(degraded bool) {
-			if degraded {
-				log.Warn("dns degraded: no rule that needs the DNS refuses until it recovers")
-			} else {
-				log.Info("dns recovered")
-			}
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("dns: %w", err)
-	}
-	log.Info("resolving", "servers", resolver.Servers())
-	trouble := hourly(log)
-	c := &milter.Config{
-		DNS: cfg.dns(resolver, func(list, answer string) {
-			m.trouble.WithLabelValues(list).Inc()
-			trouble(list, answer)
-		}),
-		Policy:  cfg.policy(),
-		Exempt:  cfg.exemptions(),
-		Deny:    cfg.deny(),
-		Site:    cfg.site(),
-		ReplyAt: cfg.ReplyAt,
-		HelpURL: cfg.HelpURL,
-		Log:     log,
-	}
-	ask := resolver.Degraded
-	c.DNS.Degraded = ask
-	m.degraded.Store(&ask)
-	if cfg.Header.Add {
-		c.Header = cfg.Header.Name
-	}
-	if cfg.HTTP.Listen != "" {
-		c.Decided = m.decided
-	}
-	return c, nil
-}
-
-// hourly logs the trouble of a block list at most once an hour.
-func hourly(log *slog.Logger) func(list, answer string) {
-	var lock sync.Mutex
-	last := map[string]time.Time{}
-	return func(list, answer string) {
-		lock.Lock()
-		defer lock.Unlock()
-		if at, ok := last[list]; ok && time.Since(at) < time.Hour {
-			return
-		}
-		last[list] = time.Now()
-		log.Warn("block list does not answer questions of this resolver: no listing is taken from it",
-			"list", list, "answer", answer)
-	}
-}
-
-// serve runs the server on its listeners, each behind a guard. What ends one comes from the channel.
-func serve(
-	server *milter.Server, listeners []net.Listener, cfg *Config, log *slog.Logger, m *metrics,
-) <-chan error {
-	broken := make(chan error, len(listeners))
-	for _, ln := range listeners {
-		guarded := milter.Guard(ln, milter.Limits{
-			Connections: cfg.Limits.Connections,
-			OnViolation: func(remote net.Addr, kind string) {
-				m.violations.WithLabelValues(kind).Inc()
-				log.Warn("guard", "peer", remote.String(), "kind", kind)
-			},
-		})
-		go func() { broken <- server.Serve(guarded) }()
-	}
-	return broken
-}
-
-func shutdown(server *milter.Server, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
-		log.Warn("stopped with sessions still open", "error", err)
-	}
-}
-
-// reload takes the new configuration, or keeps the old one whole. Listeners stay as they are.
-func reload(file string, server *milter.Server, started *Config, log *slog.Logger, m *metrics) {
-	cfg, err := load(file)
-	if err != nil {
-		log.Error("reload failed, the old configuration stays", "error", err)
-		return
-	}
-	serving, err := serving(cfg, log, m)
-	if err != nil {
-		log.Error("reload failed, the old configuration stays", "error", err)
-		return
-	}
-	if !slices.Equal(cfg.Listen, started.Listen) || cfg.Limits != started.Limits || cfg.HTTP != started.HTTP {
-		log.Warn("listen, limits and http take effect at the next start")
-	}
-	server.Configure(serving)
-	for _, w := range cfg.warnings() {
-		log.Warn("configuration", "warning", w)
-	}
-	log.Info("reloaded", "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
-}
-
 // paste is what the administrator copies into the MTA's configuration.
-func paste(cfg *Config) string {
+func paste(s sockets) string {
 	var b strings.Builder
-	for _, l := range cfg.Listen {
-		network, address, err := parseListen(l)
-		if err != nil {
-			continue // listen has opened it
-		}
+	for _, name := range s.names() {
+		family, address, _ := strings.Cut(name, ":")
 		postfix, sendmail := "unix:"+address, "local:"+address
-		if network != "unix" {
-			host, port, err := net.SplitHostPort(address)
-			if err != nil {
-				continue
-			}
-			family := "inet"
-			if strings.Contains(host, ":") {
-				family = "inet6"
-			}
+		if host, port, err := net.SplitHostPort(address); family != "unix" && err == nil {
 			postfix, sendmail = "inet:"+address, family+":"+port+"@"+host
 		}
 		fmt.Fprintf(&b, "Postfix, main.cf:\n    smtpd_milters = { %s, default_action=accept }\n", postfix)
@@ -216,6 +110,10 @@ func (c *Config) warnings() []string {
 	for _, key := range c.unavailable() {
 		list = append(list, key+" is set, but this version does not have it yet: it has no effect")
 	}
+	if files, ok := openFiles(); ok && files < c.Limits.Connections+spareFiles {
+		list = append(list, fmt.Sprintf("limits.connections is %d, but only %d files may be open: raise "+
+			"LimitNOFILE of the service, or ulimit -n", c.Limits.Connections, files))
+	}
 	for _, a := range c.Allow {
 		if a.Expired(time.Now()) {
 			who := a.Name
@@ -227,4 +125,16 @@ func (c *Config) warnings() []string {
 		}
 	}
 	return list
+}
+
+// spareFiles are what is open beside connections: logs, listeners, questions to the DNS.
+const spareFiles = 100
+
+// openFiles is how many files this process may open; what is not known is not warned of.
+func openFiles() (most int, known bool) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, false
+	}
+	return int(min(limit.Cur, 1<<30)), true
 }

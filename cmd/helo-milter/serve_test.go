@@ -133,13 +133,24 @@ func TestListen(t *testing.T) {
 	if _, err := try(); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a live socket is taken: %v", err)
 	}
-	first.(*net.UnixListener).SetUnlinkOnClose(false) // as if killed
-	first.Close()
+	first.(*unixSocket).UnixListener.Close() // as if killed
 	second, err := try()
 	if err != nil {
 		t.Fatalf("what a killed daemon left is in the way: %v", err)
 	}
+	os.Remove(path)
+	third, err := try() // somebody removed the file and started another daemon
+	if err != nil {
+		t.Fatal(err)
+	}
 	second.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the other daemon's socket is removed: %v", err)
+	}
+	third.Close()
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its own socket is left behind: %v", err)
+	}
 	if err := os.WriteFile(path, []byte("mail"), 0o600); err != nil {
 		t.Fatal(err)
 	}

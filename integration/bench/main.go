@@ -81,7 +81,9 @@ func noop(t rig.T, network string) (socket string) {
 		gomilter.WithMilter(func() gomilter.Milter { return gomilter.NoOpMilter{} }),
 		gomilter.WithProtocol(gomilter.OptNoBody|gomilter.OptNoEOH|gomilter.OptNoData|gomilter.OptNoUnknown|
 			gomilter.OptNoConnReply|gomilter.OptNoHeloReply|gomilter.OptNoMailReply|gomilter.OptNoHeaderReply))
-	go server.Serve(milter.Guard(ln, milter.Limits{}))
+	guard := milter.NewGuard(milter.Limits{})
+	guard.Add(ln)
+	go server.Serve(guard)
 	t.Cleanup(func() { _ = server.Close() })
 	return network + ":" + ln.Addr().String()
 }

@@ -1,0 +1,60 @@
+package checks
+
+import (
+	"runtime/debug"
+	"sync"
+)
+
+// Panic is a panic that was caught, with the stack of the goroutine that it happened in.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+// Caught is what recover returned, which is not nil, as a Panic. Called by the deferred function itself,
+// it still sees the stack of the panic. What is a Panic already comes from another goroutine, and stays.
+func Caught(recovered any) *Panic {
+	if p, ok := recovered.(*Panic); ok {
+		return p
+	}
+	return &Panic{recovered, debug.Stack()}
+}
+
+// group is a sync.WaitGroup whose goroutines may panic, which would end the program: Wait panics in their
+// stead, where somebody can recover. Wait and close are for the goroutine that owns the group.
+type group struct {
+	running sync.WaitGroup
+	once    sync.Once
+	first   *Panic
+	raised  bool
+}
+
+// Go runs f in a goroutine.
+func (g *group) Go(f func()) {
+	g.running.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				g.once.Do(func() { g.first = Caught(p) })
+			}
+		}()
+		f()
+	})
+}
+
+// Wait waits for all goroutines. Every time, it panics with the first *Panic of them, if there was one.
+func (g *group) Wait() {
+	g.running.Wait()
+	if g.first != nil {
+		g.raised = true
+		panic(g.first)
+	}
+}
+
+// close is the last Wait, which does not say again what Wait has said.
+func (g *group) close() {
+	if g.raised {
+		g.running.Wait()
+		return
+	}
+	g.Wait()
+}

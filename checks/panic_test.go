@@ -1,0 +1,140 @@
+package checks_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// fragile is a zone in which one question is more than somebody can bear.
+type fragile struct {
+	zone
+	question string
+}
+
+func (f fragile) bear(question string) {
+	if question == f.question {
+		panic(question)
+	}
+}
+
+func (f fragile) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	f.bear("PTR " + addr)
+	return f.zone.LookupAddr(ctx, addr)
+}
+
+func (f fragile) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	f.bear(network + " " + strings.TrimSuffix(host, "."))
+	return f.zone.LookupNetIP(ctx, network, host)
+}
+
+func (f fragile) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	f.bear("MX " + name)
+	return f.zone.LookupMX(ctx, name)
+}
+
+func (f fragile) LookupNS(ctx context.Context, name string) ([]*net.NS, error) {
+	f.bear("NS " + name)
+	return f.zone.LookupNS(ctx, name)
+}
+
+func (f fragile) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	f.bear("TXT " + name)
+	return f.zone.LookupTXT(ctx, name)
+}
+
+// caught does something and returns what it panics with, or "".
+func caught(t *testing.T, do func()) (question string) {
+	t.Helper()
+	defer func() {
+		if p := recover(); p != nil {
+			found := p.(*checks.Panic)
+			question = found.Value.(string)
+			if !strings.Contains(string(found.Stack), "fragile.bear") {
+				t.Errorf("%s: not the stack of the panic:\n%s", question, found.Stack)
+			}
+		}
+	}()
+	do()
+	return ""
+}
+
+// A panic in a lookup comes out where its facts are waited for, each time, or else at the end, once.
+func TestLookupPanics(t *testing.T) {
+	for _, question := range []string{
+		"PTR 203.0.113.2",
+		"ip4 a.example.com",           // of a PTR name
+		"ip4 mx.example.org",          // of the HELO name
+		"ip6 mx.example.org",          // the same
+		"MX mx.example.org",           // in a lookup's own lookup
+		"NS mx.example.org",           // the same
+		"ip4 in.bad.example",          // of one of these hosts
+		"TXT mx.example.org",          // but for SPF
+		"ip4 example.org.dbl.example", // a list
+		"ip4 example.com.dbl.example", // the same of a PTR name
+	} {
+		dns := &checks.DNS{
+			Resolver: fragile{parseZone(listWorld), question}, Timeout: time.Second, Hosts: true,
+			Lists: []string{"dbl.example"},
+		}
+		begin := func() *checks.Lookups {
+			l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr("203.0.113.2"), checks.Site{})
+			l.Greet(checks.ParseHelo("mx.example.org"))
+			return l
+		}
+		want := question
+		if strings.HasPrefix(question, "TXT") {
+			want = "" // whoever writes the record would decide that he is not judged
+		}
+		l := begin()
+		for range 2 {
+			if got := caught(t, func() { l.Facts() }); got != want {
+				t.Errorf("%s: Facts panics with %q", question, got)
+			}
+		}
+		if got := caught(t, l.Close); got != "" {
+			t.Errorf("%s: Close says again %q", question, got)
+		}
+		if got := caught(t, begin().Close); got != want {
+			t.Errorf("%s: nobody waits, and Close panics with %q", question, got)
+		}
+	}
+}
+
+// However much the owner of a name publishes, little of it is kept, and that is enough.
+func TestManyValues(t *testing.T) {
+	var zone strings.Builder
+	zone.WriteString("203.0.113.9 PTR many.example.org.\n")
+	for n := range 4000 {
+		addr := netip.AddrFrom4([4]byte{198, 51, byte(n >> 8), byte(n)})
+		zone.WriteString("many.example.org A " + addr.String() + "\n")
+		zone.WriteString("many.example.org MX mx." + addr.String() + ".example.org.\n")
+		zone.WriteString("many.example.org NS ns." + addr.String() + ".example.org.\n")
+	}
+	zone.WriteString("many.example.org A 203.0.113.9\n")
+	dns := &checks.DNS{Resolver: parseZone(zone.String()), Timeout: time.Second, Hosts: true}
+	l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr("203.0.113.9"), checks.Site{})
+	defer l.Close()
+	l.Greet(checks.ParseHelo("many.example.org"))
+	f := l.Facts()
+	g := f.Greetings[0]
+	for what, n := range map[string]int{
+		"A": len(g.A.Values), "PTR's A": len(f.PTR.Values[0].Addrs.Values),
+		"MX": len(g.MX.Values), "NS": len(g.NS.Values),
+	} {
+		if n == 0 || n > 50 {
+			t.Errorf("%d values of %s", n, what)
+		}
+	}
+	findings := checks.Evaluate(f, nil, "")
+	for _, rule := range []string{"helo-ip-mismatch", "ptr-unconfirmed"} {
+		if got := findings[checks.Index(rule)].Result; got != checks.Pass {
+			t.Errorf("%s is %v for the client's own name", rule, got)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"helo-milter/cmd/helo-milter/internal/spool"
+	"helo-milter/dnscache"
+	"helo-milter/milter"
+)
+
+// daemon is what serves, whatever its configuration. Its methods are for one goroutine.
+type daemon struct {
+	file      string // of the configuration
+	stdout    io.Writer
+	log       *slog.Logger
+	metrics   *metrics
+	decisions *spool.Spool // the decision log
+	guard     *milter.Guard
+	server    *milter.Server
+	activated sockets // what systemd opened for us, instead of the configured ones
+
+	// What the configuration in use has open.
+	cfg      *Config
+	resolver *dnscache.Resolver
+	sockets  sockets
+	http     *http.Server
+}
+
+// change is a configuration with all that it needs, open and not in use yet.
+type change struct {
+	cfg       *Config
+	resolver  *dnscache.Resolver
+	serving   *milter.Config
+	sockets   sockets      // all, those that stay included
+	http      net.Listener // nil: as it is, or none
+	decisions io.Writer    // nil: none
+}
+
+// newDaemon returns a daemon that does nothing yet.
+func newDaemon(p *program, log *slog.Logger) (*daemon, error) {
+	activated, err := activatedSockets()
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{file: p.config, stdout: p.stdout, log: log, metrics: newMetrics(), activated: activated}
+	troubles := newRarely(time.Minute)
+	d.decisions = spool.New(nil, func(err error) {
+		if ok, _ := troubles.allow(""); ok {
+			log.Error("decision log: cannot be written, decisions wait or are dropped", "error", err)
+		}
+	})
+	d.metrics.spool("decision_log", d.decisions)
+	return d, nil
+}
+
+// prepare opens what a configuration needs beyond what is open: all of it, or nothing.
+func (d *daemon) prepare(cfg *Config) (_ *change, err error) {
+	c := &change{cfg: cfg, sockets: d.activated}
+	var opened []io.Closer
+	defer func() {
+		for _, o := range opened {
+			if err != nil {
+				_ = o.Close()
+			}
+		}
+	}()
+	if c.resolver, err = d.resolverOf(cfg); err != nil {
+		return nil, err
+	}
+	if c.sockets == nil {
+		var fresh []io.Closer
+		c.sockets, fresh, err = d.sockets.with(cfg)
+		if opened = append(opened, fresh...); err != nil {
+			return nil, err
+		}
+	} else if err = c.sockets.openToStrangers(cfg); err != nil {
+		return nil, err
+	}
+	if cfg.HTTP.Listen != "" && (d.cfg == nil || cfg.HTTP.Listen != d.cfg.HTTP.Listen) {
+		if c.http, err = net.Listen("tcp", cfg.HTTP.Listen); err != nil {
+			return nil, fmt.Errorf("http.listen: %w", err)
+		}
+		opened = append(opened, c.http)
+	}
+	if c.decisions, err = d.openDecisions(cfg); err != nil {
+		return nil, err
+	}
+	c.serving = d.serving(c)
+	return c, nil
+}
+
+// commit puts a change in use, and closes what is not needed any more.
+func (d *daemon) commit(c *change) {
+	limits := d.limits(c.cfg)
+	if d.guard == nil {
+		d.guard = milter.NewGuard(limits)
+		d.server = milter.NewServer(c.serving, d.guard)
+		d.metrics.watch(d.server, d.guard)
+	}
+	d.decisions.Use(c.decisions)
+	d.guard.SetLimits(limits)
+	d.server.Configure(c.serving)
+	for name, s := range c.sockets {
+		if d.sockets[name] == nil {
+			d.guard.Add(s)
+		} else if err := c.cfg.giveAccess(s); err != nil {
+			d.log.Error("socket", "error", err)
+		}
+	}
+	for name, s := range d.sockets {
+		if c.sockets[name] == nil {
+			_ = d.guard.Remove(s)
+		}
+	}
+	if d.http != nil && (c.http != nil || c.cfg.HTTP.Listen == "") {
+		_ = d.http.Close()
+		d.http = nil
+	}
+	if c.http != nil {
+		d.http = d.metrics.serve(c.http)
+	}
+	degraded := c.resolver.Degraded
+	d.metrics.degraded.Store(&degraded)
+	d.cfg, d.resolver, d.sockets = c.cfg, c.resolver, c.sockets
+	for _, w := range c.cfg.warnings() {
+		d.log.Warn("configuration", "warning", w)
+	}
+}
+
+// reload takes the new configuration, or keeps the old one whole. The decision log is opened anew in any
+// case: whoever moved it away waits for that.
+func (d *daemon) reload() {
+	cfg, err := load(d.file)
+	var c *change
+	if err == nil {
+		c, err = d.prepare(cfg)
+	}
+	d.metrics.reloaded(err)
+	if err == nil {
+		d.commit(c)
+		d.log.Info("reloaded", "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
+		return
+	}
+	d.log.Error("reload failed, the old configuration stays", "error", err)
+	if decisions, err := d.openDecisions(d.cfg); err == nil {
+		d.decisions.Use(decisions)
+	}
+}
+
+// stop takes no further connections, gives transactions their time, and closes everything.
+func (d *daemon) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(d.cfg.Limits.Shutdown))
+	defer cancel()
+	if err := d.server.Shutdown(ctx); err != nil {
+		d.log.Warn("stopped in the middle of transactions", "error", err)
+	}
+	if d.http != nil {
+		_ = d.http.Close()
+	}
+	d.decisions.Close(flushTime)
+}
+
+// flushTime is how long the last lines may take to be written.
+const flushTime = 2 * time.Second

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A file that cannot be opened yet is opened when it can; a closed one is not opened again.
+func TestRecordFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	f := &recordFile{path: filepath.Join(dir, "decisions.jsonl")}
+	if _, err := fmt.Fprintln(f, "one"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a directory: %v", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"two", "three"} {
+		if _, err := fmt.Fprintln(f, line); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := fmt.Fprintln(f, "four"); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	if text, err := os.ReadFile(f.path); string(text) != "two\nthree\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}

@@ -1,0 +1,203 @@
+package milter
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"helo-milter/checks"
+)
+
+// fragile is a Resolver that one question breaks. No real server can be made to do that.
+type fragile struct {
+	hosts
+	question string
+}
+
+func (f fragile) bear(question string) {
+	if question == f.question {
+		panic("what is this?")
+	}
+}
+
+func (f fragile) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	f.bear("PTR " + addr)
+	return f.hosts.LookupAddr(ctx, addr)
+}
+
+func (f fragile) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	f.bear(network + " " + host)
+	return f.hosts.LookupNetIP(ctx, network, host)
+}
+
+func (f fragile) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	f.bear("MX " + name)
+	return f.hosts.LookupMX(ctx, name)
+}
+
+// hoarse is a slog.Handler that one message breaks.
+type hoarse string
+
+func (hoarse) Enabled(context.Context, slog.Level) bool { return true }
+func (h hoarse) WithAttrs([]slog.Attr) slog.Handler     { return h }
+func (h hoarse) WithGroup(string) slog.Handler          { return h }
+
+func (h hoarse) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == string(h) {
+		panic("what is this?")
+	}
+	return nil
+}
+
+// fails is a resolver that breaks at a question.
+func fails(question string) func(*Config) {
+	return func(c *Config) {
+		c.DNS.Hosts = true
+		c.DNS.Resolver = fragile{testHosts, question}
+	}
+}
+
+// failsFor is a policy that refuses our own name and breaks at the recipient's.
+func failsFor(c *Config) {
+	clear(c.Policy.Actions)
+	at := checks.Index("helo-rcpt-domain")
+	c.Policy.Actions[checks.Index("helo-own-name")], c.Policy.Actions[at] = checks.Reject, checks.Reject
+	c.Policy.Scores = c.Policy.Scores[:at]
+}
+
+// Whatever panics, the mail goes on, with one header, and it is told. The decisions are want/did, with a
+// question mark when they are those of an error.
+func TestPanic(t *testing.T) {
+	const (
+		session = "C 203.0.113.1 | H mail.example.org"
+		message = " | M | R | X X-HELO-Check: accept | ."
+		good    = "1:deleted 0:accept,mail.example.org,none"
+		bad     = good + " ?internal"
+	)
+	for _, tt := range []struct {
+		story     string
+		change    func(*Config)
+		script    string
+		want      string
+		decisions string
+		told      int32
+	}{
+		{"PTR", fails("PTR 203.0.113.1"), session + message, bad, "accept/accept?", 1},
+		{"an address", fails("ip4 mail.example.org"), session + message, bad, "accept/accept?", 1},
+		{"HELO", fails("ip6 mail.example.org"), session + message, bad, "accept/accept?", 1},
+		{"a lookup of a lookup", fails("MX mail.example.org"), session + message, bad, "accept/accept?", 1},
+		{
+			"two messages", fails("PTR 203.0.113.1"), session + message + message, bad + " | " + bad,
+			"accept/accept? accept/accept?", 2,
+		},
+		{"nobody waits for it", fails("PTR 203.0.113.1"), session + " | M | A", "", "", 1},
+		{
+			"one greeting of two", fails("ip4 b.example.org"),
+			session + " | H b.example.org | H mail.example.org" + message, bad, "accept/accept?", 1,
+		},
+		{
+			"exempt, and not looked up", fails("PTR 10.0.0.1"), "C 10.0.0.1 | H x | M | R | .",
+			"0:exempt,x,none", "exempt/accept", 0,
+		},
+		{
+			"CONNECT", func(c *Config) { c.Exempt = nil }, session + message + message, bad + " | " + bad,
+			"accept/accept? accept/accept?", 1,
+		},
+		{
+			"MAIL", func(c *Config) { c.Policy.Actions, c.ReplyAt = nil, AtMail }, session + message, bad,
+			"accept/accept?", 1,
+		},
+		{
+			"the judgement", func(c *Config) { c.Policy.Actions = nil }, session + message + message,
+			bad + " | " + bad, "accept/accept? accept/accept?", 2,
+		},
+		{
+			"the second of three recipients", failsFor,
+			"C 203.0.113.1 | H mx.example.net | M | R | R b@mx.example.net | R | .",
+			"550 5.7.1 helo-own-name | 0:accept,mx.example.net,none ?internal", "accept/reject?", 1,
+		},
+		{
+			"one message of two", failsFor,
+			"C 203.0.113.1 | H mx.example.net | M | R b@mx.example.net | . | M | R",
+			"0:accept,mx.example.net,none ?internal | 550 5.7.1 helo-own-name",
+			"accept/accept? reject/reject", 1,
+		},
+		{
+			"the log", func(c *Config) { c.Log = slog.New(hoarse("decision")) }, session + message + message,
+			good + " | " + good, "accept/accept accept/accept", 2,
+		},
+	} {
+		var told atomic.Int32
+		var decisions []string
+		t.Run(tt.story, func(t *testing.T) { // ends with the server
+			address := testServer(t, func(c *Config) {
+				tt.change(c)
+				c.OnPanic = func(value any, stack []byte) {
+					told.Add(1)
+					if value == nil || !strings.Contains(string(stack), "helo-milter/checks.") {
+						t.Errorf("told of %v in\n%s", value, stack)
+					}
+				}
+				c.Decided = func(d *checks.Decision) { decisions = append(decisions, line(c.Policy, d)) }
+			})
+			if got := play(t, address, tt.script, nil); got != tt.want {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+		})
+		if got := strings.Join(decisions, " "); got != tt.decisions || told.Load() != tt.told {
+			t.Errorf("%s: decided %s, want %s; told %d, want %d",
+				tt.story, got, tt.decisions, told.Load(), tt.told)
+		}
+	}
+}
+
+// line is a decision in short.
+func line(policy *checks.Policy, d *checks.Decision) string {
+	r := policy.Record(d, false)
+	line := r.Verdict.Want + "/" + r.Verdict.Did
+	if len(r.Findings) == 1 && r.Findings[0].Rule == checks.Internal {
+		line += "?"
+	}
+	return line
+}
+
+// What panics at the end of a message does not hold it up.
+func TestPanicAtEnd(t *testing.T) {
+	for _, tt := range []struct {
+		story string
+		spoil func(*Config)
+		want  string
+		next  string
+	}{
+		{
+			"Decided", func(c *Config) { c.Decided = func(*checks.Decision) { panic("full") } },
+			"1:deleted 0:accept,[192.0.2.7],helo-literal-mismatch",
+			"0:accept,[192.0.2.7],helo-literal-mismatch",
+		},
+		{
+			"the header", func(c *Config) { c.Policy.Actions = nil },
+			"1:deleted 0:accept,[192.0.2.7],none ?internal", "0:accept,[192.0.2.7],none ?internal",
+		},
+	} {
+		var cfg *Config
+		var told atomic.Int32
+		address := testServer(t, func(c *Config) {
+			c.OnPanic = func(any, []byte) { told.Add(1) }
+			cfg = c
+		})
+		m := connect(t, address, nil)
+		m.play("C 203.0.113.1 | H [192.0.2.7] | M | R | X X-HELO-Check: accept")
+		tt.spoil(cfg) // the session waits for what comes next
+		if got := m.play("."); got != tt.want || told.Load() != 1 {
+			t.Errorf("%s\n got %s\nwant %s, told %d", tt.story, got, tt.want, told.Load())
+		}
+		if got := m.play("M | R | ."); got != tt.next || told.Load() != 2 {
+			t.Errorf("%s, the next message\n got %s\nwant %s, told %d", tt.story, got, tt.next, told.Load())
+		}
+		m.Close()
+	}
+}

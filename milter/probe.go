@@ -1,0 +1,107 @@
+package milter
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+)
+
+// optneg is what an MTA begins with: protocol 6, every action and every step.
+var optneg = []byte("\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
+
+// Probe connects to every listener as an MTA does and negotiates. It returns
+// what went wrong, at the latest when the context ends. Limits do not hold for
+// it: a daemon that is full is well.
+func (g *Guard) Probe(ctx context.Context) error {
+	g.mu.Lock()
+	var addrs []net.Addr
+	for ln := range g.listeners {
+		addrs = append(addrs, ln.Addr())
+	}
+	g.mu.Unlock()
+	var errs error
+	for _, addr := range addrs {
+		if err := g.probe(ctx, addr); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("%s: %w", addr, err))
+		}
+	}
+	return errs
+}
+
+func (g *Guard) probe(ctx context.Context, addr net.Addr) error {
+	from, to, err := probeAddrs(addr)
+	if err != nil {
+		return err
+	}
+	g.mark(from, true)
+	defer g.mark(from, false)
+	dialer := net.Dialer{LocalAddr: from}
+	conn, err := dialer.DialContext(ctx, addr.Network(), to)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	reply := make([]byte, headLen)
+	if _, err := conn.Write(optneg); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(conn, reply); err != nil {
+		return fmt.Errorf("no answer to the negotiation: %w", cmp.Or(context.Cause(ctx), err))
+	}
+	if reply[4] != 'O' || binary.BigEndian.Uint32(reply) > maxFrame {
+		return fmt.Errorf("the negotiation was answered with %q", reply)
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(conn, int64(binary.BigEndian.Uint32(reply))-1))
+	_, err = conn.Write([]byte("\x00\x00\x00\x01Q"))
+	return err
+}
+
+// probeAddrs returns an address that nobody else comes from, and where addr is
+// to be found from there.
+func probeAddrs(addr net.Addr) (from net.Addr, to string, err error) {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		// An abstract name of Linux: no file.
+		return &net.UnixAddr{Net: "unix", Name: "@helo-milter-" + rand.Text()}, addr.String(), nil
+	}
+	host := tcp.AddrPort().Addr().Unmap()
+	switch {
+	case host == netip.IPv4Unspecified():
+		host = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case host == netip.IPv6Unspecified():
+		host = netip.IPv6Loopback()
+	}
+	// The kernel chooses a port, which is free again at once.
+	reserved, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(host, 0)))
+	if err != nil {
+		return nil, "", err
+	}
+	from = reserved.Addr()
+	return from, netip.AddrPortFrom(host, tcp.AddrPort().Port()).String(), reserved.Close()
+}
+
+func (g *Guard) mark(from net.Addr, begin bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if begin {
+		g.probes[from.String()] = struct{}{}
+	} else {
+		delete(g.probes, from.String())
+	}
+}
+
+func (g *Guard) isProbeLocked(c *guardConn) bool {
+	if len(g.probes) == 0 {
+		return false
+	}
+	_, ok := g.probes[c.RemoteAddr().String()]
+	return ok
+}
