@@ -24,7 +24,7 @@ func golden(t *testing.T, file, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s differs (go test ./cmd/... -update writes it)\n got %s\nwant %s", file, got, want)
+		t.Errorf("%s differs (go test ./cmd/helo-milter -update writes it)\n got %s\nwant %s", file, got, want)
 	}
 }
 
