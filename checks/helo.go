@@ -195,8 +195,15 @@ func Canonical(name string) string {
 }
 
 // fold is Canonical without U-labels: a HELO must not have any (RFC 5321 §4.1.1.1; RFC 6531 §3.7.1
-// says A-labels, too).
-func fold(name string) string { return strings.TrimSuffix(strings.ToLower(name), ".") }
+// says A-labels, too). It is about ASCII only: in lower case U+0130 is "i", and U+212A is "k".
+func fold(name string) string {
+	return strings.TrimSuffix(strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name), ".")
+}
 
 // Domain returns the domain of a mail address in canonical form, or "" when it has none.
 func Domain(address string) string {

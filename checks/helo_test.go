@@ -41,6 +41,9 @@ func TestParseHelo(t *testing.T) {
 		{"mail.example.org\x00", "malformed"},
 		{"<script>", "malformed"},
 		{"bücher.example.org", "malformed"},
+		{"gma\u0130l.com", "malformed"},     // in lower case that is gmail.com
+		{"\u212a.example.org", "malformed"}, // and this is k.example.org
+		{"[\u0130Pv6:2001:db8::1]", "literal-malformed"},
 		{"\xff\xfe.example.org", "malformed"},
 		{label63 + "a.example.org", "malformed"},
 		{strings.Repeat("a.", 124) + "com.org", "malformed"}, // 255 bytes

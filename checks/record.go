@@ -2,8 +2,12 @@ package checks
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Record is one decision with all that led to it, version 1: what `check --json` prints, and a line of the
@@ -104,11 +108,24 @@ func (p *Policy) written(d *Decision, all bool) []RuleFinding {
 	return list
 }
 
-// String returns the record as a line of JSON, without a newline.
+// String returns the record as a line of JSON, without a newline. What JSON leaves as it is and a terminal
+// obeys, DEL, C1 controls and bidi marks among it, is escaped.
 func (r *Record) String() string {
 	line, err := json.Marshal(r)
 	if err != nil {
 		return err.Error()
 	}
-	return string(line)
+	text := make([]byte, 0, len(line))
+	for _, c := range string(line) {
+		switch {
+		case unicode.IsPrint(c):
+			text = utf8.AppendRune(text, c)
+		case c < 0x10000:
+			text = fmt.Appendf(text, `\u%04x`, c)
+		default:
+			high, low := utf16.EncodeRune(c)
+			text = fmt.Appendf(text, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return string(text)
 }

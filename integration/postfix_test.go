@@ -190,7 +190,7 @@ func (s *session) logged(at string, code int) {
 	if !s.early {
 		entry += ".* to=<reader@example"
 	}
-	if greetings := s.greetings(); len(greetings) > 0 {
+	if greetings := s.greetings("STARTTLS"); len(greetings) > 0 { // it forgets the others (RFC 3207 §4.2)
 		last := neutered.ReplaceAllString(greetings[len(greetings)-1], "?")
 		entry += ".* helo=<" + regexp.QuoteMeta(last) + ">"
 	}
@@ -214,10 +214,15 @@ func (s *session) reply(command string) rig.Reply {
 	return rig.Reply{}
 }
 
-func (s *session) greetings() (names []string) {
+// greetings are the names that the client said in the session, or in it after the last such command. XCLIENT
+// begins another session.
+func (s *session) greetings(after ...string) (names []string) {
 	for _, reply := range s.replies {
-		if verb, name, _ := strings.Cut(reply.Said, " "); verb == "EHLO" || verb == "HELO" {
+		switch verb, name, _ := strings.Cut(reply.Said, " "); {
+		case verb == "EHLO" || verb == "HELO":
 			names = append(names, name)
+		case verb == "XCLIENT" || slices.Contains(after, verb):
+			names = nil
 		}
 	}
 	return names

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	gomilter "github.com/d--j/go-milter"
 
@@ -173,15 +175,32 @@ func (s *session) decision(queueID string) *checks.Decision {
 }
 
 func (s *session) log(d *checks.Decision) {
-	facts, policy := d.Facts, s.cfg.Policy
-	s.cfg.Log.Info("decision", slog.String("id", d.ID), slog.String("queue_id", d.QueueID),
-		slog.String("client", facts.Client.String()), slog.String("helo", facts.LastHelo().Raw),
-		slog.String("from", d.MailFrom), slog.String("to", strings.Join(d.RcptTo, ",")),
+	facts, policy, client := d.Facts, s.cfg.Policy, "none"
+	if facts.Client.IsValid() {
+		client = facts.Client.String()
+	}
+	s.cfg.Log.Info("decision", slog.String("id", d.ID), slog.String("queue_id", printable(d.QueueID)),
+		slog.String("client", client), slog.String("helo", printable(facts.LastHelo().Raw)),
+		slog.String("from", printable(d.MailFrom)), slog.String("to", printable(strings.Join(d.RcptTo, ","))),
 		slog.String("want", d.Verdict.Want()), slog.String("did", d.Did.Answer()),
 		slog.String("rules", policy.Names(d.Findings, checks.Fail)),
 		slog.String("unsure", policy.Unsure(d.Findings, &d.Verdict)),
 		slog.String("iprev", facts.Iprev()), slog.Float64("score", d.Verdict.Score),
 		slog.Duration("took", d.Took))
+}
+
+// maxLogged bounds a text of the network in the log, in bytes.
+const maxLogged = 4096
+
+// printable makes text from the network fit for the log: what is not printable becomes "?". slog lets DEL
+// through, and escapes the rest with Go's \x, which logfmt does not know.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text[:min(len(text), maxLogged)])
 }
 
 // cut keeps at most limit bytes of a text from the network, as valid UTF-8, and lets go of the rest.

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"net/textproto"
@@ -41,6 +42,9 @@ func Talk(t T, client netip.Addr, server, script, message string) []Reply {
 	for said := range strings.SplitSeq(script, "|") {
 		reply := ask(conn, said)
 		replies = append(replies, reply)
+		if said == "STARTTLS" && reply.Code == 220 {
+			conn = textproto.NewConn(tls.Client(raw, &tls.Config{InsecureSkipVerify: true}))
+		}
 		if reply.Code == 354 {
 			writer := conn.DotWriter()
 			_, _ = writer.Write([]byte(message))

@@ -1,10 +1,12 @@
 package rig
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
@@ -94,6 +96,19 @@ func (p *Postfix) WaitLog(t T, text string) string {
 	return p.Log()
 }
 
+// Submit hands a message over as local programs do, with the sendmail command.
+func (p *Postfix) Submit(t T, from, to, message string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	conf := filepath.Join(p.dir, "conf")
+	sendmail := exec.CommandContext(ctx, "/usr/sbin/sendmail", "-C", conf, "-f", from, to)
+	sendmail.Stdin = strings.NewReader(message)
+	if out, err := sendmail.CombinedOutput(); err != nil {
+		t.Fatalf("sendmail: %v\n%s%s", err, out, p.Log())
+	}
+}
+
 // furnish makes the directories as postfix-script would, so that master can be run by itself.
 func (p *Postfix) furnish(main string) error {
 	postfix, err := user.Lookup("postfix")
@@ -176,6 +191,7 @@ smtpd_client_connection_rate_limit = 0
 `
 
 const masterCf = `
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -187,5 +203,6 @@ error unix - - n - - error
 retry unix - - n - - error
 showq unix n - n - - showq
 anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
 `

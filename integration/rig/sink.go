@@ -56,6 +56,9 @@ func (s *Sink) serve(conn *textproto.Conn) {
 			return
 		}
 		reply = "250 ok"
+		if strings.HasPrefix(line, "EHLO ") {
+			reply = "250-sink.example.net\r\n250 SMTPUTF8"
+		}
 		switch verb, rest, _ := strings.Cut(line, ":"); strings.ToUpper(verb) {
 		case "MAIL FROM":
 			mail = Mail{From: path(rest)}

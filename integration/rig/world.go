@@ -91,7 +91,7 @@ func lacking() (what []string) {
 	if os.Geteuid() != 0 {
 		return []string{"root"} // whose path finds the rest
 	}
-	for _, tool := range []string{"ip", "unbound", "knotd", "kdig", "swaks", postfixMaster} {
+	for _, tool := range []string{"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", postfixMaster} {
 		if _, err := exec.LookPath(tool); err != nil {
 			what = append(what, filepath.Base(tool))
 		}

@@ -1,0 +1,175 @@
+package integration
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+
+	gomilter "github.com/d--j/go-milter"
+	"github.com/go-logfmt/logfmt"
+
+	"helo-milter/integration/rig"
+)
+
+// hostile are the texts of package checks' clean_test.go.
+func hostile(t *testing.T) map[string]string {
+	t.Helper()
+	file, err := os.ReadFile("../checks/testdata/hostile.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{}
+	for line := range strings.Lines(string(file)) {
+		var name, text string
+		var times int
+		if _, err := fmt.Sscanf(line, "%q %q %d", &name, &text, &times); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		texts[name] = strings.Repeat(text, times)
+	}
+	return texts
+}
+
+// cleanLog wants decisions in the milter's log, and nothing in it that is not printable or that logfmt cannot
+// read.
+func cleanLog(t *testing.T, log string, decisions int) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		if !strings.HasPrefix(line, "time=") {
+			continue // what is to be pasted into main.cf
+		}
+		if i := strings.IndexFunc(strings.TrimSuffix(line, "\n"), unprintable); i >= 0 {
+			t.Errorf("the log has %+q", line[i:min(len(line), i+8)])
+		}
+		got := map[string]string{}
+		d := logfmt.NewDecoder(strings.NewReader(line))
+		for d.ScanRecord() {
+			for d.ScanKeyval() {
+				got[string(d.Key())] = string(d.Value())
+			}
+		}
+		if d.Err() != nil {
+			t.Errorf("the log does not parse: %v\n%q", d.Err(), line)
+		}
+		if got["msg"] == "decision" && got["client"] == "203.0.113.9" && got["want"] == "reject" {
+			decisions--
+		}
+	}
+	if decisions > 0 {
+		t.Errorf("%d decisions are not in the log:\n%q", decisions, log)
+	}
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+
+var printable = regexp.MustCompile(`^[ -~\n]*$`)
+
+// Hostile texts in HELO, MAIL FROM and RCPT TO, said to Postfix. What it takes for no address is said again
+// as one, so that each session comes to a decision. Another transaction follows: when that is answered, the
+// line of the first is in the log.
+func TestCleanPostfix(t *testing.T) {
+	texts := hostile(t)
+	for name, text := range texts {
+		if strings.ContainsAny(text, "\r\n") {
+			delete(texts, name) // to Postfix that is the end of the command
+		}
+	}
+	const script = "EHLO %|MAIL FROM:<%@example.org>|MAIL FROM:<\"%\"@example.org>|MAIL FROM:<a@example.org>|" +
+		"RCPT TO:<%@example.net>|RCPT TO:<\"%\"@example.net>|RCPT TO:<reader@example.net>|DATA|" +
+		"RSET|MAIL FROM:<a@example.org>|RCPT TO:<last@example.net>|QUIT"
+	client := netip.MustParseAddr("203.0.113.9")
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\n%s\n", w.mode, strict))
+		sink := rig.StartSink(t)
+		postfix := rig.StartPostfix(t, sink, "smtpd_milters = "+milter.Socket, "smtpd_soft_error_limit = 9")
+		s := session{T: t, way: w, client: client}
+		for name, text := range texts {
+			said := strings.ReplaceAll(script, "%", strings.ReplaceAll(text, "|", "!")) // the script's own
+			s.replies = rig.Talk(t, client, postfix.Endpoint(client), said, rig.Message)
+			for _, reply := range s.replies {
+				if !printable.MatchString(reply.Text) {
+					t.Errorf("%s: reply %q", name, reply.Text)
+				}
+			}
+			reply := s.reply("RCPT TO:<reader")
+			if want := map[string]int{"observe": 2, "enforce": 5}[w.mode]; reply.Code/100 != want {
+				t.Errorf("%s: %+v", name, s.replies)
+			} else if want == 5 {
+				s.wellFormed(reply)
+			}
+		}
+		cleanLog(t, milter.Log(), len(texts))
+		if w.mode == "enforce" {
+			return
+		}
+		for _, mail := range sink.Wait(t, len(texts)) {
+			if value := s.onlyHeader(mail); !grammar.MatchString(value) || !printable.MatchString(value) {
+				t.Errorf("header %q", value)
+			}
+		}
+	})
+}
+
+// The same with the bytes that Postfix keeps to itself, said to the milter by go-milter's client.
+func TestCleanMilter(t *testing.T) {
+	texts := hostile(t)
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\n%s\n", w.mode, strict))
+		for name, text := range texts {
+			refused := w.mode == "enforce"
+			reply, header, err := speak(milter.Socket, text[:min(len(text), 65000)]) // a frame has at most 64 KiB
+			if err != nil || milterReply.MatchString(reply) != refused || milterHeader.MatchString(header) == refused {
+				t.Errorf("%s: reply %q, header %q, %v", name, reply, header, err)
+			}
+		}
+		cleanLog(t, milter.Log(), len(texts))
+	})
+}
+
+// What the milter gives to the MTA, for which %% is a percent sign.
+var (
+	milterReply  = regexp.MustCompile(`^(5\d\d[ -]5\.\d\.\d{1,3} (?:[ -$&-~]|%%)+(\r\n|$))+$`)
+	milterHeader = regexp.MustCompile(`^reject; [ -~]+\n\t[ -~]+$`)
+)
+
+// speak says a text to the milter in every place and returns what it gives to the MTA. Behind a refusal
+// another transaction follows: when that is answered, the line of the first is in the log.
+func speak(socket, text string) (reply, header string, _ error) {
+	network, address, _ := strings.Cut(socket, ":")
+	network = map[string]string{"unix": "unix", "inet": "tcp"}[network]
+	actions := gomilter.WithActions(gomilter.OptAddHeader | gomilter.OptChangeHeader | gomilter.OptSetMacros)
+	s, err := gomilter.NewClient(network, address, actions).Session(gomilter.NewMacroBag())
+	if err != nil {
+		return "", "", err
+	}
+	defer s.Close()
+	var failed error
+	say := func(action *gomilter.Action, err error) *gomilter.Action {
+		failed = cmp.Or(failed, err)
+		return action
+	}
+	say(s.Conn("client", gomilter.FamilyInet, 4711, "203.0.113.9"))
+	say(s.Helo(text))
+	say(s.Mail(text, ""))
+	if first := say(s.Rcpt(text, "")); failed == nil && first.Type == gomilter.ActionRejectWithCode {
+		say(nil, s.Abort(nil))
+		say(s.Mail(text, ""))
+		say(s.Rcpt(text, ""))
+		return first.SMTPReply, "", failed
+	}
+	say(s.DataStart())
+	say(s.HeaderEnd())
+	say(s.BodyChunk([]byte("body")))
+	changes, _, err := s.End()
+	if failed = cmp.Or(failed, err); failed != nil || len(changes) != 1 {
+		return "", "", fmt.Errorf("%+v, %w", changes, failed)
+	}
+	return "", changes[0].HeaderValue, nil
+}

@@ -1,0 +1,200 @@
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"helo-milter/integration/rig"
+)
+
+// strangeStories are about what Postfix does besides the usual. A line of main.cf may be needed for it; the
+// client is who is presented. Decided is what the milter's log says in the end, in the words of decided.
+var strangeStories = []struct{ client, says, outcome, mainCf, decided string }{
+	// The old protocols of milters: no macros can be asked for, and not every event can be declined.
+	{good, "EHLO mail.example.org", "accept pass only", "milter_protocol = 2", accepted},
+	{good, "EHLO mx.example.net", ownName, "milter_protocol = 2", itIsUs},
+	{good, "EHLO mail.example.org", "accept pass only", "milter_protocol = 3", accepted},
+	{good, "EHLO mx.example.net", ownName, "milter_protocol = 3", itIsUs},
+	{good, "EHLO mail.example.org", "accept pass only", "milter_protocol = 4", accepted},
+	{good, "EHLO mx.example.net", ownName, "milter_protocol = 4", itIsUs},
+	{good, "EHLO mail.example.org", "accept pass only", "milter_protocol = 6", accepted},
+	{good, "EHLO mx.example.net", ownName, "milter_protocol = 6", itIsUs},
+
+	// XCLIENT begins a second milter connection, about the client that it presents. Nothing remains of the
+	// first one, not even its name.
+	{
+		"203.0.113.30", "XCLIENT ADDR=203.0.113.30 NAME=[UNAVAILABLE]|EHLO noptr.example.org",
+		"accept permerror +ptr-missing -helo-changed", "", "accept/203.0.113.30/noptr.example.org",
+	},
+	{
+		good, "EHLO mx.example.net|XCLIENT ADDR=203.0.113.10 NAME=mail.example.org|EHLO mail.example.org",
+		"accept pass only", "", accepted,
+	},
+	{
+		good, "EHLO noptr.example.org|XCLIENT ADDR=203.0.113.10 NAME=mail.example.org|EHLO mx.example.net",
+		ownName + " -helo-changed", "", itIsUs,
+	},
+	{
+		"2001:db8::10", "EHLO mail.example.org|XCLIENT ADDR=IPV6:2001:db8::10|EHLO mail6.example.org",
+		"accept pass only", "", "accept/2001:db8::10/mail6.example.org",
+	},
+	{
+		good, "EHLO mail.example.org|XCLIENT ADDR=203.0.113.10 HELO=mail.example.org", // no event for that
+		"reject 503 5.5.1 helo-missing pass only", "", "reject/203.0.113.10/",
+	},
+
+	// STARTTLS. The greeting before it counts, too.
+	{good, "EHLO mail.example.org|STARTTLS|EHLO mail.example.org", "accept pass only", startTLS, accepted},
+	{good, "EHLO mail.example.org|STARTTLS|HELO MAIL.example.org.", "accept pass only", startTLS, accepted},
+	{good, "EHLO mail.example.org|STARTTLS", "accept pass only", startTLS, accepted}, // no other
+	{good, "EHLO mx.example.net|STARTTLS", ownName, startTLS, itIsUs},
+	{good, "STARTTLS|EHLO mail.example.org", "accept pass only", startTLS, accepted},
+	{
+		"203.0.113.20", "EHLO smtp.example.org|STARTTLS|EHLO out.example.org",
+		"accept pass +helo-changed", startTLS, "accept/203.0.113.20/out.example.org",
+	},
+	{
+		good, "EHLO mx.example.net|STARTTLS|EHLO mail.example.org",
+		ownName + " +helo-changed", startTLS, "reject/203.0.113.10/mail.example.org",
+	},
+
+	// A greeting ends the transaction (RFC 5321 §4.1.4), not the session.
+	{
+		good, "EHLO mail.example.org|MAIL FROM:<a@example.org>|HELO mail.example.org" + toNet,
+		"accept pass only", "", accepted,
+	},
+	{
+		good, "EHLO mail.example.org|MAIL FROM:<a@example.org>|RCPT TO:<b@example.net>|" +
+			"HELO mail.example.org" + toNet,
+		"accept pass only", "", accepted + " " + accepted,
+	},
+	{
+		good, "MAIL FROM:<a@example.org>|HELO mail.example.org" + toNet, // too late is not never
+		"accept pass only", "", accepted,
+	},
+
+	// Nobody as the sender, and addresses beyond ASCII (RFC 6531).
+	{good, "EHLO mail.example.org" + bounce, "accept pass only", "", accepted},
+	{good, "EHLO mx.example.net" + bounce, ownName, "", itIsUs},
+	{good, "EHLO mail.example.org" + toUTF8, "accept pass only", smtputf8, accepted},
+	{good, "EHLO mx.example.net" + toUTF8, ownName, smtputf8, itIsUs},
+	{
+		good, "EHLO xn--bcher-kva.example.net|MAIL FROM:<a@example.org> SMTPUTF8|" +
+			"RCPT TO:<reader@bücher.example.net>|DATA|QUIT",
+		"accept pass +helo-rcpt-domain", smtputf8, "accept/203.0.113.10/xn--bcher-kva.example.net",
+	},
+}
+
+const (
+	good     = "203.0.113.10" // is mail.example.org
+	ownName  = "reject 550 5.7.1 helo-own-name pass"
+	itIsUs   = "reject/203.0.113.10/mx.example.net"
+	accepted = "accept/203.0.113.10/mail.example.org"
+
+	startTLS = "STARTTLS" // stands for what OfferTLS gives
+	smtputf8 = "smtputf8_enable = yes"
+	bounce   = "|MAIL FROM:<>|RCPT TO:<reader@example.net>|DATA|QUIT"
+	toUTF8   = "|MAIL FROM:<sénder@exämple.org> SMTPUTF8|RCPT TO:<léser@example.net>|" +
+		"RCPT TO:<reader@example.net>|DATA|QUIT"
+)
+
+func TestStrange(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		for _, tt := range strangeStories {
+			t.Run(tt.mainCf+" "+tt.says, func(t *testing.T) {
+				t.Parallel()
+				mainCf := []string{tt.mainCf}
+				if tt.mainCf == startTLS {
+					mainCf = rig.OfferTLS(t)
+				}
+				client := tt.client
+				if strings.Contains(tt.says, "ADDR=") {
+					client = "192.0.2.1"
+				}
+				s := w.hold(t, "", client, tt.says, rig.Message, mainCf...)
+				s.client = netip.MustParseAddr(tt.client)
+				s.judge(parseOutcome(tt.outcome))
+				s.decides(tt.decided)
+			})
+		}
+	})
+}
+
+// decides wants those decisions in the milter's log, and no others.
+func (s *session) decides(want string) {
+	s.Helper()
+	rig.Eventually(s, func() error {
+		if got := decided(s.milterLog()); got != want {
+			return fmt.Errorf("decided %s, want %s:\n%s", got, want, s.milterLog())
+		}
+		return nil
+	})
+}
+
+var decision = regexp.MustCompile(`msg=decision .*client=("[^"]*"|\S+) helo=(\S+) .*want=(\S+)`)
+
+// decided are the decisions of a log, as WANT/CLIENT/HELO.
+func decided(log string) string {
+	var list []string
+	for _, d := range decision.FindAllStringSubmatch(log, -1) {
+		list = append(list, strings.ReplaceAll(d[3]+"/"+d[1]+"/"+d[2], `"`, ""))
+	}
+	return strings.Join(list, " ")
+}
+
+// Local programs come with sendmail(1), as a client that is nobody's business: delivered once, not judged.
+func TestLocalSubmission(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\nprofile = \"strict\"\n", w.mode))
+		sink := rig.StartSink(t)
+		postfix := rig.StartPostfix(t, sink, "non_smtpd_milters = "+milter.Socket)
+		postfix.Submit(t, "sender@example.org", "reader@example.net", rig.Message)
+		s := &session{T: t, way: w, client: netip.MustParseAddr("127.0.0.1"), milterLog: milter.Log}
+		s.header(sink.Wait(t, 1)[0], parseOutcome("exempt none only"))
+		s.decides("exempt/127.0.0.1/localhost")
+		if log := postfix.WaitLog(t, ": removed"); len(sink.Mails()) != 1 {
+			t.Errorf("%d messages:\n%s", len(sink.Mails()), log)
+		}
+	})
+}
+
+// 200 messages in one connection, every fourth of which the client gives up after RCPT. Its HELO is no reason
+// to refuse the others.
+func TestManyMessages(t *testing.T) {
+	const says, messages, kept = "EHLO example.com", 200, 150
+	script := says
+	for n := range messages {
+		rcpt, end := "reader@example.net", "DATA"
+		if n%4 == 3 {
+			rcpt, end = "reader@example.com", "RSET"
+		}
+		script += fmt.Sprintf("|MAIL FROM:<sender%d@example.org>|RCPT TO:<%s>|%s", n, rcpt, end)
+	}
+	everyWay(t, func(t *testing.T, w way) {
+		t.Parallel()
+		s := w.hold(t, rcptRejects, good, script+"|QUIT", rig.Message)
+		codes := map[int]int{}
+		for _, reply := range s.replies {
+			codes[reply.Code]++
+		}
+		if want := map[string]int{"observe": 0, "enforce": messages - kept}[w.mode]; codes[550] != want {
+			t.Errorf("%d refusals, want %d: %v", codes[550], want, codes)
+		}
+		var senders []string
+		for _, mail := range s.sink.Wait(t, kept) {
+			senders = append(senders, mail.From)
+			s.header(mail, parseOutcome("accept pass -helo-rcpt-domain"))
+		}
+		slices.Sort(senders)
+		four := strings.Repeat("accept/203.0.113.10/example.com ", 3) + "reject/203.0.113.10/example.com "
+		s.decides(strings.TrimSpace(strings.Repeat(four, messages/4)))
+		if n := len(slices.Compact(senders)); n != kept {
+			t.Errorf("messages of %d senders were delivered, want %d", n, kept)
+		}
+	})
+}
