@@ -116,8 +116,8 @@ var frameStories = []struct{ name, says, hears, decided string }{
 		"HELO after RCPT", "C4|M|R|H|M|R|E|Q",
 		"503/helo-missing " + passed, "reject/203.0.113.10/ " + accepted,
 	},
-	{"RCPT after the message", "C4|H|M|R|E|R b@example.net|E|Q", passed + " c a", accepted},
-	{"RCPT before MAIL", "C4|H|R b@example.net|M|R|E|Q", "c " + passed, accepted},
+	{"RCPT after the message", "C4|H|M|R|E|R b@example.net|E|Q", passed + " " + passed, accepted + " " + accepted},
+	{"RCPT before MAIL", "C4|H|R b@example.net|M|R|E|Q", "c " + passed, accepted + " " + accepted},
 	{"RCPT never", "C4|H|M a@example.org|E|Q", passed[2:], accepted},
 	{"the end first", "E|C4|H|M|R|E|Q", "a " + passed, accepted},
 }
@@ -141,6 +141,7 @@ func TestFrames(t *testing.T) {
 				if got := heard(t, exchange(t, milter, frames(says))); got != hears {
 					t.Errorf("\nheard %s\nwant  %s\n%s", got, hears, milter.Log())
 				}
+				milter.Stop(t) // its log is complete then
 				if got := decided(milter.Log()); got != tt.decided {
 					t.Errorf("\ndecided %s\nwant    %s\n%s", got, tt.decided, milter.Log())
 				}

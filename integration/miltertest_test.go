@@ -32,7 +32,7 @@ func TestMiltertest(t *testing.T) {
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Fatalf("%v\n%s\n%s", err, out, milter.Log())
 				}
-				rig.Eventually(t, func() error {
+				rig.Eventually(t, 10*time.Second, func() error {
 					if got := decided(milter.Log()); got != decisions {
 						return fmt.Errorf("decided %s, want %s:\n%s", got, decisions, milter.Log())
 					}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"helo-milter/integration/rig"
 )
@@ -127,7 +128,7 @@ func TestStrange(t *testing.T) {
 // decides wants those decisions in the milter's log, and no others.
 func (s *session) decides(want string) {
 	s.Helper()
-	rig.Eventually(s, func() error {
+	rig.Eventually(s, 10*time.Second, func() error {
 		if got := decided(s.milterLog()); got != want {
 			return fmt.Errorf("decided %s, want %s:\n%s", got, want, s.milterLog())
 		}

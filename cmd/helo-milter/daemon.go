@@ -107,14 +107,14 @@ func (d *daemon) commit(c *change) {
 	d.guard.SetLimits(limits)
 	d.server.Configure(c.serving)
 	for name, s := range c.sockets {
-		if d.sockets[name] == nil {
+		if d.sockets[name] != s {
 			d.guard.Add(s)
 		} else if err := c.cfg.giveAccess(s); err != nil {
 			d.log.Error("socket", "error", err)
 		}
 	}
 	for name, s := range d.sockets {
-		if c.sockets[name] == nil {
+		if c.sockets[name] != s {
 			_ = d.guard.Remove(s)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +72,8 @@ func (s sockets) with(c *Config) (all sockets, opened []io.Closer, err error) {
 			return nil, opened, err
 		}
 		name := socketName(network, address)
-		if all[name] = s[name]; all[name] != nil {
+		if here := s[name]; here != nil && !isGone(here) {
+			all[name] = here
 			continue
 		}
 		if network == "unix" {
@@ -119,10 +121,22 @@ type unixSocket struct {
 	once sync.Once
 }
 
+// isOwn tells whether the file is still the one that the socket made.
+func (s *unixSocket) isOwn() bool {
+	now, err := os.Lstat(s.path)
+	return err == nil && os.SameFile(s.file, now)
+}
+
+// isGone tells whether nobody can find a socket of ours any more, because its file was removed.
+func isGone(ln net.Listener) bool {
+	s, ok := ln.(*unixSocket)
+	return ok && !s.isOwn()
+}
+
 // Close closes the socket and removes the file.
 func (s *unixSocket) Close() error {
 	s.once.Do(func() {
-		if now, err := os.Lstat(s.path); err == nil && os.SameFile(s.file, now) {
+		if s.isOwn() {
 			_ = os.Remove(s.path)
 		}
 	})
@@ -135,14 +149,16 @@ func listenUnix(path string, c *Config) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	old := syscall.Umask(0o777)
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
-	syscall.Umask(old)
+	// Linux makes the file with the mode that the socket has, and a umask would be that of all goroutines.
+	shut := func(_, _ string, raw syscall.RawConn) (err error) {
+		return errors.Join(raw.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), 0) }), err)
+	}
+	ln, err := (&net.ListenConfig{Control: shut}).Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, err
 	}
-	ln.SetUnlinkOnClose(false)
-	s := &unixSocket{UnixListener: ln, path: path}
+	s := &unixSocket{UnixListener: ln.(*net.UnixListener), path: path}
+	s.SetUnlinkOnClose(false)
 	if s.file, err = os.Lstat(path); err == nil {
 		err = c.giveAccess(s)
 	}

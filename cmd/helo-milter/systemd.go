@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -26,9 +28,20 @@ func activatedSockets() (sockets, error) {
 	return all, nil
 }
 
-// notify tells the service manager of a state, if there is one: sd_notify(3).
+// notify tells the service manager of a state, if there is one: sd_notify(3). The library's SdNotify waits
+// for ever when nobody reads.
 func notify(log *slog.Logger, state string) {
-	if _, err := sd.SdNotify(false, state); err != nil {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Net: "unixgram", Name: path})
+	if err == nil {
+		defer conn.Close()
+		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		_, err = conn.Write([]byte(state))
+	}
+	if err != nil {
 		log.Warn("cannot notify the service manager", "error", err)
 	}
 }

@@ -101,14 +101,6 @@ func within(limit time.Duration, try func() error) error {
 	}
 }
 
-// Eventually waits until a try succeeds, and fails the test when none does.
-func Eventually(t T, try func() error) {
-	t.Helper()
-	if err := within(startTime, try); err != nil {
-		t.Errorf("%v", err)
-	}
-}
-
 // workDir makes a directory for one part of a test, searchable by every user.
 func workDir(t T, name string) string {
 	t.Helper()

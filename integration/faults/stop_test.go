@@ -1,0 +1,174 @@
+package faults
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"helo-milter/integration/rig"
+)
+
+// mail is a milter behind two Postfixes, one for each default_action, and what they deliver.
+type mail struct {
+	*testing.T
+	milter  *rig.Milter
+	sink    *rig.Sink
+	servers []string // that accepts without the milter, that does not
+}
+
+func newMail(t *testing.T, config string) *mail {
+	t.Helper()
+	m := &mail{T: t, milter: rig.StartMilter(t, "unix", config), sink: rig.StartSink(t)}
+	for _, action := range []string{"accept", "tempfail"} {
+		postfix := rig.StartPostfix(t, m.sink,
+			fmt.Sprintf("smtpd_milters = { %s, default_action=%s }", m.milter.Socket, action))
+		m.servers = append(m.servers, postfix.Endpoint(netip.IPv4Unspecified()))
+	}
+	return m
+}
+
+// clients speak with both, as far as the lines go.
+func (m *mail) clients(lines ...string) (both []client) {
+	m.Helper()
+	for _, server := range m.servers {
+		c, err := dialSMTP(server)
+		if err != nil {
+			m.Fatal(err)
+		}
+		m.Cleanup(func() { _ = c.Close() })
+		if code := c.say(lines...); code != 250 {
+			m.Fatalf("%d", code)
+		}
+		both = append(both, c)
+	}
+	return both
+}
+
+// refuses waits until nobody can connect.
+func refuses(t *testing.T, socket string) {
+	t.Helper()
+	rig.Eventually(t, patience, func() error {
+		conn, err := dial(socket)
+		if err != nil {
+			return nil
+		}
+		return fmt.Errorf("%s takes connections (%v)", socket, conn.Close())
+	})
+}
+
+// ended checks that the milter ended well, and returns how long ago its end was asked for.
+func (m *mail) ended(asked time.Time) time.Duration {
+	m.Helper()
+	if code := m.milter.Exit(m); code != 0 {
+		m.Errorf("exit %d\n%s", code, m.milter.Log())
+	}
+	return time.Since(asked)
+}
+
+const sender, reader = "MAIL FROM:<sender@example.org>", "RCPT TO:<reader@example.net>"
+
+// A transaction that runs when the end comes is judged to its end.
+func TestStopFinishes(t *testing.T) {
+	t.Parallel()
+	m := newMail(t, "[limits]\nshutdown = \"60s\"")
+	running := m.clients("EHLO mail.example.org", sender, reader)
+	m.milter.Signal(t, syscall.SIGTERM)
+	awaitLog(t, m.milter, "msg=stopping", 1)
+	refuses(t, m.milter.Socket)
+	for _, c := range running {
+		if code := c.say("DATA", body); code != 250 {
+			t.Errorf("the message got %d", code)
+		}
+	}
+	m.ended(time.Now())
+	rig.Eventually(t, patience, func() error {
+		if n := len(m.sink.Mails()); n != len(running) {
+			return fmt.Errorf("%d messages arrived", n)
+		}
+		return nil
+	})
+	for _, mail := range m.sink.Mails() {
+		if !judged(mail) {
+			t.Errorf("it arrived without its header: %s", mail.Text)
+		}
+	}
+}
+
+// Whoever is connected and has no transaction does not hold up the end, wherever in the session it is; who
+// then begins a transaction gets what Postfix gives without a milter. (A client that said RSET would: Postfix
+// keeps what the milter does not answer, such as that ABORT, until it has something to ask.)
+func TestStopIdle(t *testing.T) {
+	t.Parallel()
+	m := newMail(t, "[limits]\nshutdown = \"60s\"")
+	silent, err := dial(m.milter.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	greeted := m.clients("EHLO mail.example.org")
+	done := m.clients("EHLO mail.example.org", "MAIL FROM:<before@example.org>", reader, "DATA", body)
+	m.milter.Signal(t, syscall.SIGTERM)
+	m.ended(time.Now())
+	for _, both := range [][]client{greeted, done} {
+		for i, want := range []int{250, 451} {
+			if code := both[i].say(sender, reader, "DATA", body); code != want {
+				t.Errorf("after the end a message got %d instead of %d", code, want)
+			}
+		}
+	}
+	rig.Eventually(t, patience, func() error {
+		if n := len(m.sink.Mails()); n != 2+2 {
+			return fmt.Errorf("%d messages arrived", n)
+		}
+		return nil
+	})
+}
+
+// A transaction that does not end is cut off in time, which costs it a 4xx at most.
+func TestStopCutsOff(t *testing.T) {
+	t.Parallel()
+	m := newMail(t, "[limits]\nshutdown = \"1s\"")
+	running := m.clients("EHLO mail.example.org", sender, reader)
+	begin := time.Now()
+	m.milter.Signal(t, syscall.SIGTERM)
+	if took := m.ended(begin); took < time.Second {
+		t.Errorf("it ended after %v, and had a second", took)
+	}
+	for i, want := range []int{250, 451} {
+		if code := running[i].say("DATA", body); code != want {
+			t.Errorf("a message got %d instead of %d", code, want)
+		}
+	}
+	arrived(t, m.sink, 1)
+}
+
+// Four times within a burst of 1,000 messages the milter is killed, or stopped, and started again.
+func TestBurst(t *testing.T) {
+	for name, end := range map[string]func(*rig.Milter, *testing.T){
+		"kill": func(m *rig.Milter, _ *testing.T) { m.Kill() },
+		"stop": func(m *rig.Milter, t *testing.T) { m.Stop(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMail(t, "[limits]\nshutdown = \"5s\"")
+			burst(t, 1000, m.sink, func() {
+				end(m.milter, t)
+				begin := time.Now()
+				m.milter.Start(t)
+				t.Logf("serving %v after its start", time.Since(begin).Round(time.Millisecond))
+			}, m.servers...)
+			serves(t, m.milter.Socket)
+			passed := 0
+			for _, mail := range m.sink.Mails() {
+				if !judged(mail) {
+					passed++
+				}
+			}
+			t.Logf("%d messages went past the milter", passed)
+			if passed > 500 {
+				t.Errorf("%d messages arrived without a header: more than default_action=accept had", passed)
+			}
+		})
+	}
+}

@@ -1,0 +1,63 @@
+package rig
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Eventually repeats a try until it succeeds, and fails the test when it does not within the limit.
+func Eventually(t T, limit time.Duration, try func() error) {
+	t.Helper()
+	if err := within(limit, try); err != nil {
+		t.Fatalf("not within %v: %v", limit, err)
+	}
+}
+
+// Metrics is what a /metrics says, by series as they stand there: name{label="value"}.
+func Metrics(t T, address string) map[string]float64 {
+	t.Helper()
+	client := http.Client{Timeout: startTime}
+	resp, err := client.Get("http://" + address + "/metrics")
+	if err != nil {
+		t.Fatalf("metrics: %v", err)
+	}
+	defer resp.Body.Close()
+	values := map[string]float64{}
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		series, text, _ := strings.Cut(lines.Text(), "} ")
+		if text == "" {
+			series, text, _ = strings.Cut(lines.Text(), " ")
+		} else {
+			series += "}"
+		}
+		if value, err := strconv.ParseFloat(text, 64); err == nil {
+			values[series] = value
+		}
+	}
+	if err := lines.Err(); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("metrics: %s, %v", resp.Status, err)
+	}
+	return values
+}
+
+// Memory is a figure of /proc/PID/status in MiB: VmRSS is the memory in use, VmHWM the most that ever was.
+func (m *Milter) Memory(t T, key string) float64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.Pid()))
+	if err != nil {
+		t.Fatalf("milter: %v", err)
+	}
+	line := regexp.MustCompile(`(?m)^` + key + `:\s+(\d+) kB$`).FindSubmatch(status)
+	if line == nil {
+		t.Fatalf("milter: no %s in\n%s", key, status)
+	}
+	kib, _ := strconv.Atoi(string(line[1]))
+	return float64(kib) / 1024
+}
