@@ -18,71 +18,71 @@ import (
 // frameStories are what Postfix cannot be made to do: what an MTA says (see frames), what it hears (see
 // heard), and the decisions in the milter's log (see decided). Without an O it offers everything.
 var frameStories = []struct{ name, says, hears, decided string }{
-	{"as usual", "C4|H|M|R|E|Q", passed, accepted},
+	{"as usual", "C4|H|M|R|E|Q", whole, accepted},
 
 	// A connection used for another client: nothing of the first one counts for the second.
 	{
 		"QUIT_NC after a message", "C4|H|M|R|E|K|C4 203.0.113.30|H 203.0.113.30|M|R|A|Q",
-		passed + " 504/helo-bare-ip", accepted + " reject/203.0.113.30/203.0.113.30",
+		whole + " c c 504/helo-bare-ip", accepted + " reject/203.0.113.30/203.0.113.30",
 	},
 	{
 		"QUIT_NC after a refusal", "C4 203.0.113.30|H 203.0.113.30|M|R|K|C4|H|M|R|E|Q",
-		"504/helo-bare-ip " + passed, "reject/203.0.113.30/203.0.113.30 " + accepted,
+		"c c 504/helo-bare-ip " + whole, "reject/203.0.113.30/203.0.113.30 " + accepted,
 	},
 	{
 		"QUIT_NC after a login", "C4|H friend|DM {auth_type}=PLAIN|M|R|E|K|C4|H 203.0.113.10|M|R|A|Q",
-		"c +exempt/203.0.113.10/friend a 504/helo-bare-ip", "exempt/203.0.113.10/friend " + bare,
+		"c c c +exempt/203.0.113.10/friend a c c 504/helo-bare-ip", "exempt/203.0.113.10/friend " + bare,
 	},
 	{
 		"QUIT_NC and no HELO", "C4|H|M|R|E|K|C4|M|R|A|Q",
-		passed + " 503/helo-missing", accepted + " reject/203.0.113.10/",
+		whole + " c 503/helo-missing", accepted + " reject/203.0.113.10/",
 	},
 	{
 		"QUIT_NC within a message", "C4|H 203.0.113.10|M a@example.org|K|C4|H|M|R|E|Q",
-		passed, accepted,
+		"c c " + whole, accepted,
 	},
 	{
 		"QUIT_NC and no CONNECT", "C4|H 203.0.113.10|M|R|K|H friend|M|R|E|Q",
-		"504/helo-bare-ip c +exempt/none/friend a", bare + " " + nobody,
+		"c c 504/helo-bare-ip c c +exempt/none/friend a", bare + " " + nobody,
 	},
-	{"QUIT_NC at once", "K|K|C4|H|M|R|E|Q", passed, accepted},
-	{"a second CONNECT", "C4 203.0.113.30|H 203.0.113.30|C4|H|M|R|E|Q", passed, accepted},
+	{"QUIT_NC at once", "K|K|C4|H|M|R|E|Q", whole, accepted},
+	{"a second CONNECT", "C4 203.0.113.30|H 203.0.113.30|C4|H|M|R|E|Q", "c c " + whole, accepted},
 
 	// ABORT ends a message and its login, never a session.
 	{
 		"ABORT everywhere", "A*1000|C4|A*1000|H|A*1000|M|R|E|A*1000|M|R|E|A*1000|Q",
-		passed + " " + passed, accepted + " " + accepted,
+		whole + " " + passed, accepted + " " + accepted,
 	},
 	{
 		"ABORT within messages", "C4|H|M a@example.org|A*1000|M|R|A*1000|M|R|E|Q",
-		"c " + passed, accepted + " " + accepted,
+		"c " + whole, accepted + " " + accepted,
 	},
 	{
 		"ABORT after a bad name", "C4|H 203.0.113.10|A*1000|H|A*1000|M|R|A|Q",
-		"504/helo-bare-ip", "reject/203.0.113.10/mail.example.org",
+		"c c c 504/helo-bare-ip", "reject/203.0.113.10/mail.example.org",
 	},
 	{
 		"ABORT after a login", "C4|H 203.0.113.10|DM {auth_authen}=someone|M|R|A|M|R|A|Q",
-		"c 504/helo-bare-ip", "exempt/203.0.113.10/203.0.113.10 " + bare,
+		"c c c 504/helo-bare-ip", "exempt/203.0.113.10/203.0.113.10 " + bare,
 	},
 
 	// Clients without an address of the Internet. Sendmail has U for sendmail -bs.
-	{"CONNECT U", "CU|H friend|M|R|E|Q", "c +exempt/none/friend a", nobody},
-	{"CONNECT L", "CL /run/client|H friend|M|R|E|Q", "c +exempt/none/friend a", nobody},
-	{"CONNECT 4 unknown", "C4 unknown|H friend|M|R|E|Q", "c +exempt/none/friend a", nobody},
-	{"CONNECT 6 unknown", "C6 unknown|H friend|M|R|E|Q", "c +exempt/none/friend a", nobody},
-	{"CONNECT 9", "C9 203.0.113.10|H friend|M|R|E|Q", "c +exempt/none/friend a", nobody},
-	{"no CONNECT", "H friend|M|R|E|Q", "c +exempt/none/friend a", nobody},
+	{"CONNECT U", "CU|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
+	{"CONNECT L", "CL /run/client|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
+	{"CONNECT 4 unknown", "C4 unknown|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
+	{"CONNECT 6 unknown", "C6 unknown|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
+	{"CONNECT 9", "C9 203.0.113.10|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
+	{"no CONNECT", "H friend|M|R|E|Q", "c c +exempt/none/friend a", nobody},
 	{
 		"CONNECT 6 as Sendmail has it", "C6 IPv6:2001:db8:0:0:0:0:0:10|H mail6.example.org|M|R|E|Q",
-		"c +accept/2001:db8::10/mail6.example.org a", "accept/2001:db8::10/mail6.example.org",
+		"c c c +accept/2001:db8::10/mail6.example.org a", "accept/2001:db8::10/mail6.example.org",
 	},
 
 	// An MTA offers less, or more than there is. What it cannot do without an answer gets one.
-	{"no SETSYMLIST", "O 6 ff 1fffff|C4|H|M|R|E|Q", "O6/11/73d0 " + passed, accepted},
+	{"no SETSYMLIST", "O 6 ff 1fffff|C4|H|M|R|E|Q", "O6/11/43d0 " + whole, accepted},
 	{
 		"no header changes", "O 6 100 1fffff|C4|H|M|R|L X-HELO-Check: me|E|Q",
-		"O6/100/73d0+macros c a", accepted,
+		"O6/100/43d0+macros c c c a", accepted,
 	},
 	{
 		"version 6 without options", "O 6 1ff 0|C4|H|U FOO|M|R|T|L a: b|N|B text|E|Q",
@@ -104,26 +104,27 @@ var frameStories = []struct{ name, says, hears, decided string }{
 		"version 4", "O 4 3f 37f|C4|H|M|R|L x-helo-check: me|E|Q",
 		"O4/11/350 c c c c c -1 " + passed[2:], accepted,
 	},
-	{"version 5", "O 5 1ff 1fffff|C4|H 203.0.113.10|M|R|A|Q", "O5/111/73d0+macros 504/helo-bare-ip", bare},
-	{"version 7", "O 7 1ff 1fffff|C4|H 203.0.113.10|M|R|A|Q", "O6/111/73d0+macros 504/helo-bare-ip", bare},
+	{"version 5", "O 5 1ff 1fffff|C4|H 203.0.113.10|M|R|A|Q", "O5/111/43d0+macros c c 504/helo-bare-ip", bare},
+	{"version 7", "O 7 1ff 1fffff|C4|H 203.0.113.10|M|R|A|Q", "O6/111/43d0+macros c c 504/helo-bare-ip", bare},
 	{"version 1", "O 1 1ff 1fffff", "", ""}, // we hang up
 
 	// Out of order.
-	{"MAIL after MAIL", "C4|H|M|R|M|R|E|Q", "c " + passed, accepted + " " + accepted},
-	{"HELO never", "C4|M|R|A|Q", "503/helo-missing", "reject/203.0.113.10/"},
-	{"HELO after MAIL", "C4|M a@example.org|H|M|R|E|Q", passed, accepted},
+	{"MAIL after MAIL", "C4|H|M|R|M|R|E|Q", "c " + whole, accepted + " " + accepted},
+	{"HELO never", "C4|M|R|A|Q", "c 503/helo-missing", "reject/203.0.113.10/"},
+	{"HELO after MAIL", "C4|M a@example.org|H|M|R|E|Q", whole, accepted},
 	{
 		"HELO after RCPT", "C4|M|R|H|M|R|E|Q",
-		"503/helo-missing " + passed, "reject/203.0.113.10/ " + accepted,
+		"c 503/helo-missing c " + passed, "reject/203.0.113.10/ " + accepted,
 	},
-	{"RCPT after the message", "C4|H|M|R|E|R b@example.net|E|Q", passed + " " + passed, accepted + " " + accepted},
-	{"RCPT before MAIL", "C4|H|R b@example.net|M|R|E|Q", "c " + passed, accepted + " " + accepted},
-	{"RCPT never", "C4|H|M a@example.org|E|Q", passed[2:], accepted},
-	{"the end first", "E|C4|H|M|R|E|Q", "a " + passed, accepted},
+	{"RCPT after the message", "C4|H|M|R|E|R b@example.net|E|Q", whole + " " + passed, accepted + " " + accepted},
+	{"RCPT before MAIL", "C4|H|R b@example.net|M|R|E|Q", "c " + whole, accepted + " " + accepted},
+	{"RCPT never", "C4|H|M a@example.org|E|Q", "c " + passed, accepted},
+	{"the end first", "E|C4|H|M|R|E|Q", "a " + whole, accepted},
 }
 
 const (
 	passed = "c +" + accepted + " a"
+	whole  = "c c " + passed // from CONNECT on
 	bare   = "reject/203.0.113.10/203.0.113.10"
 	nobody = "exempt/none/friend"
 )
@@ -136,7 +137,7 @@ func TestFrames(t *testing.T) {
 				milter := rig.StartMilter(t, network, `mode = "enforce"`)
 				says, hears := tt.says, tt.hears
 				if says[0] != 'O' {
-					says, hears = "O 6 1ff 1fffff|"+says, "O6/111/73d0+macros "+hears
+					says, hears = "O 6 1ff 1fffff|"+says, "O6/111/43d0+macros "+hears
 				}
 				if got := heard(t, exchange(t, milter, frames(says))); got != hears {
 					t.Errorf("\nheard %s\nwant  %s\n%s", got, hears, milter.Log())

@@ -119,7 +119,7 @@ func (s *Server) negotiate(
 ) (uint32, gomilter.OptAction, gomilter.OptProtocol, gomilter.DataSize, error) {
 	cfg := s.config.Load()
 	wanted := gomilter.OptNoBody | gomilter.OptNoEOH | gomilter.OptNoData | gomilter.OptNoUnknown |
-		gomilter.OptNoConnReply | gomilter.OptNoHeloReply | gomilter.OptNoHeaderReply
+		gomilter.OptNoHeaderReply
 	if cfg.ReplyAt != AtMail {
 		wanted |= gomilter.OptNoMailReply
 	}

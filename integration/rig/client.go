@@ -26,7 +26,7 @@ type Reply struct {
 }
 
 // Talk holds an SMTP session from a client's address, as a script of commands separated by "|"; DATA sends
-// the message when the server says go on. The replies begin with the banner and end early when the server
+// the message when the server says go on, and a duration is a pause. The replies begin with the banner and end early when the server
 // hangs up.
 func Talk(t T, client netip.Addr, server, script, message string) []Reply {
 	t.Helper()
@@ -40,6 +40,10 @@ func Talk(t T, client netip.Addr, server, script, message string) []Reply {
 	defer conn.Close()
 	replies := []Reply{ask(conn, "")}
 	for said := range strings.SplitSeq(script, "|") {
+		if pause, err := time.ParseDuration(said); err == nil {
+			time.Sleep(pause)
+			continue
+		}
 		reply := ask(conn, said)
 		replies = append(replies, reply)
 		if said == "STARTTLS" && reply.Code == 220 {
