@@ -111,8 +111,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // negotiate asks for what we want of what the MTA offers. The library would break up with an MTA that
-// does not offer all of it: an old one, or Postfix with a small milter_protocol. Header fields are always
-// asked for: after a reload, a later SMTP session of the connection may want them.
+// does not offer all of it: an old one, or Postfix with a small milter_protocol.
+//
+// CONNECT and HELO are answered: what is not, Postfix keeps until something is, and the lookups would start
+// at RCPT. Header fields are always asked for: after a reload, a later SMTP session of the connection may
+// want them.
 func (s *Server) negotiate(
 	mtaVersion, ourVersion uint32, mtaActions, ourActions gomilter.OptAction, offered, _ gomilter.OptProtocol,
 	size gomilter.DataSize,

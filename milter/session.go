@@ -12,8 +12,8 @@ import (
 	"helo-milter/checks"
 )
 
-// session is one SMTP session, as the MTA tells it. CONNECT and HELO start lookups and are not
-// answered; MAIL or RCPT waits for them.
+// session is one SMTP session, as the MTA tells it. CONNECT and HELO start lookups and are answered at
+// once; MAIL or RCPT waits for them.
 type session struct {
 	gomilter.NoOpMilter
 	server   *Server

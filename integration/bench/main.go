@@ -80,7 +80,7 @@ func noop(t rig.T, network string) (socket string) {
 	server := gomilter.NewServer(
 		gomilter.WithMilter(func() gomilter.Milter { return gomilter.NoOpMilter{} }),
 		gomilter.WithProtocol(gomilter.OptNoBody|gomilter.OptNoEOH|gomilter.OptNoData|gomilter.OptNoUnknown|
-			gomilter.OptNoConnReply|gomilter.OptNoHeloReply|gomilter.OptNoMailReply|gomilter.OptNoHeaderReply))
+			gomilter.OptNoMailReply|gomilter.OptNoHeaderReply))
 	guard := milter.NewGuard(milter.Limits{})
 	guard.Add(ln)
 	go server.Serve(guard)

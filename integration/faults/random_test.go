@@ -1,0 +1,158 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"helo-milter/integration/rig"
+)
+
+// For a minute peers say what no MTA would, while another Postfix's mail goes on.
+func TestRandomFrames(t *testing.T) {
+	t.Parallel()
+	p := startPlace(t, "unix", "")
+	s := p.stream(accept)
+	s.wait(3)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var peers sync.WaitGroup
+	kinds := []func(*rand.Rand) string{randomBytes, randomFrames, damagedSession}
+	said := make([]atomic.Int64, len(kinds))
+	for worker := range 2 * len(kinds) {
+		peers.Go(func() {
+			kind := worker % len(kinds)
+			for r := rand.New(rand.NewPCG(seed, uint64(worker))); ctx.Err() == nil; said[kind].Add(1) {
+				if err := p.babble(kinds[kind](r)); err != nil {
+					t.Errorf("after %d times: %v", said[kind].Load(), err)
+					return
+				}
+			}
+		})
+	}
+	peers.Wait()
+	s.wait(3)
+	if messages, passed := s.end(); passed != messages {
+		t.Errorf("%d messages came past the milter", messages-passed)
+	}
+	if err := p.milter.Session("203.0.113.10", "mail.example.org"); err != nil {
+		t.Error(err)
+	}
+	counted := p.allViolations()
+	t.Logf("random bytes %d times, random frames %d times, damaged sessions %d times; %v violations, %.0f MiB",
+		said[0].Load(), said[1].Load(), said[2].Load(), counted, p.milter.Memory(t, "VmHWM"))
+	if counted < float64(said[0].Load()) {
+		t.Errorf("/metrics counts fewer violations than connections that said random bytes")
+	}
+	oncePerMinute(t, p.milter.Log())
+	if most := p.milter.Memory(t, "VmHWM"); most > 400 { // the race detector's share is large
+		t.Errorf("it took %.0f MiB", most)
+	}
+}
+
+func (p *place) allViolations() (sum float64) {
+	p.Helper()
+	for series, value := range rig.Metrics(p, p.http) {
+		if strings.HasPrefix(series, "helo_milter_guard_violations_total{") {
+			sum += value
+		}
+	}
+	return sum
+}
+
+// oncePerMinute wants at most one line of the guard a minute for each peer.
+func oncePerMinute(t *testing.T, log string) {
+	t.Helper()
+	last := map[string]time.Time{}
+	lines := regexp.MustCompile(`(?m)^time=(\S+) .* msg=guard peer=(\S*) `).FindAllStringSubmatch(log, -1)
+	for _, line := range lines {
+		at, err := time.Parse(time.RFC3339, line[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before, ok := last[line[2]]; ok && at.Sub(before) < 59*time.Second {
+			t.Errorf("%d lines of the guard, two of peer %q within %v", len(lines), line[2], at.Sub(before))
+			return
+		}
+		last[line[2]] = at
+	}
+	if len(lines) == 0 {
+		t.Error("the guard said nothing")
+	}
+}
+
+// babble says something, to the end, and waits for the milter to hang up.
+func (p *place) babble(text string) error {
+	s, err := p.milter.Speak()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	_, _ = io.WriteString(s, text) // it may hang up at any byte
+	_ = s.Conn.(*net.UnixConn).CloseWrite()
+	if _, err := io.Copy(io.Discard, s); isTimeout(err) {
+		return fmt.Errorf("the milter does not hang up after %q", text)
+	}
+	return nil
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := err.(net.Error)
+	return ok && timeout.Timeout()
+}
+
+func randomBytes(r *rand.Rand) string {
+	b := make([]byte, 1+r.IntN(4096))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return string(b)
+}
+
+// randomFrames are frames of the right form with anything in them, behind a negotiation.
+func randomFrames(r *rand.Rand) string {
+	var b strings.Builder
+	b.WriteString(rig.Optneg)
+	for range r.IntN(50) {
+		size := r.IntN(200)
+		if r.IntN(20) == 0 {
+			size = r.IntN(80_000)
+		}
+		data := make([]byte, size)
+		for i := range data {
+			data[i] = "\x00\x00Az4.@<\xff\n{"[r.IntN(10)]
+		}
+		b.WriteString(rig.Frame("CHMRTLNBEUDAKQ"[r.IntN(14)], string(data)))
+	}
+	return b.String()
+}
+
+// damagedSession is a real one in which bytes are lost, doubled or changed.
+func damagedSession(r *rand.Rand) string {
+	message := rig.Envelope() + rig.Frame('L', "Subject\x00a message\x00") + rig.Frame('E', "")
+	greeting := rig.Optneg + rig.Greeting("203.0.113.10", "mail.example.org")
+	b := []byte(greeting + message + message + rig.Frame('Q', ""))
+	for range 1 + r.IntN(6) {
+		from := r.IntN(len(b))
+		to := from + r.IntN(min(40, len(b)-from))
+		switch r.IntN(3) {
+		case 0:
+			b = append(b[:from], b[to:]...)
+		case 1:
+			b = append(b[:to:to], b[from:]...)
+		default:
+			b[from] = byte(r.Uint32())
+		}
+	}
+	return string(b)
+}

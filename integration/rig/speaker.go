@@ -1,0 +1,129 @@
+package rig
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Speaker is the MTA's end of a connection to a milter, in raw frames: quick, and as rude as a test wants.
+type Speaker struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+// Optneg is what Postfix 3.7 says first: protocol 6, all actions, all steps.
+const Optneg = "\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff"
+
+// Frame is one frame: a length of four bytes, a code of one, and data. The codes are SMFIC_* of Sendmail's
+// include/libmilter/mfdef.h.
+func Frame(code byte, data string) string {
+	return string(binary.BigEndian.AppendUint32(nil, uint32(1+len(data)))) + string(code) + data
+}
+
+// Greeting is CONNECT and HELO of a client, with the macros that Postfix sends.
+func Greeting(client, helo string) string {
+	return Frame('D', "Cj\x00mx.example.net\x00{daemon_addr}\x00198.51.100.25\x00") +
+		Frame('C', helo+"\x004\x09\xdd"+client+"\x00") + Frame('H', helo+"\x00")
+}
+
+// Envelope is MAIL, and the RCPT that is answered.
+func Envelope() string {
+	return Frame('M', "<sender@example.org>\x00") + Frame('R', "<reader@example.net>\x00")
+}
+
+// Speak connects, over TCP from the given address if there is one. Nothing on the connection waits for more
+// than a minute.
+func (m *Milter) Speak(from ...string) (*Speaker, error) {
+	network, address, _ := strings.Cut(m.Socket, ":")
+	dialer := net.Dialer{Timeout: startTime}
+	if network == "inet" {
+		network = "tcp"
+	}
+	for _, peer := range from {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(peer)}
+	}
+	var conn net.Conn
+	var err error
+	_ = within(startTime, func() error {
+		conn, err = dialer.Dial(network, address)
+		if errors.Is(err, syscall.EAGAIN) { // a unix socket's queue is full (connect(2))
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	return &Speaker{conn, bufio.NewReaderSize(conn, 512)}, nil
+}
+
+// Say sends frames and reads replies until one has one of the codes.
+func (s *Speaker) Say(frames, codes string) error {
+	if _, err := io.WriteString(s, frames); err != nil {
+		return err
+	}
+	for {
+		var head [5]byte
+		if _, err := io.ReadFull(s.in, head[:]); err != nil {
+			return err
+		}
+		if _, err := s.in.Discard(int(binary.BigEndian.Uint32(head[:])) - 1); err != nil {
+			return err
+		}
+		switch code := head[4]; {
+		case strings.IndexByte(codes, code) >= 0:
+			return nil
+		case strings.IndexByte("hip", code) < 0: // a header changed or inserted, progress
+			return fmt.Errorf("the milter answered %q, not one of %q", code, codes)
+		}
+	}
+}
+
+// Greet negotiates and begins the session of a client.
+func (s *Speaker) Greet(client, helo string) error {
+	if err := s.Say(Optneg, "O"); err != nil {
+		return fmt.Errorf("negotiation: %w", err)
+	}
+	for _, frames := range []string{Greeting(client, helo), ""} { // CONNECT is answered, and HELO is
+		if err := s.Say(frames, "c"); err != nil {
+			return fmt.Errorf("CONNECT and HELO: %w", err)
+		}
+	}
+	return nil
+}
+
+// Message sends a message, which has to be taken.
+func (s *Speaker) Message() error {
+	if err := s.Say(Envelope(), "c"); err != nil {
+		return fmt.Errorf("RCPT: %w", err)
+	}
+	if err := s.Say(Frame('L', "Subject\x00a message\x00")+Frame('E', ""), "ac"); err != nil {
+		return fmt.Errorf("end of message: %w", err)
+	}
+	return nil
+}
+
+// Session is an SMTP session with one message as Postfix has it: on a connection of its own, which QUIT ends.
+func (m *Milter) Session(client, helo string) error {
+	s, err := m.Speak()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Greet(client, helo); err != nil {
+		return err
+	}
+	if err := s.Message(); err != nil {
+		return err
+	}
+	_, err = io.WriteString(s, Frame('Q', ""))
+	return err
+}
