@@ -84,8 +84,8 @@ func (l *Lookups) start(lookup func(context.Context)) {
 	if l.dns == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, l.dns.Timeout)
 	l.running.Go(func() {
+		ctx, cancel := context.WithTimeout(l.ctx, l.dns.Timeout)
 		defer cancel()
 		lookup(ctx)
 	})

@@ -60,6 +60,7 @@ const (
 // join the library's two writes a reply into one.
 type Guard struct {
 	limits   atomic.Pointer[Limits]
+	buffers  sync.Pool // of *[smallSize]byte
 	accepted chan net.Conn
 	broken   chan error    // of the first listener that broke
 	closed   chan struct{} // closed by Close
@@ -75,6 +76,7 @@ type Guard struct {
 // NewGuard returns a guard without listeners.
 func NewGuard(l Limits) *Guard {
 	g := &Guard{
+		buffers:   sync.Pool{New: func() any { return new([smallSize]byte) }},
 		accepted:  make(chan net.Conn),
 		broken:    make(chan error, 1),
 		closed:    make(chan struct{}),

@@ -15,10 +15,10 @@ import (
 // goroutine may read and one write at a time, as the library does.
 type guardConn struct {
 	net.Conn
-	limits   *Limits // as they were when it came
-	guard    *Guard
-	peer     netip.Addr
-	quickAck func() // nil where it means nothing
+	limits *Limits // as they were when it came
+	guard  *Guard
+	peer   netip.Addr
+	source source
 
 	// Of the reader: what has come and is not passed on (a window of small, or
 	// of a buffer that lives as long as one long frame), how much of it is
@@ -27,7 +27,7 @@ type guardConn struct {
 	checked    int
 	negotiated bool
 	err        error
-	small      [1024]byte
+	small      *[smallSize]byte // nil while the connection waits, as most do
 
 	// Of the writer: the head of a reply that waits for its data.
 	out [128]byte
@@ -48,7 +48,9 @@ func (e errViolation) Error() string { return "milter: closed by the guard: " + 
 func (e errViolation) Is(target error) bool { return target == net.ErrClosed }
 
 func newGuardConn(nc net.Conn, g *Guard) *guardConn {
-	return &guardConn{Conn: nc, limits: g.limits.Load(), guard: g, peer: peerOf(nc), quickAck: quickAck(nc)}
+	c := &guardConn{Conn: nc, limits: g.limits.Load(), guard: g, peer: peerOf(nc)}
+	c.source.open(c)
+	return c
 }
 
 // Close closes the connection and gives its place to another.
@@ -116,27 +118,40 @@ func (c *guardConn) cut(keep, size int) error {
 }
 
 // fill reads what there is of a frame of size bytes, and perhaps of those
-// behind it. The buffer grows with the bytes that came, not with those claimed.
+// behind it.
 func (c *guardConn) fill(size int) error {
-	if len(c.in) == 0 {
-		c.in = c.small[:0]
+	n, err := c.source.read(c, size)
+	c.in = c.in[:len(c.in)+n]
+	if n > 0 {
+		return nil // an error beside bytes comes again
 	}
+	return err
+}
+
+// room is where more of a frame of size bytes can go. It grows with the bytes
+// that came, not with those claimed.
+func (c *guardConn) room(size int) []byte {
 	switch {
-	case size <= len(c.small) && size > cap(c.in):
+	case len(c.in) == 0:
+		if c.small == nil {
+			c.small = c.guard.buffers.Get().(*[smallSize]byte)
+		}
+		c.in = c.small[:0]
+	case size <= smallSize && size > cap(c.in):
 		c.in = append(c.small[:0], c.in...)
 	case len(c.in) == cap(c.in):
-		grown := min(size, 2*max(len(c.in), len(c.small)))
+		grown := min(size, 2*max(len(c.in), smallSize))
 		c.in = append(make([]byte, 0, grown), c.in...)
 	}
-	n, err := c.Conn.Read(c.in[len(c.in):cap(c.in)])
-	c.in = c.in[:len(c.in)+n]
-	if n == 0 {
-		return err
+	return c.in[len(c.in):cap(c.in)]
+}
+
+// rest gives the room back while nothing comes.
+func (c *guardConn) rest() {
+	if len(c.in) == 0 && c.small != nil {
+		c.guard.buffers.Put(c.small)
+		c.small, c.in = nil, nil
 	}
-	if c.quickAck != nil {
-		c.quickAck()
-	}
-	return nil // an error beside bytes comes again
 }
 
 // check lets the frame in the first size bytes pass, corrected if need be.

@@ -98,7 +98,7 @@ func TestGuardPieces(t *testing.T) {
 		if got, err := io.ReadAll(conn); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("pieces of %d: %v, %d bytes, want %d", size, err, len(got), len(want))
 		}
-		if cap(conn.in) > len(conn.small) {
+		if cap(conn.in) > smallSize {
 			t.Errorf("pieces of %d: a buffer of %d is left", size, cap(conn.in))
 		}
 	}

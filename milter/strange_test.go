@@ -32,7 +32,7 @@ func exchange(t *testing.T, address, script string) string {
 		size := 4 + int(binary.BigEndian.Uint32(stream))
 		code, data := stream[4], strings.TrimRight(string(stream[5:size]), "\x00")
 		switch stream = stream[size:]; code {
-		case 'O':
+		case 'O', 'c': // to go on is no news
 			continue
 		case 'i':
 			_, value, _ := strings.Cut(data, "\x00X-HELO-Check\x00")
@@ -55,13 +55,13 @@ func TestStrangeDays(t *testing.T) {
 		bad     = "Cclient~4~~203.0.113.1~ | H0x7f~ | M<>~"
 		good    = "Cclient~4~~203.0.113.1~ | Hmail.example.org~"
 		message = "M<a@example.org>~ | R<b@example.net>~ | E"
-		passes  = "c accept,mail.example.org,none a"
+		passes  = "accept,mail.example.org,none a"
 	)
 	for _, tt := range []struct{ story, script, want, decisions string }{
 		{"in order", good + " | " + message, passes, "accept/accept"},
 		{"nothing", "A", "", ""},
-		{"no CONNECT", "Hfriend~ | " + message, "c exempt,friend,none a", "exempt/accept"},
-		{"MAIL alone", message, "c exempt,none,none a", "exempt/accept"},
+		{"no CONNECT", "Hfriend~ | " + message, "exempt,friend,none a", "exempt/accept"},
+		{"MAIL alone", message, "exempt,none,none a", "exempt/accept"},
 		{"no HELO", "Cclient~4~~203.0.113.1~ | M<>~ | R<>~", "helo-missing", "reject/reject"},
 		{"no MAIL", good + " | R<b@example.net>~ | E", passes, "accept/accept"},
 		{"no RCPT", good + " | M<>~ | E", "accept,mail.example.org,none a", "accept/accept"},
@@ -74,11 +74,11 @@ func TestStrangeDays(t *testing.T) {
 		{"HELO after MAIL", good + " | M<>~ | Hmail.example.org~ | " + message, passes, "accept/accept"},
 		{
 			"HELO after RCPT", good + " | M<>~ | R<b@example.net>~ | Hmail.example.org~ | " + message,
-			"c " + passes, "accept/accept accept/accept",
+			passes, "accept/accept accept/accept",
 		},
 		{"MAIL after MAIL", good + " | M<>~ | M<>~ | M<>~ | " + message, passes, "accept/accept"},
 		{
-			"MAIL after RCPT", good + " | M<>~ | R<b@example.net>~ | " + message, "c " + passes,
+			"MAIL after RCPT", good + " | M<>~ | R<b@example.net>~ | " + message, passes,
 			"accept/accept accept/accept",
 		},
 		{
@@ -97,7 +97,7 @@ func TestStrangeDays(t *testing.T) {
 			"the next session", bad + " | R<>~ | K | " + good + " | " + message,
 			"helo-numeric " + passes, "reject/reject accept/accept",
 		},
-		{"it hangs up", good + " | M<>~ | R<b@example.net>~", "c", "accept/accept"},
+		{"it hangs up", good + " | M<>~ | R<b@example.net>~", "", "accept/accept"},
 		{
 			"SMTPUTF8", good + " | M<b\u00fccher@b\u00fccher.example>~ | R<\xff@example.net>~ | E",
 			passes, "accept/accept",

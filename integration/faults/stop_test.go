@@ -67,13 +67,13 @@ func (m *mail) ended(asked time.Time) time.Duration {
 	return time.Since(asked)
 }
 
-const sender, reader = "MAIL FROM:<sender@example.org>", "RCPT TO:<reader@example.net>"
+const from, to = "MAIL FROM:<sender@example.org>", "RCPT TO:<reader@example.net>"
 
 // A transaction that runs when the end comes is judged to its end.
 func TestStopFinishes(t *testing.T) {
 	t.Parallel()
 	m := newMail(t, "[limits]\nshutdown = \"60s\"")
-	running := m.clients("EHLO mail.example.org", sender, reader)
+	running := m.clients("EHLO mail.example.org", from, to)
 	m.milter.Signal(t, syscall.SIGTERM)
 	awaitLog(t, m.milter, "msg=stopping", 1)
 	refuses(t, m.milter.Socket)
@@ -108,12 +108,12 @@ func TestStopIdle(t *testing.T) {
 	}
 	defer silent.Close()
 	greeted := m.clients("EHLO mail.example.org")
-	done := m.clients("EHLO mail.example.org", "MAIL FROM:<before@example.org>", reader, "DATA", body)
+	done := m.clients("EHLO mail.example.org", "MAIL FROM:<before@example.org>", to, "DATA", body)
 	m.milter.Signal(t, syscall.SIGTERM)
 	m.ended(time.Now())
 	for _, both := range [][]client{greeted, done} {
 		for i, want := range []int{250, 451} {
-			if code := both[i].say(sender, reader, "DATA", body); code != want {
+			if code := both[i].say(from, to, "DATA", body); code != want {
 				t.Errorf("after the end a message got %d instead of %d", code, want)
 			}
 		}
@@ -130,7 +130,7 @@ func TestStopIdle(t *testing.T) {
 func TestStopCutsOff(t *testing.T) {
 	t.Parallel()
 	m := newMail(t, "[limits]\nshutdown = \"1s\"")
-	running := m.clients("EHLO mail.example.org", sender, reader)
+	running := m.clients("EHLO mail.example.org", from, to)
 	begin := time.Now()
 	m.milter.Signal(t, syscall.SIGTERM)
 	if took := m.ended(begin); took < time.Second {
