@@ -48,9 +48,10 @@ func TestIdleConnections(t *testing.T) {
 	base := p.rss()
 	idle := p.idle(10_000)
 	held := p.rss()
-	t.Logf("%.1f MiB, with 10,000 connections %.1f MiB (%.1f KiB each)", base, held, (held-base)*1024/10_000)
-	if held > 120 {
-		t.Errorf("it takes %.0f MiB, more than 120", held)
+	each := (held - base) * 1024 / 10_000
+	t.Logf("%.1f MiB, with 10,000 connections %.1f MiB (%.1f KiB each)", base, held, each)
+	if each > 13 { // about 9 of them are in use, the rest is what the garbage collector leaves lying
+		t.Errorf("a connection takes %.1f KiB, more than 13", each)
 	}
 	hangUp(idle)
 	p.waitFor("helo_milter_connections", "<=", 0)

@@ -16,6 +16,8 @@ const (
 	limit = 4 << 20
 	// retry is the pause after a write that failed.
 	retry = time.Second
+	// parting is how long a file has for the lines from before it is given up for another.
+	parting = 100 * time.Millisecond
 )
 
 // Spool takes lines and writes them from a goroutine of its own, whole and in order. What finds no room
@@ -26,12 +28,16 @@ type Spool struct {
 	news    chan struct{} // of the file, or that it is over
 	done    chan struct{} // closed when the goroutine has ended
 
-	mu      sync.Mutex
-	file    io.Writer
-	changed bool // the file was
-	waiting []byte
-	dropped uint64
-	closed  bool
+	mu       sync.Mutex
+	file     io.Writer
+	changed  bool // the file was
+	waiting  []byte
+	accepted uint64        // bytes, of all lines so far
+	written  uint64        // of those, the bytes of whole batches
+	leaving  uint64        // how many are to be written before the file is changed
+	left     chan struct{} // closed when they are; nil when nobody waits for that
+	dropped  uint64
+	closed   bool
 }
 
 // New returns a spool that writes to a file. What fails is told to onError, if not nil, and tried again
@@ -53,14 +59,17 @@ func (s *Spool) Write(lines []byte) (int, error) {
 		s.dropped += count(lines)
 	} else {
 		s.waiting = append(s.waiting, lines...)
+		s.accepted += uint64(len(lines))
 		signal(s.lines)
 	}
 	return len(lines), nil
 }
 
-// Use has the lines go to another file from now on and closes the one before, if that can be closed. A
-// line that is half written goes to the new file as a whole.
+// Use has the lines go to another file from now on and closes the one before, if that can be closed. What
+// that one does not take in a tenth of a second, a line that is half written as a whole, goes to the new one.
+// It must not be called by two goroutines at a time.
 func (s *Spool) Use(file io.Writer) {
+	s.part()
 	s.mu.Lock()
 	old := s.file
 	s.file, s.changed = file, true
@@ -68,6 +77,22 @@ func (s *Spool) Use(file io.Writer) {
 	signal(s.news)
 	if closer, ok := old.(io.Closer); ok {
 		_ = closer.Close() // which ends a write to a pipe that nobody reads
+	}
+}
+
+// part gives the file its time.
+func (s *Spool) part() {
+	s.mu.Lock()
+	if s.file == nil || s.written == s.accepted {
+		s.mu.Unlock()
+		return
+	}
+	left := make(chan struct{})
+	s.leaving, s.left = s.accepted, left
+	s.mu.Unlock()
+	select {
+	case <-left:
+	case <-time.After(parting):
 	}
 }
 
@@ -130,7 +155,12 @@ func (s *Spool) take(b *batch) (file io.Writer, closed bool) {
 		b.written = 1 + bytes.LastIndexByte(b.lines[:b.written], '\n')
 	}
 	if b.written == len(b.lines) {
+		s.written += uint64(len(b.lines))
 		s.waiting, b.lines, b.written = b.lines[:0], s.waiting, 0
+	}
+	if s.left != nil && s.written >= s.leaving {
+		close(s.left)
+		s.left = nil
 	}
 	if s.closed && s.file == nil {
 		s.dropped += count(b.lines[b.written:]) + count(s.waiting)

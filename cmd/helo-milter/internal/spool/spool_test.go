@@ -175,3 +175,18 @@ func TestCloseOnPipe(t *testing.T) {
 		t.Error("nobody says that lines are lost")
 	}
 }
+
+// What was there before the file is changed goes to the old one, as logrotate expects.
+func TestUse(t *testing.T) {
+	old, next := &disk{room: 1 << 20}, &disk{room: 1 << 20}
+	s := New(old, nil)
+	for range 1000 {
+		_, _ = s.Write([]byte("a\n"))
+	}
+	s.Use(next)
+	_, _ = s.Write([]byte("b\n"))
+	s.Close(10 * time.Second)
+	if got := len(old.text); got != 2000 || string(next.text) != "b\n" {
+		t.Errorf("%d bytes are in the old file, %q in the new one", got, next.text)
+	}
+}
