@@ -12,11 +12,12 @@ import (
 	"helo-milter/integration/rig"
 
 	"github.com/miekg/dns"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
 	rig.Enter("-race")
-	m.Run()
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) // the world's servers stay
 }
 
 // The rig itself: every story that dns.txt tells reaches a client of the resolver.

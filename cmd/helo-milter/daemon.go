@@ -131,6 +131,10 @@ func (d *daemon) commit(c *change) {
 	for _, w := range c.cfg.warnings() {
 		d.log.Warn("configuration", "warning", w)
 	}
+	if most, ok := openFiles(); ok && most < c.cfg.Limits.Connections+spareFiles {
+		d.log.Warn("limits.connections does not fit: raise LimitNOFILE of the service, or ulimit -n",
+			"connections", c.cfg.Limits.Connections, "open_files", most)
+	}
 }
 
 // reload takes the new configuration, or keeps the old one whole. The decision log is opened anew in any

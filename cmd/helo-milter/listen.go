@@ -121,10 +121,11 @@ type unixSocket struct {
 	once sync.Once
 }
 
-// isOwn tells whether the file is still the one that the socket made.
+// isOwn tells whether the file is still the one that the socket made. A file system may use the number of
+// one that was removed again.
 func (s *unixSocket) isOwn() bool {
 	now, err := os.Lstat(s.path)
-	return err == nil && os.SameFile(s.file, now)
+	return err == nil && os.SameFile(s.file, now) && now.ModTime().Equal(s.file.ModTime())
 }
 
 // isGone tells whether nobody can find a socket of ours any more, because its file was removed.

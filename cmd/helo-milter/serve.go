@@ -110,10 +110,6 @@ func (c *Config) warnings() []string {
 	for _, key := range c.unavailable() {
 		list = append(list, key+" is set, but this version does not have it yet: it has no effect")
 	}
-	if files, ok := openFiles(); ok && files < c.Limits.Connections+spareFiles {
-		list = append(list, fmt.Sprintf("limits.connections is %d, but only %d files may be open: raise "+
-			"LimitNOFILE of the service, or ulimit -n", c.Limits.Connections, files))
-	}
 	for _, a := range c.Allow {
 		if a.Expired(time.Now()) {
 			who := a.Name

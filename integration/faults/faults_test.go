@@ -12,13 +12,14 @@ import (
 	"time"
 
 	gomilter "github.com/d--j/go-milter"
+	"go.uber.org/goleak"
 
 	"helo-milter/integration/rig"
 )
 
 func TestMain(m *testing.M) {
 	rig.Enter("-race")
-	m.Run()
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) // the world's servers stay
 }
 
 const header = "X-HELO-Check"

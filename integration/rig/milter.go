@@ -90,7 +90,7 @@ func (m *Milter) Start(t T) {
 // Launch is Start without the waiting.
 func (m *Milter) Launch(t T) {
 	t.Helper()
-	binary, err := os.Getenv(milterVar), error(nil)
+	binary, err := Binary(), error(nil)
 	if m.Plain {
 		binary, err = plainMilter()
 	}
@@ -187,12 +187,15 @@ func (m *Milter) Send(t T, bytes string) {
 	}
 }
 
+// Binary is the path of the milter.
+func Binary() string { return os.Getenv(milterVar) }
+
 // RunMilter runs the milter's binary with a command and returns what it wrote and its exit code.
 func RunMilter(t T, args ...string) (output string, exit int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	text, err := exec.CommandContext(ctx, os.Getenv(milterVar), args...).CombinedOutput()
+	text, err := exec.CommandContext(ctx, Binary(), args...).CombinedOutput()
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		return string(text), exit.ExitCode()
 	} else if err != nil {
