@@ -70,8 +70,7 @@ func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 var printable = regexp.MustCompile(`^[ -~\n]*$`)
 
 // Hostile texts in HELO, MAIL FROM and RCPT TO, said to Postfix. What it takes for no address is said again
-// as one, so that each session comes to a decision. Another transaction follows: when that is answered, the
-// line of the first is in the log.
+// as one, so that each session comes to a decision. Another transaction follows.
 func TestCleanPostfix(t *testing.T) {
 	texts := hostile(t)
 	for name, text := range texts {
@@ -104,6 +103,7 @@ func TestCleanPostfix(t *testing.T) {
 				s.wellFormed(reply)
 			}
 		}
+		milter.Stop(t) // its log is complete then
 		cleanLog(t, milter.Log(), len(texts))
 		if w.mode == "enforce" {
 			return
@@ -129,6 +129,7 @@ func TestCleanMilter(t *testing.T) {
 				t.Errorf("%s: reply %q, header %q, %v", name, reply, header, err)
 			}
 		}
+		milter.Stop(t) // its log is complete then
 		cleanLog(t, milter.Log(), len(texts))
 	})
 }
@@ -140,7 +141,7 @@ var (
 )
 
 // speak says a text to the milter in every place and returns what it gives to the MTA. Behind a refusal
-// another transaction follows: when that is answered, the line of the first is in the log.
+// another transaction follows.
 func speak(socket, text string) (reply, header string, _ error) {
 	network, address, _ := strings.Cut(socket, ":")
 	network = map[string]string{"unix": "unix", "inet": "tcp"}[network]

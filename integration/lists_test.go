@@ -224,6 +224,7 @@ func TestListTrouble(t *testing.T) {
 			rig.Talk(t, addr, postfix.Endpoint(addr), "EHLO mail.example.org"+toNet, rig.Message)
 		}
 		sink.Wait(t, 4)
+		milter.Stop(t) // its log is complete then
 		for list, want := range map[string]int{"closed.example": 1, "sold.example": 1, "dbl.example": 0} {
 			if got := strings.Count(milter.Log(), "list="+list); got != want {
 				t.Errorf("%s is told of %d times, want %d:\n%s", list, got, want, milter.Log())
