@@ -24,6 +24,9 @@ type daemon struct {
 	guard     *milter.Guard
 	server    *milter.Server
 	activated sockets // what systemd opened for us, instead of the configured ones
+	onPanic   func(value any, stack []byte)
+	peers     *rarely // whose violations were told of
+	lists     *rarely // whose troubles were told of
 
 	// What the configuration in use has open.
 	cfg      *Config
@@ -48,7 +51,11 @@ func newDaemon(p *program, log *slog.Logger) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{file: p.config, stdout: p.stdout, log: log, metrics: newMetrics(), activated: activated}
+	d := &daemon{
+		file: p.config, stdout: p.stdout, log: log, metrics: newMetrics(), activated: activated,
+		peers: newRarely(time.Minute), lists: newRarely(time.Hour),
+	}
+	d.onPanic = d.metrics.panicked(log)
 	troubles := newRarely(time.Minute)
 	d.decisions = spool.New(nil, func(err error) {
 		if ok, _ := troubles.allow(""); ok {

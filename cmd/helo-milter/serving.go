@@ -33,7 +33,7 @@ func (d *daemon) resolverOf(cfg *Config) (*dnscache.Resolver, error) {
 				d.log.Info("dns recovered")
 			}
 		},
-		OnPanic: d.metrics.panicked(d.log),
+		OnPanic: d.onPanic,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dns: %w", err)
@@ -64,10 +64,10 @@ func (d *daemon) openDecisions(cfg *Config) (io.Writer, error) {
 
 // serving is the configuration as package milter has it.
 func (d *daemon) serving(c *change) *milter.Config {
-	cfg, troubles := c.cfg, newRarely(time.Hour)
+	cfg := c.cfg
 	dns := cfg.dns(c.resolver, func(list, answer string) {
 		d.metrics.trouble.WithLabelValues(list).Inc()
-		if ok, _ := troubles.allow(list); ok {
+		if ok, _ := d.lists.allow(list); ok {
 			d.log.Warn("block list does not answer questions of this resolver: no listing is taken from it",
 				"list", list, "answer", answer)
 		}
@@ -75,7 +75,7 @@ func (d *daemon) serving(c *change) *milter.Config {
 	dns.Degraded = c.resolver.Degraded
 	serving := &milter.Config{
 		DNS: dns, Policy: cfg.policy(), Exempt: cfg.exemptions(), Deny: cfg.deny(), Site: cfg.site(),
-		ReplyAt: cfg.ReplyAt, HelpURL: cfg.HelpURL, Log: d.log, OnPanic: d.metrics.panicked(d.log),
+		ReplyAt: cfg.ReplyAt, HelpURL: cfg.HelpURL, Log: d.log, OnPanic: d.onPanic,
 	}
 	if cfg.Header.Add {
 		serving.Header = cfg.Header.Name
@@ -93,7 +93,6 @@ func (d *daemon) serving(c *change) *milter.Config {
 
 // limits are those of the guard, which tells of each peer's violations once a minute.
 func (d *daemon) limits(cfg *Config) milter.Limits {
-	told := newRarely(time.Minute)
 	return milter.Limits{
 		Connections: cfg.Limits.Connections, PerPeer: cfg.Limits.PerPeer, Peers: cfg.Limits.Peers,
 		Idle: time.Duration(cfg.Limits.Idle),
@@ -103,7 +102,7 @@ func (d *daemon) limits(cfg *Config) milter.Limits {
 			if host, _, err := net.SplitHostPort(peer); err == nil {
 				peer = host
 			}
-			if ok, untold := told.allow(peer); ok {
+			if ok, untold := d.peers.allow(peer); ok {
 				d.log.Warn("guard", "peer", cmp.Or(peer, remote.Network()), "kind", kind, "untold", untold)
 			}
 		},
