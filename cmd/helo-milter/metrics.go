@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"regexp"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -94,18 +94,26 @@ func (m *metrics) reloaded(err error) {
 	m.reloads.WithLabelValues(result).Inc()
 }
 
-// panicSite is what a stack says of where a panic began.
-var panicSite = regexp.MustCompile(`(?m)^panic\(.*\n\t.*\n.*\n\t(\S+)`)
+// panicSite is where a panic began: in the stack, the first frame of ours or of a library under that of
+// panic itself.
+func panicSite(stack []byte) string {
+	_, frames, _ := strings.Cut(string(stack), "\npanic(")
+	lines := strings.Split(frames, "\n")
+	for i := 2; i+1 < len(lines); i += 2 { // a function, and its place
+		if !strings.HasPrefix(lines[i], "runtime.") {
+			site, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " ")
+			return site
+		}
+	}
+	return "unknown"
+}
 
 // panicked returns what counts panics and logs them, with the stack once for each place.
 func (m *metrics) panicked(log *slog.Logger) func(value any, stack []byte) {
 	told := newRarely(24 * time.Hour)
 	return func(value any, stack []byte) {
 		m.errors.Inc()
-		site := "unknown"
-		if found := panicSite.FindSubmatch(stack); found != nil {
-			site = string(found[1])
-		}
+		site := panicSite(stack)
 		if ok, untold := told.allow(site); ok {
 			log.Error("internal error, the mail goes on", "panic", value, "at", site, "untold", untold,
 				"stack", string(stack))

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -58,5 +60,28 @@ func TestMetrics(t *testing.T) {
 		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.says) {
 			t.Errorf("%s: %d, without %s:\n%s", tt.path, w.Code, tt.says, w.Body)
 		}
+	}
+}
+
+// However often code panics, it is counted each time, and each place is logged once.
+func TestPanicked(t *testing.T) {
+	m, out := newMetrics(), new(output)
+	panicked := m.panicked(slog.New(slog.NewTextHandler(out, nil)))
+	survive := func(do func()) {
+		defer func() { panicked(recover(), debug.Stack()) }()
+		do()
+	}
+	var nowhere []int
+	for range 3 {
+		survive(func() { nowhere[len(out.String())%2]++ }) // the runtime's panic, with another text
+		survive(func() { panic("at the disco") })
+	}
+	if n := strings.Count(out.String(), "\n"); n != 2 || strings.Count(out.String(), "metrics_test.go:") < 2 {
+		t.Errorf("%d lines:\n%s", n, out)
+	}
+	w := httptest.NewRecorder()
+	m.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if !strings.Contains(w.Body.String(), "helo_milter_internal_errors_total 6") {
+		t.Errorf("not all are counted:\n%s", w.Body)
 	}
 }
