@@ -2,9 +2,11 @@ package integration
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -121,7 +123,9 @@ func TestCleanMilter(t *testing.T) {
 	texts := hostile(t)
 	everyWay(t, func(t *testing.T, w way) {
 		t.Parallel()
-		milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\n%s\n", w.mode, strict))
+		decisions := filepath.Join(t.TempDir(), "decisions")
+		config := fmt.Sprintf("mode = %q\ndecision_log = %q\n%s\n", w.mode, decisions, strict)
+		milter := rig.StartMilter(t, w.network, config)
 		for name, text := range texts {
 			refused := w.mode == "enforce"
 			reply, header, err := speak(milter.Socket, text[:min(len(text), 65000)]) // a frame has at most 64 KiB
@@ -131,7 +135,26 @@ func TestCleanMilter(t *testing.T) {
 		}
 		milter.Stop(t) // its log is complete then
 		cleanLog(t, milter.Log(), len(texts))
+		cleanRecords(t, decisions, len(texts))
 	})
+}
+
+// cleanRecords wants a line of JSON for each decision, which a terminal can show.
+func cleanRecords(t *testing.T, file string, decisions int) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	for _, line := range lines {
+		if !json.Valid([]byte(line)) || strings.ContainsFunc(line, unprintable) {
+			t.Errorf("record %q", line)
+		}
+	}
+	if len(lines) < decisions {
+		t.Errorf("%d records of %d decisions", len(lines), decisions)
+	}
 }
 
 // What the milter gives to the MTA, for which %% is a percent sign.
