@@ -80,6 +80,7 @@ func (s said) check(t *testing.T) {
 			A:    checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{client}},
 			MX:   checks.Answer[string]{Status: checks.Found, Values: []string{ptr}},
 		}},
+		MTAResolve: checks.MTAResolve{Resolve: "FORGED", Name: s.ptr, PTR: s.ptr},
 	}
 	policy := checks.NewPolicy(checks.Strict)
 	d := &checks.Decision{

@@ -86,6 +86,23 @@ type Facts struct {
 	Greetings []Greeting   `json:"greetings"`          // different ones, in the order they were last said
 	Degraded  bool         `json:"degraded,omitempty"` // the resolver had more failures than answers
 	Site      Site         `json:"site"`
+	// MTAResolve is the MTA's opinion where it is not ours. No rule looks at it.
+	MTAResolve MTAResolve `json:"mta_resolve,omitzero"`
+}
+
+// MTAResolve is what an MTA found out about its client's name: its {client_resolve}, {client_name} and
+// {client_ptr}. It looks at one PTR name only, and to Sendmail one whose lookup fails is FORGED.
+type MTAResolve struct {
+	Resolve string `json:"resolve"` // OK, FAIL (there is no PTR), FORGED or TEMP
+	Name    string `json:"name"`    // when it is OK; text from the network, like PTR
+	PTR     string `json:"ptr"`
+}
+
+// Differs tells whether that is another result than ours. There are none where nobody has looked.
+func (m *MTAResolve) Differs(iprev string) bool {
+	words := map[string]string{"OK": "pass", "FAIL": "permerror", "FORGED": "fail", "TEMP": "temperror"}
+	theirs := words[m.Resolve]
+	return theirs != "" && iprev != "none" && iprev != theirs
 }
 
 // Confirmed returns the PTR names that resolve back to the client: FCrDNS, RFC 8601 §2.7.3.

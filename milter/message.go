@@ -34,8 +34,9 @@ type message struct {
 	judged   []checks.Finding // of all recipients
 	passing  []checks.Finding // of those that were not refused
 	did      checks.Action    // the strictest refusal that was sent
-	own      int              // how many header fields of our name came with it
-	header   string           // the value of the one that we put in
+	own      inbound          // fields of our header's name
+	results  inbound          // Authentication-Results
+	header   string           // the value of the header that we put in
 }
 
 // begin opens a transaction, even if no CONNECT came before.
@@ -62,6 +63,9 @@ func (s *session) decide(rcpt string) *gomilter.Response {
 	msg := &s.message
 	if msg.facts == nil && msg.exempt == "" && !msg.internal {
 		msg.facts = s.lookups.Facts() // the same for all recipients: they are in the record once
+		if s.mta.Differs(msg.facts.Iprev()) {
+			msg.facts.MTAResolve = s.mta
+		}
 		msg.exempt = s.cfg.Exempt.Listed(msg.facts, time.Now())
 	}
 	if msg.exempt != "" || msg.internal {
@@ -87,21 +91,23 @@ func response(r *checks.Reply) (*gomilter.Response, error) {
 	return gomilter.RejectWithCodeAndReason(uint16(r.Code.Reply), r.Enhanced+" "+strings.Join(r.Lines, "\n"))
 }
 
-// mark deletes from the last field to the first, because Postfix counts anew after each and Sendmail
-// does not, and inserts ours at the very top.
+// mark takes out the fields that claim to be ours, and inserts ours at the very top.
 func (s *session) mark(m gomilter.Modifier) {
-	var errs []error
-	for i := s.message.own; i > 0; i-- {
-		errs = append(errs, m.ChangeHeader(i, s.cfg.Header, ""))
+	msg := &s.message
+	errs := []error{msg.own.remove(m, s.cfg.Header), msg.results.remove(m, resultsField)}
+	if s.cfg.AuthResults && msg.open {
+		if value := authResults(s.host, s.facts()); value != "" {
+			errs = append(errs, m.InsertHeader(0, resultsField, value))
+		}
 	}
 	value := ""
-	if s.message.open {
+	if s.cfg.Header != "" && msg.open {
 		s.twice(func() { value = s.header() })
 	}
 	if value != "" {
 		err := m.InsertHeader(0, s.cfg.Header, value)
 		if err == nil {
-			s.message.header = value
+			msg.header = value
 		}
 		errs = append(errs, err)
 	}

@@ -52,7 +52,9 @@ type Config struct {
 	ReplyAt Stage
 	HelpURL string // stands at the end of every refusal
 	Header  string // the name of the header field; "" adds none
-	Log     *slog.Logger
+	// AuthResults adds Authentication-Results, too (RFC 8601), and removes those that claim to be ours.
+	AuthResults bool
+	Log         *slog.Logger
 
 	// Decided is told of each transaction, from its session's goroutine: it must not wait. Nil is nobody.
 	Decided func(*checks.Decision)
@@ -68,6 +70,9 @@ type Server struct {
 	transactions transactions
 }
 
+// macroClientResolve is OK, FAIL, FORGED or TEMP: what the MTA thinks of its client's name.
+const macroClientResolve gomilter.MacroName = "{client_resolve}"
+
 // NewServer returns a server of that configuration for what comes through a guard: the library panics on
 // some frames.
 func NewServer(cfg *Config, guard *Guard) *Server {
@@ -78,6 +83,7 @@ func NewServer(cfg *Config, guard *Guard) *Server {
 		gomilter.WithActions(gomilter.OptAddHeader|gomilter.OptChangeHeader),
 		gomilter.WithMacroRequest(gomilter.StageConnect, []gomilter.MacroName{
 			gomilter.MacroMTAFQDN, gomilter.MacroDaemonAddr, gomilter.MacroIfAddr,
+			gomilter.MacroClientName, gomilter.MacroClientPTR, macroClientResolve,
 		}),
 		gomilter.WithMacroRequest(gomilter.StageMail, []gomilter.MacroName{
 			gomilter.MacroAuthType, gomilter.MacroAuthAuthen,

@@ -21,6 +21,8 @@ type session struct {
 	id       string
 	internal bool   // an error of ours: none of its messages is judged
 	exempt   string // by the client's address
+	host     string // our own name
+	mta      checks.MTAResolve
 	lookups  *checks.Lookups
 	message  message
 }
@@ -28,7 +30,8 @@ type session struct {
 // NewConnection is called first, and again when the MTA uses a connection for another SMTP session.
 func (s *session) NewConnection(gomilter.Modifier) error {
 	s.Cleanup(nil)
-	*s = session{server: s.server, cfg: s.server.config.Load(), id: newID()}
+	cfg := s.server.config.Load()
+	*s = session{server: s.server, cfg: cfg, id: newID(), host: cfg.Site.Hostname}
 	return nil
 }
 
@@ -42,13 +45,18 @@ func (s *session) Connect(
 	if family == "tcp4" || family == "tcp6" {
 		client = parseAddr(addr)
 	}
+	macro := func(name gomilter.MacroName) string { return cut(m.Get(name), maxMacro) }
 	site := s.cfg.Site
-	site.Hostname = cmp.Or(site.Hostname, checks.Canonical(cut(m.Get(gomilter.MacroMTAFQDN), maxMacro)))
+	site.Hostname = cmp.Or(site.Hostname, checks.Canonical(macro(gomilter.MacroMTAFQDN)))
 	site.Addresses = slices.Clone(site.Addresses)
-	for _, macro := range []gomilter.MacroName{gomilter.MacroDaemonAddr, gomilter.MacroIfAddr} {
-		if a := parseAddr(m.Get(macro)); a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() {
+	for _, name := range []gomilter.MacroName{gomilter.MacroDaemonAddr, gomilter.MacroIfAddr} {
+		if a := parseAddr(macro(name)); a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() {
 			site.Addresses = append(site.Addresses, a)
 		}
+	}
+	s.host = site.Hostname
+	s.mta = checks.MTAResolve{
+		Resolve: macro(macroClientResolve), Name: macro(gomilter.MacroClientName), PTR: macro(gomilter.MacroClientPTR),
 	}
 	s.meet(client, site)
 	return gomilter.RespContinue, nil
@@ -113,22 +121,24 @@ func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Resp
 	return s.decide(checks.Domain(to)), nil
 }
 
-// Header counts the fields of our name that came with the message.
-func (s *session) Header(name, _ string, _ gomilter.Modifier) (*gomilter.Response, error) {
-	if strings.EqualFold(strings.TrimSpace(name), s.cfg.Header) {
-		s.message.own++
+// Header counts the fields that came with the message and of which some may claim to be ours.
+func (s *session) Header(name, value string, _ gomilter.Modifier) (resp *gomilter.Response, _ error) {
+	defer s.failOpen(&resp)
+	switch name = strings.TrimSpace(name); {
+	case s.cfg.Header != "" && strings.EqualFold(name, s.cfg.Header):
+		s.message.own.add(true)
+	case s.cfg.AuthResults && strings.EqualFold(name, resultsField):
+		s.message.results.add(claims(value, s.host))
 	}
 	return gomilter.RespContinue, nil
 }
 
-// EndOfMessage takes the fields of our name out and puts ours in.
+// EndOfMessage takes out the fields that claim to be ours and puts ours in.
 func (s *session) EndOfMessage(m gomilter.Modifier) (*gomilter.Response, error) {
 	if s.message.open && !s.message.settled() {
 		s.try(func() { s.decide("") }) // a message without a recipient that we were told of
 	}
-	if s.cfg.Header != "" {
-		s.try(func() { s.mark(m) })
-	}
+	s.try(func() { s.mark(m) })
 	s.finish(m.Get(gomilter.MacroQueueId))
 	return gomilter.RespAccept, nil
 }

@@ -186,20 +186,6 @@ func unknown(path string) error {
 	return fmt.Errorf("%s (nearest: %s)", what, nearest)
 }
 
-// unavailable names the keys that are set but have no effect in this version.
-func (c *Config) unavailable() []string {
-	var list []string
-	for name, set := range map[string]bool{
-		"header.authentication_results": c.Header.AuthenticationResults,
-	} {
-		if set {
-			list = append(list, name)
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
 // policy is what the configuration says to the findings.
 func (c *Config) policy() *checks.Policy {
 	p := checks.NewPolicy(c.Profile)

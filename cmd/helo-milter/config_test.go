@@ -66,7 +66,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// A file that sets every key is taken, and what this version cannot do yet is told.
+// A file that sets every key is taken, and an entry that has expired is told.
 func TestEveryKey(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := []string{"config", "--config", "testdata/every-key.toml"}

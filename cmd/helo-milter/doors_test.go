@@ -25,7 +25,7 @@ var doors = map[string][]string{
 	},
 	"cmd/helo-milter/internal/spool": {},
 
-	"milter": {"helo-milter/checks", "github.com/d--j/go-milter"},
+	"milter": {"helo-milter/checks", "github.com/d--j/go-milter", "github.com/emersion/go-msgauth/authres"},
 	"checks": {
 		"blitiri.com.ar/go/spf", "github.com/gaissmai/bart", "golang.org/x/net/idna",
 		"golang.org/x/net/publicsuffix",

@@ -197,6 +197,9 @@ func fieldName(s string) error {
 	if s == "" || strings.Contains(s, ":") || printable(s, 76) != nil {
 		return fmt.Errorf("%q is not a header field name", s)
 	}
+	if strings.EqualFold(s, "Authentication-Results") {
+		return errors.New("is another field's name: set header.authentication_results for that")
+	}
 	return nil
 }
 

@@ -24,6 +24,7 @@ type metrics struct {
 	decisions  *prometheus.CounterVec
 	findings   *prometheus.CounterVec
 	iprev      *prometheus.CounterVec
+	differs    *prometheus.CounterVec
 	seconds    prometheus.Histogram
 	violations *prometheus.CounterVec
 	trouble    *prometheus.CounterVec
@@ -42,6 +43,8 @@ func newMetrics() *metrics {
 		findings: counter("findings_total", "Rules that failed or were unsure, by transaction.", "rule",
 			"result"),
 		iprev: counter("iprev_total", "Transactions, by RFC 8601 iprev of the client.", "result"),
+		differs: counter("mta_resolve_differs_total",
+			"Transactions where the MTA's {client_resolve} is not our iprev.", "mta", "iprev"),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "helo_milter_decision_seconds", Help: "From MAIL to the end of the transaction.",
 			Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10},
@@ -53,7 +56,8 @@ func newMetrics() *metrics {
 		}),
 		reloads: counter("reloads_total", "Configurations that were read again.", "result"),
 	}
-	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.seconds, m.violations, m.trouble, m.errors, m.reloads,
+	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.differs, m.seconds, m.violations, m.trouble,
+		m.errors, m.reloads,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "helo_milter_dns_degraded",
@@ -125,6 +129,9 @@ func (m *metrics) panicked(log *slog.Logger) func(value any, stack []byte) {
 func (m *metrics) decided(d *checks.Decision) {
 	m.decisions.WithLabelValues(d.Verdict.Want(), d.Did.Answer()).Inc()
 	m.iprev.WithLabelValues(d.Facts.Iprev()).Inc()
+	if mta := d.Facts.MTAResolve.Resolve; mta != "" {
+		m.differs.WithLabelValues(mta, d.Facts.Iprev()).Inc()
+	}
 	m.seconds.Observe(d.Took.Seconds())
 	if d.Verdict.Internal {
 		m.findings.WithLabelValues(checks.Internal, checks.Unsure.String()).Inc()

@@ -17,7 +17,8 @@ func TestMetrics(t *testing.T) {
 	m := newMetrics()
 	facts := &checks.Facts{
 		Client: netip.MustParseAddr("203.0.113.9"), PTR: checks.Answer[checks.Host]{Status: checks.Failed},
-		Greetings: []checks.Greeting{{Helo: checks.ParseHelo("203.0.113.9")}},
+		Greetings:  []checks.Greeting{{Helo: checks.ParseHelo("203.0.113.9")}},
+		MTAResolve: checks.MTAResolve{Resolve: "FORGED"},
 	}
 	findings := checks.Evaluate(facts, nil, "")
 	verdict := checks.NewPolicy(checks.Standard).Judge(findings)
@@ -49,6 +50,7 @@ func TestMetrics(t *testing.T) {
 		{false, "/metrics", 200, `helo_milter_decisions_total{did="reject",want="accept"} 1`},
 		{false, "/metrics", 200, `helo_milter_findings_total{result="unsure",rule="internal"} 1`},
 		{false, "/metrics", 200, `helo_milter_iprev_total{result="temperror"} 1`},
+		{false, "/metrics", 200, `helo_milter_mta_resolve_differs_total{iprev="temperror",mta="FORGED"} 1`},
 		{false, "/metrics", 200, `helo_milter_decision_seconds_bucket{le="0.05"} 3`},
 		{false, "/metrics", 200, "helo_milter_dns_degraded 0"},
 		{true, "/metrics", 200, "helo_milter_dns_degraded 1"},

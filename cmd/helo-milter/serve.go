@@ -107,9 +107,6 @@ func paste(s sockets) string {
 // warnings are what is wrong with a configuration without being an error.
 func (c *Config) warnings() []string {
 	var list []string
-	for _, key := range c.unavailable() {
-		list = append(list, key+" is set, but this version does not have it yet: it has no effect")
-	}
 	for _, a := range c.Allow {
 		if a.Expired(time.Now()) {
 			who := a.Name

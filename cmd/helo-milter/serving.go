@@ -75,7 +75,8 @@ func (d *daemon) serving(c *change) *milter.Config {
 	dns.Degraded = c.resolver.Degraded
 	serving := &milter.Config{
 		DNS: dns, Policy: cfg.policy(), Exempt: cfg.exemptions(), Deny: cfg.deny(), Site: cfg.site(),
-		ReplyAt: cfg.ReplyAt, HelpURL: cfg.HelpURL, Log: d.log, OnPanic: d.onPanic,
+		ReplyAt: cfg.ReplyAt, HelpURL: cfg.HelpURL, AuthResults: cfg.Header.AuthenticationResults,
+		Log: d.log, OnPanic: d.onPanic,
 	}
 	if cfg.Header.Add {
 		serving.Header = cfg.Header.Name

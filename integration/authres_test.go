@@ -1,0 +1,217 @@
+package integration
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-msgauth/authres"
+	"github.com/emersion/go-msgauth/dkim"
+
+	"helo-milter/checks"
+	"helo-milter/integration/rig"
+)
+
+const (
+	withResults = "[header]\nauthentication_results = true\n"
+
+	// Fields of two other hosts, and one that claims to be ours in each way of writing that.
+	mixedResults = "Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=forged\n" +
+		"Authentication-Results: example.org;\n\tdkim=pass header.d=first\n" +
+		"Authentication-Results: example.com 1; spf=fail smtp.helo=mx.example.net; x=second\n" +
+		"AUTHENTICATION-RESULTS: (a;b) MX.Example.Net.\n\t1; spf=pass smtp.mailfrom=forged\n" +
+		"From: sender@example.org\n" +
+		"authentication-results:\"mx.example.net\"; spf=pass smtp.mailfrom=forged\n" +
+		"Authentication-Results: (mx.example.net; spf=pass smtp.mailfrom=forged\n" +
+		"Authentication-Results: example.org; dkim=pass header.d=third\n" +
+		"Subject: a message\n" +
+		"\nHello.\n"
+)
+
+// results are the Authentication-Results of a message from the top, and where they stand in its header.
+func results(mail rig.Mail) (values []string, at []int) {
+	for i, h := range mail.Headers() {
+		if strings.EqualFold(h.Name, "Authentication-Results") {
+			values, at = append(values, h.Value), append(at, i)
+		}
+	}
+	return values, at
+}
+
+// Ours stands above all that came with the message, whatever claimed to be ours is gone, and the others are
+// what and where they were.
+func TestAuthResults(t *testing.T) {
+	others := []string{
+		"example.org; dkim=pass header.d=first",
+		"example.com 1; spf=fail smtp.helo=mx.example.net; x=second",
+		"example.org; dkim=pass header.d=third",
+	}
+	for _, tt := range []struct{ client, says, config, ours string }{
+		{
+			"203.0.113.10", "EHLO mail.example.org", "",
+			"mx.example.net; iprev=pass policy.iprev=203.0.113.10 (mail.example.org)",
+		},
+		{"203.0.113.30", "EHLO mail.example.org", "", "mx.example.net; iprev=permerror policy.iprev=203.0.113.30"},
+		{"203.0.113.32", "EHLO mail.example.org", "", "mx.example.net; iprev=fail policy.iprev=203.0.113.32"},
+		{"203.0.113.66", "EHLO mail.example.org", "", "mx.example.net; iprev=temperror policy.iprev=203.0.113.66"},
+		{
+			"2001:db8::10", "EHLO mail6.example.org", "",
+			`mx.example.net; iprev=pass policy.iprev="2001:db8::10" (mail6.example.org)`,
+		},
+		{
+			"203.0.113.10", "EHLO friend", allowOrg, // exempt by the name that was found
+			"mx.example.net; iprev=pass policy.iprev=203.0.113.10 (mail.example.org)",
+		},
+		{"127.0.0.1", "EHLO friend", "", ""},
+		{"203.0.113.10", "XCLIENT LOGIN=someone|EHLO friend", "", ""},
+	} {
+		t.Run(tt.client+" "+tt.says, func(t *testing.T) {
+			t.Parallel()
+			s := way{"observe", "unix"}.hold(t, withResults+tt.config, tt.client, tt.says, mixedResults)
+			mail := s.sink.Wait(t, 1)[0]
+			s.onlyHeader(mail)
+			want := others
+			if tt.ours != "" {
+				want = slices.Insert(slices.Clone(others), 0, tt.ours)
+			}
+			values, places := results(mail)
+			onTop := tt.ours == "" || places[0] == 1 // under X-HELO-Check
+			if !slices.Equal(values, want) || !onTop || strings.Contains(mail.Text, "forged") {
+				t.Errorf("want %q\n got %q at %d\n%s\n%s", want, values, places, mail.Text, s.milterLog())
+			}
+			if tt.ours != "" {
+				parsed(t, values[0], tt.client)
+			}
+		})
+	}
+}
+
+// parsed wants our field to be read as such.
+func parsed(t *testing.T, value, client string) {
+	t.Helper()
+	id, list, err := authres.Parse(value)
+	if err != nil || id != "mx.example.net" || len(list) != 1 {
+		t.Fatalf("%s: %q, %v, %v", value, id, list, err)
+	}
+	if r, ok := list[0].(*authres.IPRevResult); !ok || strings.Trim(r.IP, `"`) != client {
+		t.Errorf("%s: %+v", value, list[0])
+	}
+}
+
+// A message that was signed on its way stays valid behind us, whatever else we add and remove, with a
+// foreign Authentication-Results among what was signed. The same check finds a changed one.
+func TestDKIM(t *testing.T) {
+	const signedText = "Authentication-Results: example.org; spf=pass smtp.mailfrom=first\n" +
+		"From: sender@example.org\n" +
+		"Subject: =?utf-8?q?a_signed?=\n  message\n" +
+		"To: reader@example.net\n" +
+		"Date: Sun, 22 Nov 2026 07:00:00 +0000\n" +
+		"Message-Id: <signed@example.org>\n" +
+		"\nHello.\n  two  spaces \n\n"
+	const unsigned = "X-HELO-Check: accept; forged\nAuthentication-Results: mx.example.net; dkim=pass\n"
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []dkim.Canonicalization{dkim.CanonicalizationSimple, dkim.CanonicalizationRelaxed} {
+		t.Run(string(c), func(t *testing.T) {
+			t.Parallel()
+			var signed bytes.Buffer
+			err := dkim.Sign(&signed, strings.NewReader(crlf(signedText)), &dkim.SignOptions{
+				Domain: "example.org", Selector: "test", Signer: private,
+				HeaderCanonicalization: c, BodyCanonicalization: c,
+				HeaderKeys: []string{"From", "Subject", "To", "Date", "Message-Id", "Authentication-Results"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			message := unsigned + strings.ReplaceAll(signed.String(), "\r\n", "\n")
+			s := way{"enforce", "inet"}.hold(t, withResults, "203.0.113.10", "EHLO mail.example.org", message)
+			mail := s.sink.Wait(t, 1)[0]
+			values, _ := results(mail)
+			if len(values) != 2 || !strings.HasPrefix(values[0], "mx.example.net; iprev=pass") ||
+				strings.Contains(mail.Text, "forged") || strings.Contains(mail.Text, "dkim=pass") {
+				t.Errorf("%q in\n%s", values, mail.Text)
+			}
+			if err := verified(t, mail.Text, public); err != nil {
+				t.Errorf("%v\n%s", err, mail.Text)
+			}
+			for _, change := range []string{"smtp.mailfrom=first", "a_signed", "Hello."} {
+				if verified(t, strings.Replace(mail.Text, change, "x", 1), public) == nil {
+					t.Errorf("without %q it is still valid", change)
+				}
+			}
+		})
+	}
+}
+
+// verified verifies the one signature of a message.
+func verified(t *testing.T, text string, key ed25519.PublicKey) error {
+	t.Helper()
+	list, err := dkim.VerifyWithOptions(strings.NewReader(crlf(text)), &dkim.VerifyOptions{
+		LookupTXT: func(name string) ([]string, error) {
+			if name != "test._domainkey.example.org" {
+				t.Errorf("looked up %s", name)
+			}
+			return []string{"v=DKIM1; k=ed25519; p=" + base64.StdEncoding.EncodeToString(key)}, nil
+		},
+	})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	return list[0].Err
+}
+
+func crlf(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
+
+// What Postfix thinks of its client's name is in the record where we found something else.
+func TestMTAResolve(t *testing.T) {
+	const proxy = "EHLO mail.example.org|XCLIENT "
+	for _, tt := range []struct{ client, before, iprev, mta string }{
+		{"203.0.113.10", "", "pass", "  "},
+		{"203.0.113.30", "", "permerror", "  "},
+		{"203.0.113.32", "", "fail", "  "},
+		{"203.0.113.66", "", "temperror", "  "},
+		{"203.0.113.10", proxy + "NAME=[TEMPUNAVAIL]|", "pass", "TEMP unknown mail.example.org"},
+		{"203.0.113.10", proxy + "NAME=[UNAVAILABLE]|", "pass", "FAIL unknown mail.example.org"},
+		{"203.0.113.30", proxy + "NAME=a.example REVERSE_NAME=b.example|", "permerror", "OK a.example b.example"},
+	} {
+		t.Run(tt.client+" "+tt.before, func(t *testing.T) {
+			t.Parallel()
+			r := recorded(t, tt.client, tt.before)
+			mta := r.Facts.MTAResolve
+			if got := mta.Resolve + " " + mta.Name + " " + mta.PTR; got != tt.mta || r.Iprev != tt.iprev {
+				t.Errorf("iprev %s, the MTA's %q", r.Iprev, got)
+			}
+		})
+	}
+}
+
+// recorded is the decision about a client, which says something else before its greeting.
+func recorded(t *testing.T, client, before string) (r checks.Record) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "decisions")
+	milter := rig.StartMilter(t, "unix", "decision_log = '"+file+"'\n")
+	sink := rig.StartSink(t)
+	postfix := rig.StartPostfix(t, sink, "smtpd_milters = "+milter.Socket,
+		"smtpd_authorized_xclient_hosts = 0.0.0.0/0")
+	addr := netip.MustParseAddr(client)
+	rig.Talk(t, addr, postfix.Endpoint(addr), before+"EHLO mail.example.org"+toNet, rig.Message)
+	sink.Wait(t, 1)
+	milter.Stop(t) // its log is complete then
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return r
+}
