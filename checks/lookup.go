@@ -50,7 +50,13 @@ type Lookups struct {
 	running  group // whose goroutines write what follows, each its own part
 	ptr      Answer[Host]
 	ptrCount int
-	greeted  []*Greeting
+	greeted  []*greeting
+}
+
+// greeting is one with what ends its lookup.
+type greeting struct {
+	Greeting
+	stop func()
 }
 
 // NewLookups starts a session of a client and the lookup of its PTR names. Each lookup ends by itself
@@ -65,30 +71,40 @@ func NewLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *Lo
 // Greet notes a greeting and starts the lookup of its name. The same greeting again is no news, but it is
 // the last one now.
 func (l *Lookups) Greet(h Helo) {
-	if i := slices.IndexFunc(l.greeted, func(g *Greeting) bool { return g.Helo.Same(h) }); i >= 0 {
+	if i := slices.IndexFunc(l.greeted, func(g *greeting) bool { return g.Helo.Same(h) }); i >= 0 {
 		again := l.greeted[i]
 		l.greeted = append(slices.Delete(l.greeted, i, i+1), again)
 		return
 	}
 	if len(l.greeted) == maxGreetings {
+		l.greeted[maxGreetings-1].stop() // or a client that goes on greeting fills memory with lookups
 		l.greeted = l.greeted[:maxGreetings-1]
 	}
-	g := &Greeting{Helo: h}
+	g := &greeting{Greeting: Greeting{Helo: h}, stop: func() {}}
 	l.greeted = append(l.greeted, g)
 	if h.Form&(FormPublic|FormUnknownTLD) != 0 {
-		l.start(func(ctx context.Context) { l.dns.greeting(ctx, g, l.client) })
+		g.stop = l.start(func(ctx context.Context) { l.dns.greeting(ctx, &g.Greeting, l.client) })
 	}
 }
 
-func (l *Lookups) start(lookup func(context.Context)) {
+// start begins a lookup and returns what ends it and waits for that.
+func (l *Lookups) start(lookup func(context.Context)) (stop func()) {
 	if l.dns == nil {
-		return
+		return func() {}
 	}
+	ctx, cancel := context.WithCancel(l.ctx)
+	done := make(chan struct{})
 	l.running.Go(func() {
-		ctx, cancel := context.WithTimeout(l.ctx, l.dns.Timeout)
+		defer close(done)
+		defer cancel()
+		ctx, cancel := context.WithTimeout(ctx, l.dns.Timeout)
 		defer cancel()
 		lookup(ctx)
 	})
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // Facts waits for the lookups, at most until the last one's timeout, and returns what is known. It panics
@@ -99,7 +115,7 @@ func (l *Lookups) Facts() *Facts {
 	f.PTR, f.PTRCount = l.ptr, l.ptrCount
 	f.Degraded = l.dns != nil && l.dns.Degraded != nil && l.dns.Degraded()
 	for i, g := range l.greeted {
-		f.Greetings[i] = *g
+		f.Greetings[i] = g.Greeting
 	}
 	return f
 }

@@ -70,7 +70,7 @@ type Guard struct {
 	open      map[*guardConn]struct{} // connections that hold a place
 	pending   []*guardConn            // those of them that have not negotiated, oldest first
 	peers     map[netip.Addr]int      // how many there are of each TCP peer
-	probes    map[string]struct{}     // addresses that our own probes come from
+	probes    map[string]bool         // addresses that our own probes come from, and whether they have
 }
 
 // NewGuard returns a guard without listeners.
@@ -83,7 +83,7 @@ func NewGuard(l Limits) *Guard {
 		listeners: map[net.Listener]struct{}{},
 		open:      map[*guardConn]struct{}{},
 		peers:     map[netip.Addr]int{},
-		probes:    map[string]struct{}{},
+		probes:    map[string]bool{},
 	}
 	g.SetLimits(l)
 	return g

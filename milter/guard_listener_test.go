@@ -198,8 +198,8 @@ func TestGuardListeners(t *testing.T) {
 	guard.Add(two)
 	serve(t, guard, witness{transcript: &log})
 	first, second := dial(t, one), dial(t, two)
-	negotiate(t, first)
-	negotiate(t, second)
+	begin(t, first)
+	begin(t, second)
 	if n := guard.Connections(); n != 2 {
 		t.Errorf("%d connections, want 2", n)
 	}
@@ -219,8 +219,8 @@ func TestGuardListeners(t *testing.T) {
 	}
 }
 
-// negotiate plays the beginning of an MTA and waits for the answer.
-func negotiate(t *testing.T, conn net.Conn) {
+// begin plays the beginning of an MTA and waits for the answer.
+func begin(t *testing.T, conn net.Conn) {
 	t.Helper()
 	speak(conn, "O6")
 	if _, err := io.ReadFull(conn, make([]byte, 4+13)); err != nil {
@@ -235,8 +235,8 @@ func TestGuardDrain(t *testing.T) {
 	guard := guarded(ln, Limits{OnViolation: log.violation})
 	serve(t, guard, witness{transcript: &log})
 	idle, busy := dial(t, ln), dial(t, ln)
-	negotiate(t, idle)
-	negotiate(t, busy)
+	begin(t, idle)
+	begin(t, busy)
 	speak(busy, "Hone~")
 	if _, err := io.ReadFull(busy, make([]byte, 5)); err != nil {
 		t.Error(err)
@@ -266,7 +266,7 @@ func TestProbe(t *testing.T) {
 		cancel()
 		serve(t, guard, witness{transcript: &log})
 		if network == "unix" {
-			negotiate(t, dial(t, ln))
+			begin(t, dial(t, ln))
 		}
 		if err := guard.Probe(t.Context()); err != nil {
 			t.Errorf("%s: %v", network, err)

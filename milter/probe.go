@@ -39,10 +39,21 @@ func (g *Guard) probe(ctx context.Context, addr net.Addr) error {
 	if err != nil {
 		return err
 	}
-	g.mark(from, true)
-	defer g.mark(from, false)
+	g.expect(from)
+	if err := negotiate(ctx, from, addr.Network(), to); err != nil {
+		g.met(from)
+		return err
+	}
+	if !g.met(from) {
+		return errors.New("another program answers there")
+	}
+	return nil
+}
+
+// negotiate is what a probe does as an MTA.
+func negotiate(ctx context.Context, from net.Addr, network, to string) error {
 	dialer := net.Dialer{LocalAddr: from}
-	conn, err := dialer.DialContext(ctx, addr.Network(), to)
+	conn, err := dialer.DialContext(ctx, network, to)
 	if err != nil {
 		return err
 	}
@@ -88,20 +99,30 @@ func probeAddrs(addr net.Addr) (from net.Addr, to string, err error) {
 	return from, netip.AddrPortFrom(host, tcp.AddrPort().Port()).String(), reserved.Close()
 }
 
-func (g *Guard) mark(from net.Addr, begin bool) {
+// expect makes the guard know a probe by where it comes from.
+func (g *Guard) expect(from net.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if begin {
-		g.probes[from.String()] = struct{}{}
-	} else {
-		delete(g.probes, from.String())
-	}
+	g.probes[from.String()] = false
+}
+
+// met tells whether the probe came, and forgets it.
+func (g *Guard) met(from net.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	came := g.probes[from.String()]
+	delete(g.probes, from.String())
+	return came
 }
 
 func (g *Guard) isProbeLocked(c *guardConn) bool {
 	if len(g.probes) == 0 {
 		return false
 	}
-	_, ok := g.probes[c.RemoteAddr().String()]
+	from := c.RemoteAddr().String()
+	_, ok := g.probes[from]
+	if ok {
+		g.probes[from] = true
+	}
 	return ok
 }

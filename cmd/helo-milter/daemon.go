@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"helo-milter/cmd/helo-milter/internal/spool"
@@ -33,16 +35,40 @@ type daemon struct {
 	resolver *dnscache.Resolver
 	sockets  sockets
 	http     *http.Server
+	records  io.Writer // where the decisions go, or nil
 }
 
 // change is a configuration with all that it needs, open and not in use yet.
 type change struct {
-	cfg       *Config
-	resolver  *dnscache.Resolver
-	serving   *milter.Config
-	sockets   sockets      // all, those that stay included
-	http      net.Listener // nil: as it is, or none
-	decisions io.Writer    // nil: none
+	cfg      *Config
+	resolver *dnscache.Resolver
+	serving  *milter.Config
+	sockets  sockets      // all, those that stay included
+	http     net.Listener // nil: as it is, or none
+	records  io.Writer    // nil: none
+}
+
+// keyError is what is wrong with the value of a key, as it shows when it is used.
+type keyError struct {
+	key string
+	err error
+}
+
+func (e *keyError) Error() string { return e.key + ": " + e.err.Error() }
+func (e *keyError) Unwrap() error { return e.err }
+
+// placed says where in the configuration file the key is, as for other mistakes.
+func (d *daemon) placed(err error) error {
+	wrong, ok := errors.AsType[*keyError](err)
+	if !ok || d.file == "" {
+		return err
+	}
+	text, readErr := os.ReadFile(d.file)
+	if readErr != nil {
+		return err
+	}
+	line, col := locate(text, wrong.key, 0)
+	return fmt.Errorf("%s:%d:%d: %w", d.file, line, col, err)
 }
 
 // newDaemon returns a daemon that does nothing yet.
@@ -91,15 +117,36 @@ func (d *daemon) prepare(cfg *Config) (_ *change, err error) {
 	}
 	if cfg.HTTP.Listen != "" && (d.cfg == nil || cfg.HTTP.Listen != d.cfg.HTTP.Listen) {
 		if c.http, err = net.Listen("tcp", cfg.HTTP.Listen); err != nil {
-			return nil, fmt.Errorf("http.listen: %w", err)
+			return nil, &keyError{"http.listen", err}
 		}
 		opened = append(opened, c.http)
 	}
-	if c.decisions, err = d.openDecisions(cfg); err != nil {
+	if c.records, err = d.openRecords(cfg); err != nil {
+		return nil, &keyError{"decision_log", err}
+	}
+	if file, ok := c.records.(io.Closer); ok && c.records != d.records {
+		opened = append(opened, file)
+	}
+	if err = d.giveAccess(c); err != nil { // last: it changes what is in use
 		return nil, err
 	}
 	c.serving = d.serving(c)
 	return c, nil
+}
+
+// giveAccess sets who may connect to the sockets that stay: as the change has it, or else as it was.
+func (d *daemon) giveAccess(c *change) (err error) {
+	for name, s := range d.sockets {
+		if c.sockets[name] == s {
+			err = errors.Join(err, c.cfg.giveAccess(s))
+		}
+	}
+	for _, s := range d.sockets {
+		if err != nil {
+			_ = d.cfg.giveAccess(s)
+		}
+	}
+	return err
 }
 
 // commit puts a change in use, and closes what is not needed any more.
@@ -110,14 +157,12 @@ func (d *daemon) commit(c *change) {
 		d.server = milter.NewServer(c.serving, d.guard)
 		d.metrics.watch(d.server, d.guard)
 	}
-	d.decisions.Use(c.decisions)
+	d.record(c.records)
 	d.guard.SetLimits(limits)
 	d.server.Configure(c.serving)
 	for name, s := range c.sockets {
 		if d.sockets[name] != s {
 			d.guard.Add(s)
-		} else if err := c.cfg.giveAccess(s); err != nil {
-			d.log.Error("socket", "error", err)
 		}
 	}
 	for name, s := range d.sockets {
@@ -130,7 +175,7 @@ func (d *daemon) commit(c *change) {
 		d.http = nil
 	}
 	if c.http != nil {
-		d.http = d.metrics.serve(c.http)
+		d.http = d.metrics.serve(c.http, d.log)
 	}
 	degraded := c.resolver.Degraded
 	d.metrics.degraded.Store(&degraded)
@@ -158,9 +203,17 @@ func (d *daemon) reload() {
 		d.log.Info("reloaded", "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
 		return
 	}
-	d.log.Error("reload failed, the old configuration stays", "error", err)
-	if decisions, err := d.openDecisions(d.cfg); err == nil {
-		d.decisions.Use(decisions)
+	d.log.Error("reload failed, the old configuration stays", "error", d.placed(err))
+	if records, err := d.openRecords(d.cfg); err == nil {
+		d.record(records)
+	}
+}
+
+// record has the decisions go to a file from now on.
+func (d *daemon) record(file io.Writer) {
+	if file != d.records {
+		d.decisions.Use(file)
+		d.records = file
 	}
 }
 

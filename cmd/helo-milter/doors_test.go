@@ -19,6 +19,7 @@ var doors = map[string][]string{
 		"helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/agnivade/levenshtein", "github.com/alecthomas/kong", "github.com/d--j/go-milter",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
+		"golang.org/x/net/netutil",
 		"github.com/prometheus/client_golang/prometheus",
 		"github.com/prometheus/client_golang/prometheus/collectors",
 		"github.com/prometheus/client_golang/prometheus/promhttp",

@@ -105,7 +105,7 @@ var plainKeys = []key{
 		func(c *Config) error { return between(c.Limits.Connections, 1, 1_000_000) },
 	},
 	{
-		"limits.per_peer", "0", "of them from one address; 0 is half, and all from this host",
+		"limits.per_peer", "0", "of them from one address; 0 is half, and all over loopback",
 		func(c *Config) any { return &c.Limits.PerPeer },
 		func(c *Config) error { return between(c.Limits.PerPeer, 0, 1_000_000) },
 	},

@@ -19,6 +19,9 @@ import (
 	"time"
 )
 
+// maxPath is how long the path of a unix socket may be, in bytes: unix(7).
+const maxPath = 107
+
 // parseListen reads an address to listen on, in Postfix's notation (inet:HOST:PORT, unix:PATH) or in
 // Sendmail's (inet:PORT@HOST, inet6:PORT@HOST, local:PATH).
 func parseListen(s string) (network, address string, err error) {
@@ -27,6 +30,9 @@ func parseListen(s string) (network, address string, err error) {
 	case "unix", "local":
 		if !strings.HasPrefix(rest, "/") {
 			return "", "", fmt.Errorf("%q: the path must be absolute, as in unix:/run/helo-milter/sock", s)
+		}
+		if len(rest) > maxPath {
+			return "", "", fmt.Errorf("%q: the path has %d bytes, at most %d fit", s, len(rest), maxPath)
 		}
 		return "unix", rest, nil
 	case "inet", "inet6":
@@ -82,7 +88,7 @@ func (s sockets) with(c *Config) (all sockets, opened []io.Closer, err error) {
 			all[name], err = net.Listen(network, address)
 		}
 		if err != nil {
-			return nil, opened, fmt.Errorf("listen %s: %w", l, err)
+			return nil, opened, &keyError{"listen", fmt.Errorf("%s: %w", l, err)}
 		}
 		opened = append(opened, all[name])
 	}
@@ -121,23 +127,22 @@ type unixSocket struct {
 	once sync.Once
 }
 
-// isOwn tells whether the file is still the one that the socket made. A file system may use the number of
-// one that was removed again.
-func (s *unixSocket) isOwn() bool {
-	now, err := os.Lstat(s.path)
-	return err == nil && os.SameFile(s.file, now) && now.ModTime().Equal(s.file.ModTime())
-}
-
 // isGone tells whether nobody can find a socket of ours any more, because its file was removed.
 func isGone(ln net.Listener) bool {
 	s, ok := ln.(*unixSocket)
-	return ok && !s.isOwn()
+	if !ok {
+		return false
+	}
+	now, err := os.Lstat(s.path)
+	return err != nil || !os.SameFile(s.file, now)
 }
 
 // Close closes the socket and removes the file.
 func (s *unixSocket) Close() error {
 	s.once.Do(func() {
-		if s.isOwn() {
+		now, err := os.Lstat(s.path)
+		// A file system may give the number of a file that was removed to another's.
+		if err == nil && os.SameFile(s.file, now) && now.ModTime().Equal(s.file.ModTime()) {
 			_ = os.Remove(s.path)
 		}
 	})
@@ -179,14 +184,14 @@ func (c *Config) giveAccess(ln net.Listener) error {
 	if c.SocketGroup != "" {
 		group, err := user.LookupGroup(c.SocketGroup)
 		if err != nil {
-			return fmt.Errorf("socket_group: %w", err)
+			return &keyError{"socket_group", err}
 		}
 		gid, err := strconv.Atoi(group.Gid)
 		if err != nil {
-			return fmt.Errorf("socket_group: %w", err)
+			return &keyError{"socket_group", err}
 		}
 		if err := os.Chown(s.path, -1, gid); err != nil {
-			return fmt.Errorf("socket_group: %w", err)
+			return &keyError{"socket_group", err}
 		}
 	}
 	return os.Chmod(s.path, fs.FileMode(c.SocketMode))
@@ -201,6 +206,9 @@ func removeStale(path string) error {
 		return err
 	case info.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s exists and is no socket: remove it or choose another path", path)
+	}
+	if info.Mode().Perm() == 0 { // killed before it had its mode: only root could ask it
+		_ = os.Chmod(path, 0o600)
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {

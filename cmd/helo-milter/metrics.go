@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/spool"
@@ -163,12 +164,17 @@ func (m *metrics) handler() http.Handler {
 	return mux
 }
 
+// maxScrapers is how many connections /metrics and the others have at a time.
+const maxScrapers = 20
+
 // serve answers until the server is closed.
-func (m *metrics) serve(ln net.Listener) *http.Server {
+func (m *metrics) serve(ln net.Listener, log *slog.Logger) *http.Server {
 	server := &http.Server{
 		Handler: m.handler(), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	go func() { _ = server.Serve(ln) }() // ends with Close
+	// Whoever finds the port must not take the files that mail needs.
+	go func() { _ = server.Serve(netutil.LimitListener(ln, maxScrapers)) }() // ends with Close
 	return server
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"sync/atomic"
@@ -12,7 +13,11 @@ type recordFile struct {
 	path   string
 	file   atomic.Pointer[os.File]
 	closed atomic.Bool
+	begun  bool // of Write: what comes next stands at the start of a line
 }
+
+// standardOutput is a decision log that nobody closes.
+type standardOutput struct{ io.Writer }
 
 func (f *recordFile) open() error {
 	flags := os.O_WRONLY | os.O_APPEND | os.O_CREATE
@@ -36,7 +41,45 @@ func (f *recordFile) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return f.file.Load().Write(p)
+	file := f.file.Load()
+	if !f.begun && f.endsWithin() {
+		// What a full disk or a kill has cut off must not take a whole line along.
+		if _, err := file.Write([]byte("\n")); err != nil {
+			return 0, err
+		}
+	}
+	f.begun = true
+	return file.Write(p)
+}
+
+// endsWithin tells whether the file ends within a line.
+func (f *recordFile) endsWithin() bool {
+	info, err := f.file.Load().Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return false
+	}
+	file, err := os.Open(f.path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	last := make([]byte, 1)
+	_, err = file.ReadAt(last, info.Size()-1)
+	return err == nil && last[0] != '\n'
+}
+
+// isThere tells whether the open file is still the one of its name.
+func (f *recordFile) isThere() bool {
+	file := f.file.Load()
+	if file == nil {
+		return false
+	}
+	opened, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(f.path)
+	return err == nil && os.SameFile(opened, named)
 }
 
 // Close ends a Write that blocks on a pipe, too.

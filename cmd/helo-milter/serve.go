@@ -44,7 +44,7 @@ func (serveCmd) Run(p *program) error {
 	c, err := d.prepare(cfg)
 	if err != nil {
 		d.decisions.Close(0)
-		return exitError{exitConfig, err}
+		return exitError{exitConfig, d.placed(err)}
 	}
 	d.commit(c)
 	served := make(chan error, 1)
@@ -59,9 +59,11 @@ func (serveCmd) Run(p *program) error {
 
 // introduce says what to paste into the MTA's configuration, on standard output unless that is a log.
 func (d *daemon) introduce(log io.Writer) {
-	out := d.stdout
-	if d.cfg.DecisionLog == "-" {
-		out = log
+	out := log
+	if d.cfg.DecisionLog != "-" {
+		lines := spool.New(struct{ io.Writer }{d.stdout}, nil) // a pipe that nobody reads must not hold up the start
+		defer lines.Close(100 * time.Millisecond)
+		out = lines
 	}
 	_, _ = io.WriteString(out, paste(d.sockets))
 	d.log.Info("serving", "listen", d.sockets.names(), "mode", d.cfg.Mode.String(),

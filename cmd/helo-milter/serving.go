@@ -36,26 +36,30 @@ func (d *daemon) resolverOf(cfg *Config) (*dnscache.Resolver, error) {
 		OnPanic: d.onPanic,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("dns: %w", err)
+		return nil, &keyError{"dns.servers", err}
 	}
 	d.log.Info("resolving", "servers", resolver.Servers())
 	return resolver, nil
 }
 
-// openDecisions opens the decision log. At the start, a file that cannot be opened is no reason not to
-// serve, unless it is the configuration that is wrong: it is tried again.
-func (d *daemon) openDecisions(cfg *Config) (io.Writer, error) {
-	switch cfg.DecisionLog {
-	case "":
+// openRecords opens the decision log, unless it is open and still the file of that name. A file that
+// cannot be opened is no reason not to serve, unless it is the configuration that is wrong, or new: it is
+// tried again.
+func (d *daemon) openRecords(cfg *Config) (io.Writer, error) {
+	here := d.cfg != nil && d.cfg.DecisionLog == cfg.DecisionLog
+	switch file, isFile := d.records.(*recordFile); {
+	case cfg.DecisionLog == "":
 		return nil, nil
-	case "-":
-		return struct{ io.Writer }{d.stdout}, nil // which nobody closes
+	case here && (!isFile || file.isThere()):
+		return d.records, nil
+	case cfg.DecisionLog == "-":
+		return &standardOutput{d.stdout}, nil
 	}
 	file := &recordFile{path: cfg.DecisionLog}
 	err := file.open()
 	wrong := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR)
-	if err != nil && (d.cfg != nil || wrong) {
-		return nil, fmt.Errorf("decision_log: %w", err)
+	if err != nil && (d.cfg != nil && !here || wrong) {
+		return nil, err
 	} else if err != nil {
 		d.log.Error("decision log: cannot be opened, decisions wait or are dropped", "error", err)
 	}

@@ -23,7 +23,11 @@ func activatedSockets() (sockets, error) {
 		if ln == nil {
 			return nil, fmt.Errorf("socket activation: file descriptor %d is no listening stream socket", 3+i)
 		}
-		all[socketName(ln.Addr().Network(), ln.Addr().String())] = ln
+		name := socketName(ln.Addr().Network(), ln.Addr().String())
+		for all[name] != nil { // SO_REUSEPORT
+			name += " again"
+		}
+		all[name] = ln
 	}
 	return all, nil
 }

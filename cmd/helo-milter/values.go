@@ -91,6 +91,9 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	if err != nil {
 		return p, fmt.Errorf("%q is not a network, such as 192.0.2.0/24 or 2001:db8::/32", s)
 	}
+	if p.Addr().Is4In6() {
+		return p, fmt.Errorf("%q is of IPv4: write it so, as in 192.0.2.0/24", s)
+	}
 	if p.Masked() != p {
 		return p, fmt.Errorf("%q has bits beyond its length: did you mean %s?", s, p.Masked())
 	}
