@@ -88,7 +88,10 @@ func (s sockets) with(c *Config) (all sockets, opened []io.Closer, err error) {
 			all[name], err = net.Listen(network, address)
 		}
 		if err != nil {
-			return nil, opened, &keyError{"listen", fmt.Errorf("%s: %w", l, err)}
+			if _, other := errors.AsType[*keyError](err); !other { // it may be the group's
+				err = &keyError{"listen", fmt.Errorf("%s: %w", l, err)}
+			}
+			return nil, opened, err
 		}
 		opened = append(opened, all[name])
 	}

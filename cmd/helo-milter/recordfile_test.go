@@ -9,6 +9,30 @@ import (
 	"testing"
 )
 
+// A line that a full disk or a kill has cut off stays by itself, and nothing else is added.
+func TestRecordFileTorn(t *testing.T) {
+	for _, tt := range []struct{ was, want string }{
+		{"", "new\n"},
+		{"whole\n", "whole\nnew\n"},
+		{"whole\nhal", "whole\nhal\nnew\n"},
+	} {
+		f := &recordFile{path: filepath.Join(t.TempDir(), "decisions.jsonl")}
+		if err := os.WriteFile(f.path, []byte(tt.was), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintln(f, "new"); err != nil {
+			t.Error(err)
+		}
+		if text, err := os.ReadFile(f.path); string(text) != tt.want || err != nil || !f.isThere() {
+			t.Errorf("%q became %q, want %q; %v", tt.was, text, tt.want, err)
+		}
+		if err := os.Rename(f.path, f.path+".1"); err != nil || f.isThere() {
+			t.Errorf("rotated, and it does not notice (%v)", err)
+		}
+		f.Close()
+	}
+}
+
 // A file that cannot be opened yet is opened when it can; a closed one is not opened again.
 func TestRecordFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")

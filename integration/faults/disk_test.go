@@ -44,6 +44,8 @@ func TestDecisionLogFails(t *testing.T) {
 			s := p.stream(accept)
 			p.sessionsUntil(func() bool { return p.metric(dropped) > 0 })
 			s.wait(5)
+			p.milter.Signal(t, syscall.SIGHUP) // the log does not stand in the way of anything else
+			awaitLog(t, p.milter, "msg=reloaded", 1)
 			if messages, passed := s.end(); passed != messages || s.slowest > 10*time.Second {
 				t.Errorf("%d messages came past the milter, the slowest took %v", messages-passed, s.slowest)
 			}

@@ -87,7 +87,8 @@ func TestReloadBad(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	names := strings.NewReplacer("OTHER", "unix:"+other, "TAKEN", taken.Addr().String(), "FILE", file)
+	names := strings.NewReplacer("OTHER", "unix:"+other, "TAKEN", taken.Addr().String(), "FILE", file,
+		"HERE", m.Socket)
 	for _, bad := range []struct{ config, says string }{
 		{"listen = [\"OTHER\"]\nmode = \"observe", `helo-milter\.toml:2:\d+: `},
 		{"listen = [\"OTHER\"]\nmodes = \"observe\"", `helo-milter\.toml:2:1: modes: unknown key`},
@@ -95,11 +96,12 @@ func TestReloadBad(t *testing.T) {
 		{"listen = [\"OTHER\"]\n[[deny]]\nhelo = \"/(/\"", `helo-milter\.toml:\d+:\d+: `},
 		{`listen = ["OTHER", "inet:127.0.0.1:0"]`, `helo-milter\.toml:1:\d+: listen: `},
 		{`listen = ["OTHER", "inet:198.51.100.9:8891"]`, `helo-milter\.toml:1:\d+: .*limits\.peers`},
-		{`listen = ["OTHER", "inet:TAKEN"]`, `TAKEN.*in use`},
+		{`listen = ["OTHER", "inet:TAKEN"]`, `helo-milter\.toml:1:\d+: listen: .*TAKEN.*in use`},
 		{`listen = ["OTHER", "unix:FILE"]`, `FILE`},
-		{"listen = [\"OTHER\"]\nsocket_group = \"nobody-knows\"", `socket_group.*nobody-knows`},
-		{"listen = [\"OTHER\"]\ndecision_log = \"FILE/log\"", `decision_log.*FILE/log`},
-		{"listen = [\"OTHER\"]\n[http]\nlisten = \"TAKEN\"", `http\.listen.*TAKEN`},
+		{"listen = [\"OTHER\"]\nsocket_group = \"nobody-knows\"", `helo-milter\.toml:2:\d+: .*nobody-knows`},
+		{"listen = [\"HERE\"]\nsocket_group = \"nobody-knows\"", `helo-milter\.toml:2:\d+: .*nobody-knows`},
+		{"listen = [\"OTHER\"]\ndecision_log = \"FILE/log\"", `helo-milter\.toml:2:\d+: decision_log: .*FILE/log`},
+		{"listen = [\"OTHER\"]\n[http]\nlisten = \"TAKEN\"", `helo-milter\.toml:3:\d+: http\.listen: .*TAKEN`},
 	} {
 		mark := len(m.Log())
 		reload(t, m, failed, names.Replace(bad.config))

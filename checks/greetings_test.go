@@ -1,0 +1,59 @@
+package checks_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// silent is a resolver that never answers, and counts who waits for it.
+type silent struct{ waiting, most atomic.Int32 }
+
+func (s *silent) wait(ctx context.Context) error {
+	s.most.Store(max(s.most.Load(), s.waiting.Add(1)))
+	defer s.waiting.Add(-1)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s *silent) LookupAddr(ctx context.Context, _ string) ([]string, error) { return nil, s.wait(ctx) }
+
+func (s *silent) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+	return nil, s.wait(ctx)
+}
+
+func (s *silent) LookupMX(ctx context.Context, _ string) ([]*net.MX, error) { return nil, s.wait(ctx) }
+
+func (s *silent) LookupNS(ctx context.Context, _ string) ([]*net.NS, error) { return nil, s.wait(ctx) }
+
+func (s *silent) LookupTXT(ctx context.Context, _ string) ([]string, error) { return nil, s.wait(ctx) }
+
+// A client that greets a thousand times has no more lookups under way than the twenty greetings that are kept
+// need, and does not wait for those that are not.
+func TestGreetingsWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		resolver := &silent{}
+		dns := &checks.DNS{Resolver: resolver, Timeout: 5 * time.Second}
+		l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr("203.0.113.9"), checks.Site{})
+		defer l.Close()
+		begin := time.Now()
+		for n := range 1000 {
+			l.Greet(checks.ParseHelo(fmt.Sprintf("mail%d.example.org", n)))
+			synctest.Wait()
+		}
+		if took := time.Since(begin); took > 0 || resolver.most.Load() > 100 {
+			t.Errorf("it took %v, with %d lookups at a time", took, resolver.most.Load())
+		}
+		facts := l.Facts()
+		if last := facts.LastHelo().Name; last != "mail999.example.org" || len(facts.Greetings) != 20 {
+			t.Errorf("%d greetings, the last is %s", len(facts.Greetings), last)
+		}
+	})
+}
