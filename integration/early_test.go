@@ -23,9 +23,9 @@ mail.example.org.             TXT  "dnstest" "slow" "A"
 	everyWay(t, func(t *testing.T, w way) {
 		milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\n[dns]\nservers = [%q]", w.mode, dns.Addr()))
 		sink := rig.StartSink(t)
-		postfix := rig.StartPostfix(t, sink, "smtpd_milters = "+milter.Socket)
+		server := rig.Start(t, w.mta, sink, milter.Socket)
 		client := netip.MustParseAddr("203.0.113.10")
-		replies := rig.Talk(t, client, postfix.Endpoint(client), "900ms|EHLO mail.example.org|900ms"+toNet, rig.Message)
+		replies := rig.Talk(t, client, server.Endpoint(client), "900ms|EHLO mail.example.org|900ms"+toNet, rig.Message)
 		s := &session{T: t, way: w, client: client, replies: replies, sink: sink, milterLog: milter.Log}
 		if took := s.reply("RCPT").Took; took > 500*time.Millisecond {
 			t.Errorf("the reply to RCPT took %v\n%s", took, milter.Log())

@@ -218,10 +218,10 @@ func TestListTrouble(t *testing.T) {
 		config := fmt.Sprintf("mode = %q\n", w.mode) + lists("closed.example", "dbl.example", "sold.example")
 		milter := rig.StartMilter(t, w.network, config)
 		sink := rig.StartSink(t)
-		postfix := rig.StartPostfix(t, sink, "smtpd_milters = "+milter.Socket)
+		server := rig.Start(t, w.mta, sink, milter.Socket)
 		for _, client := range []string{"203.0.113.10", "203.0.113.20", "2001:db8::10", "203.0.113.10"} {
 			addr := netip.MustParseAddr(client)
-			rig.Talk(t, addr, postfix.Endpoint(addr), "EHLO mail.example.org"+toNet, rig.Message)
+			rig.Talk(t, addr, server.Endpoint(addr), "EHLO mail.example.org"+toNet, rig.Message)
 		}
 		sink.Wait(t, 4)
 		milter.Stop(t) // its log is complete then

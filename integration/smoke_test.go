@@ -87,28 +87,28 @@ func summary(reply *dns.Msg) string {
 	return cmp.Or(strings.Join(data, " "), dns.RcodeToString[reply.Rcode])
 }
 
-// Postfix without a milter: a message of each family arrives.
-func TestPostfixAlone(t *testing.T) {
-	for _, client := range []string{"203.0.113.10", "2001:db8::10", "127.0.0.1"} {
-		t.Run(client, func(t *testing.T) {
-			t.Parallel()
-			sink := rig.StartSink(t)
-			postfix := rig.StartPostfix(t, sink)
-			addr := netip.MustParseAddr(client)
-			script := "EHLO mail.example.org|MAIL FROM:<a@example.org>|RCPT TO:<b@example.net>|DATA|QUIT"
-			replies := rig.Talk(t, addr, postfix.Endpoint(addr), script, rig.Message)
-			if sent := replies[len(replies)-2]; sent.Code != 250 {
-				t.Fatalf("%+v\n%s", replies, postfix.Log())
-			}
-			mail := sink.Wait(t, 1)[0]
-			if mail.From != "a@example.org" || !slices.Equal(mail.To, []string{"b@example.net"}) {
-				t.Errorf("envelope: %+v", mail)
-			}
-			if !strings.HasSuffix(mail.Text, "\n\nHello.\n") {
-				t.Errorf("message: %q", mail.Text)
-			}
-			postfix.WaitLog(t, "disconnect from")
-		})
+// The MTAs without a milter: a message of each family arrives.
+func TestAlone(t *testing.T) {
+	for _, mta := range rig.Programs {
+		for _, client := range []string{"203.0.113.10", "2001:db8::10", "127.0.0.1"} {
+			t.Run(mta+" "+client, func(t *testing.T) {
+				t.Parallel()
+				sink := rig.StartSink(t)
+				server := rig.Start(t, mta, sink, "")
+				addr := netip.MustParseAddr(client)
+				replies := rig.Talk(t, addr, server.Endpoint(addr), "EHLO mail.example.org"+toNet, rig.Message)
+				if sent := replies[len(replies)-2]; sent.Code != 250 {
+					t.Fatalf("%+v\n%s", replies, server.Session(t))
+				}
+				mail := sink.Wait(t, 1)[0]
+				if mail.From != "sender@example.org" || !slices.Equal(mail.To, []string{"reader@example.net"}) {
+					t.Errorf("envelope: %+v", mail)
+				}
+				if !strings.HasSuffix(mail.Text, "\n\nHello.\n") {
+					t.Errorf("message: %q", mail.Text)
+				}
+			})
+		}
 	}
 }
 

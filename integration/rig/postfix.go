@@ -1,14 +1,12 @@
 package rig
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,34 +15,13 @@ import (
 const postfixMaster = "/usr/lib/postfix/sbin/master"
 
 // Postfix is a running instance of its own: configuration, queue, log and addresses.
-type Postfix struct {
-	Addr  netip.Addr // it listens on port 25 of both
-	Addr6 netip.Addr
-	dir   string
-	proc  *process
-}
-
-// places are the addresses that no running instance has, by their last byte: some sessions take seconds,
-// while hundreds of others come and go.
-var places = make(chan byte, 128)
-
-func init() {
-	for n := range byte(cap(places)) {
-		places <- n
-	}
-}
+type Postfix struct{ server }
 
 // StartPostfix starts mx.example.net, which relays what is for example.net and example.com to the sink.
 // Lines of main.cf given here win over the rig's.
 func StartPostfix(t T, sink *Sink, lines ...string) *Postfix {
 	t.Helper()
-	n := <-places
-	t.Cleanup(func() { places <- n })
-	p := &Postfix{
-		Addr:  netip.AddrFrom4([4]byte{198, 51, 100, 100 + n}),
-		Addr6: netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 2: 0x0d, 3: 0xb8, 5: 25, 15: n}),
-		dir:   workDir(t, "postfix"),
-	}
+	p := &Postfix{newServer(t, "postfix")}
 	err := p.furnish(fmt.Sprintf(mainCf, p.dir, sink.Addr) + strings.Join(lines, "\n") + "\n")
 	if err == nil {
 		p.proc, err = start(p.dir, postfixMaster, "-c", filepath.Join(p.dir, "conf"), "-d")
@@ -67,46 +44,53 @@ func (p *Postfix) listens() error {
 	return err
 }
 
-// Endpoint is where a client of the address's family finds the instance.
-func (p *Postfix) Endpoint(client netip.Addr) string {
-	if client.Is6() {
-		return net.JoinHostPort(p.Addr6.String(), "25")
-	}
-	return net.JoinHostPort(p.Addr.String(), "25")
+// PostfixMilter is the line of main.cf for a milter, with settings such as default_action=accept.
+func PostfixMilter(socket string, settings ...string) string {
+	return "smtpd_milters = { " + strings.Join(append([]string{socket}, settings...), ", ") + " }"
 }
 
-// Log is the mail log so far.
-func (p *Postfix) Log() string {
-	text, _ := os.ReadFile(filepath.Join(p.dir, "mail.log"))
-	return string(text)
-}
-
-// WaitLog waits until the mail log has a text and returns the log.
-func (p *Postfix) WaitLog(t T, text string) string {
+// postfixOffer is how main.cf says that something is needed.
+func postfixOffer(t T, need string) []string {
 	t.Helper()
-	err := within(10*time.Second, func() error {
-		if !strings.Contains(p.Log(), text) {
-			return fmt.Errorf("the mail log never had %q:\n%s", text, p.Log())
+	switch need {
+	case "STARTTLS":
+		return []string{"smtpd_tls_security_level = may", "smtpd_tls_chain_files = " + certificate(t)}
+	case "AUTH":
+		return []string{
+			"smtpd_sasl_auth_enable = yes", "smtpd_sasl_type = dovecot", "smtpd_sasl_path = inet:" + startAuth(t),
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatalf("%v", err)
+	case "SMTPUTF8":
+		return []string{"smtputf8_enable = yes"}
 	}
-	return p.Log()
+	return []string{need}
+}
+
+// Session is the log once a client has gone.
+func (p *Postfix) Session(t T) string {
+	t.Helper()
+	return p.WaitLog(t, "disconnect from")
+}
+
+// Refusals counts the refusals of a milter at an SMTP command in a log.
+func (p *Postfix) Refusals(log, at string) int { return strings.Count(log, "milter-reject: "+at) }
+
+// Refusal is a regular expression of what the log says of one. Nothing is said of a HELO that never came.
+func (p *Postfix) Refusal(at string, client netip.Addr, code int, helo string) string {
+	line := fmt.Sprintf(`milter-reject: %s from [^ ]*\[%s\]: %d `, at, regexp.QuoteMeta(client.String()), code)
+	if at == "RCPT" {
+		line += ".* to=<reader@example"
+	}
+	if helo != "" {
+		neutered := regexp.MustCompile(`[ <>();@"\\]`).ReplaceAllString(helo, "?")
+		line += ".* helo=<" + regexp.QuoteMeta(neutered) + ">"
+	}
+	return line
 }
 
 // Submit hands a message over as local programs do, with the sendmail command.
 func (p *Postfix) Submit(t T, from, to, message string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTime)
-	defer cancel()
-	conf := filepath.Join(p.dir, "conf")
-	sendmail := exec.CommandContext(ctx, "/usr/sbin/sendmail", "-C", conf, "-f", from, to)
-	sendmail.Stdin = strings.NewReader(message)
-	if out, err := sendmail.CombinedOutput(); err != nil {
-		t.Fatalf("sendmail: %v\n%s%s", err, out, p.Log())
-	}
+	p.submit(t, message, "/usr/sbin/sendmail", "-C", filepath.Join(p.dir, "conf"), "-f", from, to)
 }
 
 // furnish makes the directories as postfix-script would, so that master can be run by itself.

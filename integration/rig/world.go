@@ -1,9 +1,10 @@
 // Package rig builds the world in which helo-milter is tried: a private network where the documentation
-// addresses exist, a real authoritative DNS server and a real resolver in front of it, Postfix instances, a
-// mail sink, SMTP clients with any address, and the milter's own binary.
+// addresses exist, a real authoritative DNS server and a real resolver in front of it, Postfix and Sendmail
+// instances, a mail sink, SMTP clients with any address, and the milter's own binary.
 package rig
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -32,7 +33,7 @@ func Enter(buildFlags ...string) {
 	code := 1
 	switch os.Getenv(stageVar) {
 	case asItself:
-		if err = startDNS(); err == nil {
+		if err = cmp.Or(startDNS(), startSyslog(), startSasl()); err == nil {
 			return
 		}
 	case asInit:
@@ -48,7 +49,7 @@ func Enter(buildFlags ...string) {
 
 func outside(buildFlags []string) (int, error) {
 	if lacking := lacking(); len(lacking) > 0 {
-		return 1, fmt.Errorf("needs root, postfix, unbound, knot: run integration/run (lacking here: %s)",
+		return 1, fmt.Errorf("needs root, postfix, sendmail, unbound, knot: run integration/run (lacking here: %s)",
 			strings.Join(lacking, ", "))
 	}
 	dir, err := os.MkdirTemp("", "helo-rig-")
@@ -91,7 +92,9 @@ func lacking() (what []string) {
 	if os.Geteuid() != 0 {
 		return []string{"root"} // whose path finds the rest
 	}
-	for _, tool := range []string{"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", postfixMaster} {
+	for _, tool := range []string{
+		"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", "m4", postfixMaster, sendmailBin,
+	} {
 		if _, err := exec.LookPath(tool); err != nil {
 			what = append(what, filepath.Base(tool))
 		}
@@ -176,6 +179,9 @@ func furnish(dir string) error {
 	}
 	if err := syscall.Mount("tmpfs", run, "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("tmpfs on %s: %w", run, err)
+	}
+	if err := coverDirs(run); err != nil {
+		return err
 	}
 	for file, text := range etc {
 		if err := cover(file, filepath.Join(run, filepath.Base(file)), text); err != nil {

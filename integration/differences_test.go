@@ -1,0 +1,143 @@
+package integration
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"helo-milter/integration/rig"
+)
+
+// lacks is what an MTA cannot do: a story that has it in its script or among its needs is not run there. Each
+// has a line in README.md.
+var lacks = []struct{ mta, what, name, why string }{
+	{"Sendmail", "XCLIENT ", "XCLIENT", "there is none"},
+	{"Sendmail", "SMTPUTF8", "SMTPUTF8", "Debian's is built without it"},
+	{"Sendmail", "non_smtpd_milters", "local submission with `sendmail`", "asks no milter"},
+	{"Sendmail", "milter_protocol", "old versions of the milter protocol", "speaks 6 only"},
+	{
+		"Sendmail", "mail.example.org <b>", "a HELO with a blank in it",
+		"answers 501 itself, too; with `confALLOW_BOGUS_HELO` what is before the blank counts",
+	},
+}
+
+// differences are what the MTAs make of the same session in enforce mode. Each says it in words, for
+// README.md, and shows it: the codes of all replies, what is in the answer to RCPT, and what the milter
+// decided, in the words of decided.
+var differences = []struct {
+	what, says, config string
+	postfix, sendmail  shown
+}{
+	{
+		"a HELO that is no host name, `EHLO a,b;c`", "EHLO a,b;c", "",
+		shown{
+			"the milter judges it",
+			"220 250 250 501 554 221", "Rule: helo-malformed", "reject/203.0.113.10/a,b;c",
+		},
+		shown{
+			"answers 501 itself, and who goes on without a greeting is `helo-missing`. With " +
+				"`confALLOW_BOGUS_HELO` the milter judges it",
+			"220 501 250 503 503 221", "Rule: helo-missing", "reject/203.0.113.10/",
+		},
+	},
+	{
+		"a refusal at RCPT", "EHLO mx.example.net", "",
+		shown{"as it is", "220 250 250 550 554 221", "5.7.1 HELO", itIsUs},
+		shown{
+			"the recipient is put in, `550 5.7.1 <reader@example.net>... HELO`, but not with 50x",
+			"220 250 250 550 503 221", "5.7.1 <reader@example.net>... HELO", itIsUs,
+		},
+	},
+}
+
+// shown is what an MTA makes of a session.
+type shown struct{ words, codes, reply, decided string }
+
+func TestDifferences(t *testing.T) {
+	for _, tt := range differences {
+		for mta, want := range map[string]shown{"Postfix": tt.postfix, "Sendmail": tt.sendmail} {
+			t.Run(mta+" "+tt.what, func(t *testing.T) {
+				t.Parallel()
+				milter := rig.StartMilter(t, "unix", "mode = \"enforce\"\n"+tt.config)
+				server := rig.Start(t, mta, rig.StartSink(t), milter.Socket)
+				client := netip.MustParseAddr(good)
+				replies := rig.Talk(t, client, server.Endpoint(client), tt.says+toNet, rig.Message)
+				s := &session{T: t, replies: replies, milterLog: milter.Log}
+				if got := codes(replies); got != want.codes {
+					t.Errorf("codes %s, want %s", got, want.codes)
+				}
+				if reply := s.reply("RCPT"); !strings.Contains(reply.Text, want.reply) {
+					t.Errorf("%+v lacks %s", reply, want.reply)
+				}
+				s.decides(want.decided)
+			})
+		}
+	}
+}
+
+// codes are those of all replies.
+func codes(replies []rig.Reply) string {
+	var codes []string
+	for _, reply := range replies {
+		codes = append(codes, fmt.Sprint(reply.Code))
+	}
+	return strings.Join(codes, " ")
+}
+
+var update = flag.Bool("update", false, "write README.md's table anew")
+
+// README.md has the table of what is tested here.
+func TestReadme(t *testing.T) {
+	const file, begin, end = "../README.md", "-update -->\n", "<!-- end of differences -->"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, found := strings.Cut(string(text), "./integration "+begin)
+	table, tail, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatal("README.md has no place for the table of differences")
+	}
+	if want := markdown(); *update {
+		err = os.WriteFile(file, []byte(head+"./integration "+begin+want+end+tail), 0o644)
+	} else if table != want {
+		err = fmt.Errorf("README.md has\n%s\nnot\n%s", table, want)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// markdown is the table: what differs in a session, what is lacking, and what becomes of mail without us.
+func markdown() string {
+	table := "| | Postfix | Sendmail |\n|---|---|---|\n"
+	row := func(what string, words map[string]string) {
+		table += fmt.Sprintf("| %s | %s | %s |\n", what, words["Postfix"], words["Sendmail"])
+	}
+	for _, d := range differences {
+		row(d.what, map[string]string{"Postfix": d.postfix.words, "Sendmail": d.sendmail.words})
+	}
+	for _, lack := range lacks {
+		words := map[string]string{"Postfix": "works", "Sendmail": "works"}
+		words[lack.mta] = lack.why
+		row(lack.name, words)
+	}
+	words, patience := map[string]string{}, map[string]string{}
+	for _, d := range downs {
+		told := "nothing"
+		if d.told != "" {
+			told = "`" + d.told + "`"
+		}
+		words[d.mta] += "<br>" + told + ": " + d.words
+	}
+	for mta, text := range slowness {
+		words[mta] = strings.TrimPrefix(words[mta], "<br>")
+		patience[mta] = "`" + text + "`"
+	}
+	row("what the MTA is told, and what it does when the milter is down, or silent for too long", words)
+	row("what it is told so that a second is too long", patience)
+	return table
+}

@@ -1,0 +1,128 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// MTA is a mail server of the rig's: mx.example.net, which relays what is for example.net and example.com to
+// a sink.
+type MTA interface {
+	// Endpoint is where a client of the address's family finds it.
+	Endpoint(client netip.Addr) string
+	// Addresses are those that it listens at.
+	Addresses() (v4, v6 netip.Addr)
+	// Log is the mail log so far.
+	Log() string
+	// Session is the log once a client has gone.
+	Session(t T) string
+	// Submit hands a message over as local programs do, with the sendmail command.
+	Submit(t T, from, to, message string)
+	// Refusals counts the refusals of a milter at an SMTP command in a log.
+	Refusals(log, at string) int
+	// Refusal is a regular expression of what the log says of one.
+	Refusal(at string, client netip.Addr, code int, helo string) string
+}
+
+// Programs are the names that Start knows.
+var Programs = []string{"Postfix", "Sendmail"}
+
+// Start starts an MTA with a milter, or without one for "", and with what else it needs: STARTTLS, AUTH,
+// SMTPUTF8, or lines of its configuration.
+func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA {
+	t.Helper()
+	offer, filter := postfixOffer, PostfixMilter
+	if program == "Sendmail" {
+		offer, filter = sendmailOffer, SendmailMilter
+	}
+	var lines []string
+	if socket != "" {
+		lines = append(lines, filter(socket))
+	}
+	for _, need := range needs {
+		lines = append(lines, offer(t, need)...)
+	}
+	if program == "Sendmail" {
+		return StartSendmail(t, sink, lines...)
+	}
+	return StartPostfix(t, sink, lines...)
+}
+
+// server is what Postfix and Sendmail have in common here.
+type server struct {
+	Addr  netip.Addr // it listens on port 25 of both
+	Addr6 netip.Addr
+	dir   string
+	proc  *process
+}
+
+// places are the addresses that no running instance has, by their last byte: some sessions take seconds,
+// while hundreds of others come and go.
+var places = make(chan byte, 128)
+
+func init() {
+	for n := range byte(cap(places)) {
+		places <- n
+	}
+}
+
+func newServer(t T, name string) server {
+	t.Helper()
+	n := <-places
+	t.Cleanup(func() { places <- n })
+	return server{
+		Addr:  netip.AddrFrom4([4]byte{198, 51, 100, 100 + n}),
+		Addr6: netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 2: 0x0d, 3: 0xb8, 5: 25, 15: n}),
+		dir:   workDir(t, name),
+	}
+}
+
+// Addresses are those that it listens at.
+func (s *server) Addresses() (v4, v6 netip.Addr) { return s.Addr, s.Addr6 }
+
+// Endpoint is where a client of the address's family finds the instance.
+func (s *server) Endpoint(client netip.Addr) string {
+	if client.Is6() {
+		return net.JoinHostPort(s.Addr6.String(), "25")
+	}
+	return net.JoinHostPort(s.Addr.String(), "25")
+}
+
+// Log is the mail log so far.
+func (s *server) Log() string {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "mail.log"))
+	return string(text)
+}
+
+// WaitLog waits until the mail log has a text and returns the log.
+func (s *server) WaitLog(t T, text string) string {
+	t.Helper()
+	err := within(10*time.Second, func() error {
+		if !strings.Contains(s.Log(), text) {
+			return fmt.Errorf("the mail log never had %q:\n%s", text, s.Log())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return s.Log()
+}
+
+func (s *server) submit(t T, message, command string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	sendmail := exec.CommandContext(ctx, command, args...)
+	sendmail.Stdin = strings.NewReader(message)
+	if out, err := sendmail.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s%s", command, err, out, s.Log())
+	}
+}

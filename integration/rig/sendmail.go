@@ -1,0 +1,181 @@
+package rig
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// sendmailTree is where integration/run unpacks Debian's packages: they cannot be installed beside Postfix.
+const (
+	sendmailTree = "/var/cache/helo-milter-rig/sendmail"
+	sendmailBin  = sendmailTree + "/usr/libexec/sendmail/sendmail"
+	sendmailCf   = sendmailTree + "/usr/share/sendmail/cf"
+)
+
+// Sendmail is a running instance of its own: configuration, queue, log and addresses.
+type Sendmail struct{ server }
+
+// StartSendmail starts mx.example.net, which relays what is for example.net and example.com to the sink.
+// Lines of sendmail.mc given here win over the rig's.
+func StartSendmail(t T, sink *Sink, lines ...string) *Sendmail {
+	t.Helper()
+	s := &Sendmail{newServer(t, "sendmail")}
+	_, port, _ := strings.Cut(sink.Addr, "]:")
+	mc := strings.NewReplacer("{", "`", "}", "'").Replace(sendmailMc)
+	err := s.furnish(fmt.Sprintf(mc, s.dir, port, s.Addr, s.Addr6, strings.Join(lines, "\n")))
+	if err == nil {
+		s.proc, err = start(s.dir, sendmailBin, "-bD", "-C", s.cf(), "-L", filepath.Base(s.dir))
+	}
+	if err != nil {
+		t.Fatalf("sendmail: %v", err)
+	}
+	t.Cleanup(func() { _ = s.proc.stop() })
+	if err := within(startTime, s.listens); err != nil {
+		t.Fatalf("sendmail: %v\n%s%s", err, s.proc.output(), s.Log())
+	}
+	return s
+}
+
+func (s *Sendmail) cf() string { return filepath.Join(s.dir, "sendmail.cf") }
+
+// furnish makes the queue, and the configuration as Sendmail's own Makefile does.
+func (s *Sendmail) furnish(mc string) error {
+	if err := os.Mkdir(filepath.Join(s.dir, "queue"), 0o700); err != nil {
+		return err
+	}
+	var out, errs bytes.Buffer
+	m4 := exec.Command("m4", "-D_CF_DIR_="+sendmailCf+"/", sendmailCf+"/m4/cf.m4", "-")
+	m4.Stdin, m4.Stdout, m4.Stderr = strings.NewReader(mc), &out, &errs
+	if err := m4.Run(); err != nil || errs.Len() > 0 {
+		return fmt.Errorf("m4: %v: %s\n%s", err, &errs, mc)
+	}
+	return os.WriteFile(s.cf(), out.Bytes(), 0o644)
+}
+
+// listens looks at the kernel's table: the process id is written too early, and who connects is a session.
+func (s *Sendmail) listens() error {
+	if err := s.proc.running(); err != nil {
+		return err
+	}
+	for file, addr := range map[string]netip.Addr{"tcp": s.Addr, "tcp6": s.Addr6} {
+		table, err := os.ReadFile("/proc/net/" + file)
+		if err != nil {
+			return err
+		}
+		if !listening(addr, 25).Match(table) {
+			return fmt.Errorf("nobody listens at %s", addr)
+		}
+	}
+	return nil
+}
+
+// listening is an address in the state LISTEN in net/tcp or net/tcp6 of proc(5): words in the machine's
+// own byte order.
+func listening(addr netip.Addr, port int) *regexp.Regexp {
+	text := ""
+	for word := range slices.Chunk(addr.AsSlice(), 4) {
+		text += fmt.Sprintf("%08X", binary.NativeEndian.Uint32(word))
+	}
+	return regexp.MustCompile(fmt.Sprintf(`: %s:%04X 0+:0000 0A `, text, port))
+}
+
+// sendmailOffer is how sendmail.mc says that something is needed.
+func sendmailOffer(t T, need string) []string {
+	t.Helper()
+	define := func(name, value string) string { return fmt.Sprintf("define(`%s', `%s')dnl", name, value) }
+	switch need {
+	case "STARTTLS":
+		chain := certificate(t)
+		return []string{
+			define("confSERVER_CERT", chain), define("confSERVER_KEY", chain),
+			define("confCACERT", chain), define("confCACERT_PATH", filepath.Dir(chain)),
+			define("confTLS_SRV_OPTIONS", "V"), // no client is asked for a certificate
+		}
+	case "AUTH":
+		return []string{define("confAUTH_MECHANISMS", "PLAIN"), define("confAUTH_OPTIONS", "A")}
+	}
+	return []string{need}
+}
+
+// Session is the log once a client has gone, and what it was told has been logged.
+func (s *Sendmail) Session(t T) string {
+	t.Helper()
+	if err := flushSyslog(filepath.Base(s.dir)); err != nil {
+		t.Fatalf("sendmail: %v", err)
+	}
+	return s.WaitLog(t, flushed)
+}
+
+// Refusals counts the refusals of a milter at an SMTP command in a log.
+func (s *Sendmail) Refusals(log, at string) int {
+	return strings.Count(log, "action="+strings.ToLower(at)+", reject=")
+}
+
+// Refusal is a regular expression of what the log says of one: the client and the HELO are in our text only.
+func (s *Sendmail) Refusal(at string, client netip.Addr, code int, _ string) string {
+	path := map[string]string{"MAIL": "from=<", "RCPT": "to=<reader@example"}[at]
+	return fmt.Sprintf(`Milter: %s.*, reject=%d[ -].*%s`, path, code, regexp.QuoteMeta(client.String()))
+}
+
+// Submit hands a message over as local programs do, with the sendmail command.
+func (s *Sendmail) Submit(t T, from, to, message string) {
+	t.Helper()
+	s.submit(t, message, sendmailBin, "-C", s.cf(), "-L", filepath.Base(s.dir), "-f", from, to)
+}
+
+// SendmailMilter is the line of sendmail.mc for a milter, with what is to become of mail when it is down
+// (F=T, F=R, F=4 or nothing) and how long it may take (T=R:5s).
+func SendmailMilter(socket string, options ...string) string {
+	options = append([]string{"S=" + sendmailSocket(socket)}, options...)
+	return fmt.Sprintf("INPUT_MAIL_FILTER(`helo-milter', `%s')dnl", strings.Join(options, ", "))
+}
+
+// sendmailSocket writes unix:PATH and inet:HOST:PORT as Sendmail does.
+func sendmailSocket(socket string) string {
+	if path, ok := strings.CutPrefix(socket, "unix:"); ok {
+		return "local:" + path
+	}
+	addr := netip.MustParseAddrPort(strings.TrimPrefix(socket, "inet:"))
+	return fmt.Sprintf("inet:%d@%s", addr.Port(), addr.Addr())
+}
+
+// sendmailMc has {} for m4's quotes, which a raw string cannot have. The load average of the machine is no
+// reason to refuse, and its interfaces' names none to ask the DNS.
+const sendmailMc = `
+OSTYPE({linux})dnl
+define({confDOMAIN_NAME}, {mx.example.net})dnl
+define({QUEUE_DIR}, {%[1]s/queue})dnl
+define({STATUS_FILE}, {})dnl
+define({confPID_FILE}, {%[1]s/pid})dnl
+define({HELP_FILE}, {})dnl
+define({ALIAS_FILE}, {})dnl
+define({confCONTROL_SOCKET_NAME}, {})dnl
+define({confDEF_USER_ID}, {65534:65534})dnl
+define({confTRUSTED_USER}, {root})dnl
+define({confDONT_BLAME_SENDMAIL}, {TrustStickyBit})dnl
+define({confDONT_PROBE_INTERFACES}, {True})dnl
+define({confQUEUE_LA}, {1000})dnl
+define({confREFUSE_LA}, {1000})dnl
+define({confTO_IDENT}, {0})dnl
+define({confLOG_LEVEL}, {14})dnl
+define({confMILTER_LOG_LEVEL}, {14})dnl
+define({SMART_HOST}, {relay:[127.0.0.1]})dnl
+define({RELAY_MAILER_ARGS}, {TCP $h %[2]s})dnl
+FEATURE({no_default_msa})dnl
+FEATURE({nocanonify})dnl
+FEATURE({accept_unresolvable_domains})dnl
+RELAY_DOMAIN({example.net example.com})dnl
+DAEMON_OPTIONS({Name=IPv4, Family=inet, Addr=%[3]s, Port=25})dnl
+DAEMON_OPTIONS({Name=IPv6, Family=inet6, Addr=%[4]s, Port=25})dnl
+%[5]s
+MAILER({local})dnl
+MAILER({smtp})dnl
+`

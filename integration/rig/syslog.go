@@ -1,0 +1,54 @@
+package rig
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// entry is a line of syslog(3) as glibc sends it: priority, time, tag, process, text.
+var entry = regexp.MustCompile(`^<\d+>.{15} ([\w-]+)\[\d+\]: (.*)`)
+
+// startSyslog writes what programs log to mail.log in the directory that their tag names.
+func startSyslog() error {
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	go func() {
+		for line := make([]byte, 64<<10); ; {
+			n, err := conn.Read(line)
+			if err != nil {
+				return
+			}
+			part := entry.FindSubmatch(bytes.TrimRight(line[:n], "\x00\n"))
+			if part == nil {
+				continue
+			}
+			name := filepath.Join(os.TempDir(), string(part[1]), "mail.log")
+			// A directory that is gone is that of a test that is over.
+			if file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err == nil {
+				_, _ = file.Write(append(part[2], '\n'))
+				_ = file.Close()
+			}
+		}
+	}()
+	return nil
+}
+
+const flushed = "all was logged"
+
+// flushSyslog logs that under a tag, behind everything that was logged before.
+func flushSyslog(tag string) error {
+	conn, err := net.Dial("unixgram", "/dev/log")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "<22>%s %s[0]: %s", time.Now().Format(time.Stamp), tag, flushed)
+	return err
+}

@@ -1,0 +1,72 @@
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"helo-milter/integration/rig"
+)
+
+// way is how a story is run.
+type way struct{ mta, mode, network string }
+
+func everyWay(t *testing.T, test func(*testing.T, way)) {
+	for _, mta := range rig.Programs {
+		for _, mode := range []string{"observe", "enforce"} {
+			for _, network := range []string{"unix", "inet"} {
+				t.Run(mta+" "+mode+" "+network, func(t *testing.T) { test(t, way{mta, mode, network}) })
+			}
+		}
+	}
+}
+
+// lacks tells what the MTA lacks for a session, or "".
+func (w way) lacks(session string) string {
+	for _, lack := range lacks {
+		if lack.mta == w.mta && strings.Contains(session, lack.what) {
+			return lack.why
+		}
+	}
+	return ""
+}
+
+// session is what was said and what became of it, seen from all sides.
+type session struct {
+	*testing.T
+	way
+	client    netip.Addr
+	replies   []rig.Reply
+	server    rig.MTA
+	log       string // the MTA's
+	sink      *rig.Sink
+	milterLog func() string
+	early     bool // the reply is due at MAIL
+}
+
+// hold holds a session, with a milter and an MTA of its own.
+func (w way) hold(t *testing.T, config, client, script, message string, needs ...string) *session {
+	t.Helper()
+	milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\n%s\n", w.mode, config))
+	sink := rig.StartSink(t)
+	server := rig.Start(t, w.mta, sink, milter.Socket, append(needs, anyHelo[w.mta])...)
+	if !strings.Contains(script, "|RCPT ") {
+		script = strings.TrimPrefix(script+toNet, "|")
+	}
+	v4, v6 := server.Addresses()
+	script = strings.NewReplacer("{mx}", v4.String(), "{mx6}", v6.String()).Replace(script)
+	addr := netip.MustParseAddr(client)
+	replies := rig.Talk(t, addr, server.Endpoint(addr), script, message)
+	return &session{
+		T: t, way: w, client: addr, replies: replies, server: server, sink: sink, milterLog: milter.Log,
+		log: server.Session(t), early: strings.Contains(config, `reply_at = "mail"`),
+	}
+}
+
+// anyHelo lets each MTA take what the stories say: Sendmail answers a bad HELO itself unless it is told not
+// to, and Postfix has XCLIENT for those it trusts.
+var anyHelo = map[string]string{
+	"Postfix":  "smtpd_authorized_xclient_hosts = 0.0.0.0/0",
+	"Sendmail": "define(`confALLOW_BOGUS_HELO', `True')dnl",
+}
