@@ -1,6 +1,6 @@
 package integration
 
-// A story is a session and what must become of it, in the words of outcome (postfix_test.go). A script
+// A story is a session and what must become of it, in the words of outcome (session_test.go). A script
 // without MAIL goes on with one message from example.org to example.net. {mx} and {mx6} are the MTA's own
 // addresses. The configuration's top-level keys come first.
 type story struct{ client, says, outcome, config string }
