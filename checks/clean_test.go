@@ -3,10 +3,8 @@ package checks_test
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"net/netip"
 	"net/textproto"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,34 +16,16 @@ import (
 	"github.com/valyala/fastjson"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 // Whatever a client and its DNS say, what we write has clean bytes only: none that ends a line, moves a
 // terminal's cursor, turns the reading direction or begins what nobody said. Each text is read back by a
 // parser that knows nothing of its writer. The log is package milter's, see there.
 
-// hostile are the texts of testdata/hostile.txt, each with its name and how often it is repeated.
-func hostile(t testing.TB) map[string]string {
-	t.Helper()
-	file, err := os.ReadFile("testdata/hostile.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	texts := map[string]string{}
-	for line := range strings.Lines(string(file)) {
-		var name, text string
-		var times int
-		if _, err := fmt.Sscanf(line, "%q %q %d", &name, &text, &times); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		texts[name] = strings.Repeat(text, times)
-	}
-	return texts
-}
-
 func TestClean(t *testing.T) {
 	const helo, ptr, from, rcpt = "mail.example.org", "out.example.org", "a@example.org", "b@example.net"
-	for name, text := range hostile(t) {
+	for name, text := range checkstest.Hostile(t) {
 		for place, s := range map[string]said{
 			"HELO":       {text, ptr, from, rcpt},
 			"PTR":        {helo, text, from, rcpt},
@@ -59,7 +39,7 @@ func TestClean(t *testing.T) {
 }
 
 func FuzzClean(f *testing.F) {
-	for _, text := range hostile(f) {
+	for _, text := range checkstest.Hostile(f) {
 		f.Add(text, text, text, text)
 	}
 	f.Fuzz(func(t *testing.T, helo, ptr, from, rcpt string) { said{helo, ptr, from, rcpt}.check(t) })

@@ -15,27 +15,9 @@ import (
 	gomilter "github.com/d--j/go-milter"
 	"github.com/go-logfmt/logfmt"
 
+	"helo-milter/checks/checkstest"
 	"helo-milter/integration/rig"
 )
-
-// hostile are the texts of package checks' clean_test.go.
-func hostile(t *testing.T) map[string]string {
-	t.Helper()
-	file, err := os.ReadFile("../checks/testdata/hostile.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	texts := map[string]string{}
-	for line := range strings.Lines(string(file)) {
-		var name, text string
-		var times int
-		if _, err := fmt.Sscanf(line, "%q %q %d", &name, &text, &times); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		texts[name] = strings.Repeat(text, times)
-	}
-	return texts
-}
 
 // cleanLog wants decisions in the milter's log, and nothing in it that is not printable or that logfmt cannot
 // read.
@@ -74,7 +56,7 @@ var printable = regexp.MustCompile(`^[ -~\n]*$`)
 // Hostile texts in HELO, MAIL FROM and RCPT TO, said to an MTA. What it takes for no address is said again
 // as one, so that each session comes to a decision. Another transaction follows.
 func TestCleanMTA(t *testing.T) {
-	texts := hostile(t)
+	texts := checkstest.Hostile(t)
 	for name, text := range texts {
 		if strings.ContainsAny(text, "\r\n") {
 			delete(texts, name) // to Postfix that is the end of the command
@@ -127,7 +109,7 @@ func TestCleanMTA(t *testing.T) {
 
 // The same with the bytes that Postfix keeps to itself, said to the milter by go-milter's client.
 func TestCleanMilter(t *testing.T) {
-	texts := hostile(t)
+	texts := checkstest.Hostile(t)
 	everyWay(t, func(t *testing.T, w way) {
 		t.Parallel()
 		decisions := filepath.Join(t.TempDir(), "decisions")

@@ -2,9 +2,7 @@ package milter
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,32 +12,14 @@ import (
 	"github.com/go-logfmt/logfmt"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
-
-// hostile are the texts of package checks' clean_test.go, cut to what the guard lets through in a frame.
-func hostile(t *testing.T) map[string]string {
-	t.Helper()
-	file, err := os.ReadFile("../checks/testdata/hostile.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	texts := map[string]string{}
-	for line := range strings.Lines(string(file)) {
-		var name, text string
-		var times int
-		if _, err := fmt.Sscanf(line, "%q %q %d", &name, &text, &times); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		text = strings.Repeat(text, times)
-		texts[name] = text[:min(len(text), maxFrame-10)]
-	}
-	return texts
-}
 
 // The log has only lines that logfmt can read, of printable text, whatever the client and its DNS say, and
 // the MTA gets clean bytes in both modes.
 func TestClean(t *testing.T) {
-	for name, text := range hostile(t) {
+	for name, text := range checkstest.Hostile(t) {
+		text = text[:min(len(text), maxFrame-10)] // what the guard lets through
 		for _, mode := range []checks.Mode{checks.Observe, checks.Enforce} {
 			var log bytes.Buffer
 			t.Run(name+" "+mode.String(), func(t *testing.T) { // ends with the server

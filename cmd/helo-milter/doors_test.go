@@ -35,7 +35,8 @@ var doors = map[string][]string{
 		"github.com/maypok86/otter/v2", "github.com/miekg/dns", "golang.org/x/net/publicsuffix",
 		"golang.org/x/sync/semaphore", "golang.org/x/sync/singleflight",
 	},
-	"dnscache/dnstest": {"github.com/miekg/dns"},
+	"checks/checkstest": {},
+	"dnscache/dnstest":  {"github.com/miekg/dns"},
 	"integration/accuracy": {
 		"helo-milter/checks", "github.com/alecthomas/kong", "golang.org/x/net/publicsuffix",
 	},
