@@ -94,6 +94,7 @@ func lacking() (what []string) {
 	}
 	for _, tool := range []string{
 		"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", "m4", postfixMaster, sendmailBin,
+		"spamassassin", "sieve-test", "rspamd",
 	} {
 		if _, err := exec.LookPath(tool); err != nil {
 			what = append(what, filepath.Base(tool))
