@@ -12,7 +12,7 @@ import (
 )
 
 // lacks is what an MTA cannot do: a story that has it in its script or among its needs is not run there. Each
-// has a line in README.md.
+// has a line in examples/README.md.
 var lacks = []struct{ mta, what, name, why string }{
 	{"Sendmail", "XCLIENT ", "XCLIENT", "there is none"},
 	{"Sendmail", "SMTPUTF8", "SMTPUTF8", "Debian's is built without it"},
@@ -25,8 +25,8 @@ var lacks = []struct{ mta, what, name, why string }{
 }
 
 // differences are what the MTAs make of the same session in enforce mode. Each says it in words, for
-// README.md, and shows it: the codes of all replies, what is in the answer to RCPT, and what the milter
-// decided, in the words of decided.
+// examples/README.md, and shows it: the codes of all replies, what is in the answer to RCPT, and what the
+// milter decided, in the words of decided.
 var differences = []struct {
 	what, says, config string
 	postfix, sendmail  shown
@@ -87,24 +87,24 @@ func codes(replies []rig.Reply) string {
 	return strings.Join(codes, " ")
 }
 
-var update = flag.Bool("update", false, "write README.md's table anew")
+var update = flag.Bool("update", false, "write the table of examples/README.md anew")
 
-// README.md has the table of what is tested here.
+// The examples' README.md has the table of what is tested here.
 func TestReadme(t *testing.T) {
-	const file, begin, end = "../README.md", "-update -->\n", "<!-- end of differences -->"
+	const file, begin, end = "../examples/README.md", "-update -->\n", "<!-- end of differences -->"
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, rest, found := strings.Cut(string(text), "./integration "+begin)
+	head, rest, found := strings.Cut(string(text), begin)
 	table, tail, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		t.Fatal("README.md has no place for the table of differences")
+		t.Fatal(file + " has no place for the table of differences")
 	}
 	if want := markdown(); *update {
-		err = os.WriteFile(file, []byte(head+"./integration "+begin+want+end+tail), 0o644)
+		err = os.WriteFile(file, []byte(head+begin+want+end+tail), 0o644)
 	} else if table != want {
-		err = fmt.Errorf("README.md has\n%s\nnot\n%s", table, want)
+		err = fmt.Errorf("%s has\n%s\nnot\n%s", file, table, want)
 	}
 	if err != nil {
 		t.Error(err)

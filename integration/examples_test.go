@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -35,6 +36,44 @@ func TestUnits(t *testing.T) {
 		out, err := exec.Command("systemd-analyze", args...).CombinedOutput()
 		if err != nil || args[0] == "verify" && len(out) > 0 {
 			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+		}
+	}
+}
+
+// The configurations are right.
+func TestExampleConfigs(t *testing.T) {
+	files, err := filepath.Glob("../examples/*/*.toml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		if out, exit := rig.RunMilter(t, "config", "--config", file); exit != 0 {
+			t.Errorf("%s: %d\n%s", file, exit, out)
+		}
+	}
+}
+
+// The compose files build what is there, under the name that Postfix is told and with the configuration
+// where it is looked for.
+func TestCompose(t *testing.T) {
+	files, err := filepath.Glob("../examples/*/*compose*")
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		service := regexp.MustCompile(`(?s)\n  helo-milter:\n    build:\n      context: \./helo-milter\n` +
+			`      dockerfile: (\S+)\n.*\n      - \./\S+:(\S+):ro\n`).FindSubmatch(text)
+		if service == nil {
+			t.Fatalf("%s:\n%s", file, text)
+		}
+		docker, err := os.ReadFile("../" + string(service[1]))
+		config := `["serve", "--config", "` + string(service[2]) + `/helo-milter.toml"]`
+		if err != nil || !strings.Contains(string(docker), config) {
+			t.Errorf("%s: %s: %v\n%s", file, config, err, docker)
 		}
 	}
 }

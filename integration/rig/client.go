@@ -37,6 +37,9 @@ func Talk(t T, client netip.Addr, server, script, message string) []Reply {
 	}
 	_ = raw.SetDeadline(time.Now().Add(time.Minute))
 	conn := textproto.NewConn(raw)
+	if strings.HasSuffix(server, ":465") { // RFC 8314 §3.3: TLS comes first
+		conn = textproto.NewConn(tls.Client(raw, &tls.Config{InsecureSkipVerify: true}))
+	}
 	defer conn.Close()
 	replies := []Reply{ask(conn, "")}
 	for said := range strings.SplitSeq(script, "|") {

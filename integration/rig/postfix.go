@@ -21,10 +21,25 @@ type Postfix struct{ server }
 // Lines of main.cf given here win over the rig's.
 func StartPostfix(t T, sink *Sink, lines ...string) *Postfix {
 	t.Helper()
+	return StartPostfixAs(t, sink, func(*Postfix) {}, lines...)
+}
+
+// StartPostfixAs is StartPostfix, with what Start takes as needs, and a configuration that is changed before
+// the start.
+func StartPostfixAs(t T, sink *Sink, change func(*Postfix), needs ...string) *Postfix {
+	t.Helper()
 	p := &Postfix{newServer(t, "postfix")}
+	var lines []string
+	for _, need := range needs {
+		lines = append(lines, postfixOffer(t, need)...)
+	}
 	err := p.furnish(fmt.Sprintf(mainCf, p.dir, sink.Addr) + strings.Join(lines, "\n") + "\n")
 	if err == nil {
-		p.proc, err = start(p.dir, postfixMaster, "-c", filepath.Join(p.dir, "conf"), "-d")
+		change(p)
+		err = p.age("main.cf", "master.cf")
+	}
+	if err == nil {
+		p.proc, err = start(p.dir, postfixMaster, "-c", p.Conf(""), "-d")
 	}
 	if err != nil {
 		t.Fatalf("postfix: %v", err)
@@ -35,6 +50,12 @@ func StartPostfix(t T, sink *Sink, lines ...string) *Postfix {
 	}
 	return p
 }
+
+// Conf is a file of the configuration.
+func (p *Postfix) Conf(file string) string { return filepath.Join(p.dir, "conf", file) }
+
+// Queue is a file in the queue, which is all that is to be seen of the machine from a chroot.
+func (p *Postfix) Queue(file string) string { return filepath.Join(p.dir, "queue", file) }
 
 func (p *Postfix) listens() error {
 	if err := p.proc.running(); err != nil {
@@ -90,7 +111,7 @@ func (p *Postfix) Refusal(at string, client netip.Addr, code int, helo string) s
 // Submit hands a message over as local programs do, with the sendmail command.
 func (p *Postfix) Submit(t T, from, to, message string) {
 	t.Helper()
-	p.submit(t, message, "/usr/sbin/sendmail", "-C", filepath.Join(p.dir, "conf"), "-f", from, to)
+	p.submit(t, message, "/usr/sbin/sendmail", "-C", p.Conf(""), "-f", from, to)
 }
 
 // furnish makes the directories as postfix-script would, so that master can be run by itself.
@@ -126,13 +147,18 @@ func (p *Postfix) furnish(main string) error {
 	}
 	listen := fmt.Sprintf("%s:25 inet n - n - - smtpd\n[%s]:25 inet n - n - - smtpd\n", p.Addr, p.Addr6)
 	for name, text := range map[string]string{"main.cf": main, "master.cf": listen + masterCf} {
-		name = filepath.Join(p.dir, "conf", name)
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(p.Conf(name), []byte(text), 0o644); err != nil {
 			return err
 		}
-		// Every Postfix program waits for a young file to cool down.
-		old := time.Now().Add(-time.Minute)
-		if err := os.Chtimes(name, old, old); err != nil {
+	}
+	return nil
+}
+
+// age makes files old: every Postfix program waits for a young one to cool down.
+func (p *Postfix) age(files ...string) error {
+	old := time.Now().Add(-time.Minute)
+	for _, file := range files {
+		if err := os.Chtimes(p.Conf(file), old, old); err != nil {
 			return err
 		}
 	}

@@ -24,13 +24,14 @@ const (
 type Sendmail struct{ server }
 
 // StartSendmail starts mx.example.net, which relays what is for example.net and example.com to the sink.
-// Lines of sendmail.mc given here win over the rig's.
+// Lines of sendmail.mc given here win over the rig's; {mx} in them is its address.
 func StartSendmail(t T, sink *Sink, lines ...string) *Sendmail {
 	t.Helper()
 	s := &Sendmail{newServer(t, "sendmail")}
 	_, port, _ := strings.Cut(sink.Addr, "]:")
 	mc := strings.NewReplacer("{", "`", "}", "'").Replace(sendmailMc)
-	err := s.furnish(fmt.Sprintf(mc, s.dir, port, s.Addr, s.Addr6, strings.Join(lines, "\n")))
+	more := strings.ReplaceAll(strings.Join(lines, "\n"), "{mx}", s.Addr.String())
+	err := s.furnish(fmt.Sprintf(mc, s.dir, port, s.Addr, s.Addr6, more))
 	if err == nil {
 		s.proc, err = start(s.dir, sendmailBin, "-bD", "-C", s.cf(), "-L", filepath.Base(s.dir))
 	}
@@ -134,12 +135,12 @@ func (s *Sendmail) Submit(t T, from, to, message string) {
 // SendmailMilter is the line of sendmail.mc for a milter, with what is to become of mail when it is down
 // (F=T, F=R, F=4 or nothing) and how long it may take (T=R:5s).
 func SendmailMilter(socket string, options ...string) string {
-	options = append([]string{"S=" + sendmailSocket(socket)}, options...)
+	options = append([]string{"S=" + SendmailSocket(socket)}, options...)
 	return fmt.Sprintf("INPUT_MAIL_FILTER(`helo-milter', `%s')dnl", strings.Join(options, ", "))
 }
 
-// sendmailSocket writes unix:PATH and inet:HOST:PORT as Sendmail does.
-func sendmailSocket(socket string) string {
+// SendmailSocket writes unix:PATH and inet:HOST:PORT as Sendmail does.
+func SendmailSocket(socket string) string {
 	if path, ok := strings.CutPrefix(socket, "unix:"); ok {
 		return "local:" + path
 	}

@@ -94,7 +94,7 @@ func lacking() (what []string) {
 	}
 	for _, tool := range []string{
 		"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", "m4", postfixMaster, sendmailBin,
-		"spamassassin", "sieve-test", "rspamd",
+		"opendkim", "spamassassin", "sieve-test", "rspamd",
 	} {
 		if _, err := exec.LookPath(tool); err != nil {
 			what = append(what, filepath.Base(tool))
@@ -163,7 +163,7 @@ route add local 2001:db8::/32 dev lo
 
 var etc = map[string]string{
 	"/etc/resolv.conf":   "nameserver " + resolverAddr + "\noptions timeout:2 attempts:2\n",
-	"/etc/hosts":         "127.0.0.1 localhost\n::1 localhost\n",
+	"/etc/hosts":         "127.0.0.1 localhost helo-milter rspamd antispam\n::1 localhost\n",
 	"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
 }
 
