@@ -54,6 +54,9 @@ func (s *source) tryRead(c *guardConn, fd uintptr) bool {
 	switch {
 	case err == syscall.EAGAIN:
 		c.rest()
+		if s.tcp {
+			quickAck(fd)
+		}
 		return false
 	case err != nil:
 		s.err = os.NewSyscallError("read", err)
@@ -61,9 +64,6 @@ func (s *source) tryRead(c *guardConn, fd uintptr) bool {
 		s.err = io.EOF
 	default:
 		s.n = n
-		if s.tcp {
-			quickAck(fd)
-		}
 	}
 	return true
 }

@@ -1,116 +1,121 @@
 // Bench tells what the milter costs an SMTP client: the time of a session, from connecting to the 250 after
-// DATA, through Postfix without a milter, with one that does nothing at the same stages, and with ours, DNS
-// answers cached.
+// DATA, and of its commands, through Postfix and Sendmail, without a milter, with milters that do nothing at
+// the same stages, and with ours, DNS answers cached.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"log"
-	"net"
+	"math/rand/v2"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
-	gomilter "github.com/d--j/go-milter"
-
 	"helo-milter/integration/rig"
-	"helo-milter/milter"
 )
 
 func main() {
-	rounds := flag.Int("n", 300, "rounds of one session each")
+	rounds := flag.Int("n", 150, "rounds of one session each")
+	form := flag.String("noop", "", "be a milter that does nothing; this program starts itself so")
 	flag.Parse()
+	if *form != "" {
+		log.Fatal(serveNoop(*form))
+	}
 	rig.Enter()
 	b := &bench{}
 	defer b.end()
 
 	sink := rig.StartSink(b)
-	ways := []*way{{name: "no milter", postfix: rig.StartPostfix(b, sink)}}
-	for _, network := range []string{"unix", "inet"} {
-		ways = append(ways,
-			through(b, sink, "no-op, "+network, noop(b, network)),
-			through(b, sink, "helo-milter, "+network, rig.StartMilter(b, network, "").Socket))
-	}
-	const warmUp = 5
-	for round := range warmUp + *rounds {
-		for i := range ways {
-			// Nobody always follows the same neighbour.
-			w := ways[(i+round)%len(ways)]
-			if took := w.session(b); round >= warmUp {
-				w.times = append(w.times, took)
-			}
+	var ways []*way
+	for _, mta := range rig.Programs {
+		for _, milter := range milters {
+			socket := milter.start(b)
+			ways = append(ways, &way{mta: mta, name: milter.name, server: rig.Start(b, mta, sink, socket)})
 		}
 	}
-	base := ways[0].quantile(0.5)
-	fmt.Printf("%-18s %10s %10s %10s %7s\n", "", "p10", "median", "p90", "ratio")
-	for _, w := range ways {
-		median := w.quantile(0.5)
-		fmt.Printf("%-18s %10v %10v %10v %7.2f\n", w.name, w.quantile(0.1), median, w.quantile(0.9),
-			float64(median)/float64(base))
+	const warmUp = 5
+	delivered := 0
+	for round := range warmUp + *rounds {
+		for _, i := range rand.Perm(len(ways)) { // nobody always follows the same neighbour
+			ways[i].session(b, round >= warmUp)
+			delivered++
+			sink.Wait(b, delivered) // the next one has the machine to itself
+		}
 	}
+	printTables(ways)
 }
 
-func through(t rig.T, sink *rig.Sink, name, socket string) *way {
-	return &way{name: name, postfix: rig.StartPostfix(t, sink, "smtpd_milters = "+socket)}
-}
-
-// noop serves a milter that does nothing, behind our guard, so that TCP does not stall either.
-func noop(t rig.T, network string) (socket string) {
-	dir, err := os.MkdirTemp("", "noop-")
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	dial, address := "unix", filepath.Join(dir, "socket")
-	if network == "inet" {
-		dial, address = "tcp", "127.0.0.1:0"
-	}
-	ln, err := net.Listen(dial, address)
-	if err == nil && dial == "unix" {
-		err = os.Chmod(address, 0o666)
-	}
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	server := gomilter.NewServer(
-		gomilter.WithMilter(func() gomilter.Milter { return gomilter.NoOpMilter{} }),
-		gomilter.WithProtocol(gomilter.OptNoBody|gomilter.OptNoEOH|gomilter.OptNoData|gomilter.OptNoUnknown|
-			gomilter.OptNoMailReply|gomilter.OptNoHeaderReply))
-	guard := milter.NewGuard(milter.Limits{})
-	guard.Add(ln)
-	go server.Serve(guard)
-	t.Cleanup(func() { _ = server.Close() })
-	return network + ":" + ln.Addr().String()
+// milters are what is compared. Each has a process of its own for each MTA.
+var milters = []struct {
+	name  string
+	start func(rig.T) (socket string)
+}{
+	{"no milter", func(rig.T) string { return "" }},
+	{"no-op, unix", func(t rig.T) string { return startNoop(t, plain, "unix") }},
+	{"no-op that adds a header, unix", func(t rig.T) string { return startNoop(t, adding, "unix") }},
+	{"helo-milter, unix", func(t rig.T) string { return rig.StartMilter(t, "unix", "").Socket }},
+	{"no-op without our guard, inet", func(t rig.T) string { return startNoop(t, bare, "inet") }},
+	{"no-op, inet", func(t rig.T) string { return startNoop(t, plain, "inet") }},
+	{"no-op that adds a header, inet", func(t rig.T) string { return startNoop(t, adding, "inet") }},
+	{"helo-milter, inet", func(t rig.T) string { return rig.StartMilter(t, "inet", "").Socket }},
 }
 
 // way is one of the things compared.
 type way struct {
-	name    string
-	postfix *rig.Postfix
-	times   []time.Duration
+	mta, name string
+	server    rig.MTA
+	times     []time.Duration
+	commands  [6][]time.Duration // of which each took
 }
 
-func (w *way) session(t rig.T) time.Duration {
+var commands = [6]string{"banner", "EHLO", "MAIL", "RCPT", "DATA", "end"}
+
+func (w *way) session(t rig.T, counts bool) {
 	client := netip.MustParseAddr("203.0.113.10")
 	const script = "EHLO mail.example.org|MAIL FROM:<a@example.org>|RCPT TO:<b@example.net>|DATA"
 	begin := time.Now()
-	replies := rig.Talk(t, client, w.postfix.Endpoint(client), script, rig.Message)
+	replies := rig.Talk(t, client, w.server.Endpoint(client), script, rig.Message)
 	took := time.Since(begin)
-	if last := replies[len(replies)-1]; last.Code != 250 {
-		t.Fatalf("%s: %+v\n%s", w.name, replies, w.postfix.Log())
+	if len(replies) != len(commands) || replies[len(replies)-1].Code != 250 {
+		t.Fatalf("%s, %s: %+v\n%s", w.mta, w.name, replies, w.server.Log())
 	}
-	return took
+	if !counts {
+		return
+	}
+	w.times = append(w.times, took)
+	for i, reply := range replies {
+		w.commands[i] = append(w.commands[i], reply.Took)
+	}
 }
 
-func (w *way) quantile(q float64) time.Duration {
-	times := slices.Sorted(slices.Values(w.times))
-	return times[int(q*float64(len(times)))].Round(10 * time.Microsecond)
+// printTables prints a table for each MTA, in milliseconds.
+func printTables(ways []*way) {
+	base, mta := time.Duration(0), ""
+	for _, w := range ways {
+		median := quantile(w.times, 0.5)
+		if w.mta != mta {
+			base, mta = median, w.mta
+			fmt.Printf("\n%-32s%8s%8s%8s%8s   medians:", mta, "p10", "median", "p90", "ratio")
+			for _, name := range commands {
+				fmt.Printf("%8s", name)
+			}
+			fmt.Println()
+		}
+		fmt.Printf("%-32s%8.2f%8.2f%8.2f%8.2f           ", w.name, ms(quantile(w.times, 0.1)), ms(median),
+			ms(quantile(w.times, 0.9)), float64(median)/float64(base))
+		for _, times := range w.commands {
+			fmt.Printf("%8.2f", ms(quantile(times, 0.5)))
+		}
+		fmt.Println()
+	}
 }
+
+func quantile(times []time.Duration, q float64) time.Duration {
+	return slices.Sorted(slices.Values(times))[int(q*float64(len(times)))]
+}
+
+func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
 
 // bench stands in for a test.
 type bench struct{ cleanups []func() }
