@@ -41,7 +41,7 @@ var doors = map[string][]string{
 		"helo-milter/checks", "github.com/alecthomas/kong", "golang.org/x/net/publicsuffix",
 	},
 	"integration":       {"helo-milter/integration/rig"},
-	"integration/rig":   {"github.com/miekg/dns"},
+	"integration/rig":   {"github.com/d--j/go-milter", "github.com/miekg/dns"},
 	"integration/bench": {"helo-milter/integration/rig", "helo-milter/milter", "github.com/d--j/go-milter"},
 }
 
