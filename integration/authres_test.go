@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/json"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +11,6 @@ import (
 	"github.com/emersion/go-msgauth/authres"
 	"github.com/emersion/go-msgauth/dkim"
 
-	"helo-milter/checks"
 	"helo-milter/integration/rig"
 )
 
@@ -89,7 +84,7 @@ func TestAuthResults(t *testing.T) {
 				values, places := results(mail)
 				onTop := tt.ours == "" || places[0] == 1 // under X-HELO-Check
 				if !slices.Equal(values, want) || !onTop || strings.Contains(mail.Text, "mailfrom=forged") {
-					t.Errorf("want %q\n got %q at %d\n%s\n%s", want, values, places, mail.Text, s.milterLog())
+					t.Errorf("want %q\n got %q at %d\n%s\n%s", want, values, places, mail.Text, s.milter.Log())
 				}
 				if tt.ours != "" {
 					parsed(t, values[0], tt.client)
@@ -180,48 +175,3 @@ func verified(t *testing.T, text string, key ed25519.PublicKey) error {
 }
 
 func crlf(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
-
-// What Postfix thinks of its client's name is in the record where we found something else.
-func TestMTAResolve(t *testing.T) {
-	const proxy = "EHLO mail.example.org|XCLIENT "
-	for _, tt := range []struct{ client, before, iprev, mta string }{
-		{"203.0.113.10", "", "pass", "  "},
-		{"203.0.113.30", "", "permerror", "  "},
-		{"203.0.113.32", "", "fail", "  "},
-		{"203.0.113.66", "", "temperror", "  "},
-		{"203.0.113.10", proxy + "NAME=[TEMPUNAVAIL]|", "pass", "TEMP unknown mail.example.org"},
-		{"203.0.113.10", proxy + "NAME=[UNAVAILABLE]|", "pass", "FAIL unknown mail.example.org"},
-		{"203.0.113.30", proxy + "NAME=a.example REVERSE_NAME=b.example|", "permerror", "OK a.example b.example"},
-	} {
-		t.Run(tt.client+" "+tt.before, func(t *testing.T) {
-			t.Parallel()
-			r := recorded(t, tt.client, tt.before)
-			mta := r.Facts.MTAResolve
-			if got := mta.Resolve + " " + mta.Name + " " + mta.PTR; got != tt.mta || r.Iprev != tt.iprev {
-				t.Errorf("iprev %s, the MTA's %q", r.Iprev, got)
-			}
-		})
-	}
-}
-
-// recorded is the decision about a client, which says something else before its greeting.
-func recorded(t *testing.T, client, before string) (r checks.Record) {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "decisions")
-	milter := rig.StartMilter(t, "unix", "decision_log = '"+file+"'\n")
-	sink := rig.StartSink(t)
-	postfix := rig.StartPostfix(t, sink, "smtpd_milters = "+milter.Socket,
-		"smtpd_authorized_xclient_hosts = 0.0.0.0/0")
-	addr := netip.MustParseAddr(client)
-	rig.Talk(t, addr, postfix.Endpoint(addr), before+"EHLO mail.example.org"+toNet, rig.Message)
-	sink.Wait(t, 1)
-	milter.Stop(t) // its log is complete then
-	text, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(text, &r)
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	return r
-}

@@ -16,6 +16,7 @@ import (
 var lacks = []struct{ mta, what, name, why string }{
 	{"Sendmail", "XCLIENT ", "XCLIENT", "there is none"},
 	{"Sendmail", "SMTPUTF8", "SMTPUTF8", "Debian's is built without it"},
+	{"Sendmail", "BDAT ", "BDAT (CHUNKING)", "8.17 has none"},
 	{"Sendmail", "non_smtpd_milters", "local submission with `sendmail`", "asks no milter"},
 	{"Sendmail", "milter_protocol", "old versions of the milter protocol", "speaks 6 only"},
 	{
@@ -65,7 +66,7 @@ func TestDifferences(t *testing.T) {
 				server := rig.Start(t, mta, rig.StartSink(t), milter.Socket)
 				client := netip.MustParseAddr(good)
 				replies := rig.Talk(t, client, server.Endpoint(client), tt.says+toNet, rig.Message)
-				s := &session{T: t, replies: replies, milterLog: milter.Log}
+				s := &session{T: t, replies: replies, milter: milter}
 				if got := codes(replies); got != want.codes {
 					t.Errorf("codes %s, want %s", got, want.codes)
 				}
@@ -139,5 +140,6 @@ func markdown() string {
 	}
 	row("what the MTA is told, and what it does when the milter is down, or silent for too long", words)
 	row("what it is told so that a second is too long", patience)
+	row("what is left of a session when the milter is restarted in it; the next one is judged", restartWords())
 	return table
 }

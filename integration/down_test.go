@@ -18,7 +18,7 @@ var downs = []struct{ mta, told, codes, words string }{
 	{"Sendmail", "", passes, "mail goes on, unjudged"},
 	{"Sendmail", "F=T", later, "451 at MAIL"},
 	{"Sendmail", "F=R", none, "550 at every command"},
-	{"Sendmail", "F=4", "421 0", "421, and the connection is closed"},
+	{"Sendmail", "F=4", "421", "421, and the connection is closed"},
 }
 
 const (
@@ -36,9 +36,6 @@ var slowness = map[string]string{
 // What becomes of mail when the milter is down, or hangs, is what the MTA was told; and a hanging one costs a
 // client at most the time that it was given.
 func TestDown(t *testing.T) {
-	lines := map[string]func(string, ...string) string{
-		"Postfix": rig.PostfixMilter, "Sendmail": rig.SendmailMilter,
-	}
 	const script = "EHLO mail.example.org" + toNet
 	client := netip.MustParseAddr(good)
 	for _, tt := range downs {
@@ -53,11 +50,7 @@ func TestDown(t *testing.T) {
 				if how == "down" {
 					_ = silent.Close()
 				}
-				options := []string{slowness[tt.mta]}
-				if tt.told != "" {
-					options = append(options, tt.told)
-				}
-				line := lines[tt.mta]("inet:"+silent.Addr().String(), options...)
+				line := milterLine(tt.mta, "inet:"+silent.Addr().String(), slowness[tt.mta], tt.told)
 				server := rig.Start(t, tt.mta, rig.StartSink(t), "", line)
 				replies := rig.Talk(t, client, server.Endpoint(client), script, rig.Message)
 				if got := codes(replies); got != tt.codes {

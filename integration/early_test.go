@@ -26,7 +26,7 @@ mail.example.org.             TXT  "dnstest" "slow" "A"
 		server := rig.Start(t, w.mta, sink, milter.Socket)
 		client := netip.MustParseAddr("203.0.113.10")
 		replies := rig.Talk(t, client, server.Endpoint(client), "900ms|EHLO mail.example.org|900ms"+toNet, rig.Message)
-		s := &session{T: t, way: w, client: client, replies: replies, sink: sink, milterLog: milter.Log}
+		s := &session{T: t, way: w, client: client, replies: replies, sink: sink, milter: milter}
 		if took := s.reply("RCPT").Took; took > 500*time.Millisecond {
 			t.Errorf("the reply to RCPT took %v\n%s", took, milter.Log())
 		}

@@ -3,7 +3,6 @@ package integration
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
@@ -52,35 +51,6 @@ func TestForgedHeaders(t *testing.T) {
 		if text := s.sink.Wait(t, 1)[0].Text; strings.Contains(text, "forged") {
 			t.Errorf("a forged header was delivered:\n%s", text)
 		}
-	})
-}
-
-// Of three recipients one is in the domain that the client claims to be: only that one is refused.
-func TestThreeRecipients(t *testing.T) {
-	const script = "EHLO example.com|MAIL FROM:<sender@example.org>|RCPT TO:<one@example.net>|" +
-		"RCPT TO:<three@example.com>|RCPT TO:<two@example.net>|DATA|QUIT"
-	everyWay(t, func(t *testing.T, w way) {
-		t.Parallel()
-		s := w.hold(t, rcptRejects, "203.0.113.10", script, rig.Message)
-		to, three, logged := []string{"one@example.net", "three@example.com", "two@example.net"}, 250, 0
-		header := "reject pass +helo-rcpt-domain"
-		if w.mode == "enforce" {
-			to, three, logged = []string{"one@example.net", "two@example.net"}, 550, 1
-			header = "accept pass -helo-rcpt-domain" // it was not judged for those who got it
-		}
-		for name, code := range map[string]int{"one": 250, "two": 250, "three": three} {
-			if reply := s.reply("RCPT TO:<" + name); reply.Code != code {
-				t.Errorf("%+v", reply)
-			}
-		}
-		if n := s.server.Refusals(s.log, "RCPT"); n != logged {
-			t.Errorf("the log of %s has %d refusals, want %d:\n%s", w.mta, n, logged, s.log)
-		}
-		mail := s.sink.Wait(t, 1)[0]
-		if slices.Sort(mail.To); !slices.Equal(mail.To, to) {
-			t.Errorf("delivered to %v, want %v", mail.To, to)
-		}
-		s.header(mail, parseOutcome(header))
 	})
 }
 

@@ -75,7 +75,7 @@ func (s *session) judge(o outcome) {
 	s.Helper()
 	defer func() {
 		if s.Failed() {
-			s.Logf("replies: %+v\n%s:\n%s\nmilter:\n%s", s.replies, s.mta, s.log, s.milterLog())
+			s.Logf("replies: %+v\n%s:\n%s\nmilter:\n%s", s.replies, s.mta, s.log, s.milter.Log())
 		}
 	}()
 	for _, reply := range s.replies[1:] { // before the banner MTAs do look-ups of its own

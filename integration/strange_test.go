@@ -63,6 +63,15 @@ var strangeStories = []struct{ client, says, outcome, needs, decided string }{
 		ownName + " +helo-changed", startTLS, "reject/203.0.113.10/mail.example.org",
 	},
 
+	// Many commands in one packet (RFC 2920), and the message in chunks (RFC 3030).
+	{good, "EHLO mail.example.org" + atOnce, "accept pass only", "", accepted},
+	{good, "EHLO mx.example.net" + atOnce, ownName, "", itIsUs},
+	{good, "EHLO mail.example.org" + envelope + "|BDAT LAST|QUIT", "accept pass only", "", accepted},
+	{good, "EHLO mail.example.org" + envelope + inChunks, "accept pass only", "", accepted},
+	{good, "EHLO mail.example.org" + chunksAtOnce, "accept pass only", "", accepted},
+	{good, "EHLO mx.example.net" + envelope + "|BDAT LAST|QUIT", ownName, "", itIsUs},
+	{good, "EHLO mx.example.net" + envelope + inChunks, ownName, "", itIsUs},
+
 	// A greeting ends the transaction (RFC 5321 §4.1.4), not the session.
 	{
 		good, "EHLO mail.example.org|MAIL FROM:<a@example.org>|HELO mail.example.org" + toNet,
@@ -95,6 +104,12 @@ const (
 	ownName  = "reject 550 5.7.1 helo-own-name pass"
 	itIsUs   = "reject/203.0.113.10/mx.example.net"
 	accepted = "accept/203.0.113.10/mail.example.org"
+
+	envelope     = "|MAIL FROM:<sender@example.org>|RCPT TO:<reader@example.net>"
+	inChunks     = "|BDAT 9|BDAT 40|BDAT LAST|QUIT"
+	atOnce       = "|MAIL FROM:<sender@example.org>\nRCPT TO:<reader@example.net>\nDATA|QUIT"
+	chunksAtOnce = "|MAIL FROM:<sender@example.org>\nRCPT TO:<reader@example.net>\n" +
+		"BDAT 9\nBDAT 40\nBDAT LAST\nQUIT"
 
 	startTLS = "STARTTLS"
 	smtputf8 = "SMTPUTF8"
@@ -131,8 +146,8 @@ func TestStrange(t *testing.T) {
 func (s *session) decides(want string) {
 	s.Helper()
 	rig.Eventually(s, 10*time.Second, func() error {
-		if got := decided(s.milterLog()); got != want {
-			return fmt.Errorf("decided %s, want %s:\n%s", got, want, s.milterLog())
+		if got := decided(s.milter.Log()); got != want {
+			return fmt.Errorf("decided %s, want %s:\n%s", got, want, s.milter.Log())
 		}
 		return nil
 	})
@@ -162,7 +177,7 @@ func TestLocalSubmission(t *testing.T) {
 		}
 		server := rig.Start(t, w.mta, sink, milter.Socket, more...)
 		server.Submit(t, "sender@example.org", "reader@example.net", rig.Message)
-		s := &session{T: t, way: w, client: netip.MustParseAddr("127.0.0.1"), milterLog: milter.Log}
+		s := &session{T: t, way: w, client: netip.MustParseAddr("127.0.0.1"), milter: milter}
 		mail := sink.Wait(t, 1)[0]
 		if w.lacks("non_smtpd_milters") != "" {
 			s.decides("")

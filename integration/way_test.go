@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,13 +37,13 @@ func (w way) lacks(session string) string {
 type session struct {
 	*testing.T
 	way
-	client    netip.Addr
-	replies   []rig.Reply
-	server    rig.MTA
-	log       string // the MTA's
-	sink      *rig.Sink
-	milterLog func() string
-	early     bool // the reply is due at MAIL
+	client  netip.Addr
+	replies []rig.Reply
+	server  rig.MTA
+	log     string // the MTA's
+	sink    *rig.Sink
+	milter  *rig.Milter
+	early   bool // the reply is due at MAIL
 }
 
 // hold holds a session, with a milter and an MTA of its own.
@@ -51,15 +52,19 @@ func (w way) hold(t *testing.T, config, client, script, message string, needs ..
 	milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\n%s\n", w.mode, config))
 	sink := rig.StartSink(t)
 	server := rig.Start(t, w.mta, sink, milter.Socket, append(needs, anyHelo[w.mta])...)
-	if !strings.Contains(script, "|RCPT ") {
+	if !strings.Contains(script, "RCPT TO:") {
 		script = strings.TrimPrefix(script+toNet, "|")
 	}
 	v4, v6 := server.Addresses()
 	script = strings.NewReplacer("{mx}", v4.String(), "{mx6}", v6.String()).Replace(script)
 	addr := netip.MustParseAddr(client)
-	replies := rig.Talk(t, addr, server.Endpoint(addr), script, message)
+	endpoint := server.Endpoint(addr)
+	if slices.Contains(needs, submission) {
+		endpoint = rig.Submission(endpoint)
+	}
+	replies := rig.Talk(t, addr, endpoint, script, message)
 	return &session{
-		T: t, way: w, client: addr, replies: replies, server: server, sink: sink, milterLog: milter.Log,
+		T: t, way: w, client: addr, replies: replies, server: server, sink: sink, milter: milter,
 		log: server.Session(t), early: strings.Contains(config, `reply_at = "mail"`),
 	}
 }

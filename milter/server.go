@@ -85,8 +85,10 @@ func NewServer(cfg *Config, guard *Guard) *Server {
 			gomilter.MacroMTAFQDN, gomilter.MacroDaemonAddr, gomilter.MacroIfAddr,
 			gomilter.MacroClientName, gomilter.MacroClientPTR, macroClientResolve,
 		}),
+		// Sendmail has the queue id at MAIL already. At the end of a message it gives what was asked for there
+		// only to who asked for something at the end of the header, too (milter_data in its milter.c).
 		gomilter.WithMacroRequest(gomilter.StageMail, []gomilter.MacroName{
-			gomilter.MacroAuthType, gomilter.MacroAuthAuthen,
+			gomilter.MacroAuthType, gomilter.MacroAuthAuthen, gomilter.MacroQueueId,
 		}),
 		gomilter.WithMacroRequest(gomilter.StageEOM, []gomilter.MacroName{gomilter.MacroQueueId}),
 		gomilter.WithNegotiationCallback(s.negotiate),

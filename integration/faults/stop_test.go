@@ -10,27 +10,31 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// mail is a milter behind two Postfixes, one for each default_action, and what they deliver.
+// mail is a milter behind two Postfixes and two Sendmails, and what they deliver.
 type mail struct {
 	*testing.T
 	milter  *rig.Milter
 	sink    *rig.Sink
-	servers []string // that accepts without the milter, that does not
+	servers []string // of each MTA that accepts without the milter, that does not
 }
 
 func newMail(t *testing.T, config string) *mail {
 	t.Helper()
 	m := &mail{T: t, milter: rig.StartMilter(t, "unix", config), sink: rig.StartSink(t)}
-	for _, action := range []string{"accept", "tempfail"} {
-		postfix := rig.StartPostfix(t, m.sink,
-			fmt.Sprintf("smtpd_milters = { %s, default_action=%s }", m.milter.Socket, action))
-		m.servers = append(m.servers, postfix.Endpoint(netip.IPv4Unspecified()))
+	socket := m.milter.Socket
+	for _, server := range []rig.MTA{
+		rig.StartPostfix(t, m.sink, rig.PostfixMilter(socket, "default_action=accept")),
+		rig.StartPostfix(t, m.sink, rig.PostfixMilter(socket, "default_action=tempfail")),
+		rig.StartSendmail(t, m.sink, rig.SendmailMilter(socket)),
+		rig.StartSendmail(t, m.sink, rig.SendmailMilter(socket, "F=T")),
+	} {
+		m.servers = append(m.servers, server.Endpoint(netip.IPv4Unspecified()))
 	}
 	return m
 }
 
-// clients speak with both, as far as the lines go.
-func (m *mail) clients(lines ...string) (both []client) {
+// clients speak with all of them, as far as the lines go.
+func (m *mail) clients(lines ...string) (all []client) {
 	m.Helper()
 	for _, server := range m.servers {
 		c, err := dialSMTP(server)
@@ -41,9 +45,9 @@ func (m *mail) clients(lines ...string) (both []client) {
 		if code := c.say(lines...); code != 250 {
 			m.Fatalf("%d", code)
 		}
-		both = append(both, c)
+		all = append(all, c)
 	}
-	return both
+	return all
 }
 
 // refuses waits until nobody can connect.
@@ -67,6 +71,17 @@ func (m *mail) ended(asked time.Time) time.Duration {
 	return time.Since(asked)
 }
 
+// delivers waits until so many messages have arrived.
+func (m *mail) delivers(want int) {
+	m.Helper()
+	rig.Eventually(m, patience, func() error {
+		if n := len(m.sink.Mails()); n != want {
+			return fmt.Errorf("%d messages arrived, not %d", n, want)
+		}
+		return nil
+	})
+}
+
 const from, to = "MAIL FROM:<sender@example.org>", "RCPT TO:<reader@example.net>"
 
 // A transaction that runs when the end comes is judged to its end.
@@ -83,12 +98,7 @@ func TestStopFinishes(t *testing.T) {
 		}
 	}
 	m.ended(time.Now())
-	rig.Eventually(t, patience, func() error {
-		if n := len(m.sink.Mails()); n != len(running) {
-			return fmt.Errorf("%d messages arrived", n)
-		}
-		return nil
-	})
+	m.delivers(len(running))
 	for _, mail := range m.sink.Mails() {
 		if !judged(mail) {
 			t.Errorf("it arrived without its header: %s", mail.Text)
@@ -97,7 +107,7 @@ func TestStopFinishes(t *testing.T) {
 }
 
 // Whoever is connected and has no transaction does not hold up the end, wherever in the session it is; who
-// then begins a transaction gets what Postfix gives without a milter. (A client that said RSET would: Postfix
+// then begins a transaction gets what its MTA gives without a milter. (A client that said RSET would: Postfix
 // keeps what the milter does not answer, such as that ABORT, until it has something to ask.)
 func TestStopIdle(t *testing.T) {
 	t.Parallel()
@@ -111,19 +121,14 @@ func TestStopIdle(t *testing.T) {
 	done := m.clients("EHLO mail.example.org", "MAIL FROM:<before@example.org>", to, "DATA", body)
 	m.milter.Signal(t, syscall.SIGTERM)
 	m.ended(time.Now())
-	for _, both := range [][]client{greeted, done} {
-		for i, want := range []int{250, 451} {
-			if code := both[i].say(from, to, "DATA", body); code != want {
+	for _, clients := range [][]client{greeted, done} {
+		for i, want := range []int{250, 451, 250, 451} {
+			if code := clients[i].say(from, to, "DATA", body); code != want {
 				t.Errorf("after the end a message got %d instead of %d", code, want)
 			}
 		}
 	}
-	rig.Eventually(t, patience, func() error {
-		if n := len(m.sink.Mails()); n != 2+2 {
-			return fmt.Errorf("%d messages arrived", n)
-		}
-		return nil
-	})
+	m.delivers(len(done) + 2 + 2)
 }
 
 // A transaction that does not end is cut off in time, which costs it a 4xx at most.
@@ -136,12 +141,12 @@ func TestStopCutsOff(t *testing.T) {
 	if took := m.ended(begin); took < time.Second {
 		t.Errorf("it ended after %v, and had a second", took)
 	}
-	for i, want := range []int{250, 451} {
+	for i, want := range []int{250, 451, 250, 451} {
 		if code := running[i].say("DATA", body); code != want {
 			t.Errorf("a message got %d instead of %d", code, want)
 		}
 	}
-	arrived(t, m.sink, 1)
+	m.delivers(2)
 }
 
 // Four times within a burst of 1,000 messages the milter is killed, or stopped, and started again.

@@ -277,4 +277,5 @@ server:
   use-syslog: no
   do-ip6: no
   do-daemonize: no
+  rrset-roundrobin: no
 `

@@ -35,7 +35,7 @@ type MTA interface {
 var Programs = []string{"Postfix", "Sendmail"}
 
 // Start starts an MTA with a milter, or without one for "", and with what else it needs: STARTTLS, AUTH,
-// SMTPUTF8, or lines of its configuration.
+// SMTPUTF8, "submission", which is all of port 587, or lines of its configuration.
 func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA {
 	t.Helper()
 	offer, filter := postfixOffer, PostfixMilter
@@ -54,6 +54,9 @@ func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA 
 	}
 	return StartPostfix(t, sink, lines...)
 }
+
+// Submission is where the same client submits messages (RFC 6409).
+func Submission(endpoint string) string { return strings.TrimSuffix(endpoint, ":25") + ":587" }
 
 // server is what Postfix and Sendmail have in common here.
 type server struct {

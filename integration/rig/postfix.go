@@ -1,12 +1,15 @@
 package rig
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +21,8 @@ const postfixMaster = "/usr/lib/postfix/sbin/master"
 type Postfix struct{ server }
 
 // StartPostfix starts mx.example.net, which relays what is for example.net and example.com to the sink.
-// Lines of main.cf given here win over the rig's.
+// Lines of main.cf given here win over the rig's. Those that begin with {mx}, its address, are services of
+// master.cf.
 func StartPostfix(t T, sink *Sink, lines ...string) *Postfix {
 	t.Helper()
 	return StartPostfixAs(t, sink, func(*Postfix) {}, lines...)
@@ -33,10 +37,10 @@ func StartPostfixAs(t T, sink *Sink, change func(*Postfix), needs ...string) *Po
 	for _, need := range needs {
 		lines = append(lines, postfixOffer(t, need)...)
 	}
-	err := p.furnish(fmt.Sprintf(mainCf, p.dir, sink.Addr) + strings.Join(lines, "\n") + "\n")
+	err := p.furnish(p.configure(fmt.Sprintf(mainCf, p.dir, sink.Addr), masterCf, lines))
 	if err == nil {
 		change(p)
-		err = p.age("main.cf", "master.cf")
+		err = p.settle()
 	}
 	if err == nil {
 		p.proc, err = start(p.dir, postfixMaster, "-c", p.Conf(""), "-d")
@@ -56,6 +60,42 @@ func (p *Postfix) Conf(file string) string { return filepath.Join(p.dir, "conf",
 
 // Queue is a file in the queue, which is all that is to be seen of the machine from a chroot.
 func (p *Postfix) Queue(file string) string { return filepath.Join(p.dir, "queue", file) }
+
+// configure puts lines into main.cf and master.cf. A service is put above the others, since listens waits
+// for one of those.
+func (p *Postfix) configure(main, master string, lines []string) (string, string) {
+	for line := range strings.SplitSeq(strings.Join(lines, "\n"), "\n") {
+		if service, ok := strings.CutPrefix(line, "{mx}"); ok {
+			master = p.Addr.String() + service + "\n" + master
+		} else {
+			main += line + "\n"
+		}
+	}
+	return main, master
+}
+
+var parameter = regexp.MustCompile(`(?m)^[^#\s].*\n(?:[ \t].*\n)*`)
+
+// settle leaves of each parameter in main.cf only the last: every program warns of one that is there twice,
+// postlogd too, which waits for itself for ever when its queue is full. And it makes the files old: every
+// program waits for a young one to cool down.
+func (p *Postfix) settle() error {
+	main, err := os.ReadFile(p.Conf("main.cf"))
+	if err != nil {
+		return err
+	}
+	last := map[string]string{}
+	for _, text := range parameter.FindAllString(string(main), -1) {
+		name, _, _ := strings.Cut(text, "=")
+		last[strings.TrimSpace(name)] = text
+	}
+	text := strings.Join(slices.Sorted(maps.Values(last)), "")
+	if err := os.WriteFile(p.Conf("main.cf"), []byte(text), 0o644); err != nil {
+		return err
+	}
+	old := time.Now().Add(-time.Minute)
+	return cmp.Or(os.Chtimes(p.Conf("main.cf"), old, old), os.Chtimes(p.Conf("master.cf"), old, old))
+}
 
 func (p *Postfix) listens() error {
 	if err := p.proc.running(); err != nil {
@@ -82,6 +122,10 @@ func postfixOffer(t T, need string) []string {
 		}
 	case "SMTPUTF8":
 		return []string{"smtputf8_enable = yes"}
+	case "submission":
+		offer := append(postfixOffer(t, "STARTTLS"), postfixOffer(t, "AUTH")...)
+		return append(offer, "{mx}:587 inet n - n - - smtpd -o smtpd_tls_security_level=encrypt"+
+			" -o smtpd_relay_restrictions=permit_sasl_authenticated,reject")
 	}
 	return []string{need}
 }
@@ -115,7 +159,7 @@ func (p *Postfix) Submit(t T, from, to, message string) {
 }
 
 // furnish makes the directories as postfix-script would, so that master can be run by itself.
-func (p *Postfix) furnish(main string) error {
+func (p *Postfix) furnish(main, master string) error {
 	postfix, err := user.Lookup("postfix")
 	if err != nil {
 		return err
@@ -146,19 +190,8 @@ func (p *Postfix) furnish(main string) error {
 		}
 	}
 	listen := fmt.Sprintf("%s:25 inet n - n - - smtpd\n[%s]:25 inet n - n - - smtpd\n", p.Addr, p.Addr6)
-	for name, text := range map[string]string{"main.cf": main, "master.cf": listen + masterCf} {
+	for name, text := range map[string]string{"main.cf": main, "master.cf": listen + master} {
 		if err := os.WriteFile(p.Conf(name), []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// age makes files old: every Postfix program waits for a young one to cool down.
-func (p *Postfix) age(files ...string) error {
-	old := time.Now().Add(-time.Minute)
-	for _, file := range files {
-		if err := os.Chtimes(p.Conf(file), old, old); err != nil {
 			return err
 		}
 	}

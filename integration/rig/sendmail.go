@@ -102,6 +102,9 @@ func sendmailOffer(t T, need string) []string {
 		}
 	case "AUTH":
 		return []string{define("confAUTH_MECHANISMS", "PLAIN"), define("confAUTH_OPTIONS", "A")}
+	case "submission":
+		offer := append(sendmailOffer(t, "STARTTLS"), sendmailOffer(t, "AUTH")...)
+		return append(offer, "DAEMON_OPTIONS(`Name=MSA, Addr={mx}, Port=587, M=Ea')dnl") // a wants AUTH
 	}
 	return []string{need}
 }
@@ -174,9 +177,9 @@ FEATURE({no_default_msa})dnl
 FEATURE({nocanonify})dnl
 FEATURE({accept_unresolvable_domains})dnl
 RELAY_DOMAIN({example.net example.com})dnl
+%[5]s
 DAEMON_OPTIONS({Name=IPv4, Family=inet, Addr=%[3]s, Port=25})dnl
 DAEMON_OPTIONS({Name=IPv6, Family=inet6, Addr=%[4]s, Port=25})dnl
-%[5]s
 MAILER({local})dnl
 MAILER({smtp})dnl
 `
