@@ -80,12 +80,15 @@ const MaxPTR = 10
 
 // Facts is all that is known when a session is judged.
 type Facts struct {
-	Client    netip.Addr   `json:"client"`             // unmapped; the zero Addr when the MTA named none
-	PTR       Answer[Host] `json:"ptr"`                // sorted by name, at most MaxPTR
-	PTRCount  int          `json:"ptr_count"`          // how many PTR names there are in all
-	Greetings []Greeting   `json:"greetings"`          // different ones, in the order they were last said
-	Degraded  bool         `json:"degraded,omitempty"` // the resolver had more failures than answers
-	Site      Site         `json:"site"`
+	Client    netip.Addr   `json:"client"`    // unmapped; the zero Addr when the MTA named none
+	PTR       Answer[Host] `json:"ptr"`       // sorted by name, at most MaxPTR
+	PTRCount  int          `json:"ptr_count"` // how many PTR names there are in all
+	Greetings []Greeting   `json:"greetings"` // different ones, in the order they were last said
+	// Unheard tells that something was said, and nobody wrote down what: not a daemon's facts, but those
+	// of a log. Then there are no greetings, and only what is said of the client can be judged.
+	Unheard  bool `json:"unheard,omitempty"`
+	Degraded bool `json:"degraded,omitempty"` // the resolver had more failures than answers
+	Site     Site `json:"site"`
 	// MTAResolve is the MTA's opinion where it is not ours. No rule looks at it.
 	MTAResolve MTAResolve `json:"mta_resolve,omitzero"`
 }
@@ -133,6 +136,9 @@ func (f *Facts) reverseOpen() bool {
 func (f *Facts) LastHelo() Helo {
 	if n := len(f.Greetings); n > 0 {
 		return f.Greetings[n-1].Helo
+	}
+	if f.Unheard {
+		return Helo{Form: FormUnheard}
 	}
 	return Helo{Form: FormMissing}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -56,4 +57,27 @@ func TestGreetingsWithoutEnd(t *testing.T) {
 			t.Errorf("%d greetings, the last is %s", len(facts.Greetings), last)
 		}
 	})
+}
+
+// Where nobody wrote down what the client said, the rules about the HELO have nothing to say, and the others
+// have.
+func TestUnheard(t *testing.T) {
+	f := &checks.Facts{Client: netip.MustParseAddr("203.0.113.9"), Unheard: true}
+	f.PTR.Status = checks.Missing
+	findings := checks.Evaluate(f, nil, "example.net")
+	for i, r := range checks.All {
+		got := findings[i].Result
+		if strings.HasPrefix(r.Name, "helo-") && got != checks.Skip ||
+			(r.Name == "ptr-missing") != (got == checks.Fail) {
+			t.Errorf("%s: %v", r.Name, got)
+		}
+	}
+	policy := checks.NewPolicy(checks.Strict)
+	verdict := policy.Judge(findings)
+	if reply := verdict.Reply(f, "").String(); !strings.HasPrefix(reply, "550 5.7.25 203.0.113.9: ") {
+		t.Error(reply)
+	}
+	if header := policy.Header("x", f, findings, &verdict); !strings.Contains(header, "helo=none;") {
+		t.Error(header)
+	}
 }

@@ -27,14 +27,17 @@ const (
 	FormPrivate                           // under a TLD that networks use inside
 	FormUnknownTLD                        // under a TLD that the root zone does not have
 	FormPublic                            // under a TLD of the root zone
+	FormUnheard                           // something was said, and nobody knows what
 
 	// FormDotted is every name of two or more labels but localhost's.
 	FormDotted = FormReserved | FormPrivate | FormUnknownTLD | FormPublic
 	// FormName is every name.
 	FormName = FormLocalhost | FormSingle | FormDotted
-	// FormAny is every form.
+	// FormAny is every form of what is known to have been said, or not.
 	FormAny = FormMissing | FormMalformed | FormBareIP | FormNumeric | FormLiteral |
 		FormLiteralMalformed | FormName
+	// FormClient is for rules that look at the client, whatever it said.
+	FormClient = FormAny | FormUnheard
 )
 
 // reservedTLDs: RFC 6761 (test, example, invalid), RFC 7686 (onion), RFC 9476 (alt), RFC 6762 (local),

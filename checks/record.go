@@ -30,6 +30,16 @@ type Record struct {
 	Verdict  RecordVerdict `json:"verdict"`
 	Header   string        `json:"header"` // as the message got it, or ""
 	Millis   float64       `json:"ms"`     // see Decision.Took
+	Source   *Source       `json:"source,omitempty"`
+}
+
+// Source is where replay has a record from. A record of the daemon or of check has none.
+type Source struct {
+	Place string `json:"place"` // FILE:LINE, or the file of a message
+	// DNS is "recorded" when the facts are those that the receiving host wrote down at the time, and "now" when
+	// they were looked up by replay. A record of either kind says nothing about the other.
+	DNS   string `json:"dns"`
+	Label string `json:"label,omitempty"` // ham or spam, where somebody else has said so
 }
 
 // RuleFinding is a finding with its rule and what the policy thinks of it.

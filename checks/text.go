@@ -71,6 +71,9 @@ func (v *Verdict) accused(f *Facts) string {
 	}
 	helo, detail := clean(v.Finding.Helo, replyQuoted), clean(v.Finding.Detail, replyQuoted)
 	who := fmt.Sprintf("HELO %q from %s", helo, client)
+	if f.Unheard {
+		who = client
+	}
 	if v.Finding.Result == Unsure || detail == helo || detail == client {
 		return who
 	}
@@ -118,7 +121,7 @@ func mask(text string, limit int, keep func(byte) bool) string {
 // policy wants, the facts in short, and the findings that are not off.
 func (p *Policy) Header(id string, f *Facts, findings []Finding, v *Verdict) string {
 	helo, client := "none", "none"
-	if h := f.LastHelo(); h.Form != FormMissing {
+	if h := f.LastHelo(); h.Form&(FormMissing|FormUnheard) == 0 {
 		helo = token(h.Raw, headerHelo)
 	}
 	if f.Client.IsValid() {

@@ -24,6 +24,7 @@ var doors = map[string][]string{
 		"github.com/prometheus/client_golang/prometheus/collectors",
 		"github.com/prometheus/client_golang/prometheus/promhttp",
 	},
+	"cmd/helo-milter/internal/past":  {"helo-milter/checks"},
 	"cmd/helo-milter/internal/spool": {},
 
 	"milter": {"helo-milter/checks", "github.com/d--j/go-milter", "github.com/emersion/go-msgauth/authres"},
