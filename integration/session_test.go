@@ -13,6 +13,7 @@ import (
 
 // Every story with both MTAs, in both modes, with the milter on both kinds of socket.
 func TestStories(t *testing.T) {
+	told := newDecisions(t)
 	all := slices.Concat(stories, dynamicStories, listStories, spfStories, policyStories, mistakeStories)
 	everyWay(t, func(t *testing.T, w way) {
 		for _, story := range all {
@@ -23,9 +24,11 @@ func TestStories(t *testing.T) {
 				t.Parallel()
 				s := w.hold(t, story.config, story.client, story.says, rig.Message)
 				s.judge(parseOutcome(story.outcome))
+				told.keep(s, story.config)
 			})
 		}
 	})
+	told.replay(t)
 }
 
 // outcome is what must become of a session, written as words:

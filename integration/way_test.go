@@ -33,6 +33,12 @@ func (w way) lacks(session string) string {
 	return ""
 }
 
+// decisionLog is a file in the milter's directory.
+const decisionLog = "decision_log = \"decisions\"\n"
+
+// config is a story's configuration, whose top-level keys come first.
+func (w way) config(story string) string { return fmt.Sprintf("mode = %q\n%s\n", w.mode, story) }
+
 // session is what was said and what became of it, seen from all sides.
 type session struct {
 	*testing.T
@@ -49,7 +55,7 @@ type session struct {
 // hold holds a session, with a milter and an MTA of its own.
 func (w way) hold(t *testing.T, config, client, script, message string, needs ...string) *session {
 	t.Helper()
-	milter := rig.StartMilter(t, w.network, fmt.Sprintf("mode = %q\n%s\n", w.mode, config))
+	milter := rig.StartMilter(t, w.network, decisionLog+w.config(config))
 	sink := rig.StartSink(t)
 	server := rig.Start(t, w.mta, sink, milter.Socket, append(needs, anyHelo[w.mta])...)
 	if !strings.Contains(script, "RCPT TO:") {

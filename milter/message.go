@@ -47,10 +47,11 @@ func (s *session) begin(from string) {
 	s.message.exempt = s.exempt
 }
 
-// add keeps a recipient.
-func (m *message) add(rcpt string) {
+// add keeps a recipient. One that has made the judgement worse is always kept, so that the record leads to the
+// same verdict again.
+func (m *message) add(rcpt string, worse bool) {
 	rcpt = cut(rcpt, maxPath)
-	if m.size += len(rcpt) + 16; m.size <= maxRcpts {
+	if m.size += len(rcpt) + 16; m.size <= maxRcpts || worse {
 		m.rcpts = append(m.rcpts, rcpt)
 	}
 }
@@ -66,7 +67,7 @@ func (s *session) decide(rcpt string) *gomilter.Response {
 		if s.mta.Differs(msg.facts.Iprev()) {
 			msg.facts.MTAResolve = s.mta
 		}
-		msg.exempt = s.cfg.Exempt.Listed(msg.facts, time.Now())
+		msg.exempt = s.cfg.Exempt.Listed(msg.facts, msg.start)
 	}
 	if msg.exempt != "" || msg.internal {
 		return gomilter.RespContinue

@@ -117,7 +117,8 @@ func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Resp
 	if !s.message.open {
 		s.begin("") // no MTA does this
 	}
-	s.message.add(to)
+	before := s.message.judged
+	defer func() { s.message.add(to, !slices.Equal(before, s.message.judged)) }()
 	return s.decide(checks.Domain(to)), nil
 }
 

@@ -235,6 +235,13 @@ func (c *Config) dns(resolver checks.Resolver, trouble func(list, answer string)
 	}
 }
 
+// judge is what the configuration makes of facts.
+func (c *Config) judge() *checks.Judge {
+	return &checks.Judge{
+		Site: c.site(), Exempt: c.exemptions(), Deny: c.deny(), Policy: c.policy(), HelpURL: c.HelpURL,
+	}
+}
+
 // site is who the configuration says we are.
 func (c *Config) site() checks.Site {
 	return checks.Site{

@@ -36,7 +36,7 @@ func TestConfigMistakes(t *testing.T) {
 	}
 	for _, file := range files {
 		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), []string{"config", "--config", file}, &stdout, &stderr)
+		code := run(t.Context(), []string{"config", "--config", file}, nil, &stdout, &stderr)
 		if code != exitConfig || stdout.Len() > 0 {
 			t.Errorf("%s: exit %d, %d bytes of output", file, code, stdout.Len())
 		}
@@ -70,7 +70,7 @@ func TestDefaults(t *testing.T) {
 func TestEveryKey(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := []string{"config", "--config", "testdata/every-key.toml"}
-	if code := run(t.Context(), args, &stdout, &stderr); code != exitDone {
+	if code := run(t.Context(), args, nil, &stdout, &stderr); code != exitDone {
 		t.Fatalf("exit %d: %s", code, stderr.String())
 	}
 	golden(t, "testdata/every-key.golden", stdout.String())
@@ -80,7 +80,7 @@ func TestEveryKey(t *testing.T) {
 func TestMissingFile(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := []string{"serve", "--config", "no-such-file"}
-	if code := run(t.Context(), args, &stdout, &stderr); code != exitConfig {
+	if code := run(t.Context(), args, nil, &stdout, &stderr); code != exitConfig {
 		t.Errorf("exit %d: %s", code, stderr.String())
 	}
 }
@@ -103,7 +103,7 @@ func TestUsage(t *testing.T) {
 		{"config --default", exitDone},
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), strings.Fields(tt.args), &stdout, &stderr); code != tt.want {
+		if code := run(t.Context(), strings.Fields(tt.args), nil, &stdout, &stderr); code != tt.want {
 			t.Errorf("%s: exit %d, want %d: %s", tt.args, code, tt.want, stderr.String())
 		}
 	}

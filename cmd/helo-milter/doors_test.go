@@ -16,7 +16,8 @@ import (
 var doors = map[string][]string{
 	"cmd/helo-milter": {
 		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter", "github.com/BurntSushi/toml",
-		"helo-milter/cmd/helo-milter/internal/spool",
+		"helo-milter/cmd/helo-milter/internal/past", "helo-milter/cmd/helo-milter/internal/replay",
+		"helo-milter/cmd/helo-milter/internal/spool", "github.com/cheggaaa/pb/v3", "golang.org/x/term",
 		"github.com/agnivade/levenshtein", "github.com/alecthomas/kong", "github.com/d--j/go-milter",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"golang.org/x/net/netutil",
@@ -25,7 +26,8 @@ var doors = map[string][]string{
 		"github.com/prometheus/client_golang/prometheus/promhttp",
 	},
 	"cmd/helo-milter/internal/past":  {"helo-milter/checks"},
-	"cmd/helo-milter/internal/spool": {},
+	"cmd/helo-milter/internal/replay": {"helo-milter/checks", "helo-milter/cmd/helo-milter/internal/past"},
+	"cmd/helo-milter/internal/spool":  {},
 
 	"milter": {"helo-milter/checks", "github.com/d--j/go-milter", "github.com/emersion/go-msgauth/authres"},
 	"checks": {

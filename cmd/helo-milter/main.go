@@ -27,7 +27,7 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal does not wait for the sessions
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -38,6 +38,7 @@ type commands struct {
 
 	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run the milter."`
 	Check   checkCmd   `cmd:"" help:"Judge one client through live DNS and explain it."`
+	Replay  replayCmd  `cmd:"" help:"Judge past mail under this configuration."`
 	Rules   rulesCmd   `cmd:"" help:"Print the rule table."`
 	Show    configCmd  `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -47,6 +48,7 @@ type commands struct {
 type program struct {
 	ctx            context.Context
 	config         string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -59,7 +61,7 @@ type exitError struct {
 func (e exitError) Error() string { return fmt.Sprint(e.err) }
 
 // run is the program without its process.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var cli commands
 	exited := false
 	parser, err := kong.New(&cli, kong.Name("helo-milter"), kong.Writers(stdout, stderr),
@@ -74,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitDone
 	}
 	if err == nil {
-		err = command.Run(&program{ctx: ctx, config: cli.Config, stdout: stdout, stderr: stderr})
+		err = command.Run(&program{ctx, cli.Config, stdin, stdout, stderr})
 	} else {
 		err = exitError{exitUsage, fmt.Errorf("%w (see helo-milter --help)", err)}
 	}

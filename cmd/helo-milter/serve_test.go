@@ -64,7 +64,7 @@ func TestServe(t *testing.T) {
 	var stdout, stderr output
 	ctx, stop := context.WithCancel(t.Context())
 	exit := make(chan int)
-	go func() { exit <- run(ctx, []string{"--config", file}, &stdout, &stderr) }()
+	go func() { exit <- run(ctx, []string{"--config", file}, nil, &stdout, &stderr) }()
 	stderr.waitFor(t, "msg=serving")
 
 	for _, line := range []string{

@@ -116,3 +116,5 @@ func (h *Hop) isClient(g *checks.Greeting) {
 func failed[T any]() checks.Answer[T] {
 	return checks.Answer[T]{Status: checks.Failed, Err: notRecorded}
 }
+
+func (l Label) String() string { return [...]string{"", "ham", "spam"}[l] }

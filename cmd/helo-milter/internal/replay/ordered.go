@@ -1,0 +1,34 @@
+package replay
+
+import (
+	"iter"
+	"sync"
+)
+
+// ordered calls do for each value of a sequence, up to n at a time, and yields the results in the sequence's
+// order. The sequence runs in a goroutine of its own, which has ended when the result has.
+func ordered[A, B any](n int, in iter.Seq[A], do func(A) B) iter.Seq[B] {
+	return func(yield func(B) bool) {
+		queue, stop := make(chan chan B, n), make(chan struct{})
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer close(stop)
+		running.Go(func() {
+			defer close(queue)
+			for a := range in {
+				result := make(chan B, 1)
+				select {
+				case queue <- result:
+				case <-stop:
+					return
+				}
+				running.Go(func() { result <- do(a) })
+			}
+		})
+		for result := range queue {
+			if !yield(<-result) {
+				return
+			}
+		}
+	}
+}

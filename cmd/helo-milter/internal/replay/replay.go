@@ -1,0 +1,150 @@
+// Package replay judges past mail again: what was recorded of it then, and what the DNS says now, each by itself.
+package replay
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/past"
+)
+
+// Replay says how to judge.
+type Replay struct {
+	Judge *checks.Judge
+	DNS   *checks.DNS // for hops; nil asks nobody
+	Now   time.Time   // for hops whose time was not recorded
+}
+
+// Outcome is what an item was then and is now.
+type Outcome struct {
+	Hop bool // and not a decision
+	// Then is a decision as it was recorded, or what a hop is by what was recorded.
+	Then *checks.Record
+	// Now is the decision by this configuration, from the same facts; nil when they are not enough, see
+	// checks.Judge.Again. Of a hop it is what the DNS says now; nil when nobody was asked.
+	Now *checks.Record
+	Err error // a *past.Broken, or about a whole file
+}
+
+// At most this many batches are under way, of so many items each. Items of a batch follow each other: what waits
+// for the DNS does not fill memory, and a decision costs less than handing it over.
+const (
+	batches   = 64
+	batchSize = 32
+)
+
+type entry struct {
+	item past.Item
+	err  error
+}
+
+// All judges items and yields what became of them, in their order, several at a time.
+func (r *Replay) All(ctx context.Context, items iter.Seq2[past.Item, error]) iter.Seq[*Outcome] {
+	batches := ordered(batches, batched(items), func(batch []entry) []*Outcome {
+		outcomes := make([]*Outcome, len(batch))
+		for i, e := range batch {
+			outcomes[i] = r.outcome(ctx, e)
+		}
+		return outcomes
+	})
+	return func(yield func(*Outcome) bool) {
+		for batch := range batches {
+			for _, o := range batch {
+				if ctx.Err() != nil || !yield(o) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func batched(items iter.Seq2[past.Item, error]) iter.Seq[[]entry] {
+	return func(yield func([]entry) bool) {
+		var batch []entry
+		for item, err := range items {
+			batch = append(batch, entry{item, err})
+			if len(batch) == batchSize {
+				if !yield(batch) {
+					return
+				}
+				batch = nil
+			}
+		}
+		if len(batch) > 0 {
+			yield(batch)
+		}
+	}
+}
+
+func (r *Replay) outcome(ctx context.Context, e entry) *Outcome {
+	switch {
+	case e.err != nil:
+		return &Outcome{Err: e.err}
+	case e.item.Hop != nil:
+		return r.hop(ctx, e.item.Hop)
+	default:
+		return r.decision(e.item)
+	}
+}
+
+func (r *Replay) decision(item past.Item) *Outcome {
+	then := &checks.Record{}
+	err := json.Unmarshal(item.Line, then)
+	switch {
+	case err != nil:
+	case then.Version != 1:
+		err = fmt.Errorf("a record of version %d: a newer helo-milter can read it", then.Version)
+	case then.Facts == nil:
+		err = errors.New("a record without facts")
+	}
+	if err != nil {
+		return &Outcome{Err: &past.Broken{Place: item.Place, Reason: err.Error()}}
+	}
+	return &Outcome{Then: then, Now: r.Judge.Again(then)}
+}
+
+func (r *Replay) hop(ctx context.Context, hop *past.Hop) *Outcome {
+	site := r.Judge.Site
+	site.Hostname = cmp.Or(site.Hostname, hop.By)
+	reason := r.Judge.Exempt.Client(hop.Client)
+	if hop.User {
+		reason = cmp.Or(reason, r.Judge.Exempt.Login())
+	}
+	o := &Outcome{Hop: true, Then: r.judge(hop, hop.Facts(site), reason, "recorded")}
+	if r.DNS == nil {
+		return o
+	}
+	dns := r.DNS
+	if reason != "" {
+		dns = nil
+	}
+	lookups := checks.NewLookups(ctx, dns, hop.Client, site)
+	defer lookups.Close()
+	if hop.Said {
+		lookups.Greet(checks.ParseHelo(hop.Helo))
+	}
+	facts := lookups.Facts()
+	facts.Unheard = !hop.Said
+	o.Now = r.judge(hop, facts, reason, "now")
+	return o
+}
+
+func (r *Replay) judge(hop *past.Hop, facts *checks.Facts, reason, dns string) *checks.Record {
+	d := &checks.Decision{
+		ID: "replay", MTA: facts.Site.Hostname, QueueID: hop.QueueID, MailFrom: hop.From, RcptTo: hop.To,
+		Facts: facts, Time: hop.Time,
+	}
+	if d.Time.IsZero() {
+		d.Time = r.Now
+	}
+	r.Judge.Decide(d, reason)
+	record := r.Judge.Policy.Record(d, false)
+	record.Source = &checks.Source{Place: hop.Place, DNS: dns, Label: hop.Spam.String()}
+	return record
+}

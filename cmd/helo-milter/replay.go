@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"time"
+
+	"github.com/cheggaaa/pb/v3"
+	"golang.org/x/term"
+
+	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/past"
+	"helo-milter/cmd/helo-milter/internal/replay"
+	"helo-milter/dnscache"
+)
+
+type replayCmd struct {
+	JSON        bool     `help:"Print decision records instead of the summary, for report or another replay."`
+	RecordedDNS bool     `name:"recorded-dns" help:"Judge by what was recorded and ask no DNS."`
+	Trusted     string   `help:"Of mail: the host of ours, or .domain, whose Received field counts." placeholder:"HOST"`
+	Ham         []string `sep:"none" help:"Mail that is known to be good." placeholder:"FILE"`
+	Spam        []string `sep:"none" help:"Mail that is known to be spam." placeholder:"FILE"`
+	Verbose     bool     `help:"Show what could not be read."`
+	Files       []string `arg:"" optional:"" name:"file" help:"Decision logs, mail logs, mboxes, Maildirs, messages; .gz, too; - is standard input."`
+}
+
+// Run judges past mail.
+func (c *replayCmd) Run(p *program) error {
+	cfg, err := p.configuration()
+	if err != nil {
+		return err
+	}
+	if len(c.Files)+len(c.Ham)+len(c.Spam) == 0 {
+		return exitError{exitUsage, errors.New("replay: which files? (- is standard input)")}
+	}
+	r := &replay.Replay{Judge: cfg.judge(), Now: time.Now()}
+	if !c.RecordedDNS {
+		resolver, err := dnscache.New(dnscache.Config{
+			Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries, Timeout: time.Duration(cfg.Timeout),
+			CaseRandomization: cfg.DNS.CaseRandomization,
+		})
+		if err != nil {
+			return exitError{exitConfig, fmt.Errorf("dns: %w", err)}
+		}
+		r.DNS = cfg.dns(resolver, nil)
+		r.DNS.Degraded = resolver.Degraded
+	}
+	read, finish := c.progress(p.stderr)
+	defer finish()
+	source := &past.Source{Trusted: c.Trusted, Now: r.Now, Stdin: p.stdin, Read: read}
+	summary, unread := &replay.Summary{}, error(nil)
+	out := bufio.NewWriter(p.stdout)
+	for outcome := range r.All(p.ctx, c.items(source)) {
+		summary.Add(outcome)
+		if broken := new(past.Broken); outcome.Err != nil && !errors.As(outcome.Err, &broken) {
+			unread = errors.Join(unread, outcome.Err)
+		} else if outcome.Err != nil && c.Verbose {
+			fmt.Fprintln(p.stderr, "helo-milter:", outcome.Err)
+		}
+		if c.JSON {
+			write(out, outcome)
+		}
+	}
+	finish()
+	if !c.JSON {
+		summary.Print(out, r.DNS != nil)
+	}
+	return errors.Join(p.ctx.Err(), out.Flush(), unread)
+}
+
+// write prints records as a decision log has them.
+func write(out io.Writer, o *replay.Outcome) {
+	for _, record := range []*checks.Record{o.Then, o.Now} {
+		if record != nil && (o.Hop || record == o.Now) {
+			fmt.Fprintln(out, record)
+		}
+	}
+}
+
+// items are those of all files, with what the command line says that they are.
+func (c *replayCmd) items(source *past.Source) iter.Seq2[past.Item, error] {
+	return func(yield func(past.Item, error) bool) {
+		for label, files := range c.labelled() {
+			for _, file := range files {
+				for item, err := range source.Items(file, past.Label(label)) {
+					if !yield(item, err) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// labelled are the files by past.Label.
+func (c *replayCmd) labelled() [3][]string {
+	return [...][]string{past.Unlabelled: c.Files, past.Ham: c.Ham, past.Spam: c.Spam}
+}
+
+// progress shows how much of the files is read, on a terminal only. finish may be called again.
+func (c *replayCmd) progress(stderr io.Writer) (read func(int), finish func()) {
+	terminal, ok := stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(terminal.Fd())) {
+		return nil, func() {}
+	}
+	size := int64(0)
+	for _, files := range c.labelled() {
+		for _, file := range files {
+			size += past.Size(file) // nobody knows that of standard input
+		}
+	}
+	bar := pb.Full.New(0).SetTotal(size).Set(pb.Bytes, true).SetWriter(stderr).Start()
+	return func(n int) { bar.Add(n) }, func() { bar.Finish() }
+}
