@@ -110,7 +110,7 @@ func heloUnresolvable(c *Case) string {
 
 func heloBogusAddress(c *Case) string {
 	addrs := c.Addrs()
-	if len(addrs) == 0 || slices.ContainsFunc(addrs, routable) {
+	if len(addrs) == 0 || slices.ContainsFunc(addrs, Public) {
 		return ""
 	}
 	return joinAddrs(addrs)

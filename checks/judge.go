@@ -43,9 +43,9 @@ func domains(rcpts []string) (list []string) {
 	return list
 }
 
-// Again judges the facts of a record once more: without DNS, and exactly, so that the configuration that it was
-// made with makes the same record of it. It is nil when that cannot be: the client was exempt then, is not
-// any more, and so nobody had looked it up.
+// Again judges the facts of a record once more: without DNS, and exactly, so that the configuration that it
+// was made with makes the same record of it. It is nil when that cannot be: the client was exempt then, is
+// not any more, and so nobody had looked it up.
 func (j *Judge) Again(r *Record) *Record {
 	facts := *r.Facts
 	facts.Site = j.Site.as(r.Facts.Site)

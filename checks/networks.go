@@ -24,7 +24,7 @@ func networks(texts ...string) *bart.Lite {
 	return set
 }
 
-// routable tells whether a host of that address can be reached over the public Internet.
-func routable(addr netip.Addr) bool {
+// Public tells whether a host of that address can be reached over the public Internet.
+func Public(addr netip.Addr) bool {
 	return !privateNetworks.Contains(addr) && !unroutable.Contains(addr)
 }

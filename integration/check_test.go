@@ -1,13 +1,20 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"helo-milter/dnscache/dnstest"
 	"helo-milter/integration/rig"
+
+	"github.com/miekg/dns"
 )
 
 // `check` judges as the daemon does, and tells by its exit code.
@@ -23,20 +30,21 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"206.125.175.2 bob.microsoft.com", 1,
-			`verdict  reject because of helo-forged-brand|Set the HELO name to s1.xnnd.com`,
+			`verdict  reject because of helo-forged-brand|somebody else's name. Set|mail server to s1.xnnd.com`,
 		},
-		{"203.0.113.10 notes1.corp", 0, `helo-private-tld|Set the HELO name to mail.example.org`},
-		{"203.0.113.30 noptr.example.org", 0, `ptr-missing|set its PTR record`},
+		{"203.0.113.10 notes1.corp", 0, `helo-private-tld|HELO name of the mail server to mail.example.org`},
+		{"203.0.113.30 noptr.example.org", 0, `ptr-missing|30.113.0.203.in-addr.arpa. PTR noptr.example.org.`},
 		{"203.0.113.66 servfail.example.org", 0, `iprev    temperror|SERVFAIL|unsure`},
 		{"--dns 198.51.100.66:53 203.0.113.10 0x7f000001", 1, `helo-numeric|timeout`},
-		{"203.0.113.10 localhost", 0, `helo-localhost  fail  mark`},
+		{"203.0.113.10 localhost", 0, `helo-localhost          fail    mark`},
 		{"--rcpt reader@example.com 203.0.113.10 example.com", 0, `helo-rcpt-domain`},
-		{"203.0.113.20 spf.example.org", 1, `because of helo-spf|Add the address to the SPF record`},
+		{"203.0.113.20 spf.example.org", 1, `because of helo-spf|HELO name of the mail server to out.example.org`},
 		{"203.0.113.80 203-0-113-80.dsl.example.org", 0, `helo-generic|ptr-generic|ptr-dynamic`},
-		{"203.0.113.80 mail.example.org", 0, `helo-ip-mismatch|!Set the HELO name to 203-0-113-80`},
+		{"203.0.113.80 mail.example.org", 0, `helo-ip-mismatch|!to 203-0-113-80`},
 		{"--all 2001:db8::10 mail6.example.org", 0, `helo-missing  |ptr-many  `},
 		{"10.0.0.1 localhost", 0, `exempt   private`},
 		{"203.0.113.10", 2, `expected "<helo>"`},
+		{"--json --mail 203.0.113.10 localhost", 2, `can't be used together`},
 		{"mail.example.org 203.0.113.10", 2, `is not an IP address`},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
@@ -52,6 +60,93 @@ func TestCheck(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The story of the Notes server that says its inside name. Its administrator does what the advice says, to
+// the letter, and then nothing is wrong.
+func TestCheckNotes(t *testing.T) {
+	for _, tt := range []struct{ name, client, helo string }{
+		{"notes", "203.0.113.21", "notes1.acme.private"},
+		{"notes-slash", "203.0.113.21", "NOTES1/ACME"},
+		{"notes-unconfirmed", "203.0.113.33", "notes1.acme.private"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			output, _ := rig.RunMilter(t, "check", tt.client, tt.helo)
+			varies := regexp.MustCompile(`TTL [0-9a-z]+, [0-9.]+ ms`)
+			golden(t, "testdata/check/"+tt.name+".golden", varies.ReplaceAllString(output, "TTL 1h0m0s, 0.1 ms"))
+
+			reverse, _ := dns.ReverseAddr(tt.client)
+			zone := records(t, reverse, dns.TypePTR) + records(t, "host.example.com.", dns.TypeA)
+			zone += strings.Join(regexp.MustCompile(`(?m)^ +\S+\. (?:A|PTR) \S+$`).FindAllString(output, -1), "\n")
+			server := dnstest.Start(t, regexp.MustCompile(`(?m)^ +`).ReplaceAllString(zone, ""))
+			helo := strings.Fields(setting(t, output, "Postfix, main.cf"))[2]
+			output, exit := rig.RunMilter(t, "check", "--dns", server.Addr(), tt.client, helo)
+			if exit != 0 || !strings.Contains(output, "nothing is wrong") {
+				t.Errorf("after all that, in the zone\n%s\nit is %s", zone, output)
+			}
+		})
+	}
+}
+
+// records are what the world's DNS has, as lines of a zone.
+func records(t *testing.T, name string, qtype uint16) (zone string) {
+	t.Helper()
+	reply, err := rig.Ask(rig.Resolver, name, qtype)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, record := range reply.Answer {
+		zone += record.String() + "\n"
+	}
+	return zone
+}
+
+// setting is the line that an advice has for a mail server.
+func setting(t *testing.T, advice, server string) string {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^ +` + server + ` +(.*)$`).FindStringSubmatch(advice)
+	if line == nil {
+		t.Fatalf("no setting for %s in\n%s", server, advice)
+	}
+	return line[1]
+}
+
+// golden compares with a file, or writes it with -update.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(file); err != nil || got != string(want) {
+		t.Errorf("%s differs (-update writes it): %v\n got %s\nwant %s", file, err, got, want)
+	}
+}
+
+// A terminal gets colours unless its user wants none, and a pipe never.
+func TestCheckColours(t *testing.T) {
+	t.Parallel()
+	const red, green = "\x1b[31m", "\x1b[32m"
+	command := rig.Binary() + " check 203.0.113.10 localhost"
+	for _, tt := range []struct{ shell, want string }{
+		{"script -qec '" + command + "' /dev/null", red + "fail  |" + green + "accept"},
+		{"NO_COLOR=1 script -qec '" + command + "' /dev/null", "!\x1b|  fail  "},
+		{command + " | cat", "!\x1b|  fail  "},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		output, err := exec.CommandContext(ctx, "sh", "-c", tt.shell).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v", tt.shell, err)
+		}
+		for piece := range strings.SplitSeq(tt.want, "|") {
+			plain, unwanted := strings.CutPrefix(piece, "!")
+			if strings.Contains(string(output), plain) == unwanted {
+				t.Errorf("%s: that it has %q is %t:\n%s", tt.shell, plain, unwanted, output)
+			}
+		}
 	}
 }
 

@@ -123,17 +123,3 @@ func firstDifference(a, b string) string {
 	}
 	return "more lines than there were"
 }
-
-// golden compares a text with a file, which -update writes.
-func golden(t *testing.T, file, text string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Error(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil || string(want) != text {
-		t.Errorf("%s (%v) is not\n%s", file, err, text)
-	}
-}

@@ -20,7 +20,7 @@ var doors = map[string][]string{
 		"helo-milter/cmd/helo-milter/internal/spool", "github.com/cheggaaa/pb/v3", "golang.org/x/term",
 		"github.com/agnivade/levenshtein", "github.com/alecthomas/kong", "github.com/d--j/go-milter",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
-		"golang.org/x/net/netutil",
+		"golang.org/x/net/netutil", "golang.org/x/term",
 		"github.com/prometheus/client_golang/prometheus",
 		"github.com/prometheus/client_golang/prometheus/collectors",
 		"github.com/prometheus/client_golang/prometheus/promhttp",

@@ -36,12 +36,13 @@ func main() {
 type commands struct {
 	Config string `help:"Configuration file; without one the built-in configuration holds." placeholder:"FILE"`
 
-	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run the milter."`
-	Check   checkCmd   `cmd:"" help:"Judge one client through live DNS and explain it."`
-	Replay  replayCmd  `cmd:"" help:"Judge past mail under this configuration."`
-	Rules   rulesCmd   `cmd:"" help:"Print the rule table."`
-	Show    configCmd  `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" default:"withargs" help:"Run the milter."`
+	Check    checkCmd    `cmd:"" help:"Judge one client through live DNS and explain it."`
+	Selftest selftestCmd `cmd:"" help:"Judge this host, or given addresses, as others will when it sends mail."`
+	Replay   replayCmd   `cmd:"" help:"Judge past mail under this configuration."`
+	Rules    rulesCmd    `cmd:"" help:"Print the rule table."`
+	Show     configCmd   `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 // program is what a command runs with.

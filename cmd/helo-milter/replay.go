@@ -21,11 +21,11 @@ import (
 type replayCmd struct {
 	JSON        bool     `help:"Print decision records instead of the summary, for report or another replay."`
 	RecordedDNS bool     `name:"recorded-dns" help:"Judge by what was recorded and ask no DNS."`
-	Trusted     string   `help:"Of mail: the host of ours, or .domain, whose Received field counts." placeholder:"HOST"`
+	Trusted     string   `help:"Of mail: our host, or .domain, whose Received field counts." placeholder:"HOST"`
 	Ham         []string `sep:"none" help:"Mail that is known to be good." placeholder:"FILE"`
 	Spam        []string `sep:"none" help:"Mail that is known to be spam." placeholder:"FILE"`
 	Verbose     bool     `help:"Show what could not be read."`
-	Files       []string `arg:"" optional:"" name:"file" help:"Decision logs, mail logs, mboxes, Maildirs, messages; .gz, too; - is standard input."`
+	Files       []string `arg:"" optional:"" name:"file" help:"Decision log, mail log, mbox, Maildir or message; .gz, too; - is stdin."`
 }
 
 // Run judges past mail.

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"helo-milter/dnscache/dnstest"
+)
+
+const checkZone = `
+10.113.0.203.in-addr.arpa.  PTR  mail.example.org.
+mail.example.org.           A    203.0.113.10
+mail.example.org.           TXT  "v=spf1 a -all"
+11.113.0.203.in-addr.arpa.  PTR  notes.example.com.
+notes.example.com.          A    203.0.113.11
+33.113.0.203.in-addr.arpa.  PTR  gone.example.org.
+12.113.0.203.in-addr.arpa.  PTR  evil\027[31m.example.org.
+servfail.66.113.0.203.in-addr.arpa. PTR x.example.org.
+66.113.0.203.in-addr.arpa.  TXT  "dnstest" "servfail"
+spf.example.org.            A    203.0.113.13
+spf.example.org.            TXT  "v=spf1 \027[31m -all"
+0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR mail.example.org.
+1.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR other.example.org.
+other.example.org.          AAAA 2001:db8::11
+both.example.org.           A    203.0.113.14
+both.example.org.           AAAA 2001:db8::14
+14.113.0.203.in-addr.arpa.  PTR  both.example.org.
+4.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR both.example.org.
+`
+
+// ranOn is what a command that asks the DNS prints, without where and when it ran, and its exit code.
+func ranOn(t *testing.T, zone, command string, args ...string) (string, int) {
+	t.Helper()
+	server := dnstest.Start(t, zone)
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), append([]string{command, "--dns", server.Addr()}, args...), nil, &stdout, &stderr)
+	text := strings.ReplaceAll(stdout.String()+stderr.String(), server.Addr(), "192.0.2.53:53")
+	text = regexp.MustCompile(`[0-9.]+ ms`).ReplaceAllString(text, "0.1 ms")
+	return regexp.MustCompile(`[0-9-]{10} [0-9:]{5} UTC`).ReplaceAllString(text, "2026-11-21 12:00 UTC"), code
+}
+
+func TestCheckGolden(t *testing.T) {
+	for _, tt := range []struct {
+		file, args string
+		exit       int
+	}{
+		{"good", "203.0.113.10 mail.example.org", 0},
+		{"good.mail", "--mail 203.0.113.10 mail.example.org", 0},
+		{"notes", "203.0.113.11 notes1.acme.private", 0}, // the server that says its inside name
+		{"notes.mail", "--mail 203.0.113.11 notes1.acme.private", 0},
+		{"notes-unconfirmed", "203.0.113.33 NOTES1/ACME", 1},
+		{"notes-unconfirmed.mail", "--mail 203.0.113.33 NOTES1/ACME", 1},
+		{"forged.mail", "--mail 203.0.113.99 bob.microsoft.com", 1},
+		{"spf6", "--all 2001:db8::10 mail.example.org", 1},
+		{"spf6.mail", "--mail 2001:db8::10 mail.example.org", 1},
+		{"unsure.mail", "--mail 203.0.113.66 localhost", 0},
+	} {
+		text, code := ranOn(t, checkZone, "check", strings.Fields(tt.args)...)
+		if code != tt.exit {
+			t.Errorf("%s: exit %d, want %d", tt.args, code, tt.exit)
+		}
+		golden(t, "testdata/check/"+tt.file+".golden", text)
+	}
+}
+
+// What the network says reaches no terminal as it is, and lines end where the reader's do, unless there is a
+// word in them that must stay whole.
+func TestCheckIsFitToRead(t *testing.T) {
+	for _, client := range strings.Fields("203.0.113.11 203.0.113.12 203.0.113.99 2001:db8::10 2001:db8::99") {
+		for _, helo := range []string{
+			"localhost", "notes1.acme.private", "spf.example.org", "\x1b[31m", "a\u202eb \u009b31m\x7f\n.",
+			strings.Repeat("a.", 120) + "example.org", strings.Repeat("\u202e", 200),
+		} {
+			for flag, width := range map[string]int{"--mail": narrow, "--all": wide} {
+				text, _ := ranOn(t, checkZone, "check", flag, client, helo)
+				if strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && safe(string(r)) != string(r) }) {
+					t.Errorf("check %s %s %q: a control character in\n%s", flag, client, helo, text)
+				}
+				for line := range strings.Lines(text) {
+					long := func(word string) bool { return len(word) > width/2 }
+					whole := slices.ContainsFunc(strings.Fields(line), long)
+					if utf8.RuneCountInString(line) > width+1 && !whole {
+						t.Errorf("check %s %s %q: too long: %s", flag, client, helo, line)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A pipe gets no colours, and a terminal those of the results.
+func TestColours(t *testing.T) {
+	for _, tt := range []struct {
+		colours      colour
+		result, want string
+	}{
+		{false, "fail", "x"},
+		{true, "fail", "\x1b[31mx\x1b[0m"},
+		{true, "unsure", "\x1b[33mx\x1b[0m"},
+		{true, "accept", "\x1b[32mx\x1b[0m"},
+		{true, "skip", "x"},
+		{colourOf(new(bytes.Buffer)), "fail", "x"},
+	} {
+		if got := tt.colours.paint(tt.result, "x"); got != tt.want {
+			t.Errorf("%s, colours %t: %q", tt.result, tt.colours, got)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+
+	"helo-milter/checks"
+	"helo-milter/dnscache"
+)
+
+// wide is how many characters a line for a terminal has, and narrow those of a line of mail (RFC 5322 §2.1.1
+// says 78, before somebody quotes it).
+const wide, narrow = 100, 72
+
+// explain prints a record for people: to us what was found, to the client's administrator what to do.
+func explain(out io.Writer, r *checks.Record, header string, questions []dnscache.Trace) {
+	fmt.Fprintf(out, "client   %s\n", r.Client)
+	paragraph(out, "HELO     ", fmt.Sprintf("%.255q", r.Helo.Raw), wide)
+	fmt.Fprintf(out, "iprev    %s\n", r.Iprev)
+	if r.Exempt != "" {
+		fmt.Fprintf(out, "exempt   %s: this client is not judged\n", r.Exempt)
+		return
+	}
+	fmt.Fprintln(out, "\nDNS")
+	for _, q := range questions {
+		explainQuestion(out, &q)
+	}
+	colours := colourOf(out)
+	explainRules(out, r, colours)
+	explainVerdict(out, r, header, colours)
+	if a := checks.Advise(r); len(a.Steps) > 0 {
+		fmt.Fprintf(out, "\nWhat the administrator of %s has to change\n", r.Client)
+		advise(out, &a, wide)
+	}
+}
+
+func explainQuestion(out io.Writer, q *dnscache.Trace) {
+	result := q.Rcode
+	if failure := new(net.DNSError); (result == "" || result == "NOERROR") && errors.As(q.Err, &failure) {
+		result = failure.Err
+	}
+	from := strings.TrimSpace(q.Server + " " + q.Transport)
+	if q.Stale {
+		from += " stale"
+	}
+	what := safe(q.Name)
+	if len(q.Values) > 0 {
+		what += " = " + safe(strings.Join(q.Values, " "))
+	}
+	paragraph(out, fmt.Sprintf("  %-4s  ", q.Type), what, wide)
+	fmt.Fprintf(out, "        %s, TTL %v, %.1f ms, %s\n",
+		safe(result), q.TTL, float64(q.Took.Microseconds())/1000, from)
+}
+
+func explainRules(out io.Writer, r *checks.Record, colours colour) {
+	fmt.Fprintln(out, "\nrules")
+	for _, f := range r.Findings {
+		// Colours have no width, so the padding comes first.
+		line := fmt.Sprintf("  %-22s  %s  %-8s  %3.1f  ",
+			f.Rule, colours.paint(f.Result.String(), fmt.Sprintf("%-6v", f.Result)), f.Action, f.Score)
+		fmt.Fprintln(out, strings.TrimRight(line, " "))
+		if f.Result < checks.Unsure {
+			continue
+		}
+		what := fmt.Sprintf("%q", f.Detail)
+		if i := checks.Index(f.Rule); i >= 0 {
+			what = checks.All[i].Doc + ": " + what
+		}
+		paragraph(out, "      ", what, wide)
+	}
+	if len(r.Findings) == 0 {
+		fmt.Fprintln(out, "  nothing is wrong")
+	}
+}
+
+func explainVerdict(out io.Writer, r *checks.Record, header string, colours colour) {
+	v := &r.Verdict
+	fmt.Fprintf(out, "\nverdict  %s", colours.paint(v.Want, v.Want))
+	if v.Reply != "" {
+		fmt.Fprintf(out, " because of %s", v.Rule)
+	}
+	enforced := map[string]string{
+		"accept": "accepts it, too", "tempfail": "tells the client to come back later", "reject": "refuses it",
+	}[v.Want]
+	fmt.Fprintf(out, ", score %.1f\n", v.Score)
+	fmt.Fprintf(out, "         observe mode accepts the mail; enforce mode %s\n", enforced)
+	heading := "reply    "
+	for line := range strings.Lines(v.Reply) {
+		paragraph(out, heading, line, wide)
+		heading = "         "
+	}
+	heading = "header   "
+	for line := range strings.Lines(header + ": " + r.Header) {
+		paragraph(out, heading, line, wide)
+		heading = "             "
+	}
+}
+
+// advise prints the steps of an advice.
+func advise(out io.Writer, a *checks.Advice, width int) {
+	for i, step := range a.Steps {
+		paragraph(out, fmt.Sprintf("  %d. ", i+1), step.Text, width)
+		for _, record := range step.Records {
+			fmt.Fprintln(out, "      ", record)
+		}
+		tooLong := func(s checks.Setting) bool { return len(s.Line)+35 > width }
+		for _, s := range step.Settings {
+			if slices.ContainsFunc(step.Settings, tooLong) {
+				fmt.Fprintf(out, "       %s:\n         %s\n", s.Place, s.Line)
+			} else {
+				fmt.Fprintf(out, "       %-26s  %s\n", s.Place, s.Line)
+			}
+		}
+	}
+	if a.Example && len(a.Steps) > 0 {
+		paragraph(out, "  ", a.Name+" is an example: put the mail server's own name in its place.", width)
+	}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"helo-milter/dnscache/dnstest"
+)
+
+func TestSelftest(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		exit int
+		says string // pieces of the output, between "|"
+	}{
+		{"203.0.113.10", 0, "HELO  should be mail.example.org, and nothing has to be changed"},
+		{"203.0.113.33", 1, "should be gone.example.org, and this|gone.example.org. A 203.0.113.33"},
+		{"203.0.113.99", 1, "PTR   none|of its own|99.113.0.203.in-addr.arpa. PTR mail.example.org.|an example"},
+		{"203.0.113.66", 1, "PTR   the lookup failed"},
+		{"203.0.113.10 203.0.113.11", 0, "should be mail.example.org, and nothing|be notes.example.com, and"},
+		{"203.0.113.14 2001:db8::14", 0, "one HELO name, since|over both: both.example.org"},
+		{ // each family has a good name, and they are not the same
+			"203.0.113.11 2001:db8::11", 1,
+			"notes.example.com. AAAA 2001:db8::11|ip6.arpa. PTR notes.example.com.|over both: notes.example.com",
+		},
+		{"203.0.113.99 2001:db8::11", 1, "other.example.org. A 203.0.113.99|over both: other.example.org"},
+		{"203.0.113.10 203.0.113.14 2001:db8::14", 0, "be mail.example.org, and nothing|both: both.example.org"},
+		{"10.0.0.1", exitUsage, "10.0.0.1 is not public"},
+		{"mail.example.org", exitUsage, "is not an IP address"},
+		{"--listen-for 203.0.113.1:nonsense 203.0.113.10", exitUsage, "--listen-for"},
+		{"--config no-such-file 203.0.113.10", exitConfig, "no-such-file"},
+		{"--listen-for 127.0.0.1:0 --wait 50ms", 1, "nobody connected in 50ms"},
+	} {
+		text, code := ranOn(t, checkZone, "selftest", strings.Fields(tt.args)...)
+		if code != tt.exit {
+			t.Errorf("selftest %s: exit %d, want %d\n%s", tt.args, code, tt.exit, text)
+		}
+		for piece := range strings.SplitSeq(tt.says, "|") {
+			if !strings.Contains(text, piece) {
+				t.Errorf("selftest %s: no %q in\n%s", tt.args, piece, text)
+			}
+		}
+	}
+}
+
+// What a client may say to --listen-for, between "|", and which greetings are heard.
+func TestHear(t *testing.T) {
+	for _, tt := range []struct{ says, heard, code string }{
+		{"EHLO mail.example.org|MAIL FROM:<a@example.org>|QUIT", "mail.example.org", "220 250 450 221"},
+		{"EHLO a.example.org|RSET|helo b.example.org |QUIT", "a.example.org b.example.org", "220 250 250 250 221"},
+		{"EHLO [192.0.2.1]", "[192.0.2.1]", "220 250"},
+		{"RCPT TO:<a@example.net>|DATA|QUIT", "", "220 502 502 221"},
+		{"", "", "220 502"},
+		{"EHLO " + strings.Repeat("a", 2000), "", "220"},
+		{strings.Repeat("NOOP|", 100) + "EHLO late.example.org", "", "220" + strings.Repeat(" 250", 49)},
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		replies := make(chan string)
+		go func() { replies <- say(listener.Addr().String(), tt.says) }()
+		peer, helos, err := hear(t.Context(), listener, 10*time.Second)
+		if err != nil || !peer.IsLoopback() || strings.Join(helos, " ") != tt.heard {
+			t.Errorf("%.50s: heard %.50q of %v, %v", tt.says, helos, peer, err)
+		}
+		if got := <-replies; got != tt.code {
+			t.Errorf("%.50s: the replies are %s, want %s", tt.says, got, tt.code)
+		}
+	}
+}
+
+// say is a client that says its lines whatever the server says, and then nothing more. It returns the codes.
+func say(address, lines string) string {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(conn, strings.ReplaceAll(lines, "|", "\r\n")+"\r\n")
+	_ = conn.(*net.TCPConn).CloseWrite()
+	var codes []string
+	for in := bufio.NewScanner(conn); in.Scan(); {
+		codes = append(codes, in.Text()[:3])
+	}
+	return strings.Join(codes, " ")
+}
+
+// speaker is a standard output that calls whoever is waited for.
+type speaker struct {
+	bytes.Buffer
+	lines string
+	said  chan string
+}
+
+func (s *speaker) Write(text []byte) (int, error) {
+	if _, address, waits := strings.Cut(strings.TrimSpace(string(text)), "connection to "); waits {
+		go func() { s.said <- say(address, s.lines) }()
+	}
+	return s.Buffer.Write(text)
+}
+
+// The greeting is judged as that of the address that is given, since nobody else can see the peer's.
+func TestListenFor(t *testing.T) {
+	server := dnstest.Start(t, checkZone)
+	for _, tt := range []struct {
+		says, clients string
+		exit          int
+		output        string // pieces, between "|"
+	}{
+		{"EHLO mail.example.org", "203.0.113.10", 0, "verdict  accept|nothing is wrong"},
+		{"EHLO localhost", "203.0.113.10", 1, "helo-localhost|HELO name of the mail server to mail.example"},
+		{"HELO mail.example.org", "203.0.113.10 203.0.113.11", 1, "client   203.0.113.10|client   203.0.113.11"},
+		{"EHLO mail.example.org|EHLO a", "203.0.113.10", 1, "helo-changed|the same name in every greeting"},
+		{"EHLO ", "203.0.113.10", 1, "helo-malformed"},
+		{"QUIT", "203.0.113.10", 1, "127.0.0.1 said neither HELO nor EHLO"},
+	} {
+		out := &speaker{lines: tt.says + "|QUIT", said: make(chan string, 1)}
+		var stderr bytes.Buffer
+		args := []string{"selftest", "--dns", server.Addr(), "--wait", "10s", "--listen-for", "127.0.0.1:0"}
+		code := run(t.Context(), append(args, strings.Fields(tt.clients)...), nil, out, &stderr)
+		text := out.String() + stderr.String()
+		if codes := <-out.said; code != tt.exit || !strings.HasPrefix(codes, "220 2") {
+			t.Errorf("%s as %s: exit %d, want %d, replies %s\n%s", tt.says, tt.clients, code, tt.exit, codes, text)
+		}
+		for piece := range strings.SplitSeq(tt.output, "|") {
+			if !strings.Contains(text, piece) {
+				t.Errorf("%s as %s: no %q in\n%s", tt.says, tt.clients, piece, text)
+			}
+		}
+	}
+}
+
+// Where nobody knows the address, a greeting is judged by what it is by itself.
+func TestSpelling(t *testing.T) {
+	for _, tt := range []struct {
+		helo, fails string
+	}{
+		{"mail.example.org", ""},
+		{"[203.0.113.10]", ""},
+		{"friend", "helo-not-fqdn"},
+		{"192.168.0.1", "helo-bare-ip"},
+		{"notes1.acme.private", "helo-private-tld"},
+		{"a_b.example.org", "helo-underscore"},
+	} {
+		var out bytes.Buffer
+		p := &program{ctx: t.Context(), stdout: &out, stderr: &out}
+		q, err := p.inquire([]string{"192.0.2.53:53"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		good := q.spelling(p, netip.MustParseAddr("127.0.0.1"), []string{tt.helo})
+		text := out.String()
+		if good != (tt.fails == "") || !strings.Contains(text, "which is not public") ||
+			!strings.Contains(text, cmp.Or(tt.fails, "nothing is wrong")) ||
+			good == strings.Contains(text, "Set the HELO name of the mail server to ") {
+			t.Errorf("%s: good %t\n%s", tt.helo, good, text)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// safe makes text from the network fit for a terminal: what is not printable, bidi marks among it, is
+// escaped as Go does it.
+func safe(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// paragraph prints a text behind a heading, with the lines that follow beneath the first. Lines are of at
+// most width characters; a word that is longer stays whole, since it may be there to be copied.
+func paragraph(out io.Writer, heading, text string, width int) {
+	column := utf8.RuneCountInString(heading)
+	line, at := heading, column
+	for word := range strings.FieldsSeq(text) {
+		length := utf8.RuneCountInString(word)
+		switch {
+		case at == column:
+		case at+1+length > width:
+			fmt.Fprintln(out, line)
+			line, at = strings.Repeat(" ", column), column
+		default:
+			line, at = line+" ", at+1
+		}
+		line, at = line+word, at+length
+	}
+	fmt.Fprintln(out, line)
+}
+
+// colour tells whether there may be colours: on a terminal, unless its user wants none (no-color.org).
+type colour bool
+
+func colourOf(out io.Writer) colour {
+	file, isFile := out.(*os.File)
+	return colour(isFile && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(file.Fd())))
+}
+
+// paint gives text the colour of a result or verdict.
+func (c colour) paint(result, text string) string {
+	code := map[string]string{
+		"fail": "31", "reject": "31", "unsure": "33", "tempfail": "33", "pass": "32", "accept": "32",
+	}[result]
+	if !bool(c) || code == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
