@@ -162,4 +162,3 @@ func names(r *checks.Record) string {
 		return "PTR unknown"
 	}
 }
-

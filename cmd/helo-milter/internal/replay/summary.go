@@ -13,8 +13,8 @@ import (
 // Summary is what became of all items. What was recorded then and what is so now are never added up.
 type Summary struct {
 	Decisions, Hops Table
-	Same            int // decisions whose verdict is the same, byte for byte
-	Lost            int // decisions that cannot be judged: see checks.Judge.Again
+	Same            int     // decisions whose verdict is the same, byte for byte
+	Lost            int     // decisions that cannot be judged: see checks.Judge.Again
 	Refused         Clients // decisions that are refused now and were not; hops that are refused, by the last column
 	Passed          Clients // decisions that were refused and are not any more
 	Unheard         int     // hops whose HELO nobody wrote down
@@ -80,7 +80,9 @@ func (s *Summary) decision(o *Outcome) {
 	}
 }
 
-func refuses(r *checks.Record) bool { return r.Verdict.Want == "tempfail" || r.Verdict.Want == "reject" }
+func refuses(r *checks.Record) bool {
+	return r.Verdict.Want == "tempfail" || r.Verdict.Want == "reject"
+}
 
 func (t *Table) add(o *Outcome) {
 	t.Items++
