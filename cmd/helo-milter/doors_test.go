@@ -25,7 +25,9 @@ var doors = map[string][]string{
 		"github.com/prometheus/client_golang/prometheus/collectors",
 		"github.com/prometheus/client_golang/prometheus/promhttp",
 	},
-	"cmd/helo-milter/internal/past":   {"helo-milter/checks"},
+	"cmd/helo-milter/internal/past": {
+		"helo-milter/checks", "github.com/hashicorp/golang-lru/v2/simplelru", "github.com/valyala/fastjson",
+	},
 	"cmd/helo-milter/internal/replay": {"helo-milter/checks", "helo-milter/cmd/helo-milter/internal/past"},
 	"cmd/helo-milter/internal/spool":  {},
 

@@ -16,7 +16,7 @@ type Hop struct {
 	Time    time.Time  // when the host wrote it
 	By      string     // the receiving host's name, in canonical form
 	Client  netip.Addr // unmapped; the zero Addr when nothing came over a network
-	Helo    string     // what the client said, if Said
+	Helo    string     // what the client said, if Said; "" when it is known to have said nothing
 	Said    bool       // whether the host wrote that down: most logs do not
 	Reverse Reverse
 	Name    string // the PTR name that Reverse is about, in canonical form
@@ -67,7 +67,7 @@ const notRecorded = "not recorded"
 func (h *Hop) Facts(site checks.Site) *checks.Facts {
 	f := &checks.Facts{Client: h.Client, PTR: h.ptr(), Site: site, Unheard: !h.Said}
 	f.PTRCount = len(f.PTR.Values)
-	if !h.Said {
+	if h.Helo == "" {
 		return f
 	}
 	g := checks.Greeting{Helo: checks.ParseHelo(h.Helo)}

@@ -1,0 +1,289 @@
+package past
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A logTest is some lines, and the hops in them as readLog writes them.
+type logTest struct {
+	log  string
+	want []string
+}
+
+func postfix(text string) string  { return lines("Nov 22 08:00:00 mx postfix/", "smtpd", "[7]: ", text) }
+func sendmail(text string) string { return lines("Nov 22 08:00:00 mx sm-mta[7]: ", "", "", text) }
+func exim(text string) string     { return lines("2026-11-22 08:00:00 ", "", "", text) }
+
+// lines makes a log of what a daemon says, or the one that is named at the beginning of a line. A backslash
+// at its end is no end.
+func lines(before, daemon, after, text string) string {
+	var log []string
+	text = regexp.MustCompile(`\\\n\s*`).ReplaceAllString(text, "")
+	for line := range strings.SplitSeq(text, "\n") {
+		name, said, other := strings.Cut(strings.TrimSpace(line), "| ")
+		if !other {
+			name, said = daemon, name
+		}
+		log = append(log, before+name+after+said)
+	}
+	return strings.Join(log, "\n")
+}
+
+func testLogs(t *testing.T, tests []logTest) {
+	for _, tt := range tests {
+		compare(t, tt.log, readLog(tt.log), tt.want...)
+	}
+}
+
+func TestPostfix(t *testing.T)  { testLogs(t, postfixTests) }
+func TestSendmail(t *testing.T) { testLogs(t, sendmailTests) }
+func TestExim(t *testing.T)     { testLogs(t, eximTests) }
+
+var postfixTests = []logTest{
+	{ // a message from its beginning to its end
+		postfix(`connect from mail.example.org[203.0.113.9]
+			A1: client=mail.example.org[203.0.113.9]
+			cleanup| A1: message-id=<1@x>
+			qmgr| A1: from=<a@x>, size=1, nrcpt=2 (queue active)
+			local| A1: to=<b@mx>, orig_to=<b@y>, relay=local, status=sent
+			smtp| A1: to=<c@y>, relay=x[192.0.2.1]:25, status=deferred (later)
+			smtp| A1: to=<c@y>, relay=x[192.0.2.1]:25, status=sent
+			qmgr| A1: removed
+			qmgr| A1: from=<nobody@x>, size=1, nrcpt=2 (queue active)`),
+		[]string{"2 203.0.113.9 confirmed=mail.example.org <a@x> [b@y c@y] A1"},
+	},
+	// What is warned of is about the next connection only.
+	{
+		postfix(`warning: hostname forged.example.org does not resolve to address 203.0.113.9
+			connect from unknown[203.0.113.9]
+			A1: client=unknown[203.0.113.9]
+			disconnect from unknown[203.0.113.9]
+			connect from unknown[203.0.113.9]
+			A2: client=unknown[203.0.113.9]`),
+		[]string{"3 203.0.113.9 forged=forged.example.org <> [] A1", "6 203.0.113.9 <> [] A2"},
+	},
+	{
+		postfix(`warning: hostname a.example.org does not resolve to address 2001:db8::9: Name or service not known
+			connect from unknown[2001:db8::9]
+			A1: client=unknown[2001:db8::9]`),
+		[]string{"3 2001:db8::9 forged=a.example.org <> [] A1"},
+	},
+	{ // a failed lookup is held against nobody
+		postfix(`warning: hostname a.example.org does not resolve to address 203.0.113.9: Temporary failure in \
+				name resolution
+			connect from unknown[203.0.113.9]
+			A1: client=unknown[203.0.113.9]`),
+		[]string{"3 203.0.113.9 unchecked=a.example.org <> [] A1"},
+	},
+	{
+		postfix(`warning: 203.0.113.9: address not listed for hostname A.example.org
+			connect from unknown[203.0.113.9]
+			A1: client=unknown[203.0.113.9]:4711, sasl_method=PLAIN, sasl_username=a`),
+		[]string{"3 203.0.113.9 forged=a.example.org user <> [] A1"},
+	},
+	{ // several recipients are one attempt, another sender is another, and a HELO counts for what follows
+		postfix(`NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <b@y>: x; \
+				from=<a@x> to=<b@y> proto=ESMTP helo=<friend>
+			NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <c@y>: x; \
+				from=<a@x> to=<c@y> proto=ESMTP helo=<friend>
+			NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <c@y>: x; \
+				from=<> to=<c@y> proto=ESMTP helo=<friend>
+			A1: client=unknown[203.0.113.9]
+			disconnect from unknown[203.0.113.9]`),
+		[]string{
+			"1 203.0.113.9 helo=friend <a@x> [b@y c@y]",
+			"3 203.0.113.9 helo=friend <> [c@y]",
+			"4 203.0.113.9 helo=friend <> [] A1",
+		},
+	},
+	{ // another HELO is another attempt, and so is a later one
+		postfix(`NOQUEUE: reject: EHLO from unknown[203.0.113.9]: 504 5.5.2 x; proto=SMTP helo=<a>
+			NOQUEUE: reject: EHLO from unknown[203.0.113.9]: 504 5.5.2 x; proto=SMTP helo=<b>
+			NOQUEUE: reject: MAIL from unknown[203.0.113.9]: 503 5.5.1 x; from=<> proto=SMTP`) +
+			"\nNov 22 08:05:00 mx postfix/smtpd[7]: NOQUEUE: reject: EHLO from unknown[203.0.113.9]: " +
+			"504 5.5.2 x; proto=SMTP helo=<b>",
+		[]string{
+			"1 203.0.113.9 helo=a <> []", "2 203.0.113.9 helo=b <> []", "4 203.0.113.9 helo=b <> []",
+		},
+	},
+	{ // a queue id comes again
+		postfix(`A1: client=unknown[203.0.113.9]
+			A1: client=unknown[203.0.113.10]`),
+		[]string{"1 203.0.113.9 <> [] A1", "2 203.0.113.10 <> [] A1"},
+	},
+	{ // the client's words are not Postfix's
+		postfix(`NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <" proto=SMTP helo=<x>; \
+				from=<y>"@y>: no; from=<a@x> to=<" proto=SMTP helo=<x>"@y> proto=ESMTP helo=<friend>`),
+		[]string{`1 203.0.113.9 helo=friend <a@x> [" proto=SMTP helo=<x>"@y]`},
+	},
+	{ // before HELO, and without
+		postfix(`NOQUEUE: reject: CONNECT from unknown[203.0.113.9]: 554 5.7.1 x: Client host rejected; proto=SMTP
+			disconnect from unknown[203.0.113.9]
+			NOQUEUE: reject: MAIL from unknown[203.0.113.9]: 503 5.5.1 x; from=<a@x> proto=SMTP
+			disconnect from unknown[203.0.113.9]
+			NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 503 5.5.1 x; from=<a@x> to=<b@y> pr
+			disconnect from unknown[203.0.113.9]
+			NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 503 5.5.1 x; from=<a@x> to=<b@y> proto=ESMTP helo`),
+		[]string{
+			"1 203.0.113.9 <> []", "3 203.0.113.9 helo= <a@x> []", "5 203.0.113.9 <> []",
+			"7 203.0.113.9 <a@x> [b@y]",
+		},
+	},
+	{ // what a milter refuses at the end, and what header_checks say
+		postfix(`A1: client=mail.example.org[203.0.113.9]
+			cleanup| A1: milter-reject: END-OF-MESSAGE from mail.example.org[203.0.113.9]: 5.7.1 Spam; \
+				from=<a@x> to=<b@y> proto=ESMTP helo=<mail.example.org>
+			A2: client=mail.example.org[203.0.113.9]
+			cleanup| A2: info: header Subject: ; proto=ESMTP helo=<x> from mail.example.org[203.0.113.9]; \
+				from=<a@x> to=<b@y> proto=ESMTP helo=<mail.example.org>: text`),
+		[]string{
+			"1 203.0.113.9 confirmed=mail.example.org helo=mail.example.org <a@x> [b@y] A1",
+			"3 203.0.113.9 confirmed=mail.example.org helo=mail.example.org <> [] A2",
+		},
+	},
+	{ // a filter before the queue, and one behind it
+		postfix(`connect from mail.example.org[203.0.113.9]
+			NOQUEUE: client=mail.example.org[203.0.113.9]
+			proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as A2; \
+				from=<a@x> to=<b@y> proto=ESMTP helo=<mail.example.org>
+			A2: client=localhost[127.0.0.1], orig_client=mail.example.org[203.0.113.9]
+			NOQUEUE: proxy-reject: END-OF-MESSAGE: 554 5.7.0 Reject; \
+				from=<c@x> to=<b@y> proto=ESMTP helo=<mail.example.org>`),
+		[]string{
+			"3 203.0.113.9 confirmed=mail.example.org helo=mail.example.org <a@x> [b@y]",
+			"5 203.0.113.9 confirmed=mail.example.org helo=mail.example.org <c@x> [b@y]",
+		},
+	},
+	{
+		postfix(`postscreen| CONNECT from [203.0.113.9]:4711 to [192.0.2.25]:25
+			postscreen| NOQUEUE: reject: RCPT from [203.0.113.9]:4711: 550 5.7.1 no; \
+				from=<a@x>, to=<b@y>, proto=ESMTP, helo=<friend>
+			postscreen| CONNECT from [203.0.113.10]:4711 to [192.0.2.25]:25
+			postscreen| NOQUEUE: reject: CONNECT from [203.0.113.10]:4711: too many connections
+			postscreen| DISCONNECT [203.0.113.10]:4711`),
+		[]string{"4 203.0.113.10 <> []", "2 203.0.113.9 helo=friend <a@x> [b@y]"},
+	},
+}
+
+var sendmailTests = []logTest{
+	{
+		sendmail(`A1: from=<a@x>, size=1, nrcpts=3, proto=ESMTP, daemon=MTA, relay=mail.example.org [203.0.113.9]
+			A1: to=<b@y>,<c@y>, delay=00:00:00, mailer=local, pri=1, dsn=2.0.0, stat=Sent
+			A1: to=<d@y>, delay=00:00:00, mailer=esmtp, pri=1, relay=x. [192.0.2.1], dsn=4.0.0, stat=Deferred: later
+			A1: to=<d@y>, delay=00:00:00, mailer=esmtp, pri=1, relay=x. [192.0.2.1], dsn=2.0.0, stat=Sent`),
+		[]string{"1 203.0.113.9 confirmed=mail.example.org <a@x> [b@y c@y d@y] A1"},
+	},
+	{sendmail(`A1: from=root, size=1, nrcpts=1, relay=root@localhost`), nil},
+	{
+		sendmail(`A1: from=<>, size=0, nrcpts=0, proto=SMTP, daemon=MTA, relay=ident@forged.example.org \
+				[203.0.113.9] (may be forged)`),
+		[]string{"1 203.0.113.9 forged=forged.example.org <> [] A1"},
+	},
+	{ // the message id is the client's
+		sendmail(`A1: from=<a@x>, size=1, nrcpts=0, msgid=<, relay=mail.example.com [192.0.2.1]>, \
+				proto=ESMTPSA, daemon=MTA, relay=[IPv6:2001:db8:0:0:0:0:0:9]`),
+		[]string{"1 2001:db8::9 user <a@x> [] A1"},
+	},
+	{ // who is refused at once has no line with a sender
+		sendmail(`A1: ruleset=check_relay, arg1=mail.example.org, arg2=203.0.113.9, relay=mail.example.org \
+				[203.0.113.9], reject=550 5.7.1 Access denied`),
+		[]string{"1 203.0.113.9 confirmed=mail.example.org <> [] A1"},
+	},
+	{ // who has logged in is known by process and address
+		sendmail(`AUTH=server, relay=[203.0.113.9], authid=a, mech=PLAIN, bits=0
+			A1: from=<a@x>, size=0, nrcpts=0, proto=ESMTP, daemon=MTA, relay=[203.0.113.9]
+			A2: from=<a@x>, size=0, nrcpts=0, proto=ESMTP, daemon=MTA, relay=[203.0.113.10]`),
+		[]string{"2 203.0.113.9 user <a@x> [] A1", "3 203.0.113.10 <a@x> [] A2"},
+	},
+	{ // the last HELO counts, and another connection's does not
+		sendmail(`A1: <-- EHLO friend
+			A1: <-- helo mail.example.org
+			A1: <-- EHLO
+			A1: from=<a@x>, size=0, nrcpts=0, proto=ESMTP, daemon=MTA, relay=[203.0.113.9]
+			NOQUEUE: connect from [203.0.113.9]
+			A2: from=<a@x>, size=0, nrcpts=0, proto=ESMTP, daemon=MTA, relay=[203.0.113.9]`),
+		[]string{"4 203.0.113.9 helo=mail.example.org <a@x> [] A1", "6 203.0.113.9 <a@x> [] A2"},
+	},
+	{
+		sendmail(`NOQUEUE: connect from [203.0.113.9]
+			A1: invalid domain name (a) from [192.0.2.1]) from [203.0.113.9]
+			A1: Authentication-Warning: mx: [203.0.113.9] didn't use HELO protocol
+			A1: from=<a@x>, size=0, nrcpts=0, proto=ESMTP, daemon=MTA, relay=[203.0.113.9]`),
+		[]string{"4 203.0.113.9 helo=a) from [192.0.2.1] <a@x> [] A1"},
+	},
+}
+
+var eximTests = []logTest{
+	{
+		exim(`1abcDE-000123-4F <= a@x H=mail.example.org (friend) [203.0.113.9]:4711 I=[192.0.2.25]:25 P=esmtps \
+				X=TLS1.3 CV=no S=1 id=1@x T="H=(x) [192.0.2.1] P=esmtpa"
+			1abcDE-000123-4F => b <b@y> R=local T=mail
+			1abcDE-000123-4F ** c@y R=dns T=smtp: no
+			1abcDE-000123-4F Completed
+			1abcDE-000123-4F => d@y R=dns`),
+		[]string{"1 203.0.113.9 confirmed=mail.example.org helo=friend <a@x> " +
+			"[b@y c@y] 1abcDE-000123-4F"},
+	},
+	{ // the four forms, of which two say little
+		exim(`1abcDE-000123-41 <= <> H=mail.example.org [203.0.113.9] P=esmtp S=1
+			1abcDE-000123-42 <= <> H=(friend) [2001:db8::9] P=esmtp S=1
+			1abcDE-000123-43 <= <> H=[203.0.113.9] P=esmtp S=1
+			1abcDE-000123-44 <= <> H=[203.0.113.9] P=smtp S=1
+			1abcDE-000123-45 <= <> H=mail.example.org [203.0.113.9] P=smtp S=1
+			1abcDE-000123-46 <= <> H=([203.0.113.9]) [203.0.113.9] P=smtp S=1`),
+		[]string{
+			"1 203.0.113.9 confirmed=mail.example.org helo=mail.example.org <> [] 1abcDE-000123-41",
+			"2 2001:db8::9 helo=friend <> [] 1abcDE-000123-42",
+			"3 203.0.113.9 <> [] 1abcDE-000123-43",
+			"4 203.0.113.9 helo= <> [] 1abcDE-000123-44",
+			"5 203.0.113.9 confirmed=mail.example.org <> [] 1abcDE-000123-45",
+			"6 203.0.113.9 helo=[203.0.113.9] <> [] 1abcDE-000123-46",
+		},
+	},
+	{
+		exim(`1abcDE-000123-4F <= a@x H=(friend) [203.0.113.9] P=esmtpsa A=plain:a S=1
+			1abcDE-000123-50 <= "a H=(x) [192.0.2.1]"@x H=(friend) [203.0.113.9] P=esmtp S=1
+			1abcDE-000123-4G <= "\"a b"@x H=(friend) [203.0.113.9] P=esmtpa A=plain:a S=1
+			1abcDE-000123-51 <= a@x U=a P=local S=1 T=" H=(x) [192.0.2.1] P=smtp"`),
+		[]string{
+			"1 203.0.113.9 helo=friend user <a@x> [] 1abcDE-000123-4F",
+			`2 203.0.113.9 helo=friend <"a H=(x) [192.0.2.1]"@x> [] 1abcDE-000123-50`,
+			`3 203.0.113.9 helo=friend user <"\"a b"@x> [] 1abcDE-000123-4G`,
+		},
+	},
+	{
+		exim(`H=(friend) [203.0.113.9] X=TLS1.3 CV=no F=<a@x> rejected RCPT <b@y>: no such user
+			H=(friend) [203.0.113.9] F=<a@x> temporarily rejected RCPT <c@y>: later
+			H=(friend) [203.0.113.9] F=<"> A=b"@x> A=plain:a rejected RCPT "d e"@y: no
+			H=(friend) [203.0.113.9] F=<"> A=c"@x> rejected MAIL: no
+			H=(friend) [203.0.113.9] sender verify fail for <a@x>: no
+			1abcDE-000123-4F H=(friend) [203.0.113.9] Warning: it was rejected RCPT <x>
+			H=[203.0.113.10] rejected connection in "connect" ACL: no
+			H=(friend) [203.0.113.11] rejected EHLO or HELO friend: no`),
+		[]string{
+			"1 203.0.113.9 helo=friend <a@x> [b@y c@y]",
+			`3 203.0.113.9 helo=friend user <"> A=b"@x> ["d e"@y]`,
+			`4 203.0.113.9 helo=friend <"> A=c"@x> []`,
+			"7 203.0.113.10 <> []",
+			"8 203.0.113.11 helo=friend <> []",
+		},
+	},
+	{
+		exim(`rejected EHLO from mail.example.org [203.0.113.9]: syntactically invalid argument(s): a_b c
+			rejected HELO from [203.0.113.10]: syntactically invalid argument(s): (no argument given)`),
+		[]string{"1 203.0.113.9 confirmed=mail.example.org helo=a_b c <> []", "2 203.0.113.10 <> []"},
+	},
+	{ // what the lookup found is true for a while
+		exim(`no host name found for IP address 203.0.113.9
+			1abcDE-000123-41 <= <> H=(friend) [203.0.113.9] P=esmtp S=1
+			1abcDE-000123-43 <= <> H=a.example.org (friend) [203.0.113.9] P=esmtp S=1`) +
+			"\n2026-11-22 08:30:00 1abcDE-000123-42 <= <> H=(friend) [203.0.113.9] P=esmtp S=1",
+		[]string{
+			"2 203.0.113.9 nameless helo=friend <> [] 1abcDE-000123-41",
+			"3 203.0.113.9 confirmed=a.example.org helo=friend <> [] 1abcDE-000123-43",
+			"4 203.0.113.9 helo=friend <> [] 1abcDE-000123-42",
+		},
+	},
+}

@@ -1,0 +1,231 @@
+package past
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// postfix reads a line of one of Postfix's programs. Whatever syslog_name is, their own name is behind a
+// slash.
+func (l *logReader) postfix(e *entry, daemon string) {
+	switch daemon {
+	case "smtpd":
+		l.smtpd(e)
+	case "postscreen":
+		l.postscreen(e)
+	case "cleanup", "qmgr", "smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard":
+		id, text, _ := strings.Cut(e.text, ": ")
+		if m := l.message(e, id); m != nil {
+			l.queue(e, m, text)
+		}
+	}
+}
+
+// smtpd reads what a connection's process says. It serves one client at a time.
+func (l *logReader) smtpd(e *entry) {
+	s := l.session(e, e.pid)
+	if warning, ok := strings.CutPrefix(e.text, "warning: "); ok {
+		l.peerWarning(s, warning)
+		return
+	}
+	switch first, _, _ := strings.Cut(e.text, " "); first {
+	case "connect":
+		l.giveUp(s)
+		*s = session{hint: s.hint}
+		return
+	case "disconnect":
+		l.sessions.Remove(e.key(e.pid))
+		return
+	}
+	id, text, ok := strings.Cut(e.text, ": ")
+	if !ok || !isID(id) {
+		return
+	}
+	if who, ok := strings.CutPrefix(text, "client="); ok {
+		l.accept(e, s, id, who)
+	} else if strings.HasPrefix(id, "proxy-") {
+		l.action(e, s, "", e.text)
+	} else {
+		l.action(e, s, id, text)
+	}
+}
+
+// postscreen has all its clients in one process, and does not look up their names.
+func (l *logReader) postscreen(e *entry) {
+	if who, ok := strings.CutPrefix(e.text, "DISCONNECT "); ok {
+		l.sessions.Remove(e.key(who))
+	} else if text, ok := strings.CutPrefix(e.text, "NOQUEUE: reject: "); ok {
+		_, who, _ := strings.Cut(text, " from ")
+		who, _, _ = strings.Cut(who, ": ")
+		l.action(e, l.session(e, who), "", "reject: "+text)
+	}
+}
+
+// peerWarning reads what smtpd_peer.c warns of before it says that somebody has connected. The second form is
+// that of Postfix 2.2 and older. Behind the address there can be the resolver's reason: one that is no answer
+// tells nothing.
+func (l *logReader) peerWarning(s *session, text string) {
+	var addr netip.Addr
+	name, after, ok := strings.Cut(text, " does not resolve to address ")
+	reverse := Forged
+	if ok {
+		name, ok = strings.CutPrefix(name, "hostname ")
+		// IPv6 addresses have no space behind a colon.
+		address, reason, failed := strings.Cut(after, ": ")
+		addr = ip(address)
+		if failed && !noSuchHost(reason) {
+			reverse = Unchecked
+		}
+	} else if address, host, old := strings.Cut(text, ": address not listed for hostname "); old {
+		addr, name, ok = ip(address), host, true
+	}
+	if ok {
+		s.hint = client{addr, reverse, canonical(name)}
+	}
+}
+
+// noSuchHost tells whether a text of gai_strerror(3) is that of EAI_NONAME or EAI_NODATA, in glibc, musl,
+// the BSDs and macOS.
+func noSuchHost(reason string) bool {
+	switch reason {
+	case "Name or service not known", "No address associated with hostname", "Name does not resolve",
+		"Name has no usable address", "hostname nor servname provided, or not known",
+		"nodename nor servname provided, or not known", "no address associated with name":
+		return true
+	}
+	return false
+}
+
+// noClient is why a line is broken.
+const noClient = "the client cannot be read"
+
+// peer reads NAME[ADDRESS], or NAME[ADDRESS]:PORT with smtpd_client_port_logging. The name is one that leads
+// back, else "unknown", and postscreen writes none. The address of a client that had gone is "unknown", too.
+func (l *logReader) peer(text string) (c client, rest string, ok bool) {
+	name, rest, _ := strings.Cut(text, "[")
+	address, rest, _ := strings.Cut(rest, "]")
+	c.addr = ip(address)
+	if !c.addr.IsValid() && address != "unknown" {
+		l.broken(noClient, text)
+		return c, "", false
+	}
+	if name != "unknown" && name != "" {
+		c.reverse, c.name = Confirmed, canonical(name)
+	}
+	return c, rest, true
+}
+
+// accept reads the rest of "ID: client=NAME[ADDRESS], sasl_method=PLAIN, sasl_username=USER". A message that
+// comes back from a content filter has the true client behind that (XFORWARD), and was a hop already.
+func (l *logReader) accept(e *entry, s *session, id, text string) {
+	c, rest, ok := l.peer(text)
+	if !ok || strings.Contains(rest, ", orig_client=") {
+		return
+	}
+	l.meet(s, c)
+	s.user = strings.Contains(rest, ", sasl_username=")
+	if id != "NOQUEUE" { // else a filter before the queue has it
+		l.open(e, id, l.hop(e, s))
+	}
+}
+
+// action reads "reject: RCPT from NAME[ADDRESS]: 550 TEXT; from=<A> to=<B> proto=ESMTP helo=<C>", or what
+// else was done: log_whatsup() of smtpd_check.c. Lines about a filter before the queue do not say from
+// whom.
+func (l *logReader) action(e *entry, s *session, id, text string) {
+	what, rest, _ := strings.Cut(text, ": ")
+	stage, _, _ := strings.Cut(rest, ": ")
+	stage, who, named := strings.Cut(stage, " from ")
+	if !isID(what) || !isID(stage) {
+		return
+	}
+	if named {
+		c, _, ok := l.peer(who)
+		if !ok {
+			return
+		}
+		l.meet(s, c)
+	}
+	c := readContext(rest, stage == "MAIL" || stage == "RCPT" || stage == "DATA" || stage == "END-OF-MESSAGE")
+	if c.said && (c.helo != "" || !s.said) {
+		s.says(c.helo)
+	}
+	if m := l.message(e, id); m != nil {
+		m.Helo, m.Said = s.helo, s.said
+		return
+	}
+	h := l.hop(e, s)
+	h.From = keep(c.from)
+	h.addTo(c.to)
+	switch what {
+	case "reject", "milter-reject", "proxy-reject":
+		l.refuse(s, h)
+	case "proxy-accept":
+		l.yield(h)
+	}
+}
+
+// context is what Postfix knows of a transaction when it logs something about it.
+type context struct {
+	from, to, helo string
+	said           bool // the HELO is known, or that there was none
+}
+
+// readContext reads it from behind, since what is before it can be the client's own words. In a HELO
+// Postfix has replaced spaces and ">" (neuter() of smtpd.c). Postscreen puts commas in between. That there
+// is no HELO means that none was said only where the line is not cut off, and where it was not too early
+// for one.
+func readContext(text string, late bool) (c context) {
+	at := strings.LastIndex(text, " proto=")
+	if at < 0 {
+		return c
+	}
+	tail := text[at:]
+	if _, helo, ok := strings.Cut(tail, " helo=<"); ok {
+		c.helo, _, c.said = strings.Cut(helo, ">")
+	} else {
+		c.said = late && tail == " proto=SMTP"
+	}
+	text, c.to = cutLast(text[:at], " to=<")
+	_, c.from = cutLast(text, " from=<")
+	return c
+}
+
+// cutLast cuts " name=<value>" from the end of a text.
+func cutLast(text, name string) (before, value string) {
+	text = strings.TrimSuffix(text, ",")
+	at := strings.LastIndex(text, name)
+	if at < 0 {
+		return text, ""
+	}
+	return text[:at], strings.TrimSuffix(text[at+len(name):], ">")
+}
+
+// queue reads what became of a message: "from=<A>, size=1" and "removed" of qmgr, "to=<B>, orig_to=<C>,
+// relay=D" of whoever delivers it, and what cleanup did for header_checks or a milter, with the context of
+// smtpd.
+func (l *logReader) queue(e *entry, m *message, text string) {
+	if from, ok := strings.CutPrefix(text, "from=<"); ok {
+		from, _, _ = strings.Cut(from, ">, ")
+		m.From = keep(from)
+	} else if to, ok := strings.CutPrefix(text, "to=<"); ok {
+		to, rest, _ := strings.Cut(to, ">, ")
+		if original, ok := strings.CutPrefix(rest, "orig_to=<"); ok {
+			to, _, _ = strings.Cut(original, ">, ")
+		}
+		m.addTo(to)
+	} else if text == "removed" {
+		l.done(e, m.QueueID)
+	} else if strings.HasSuffix(e.program, "/cleanup") {
+		c := readContext(text, false)
+		if c.said {
+			m.Helo, m.Said = keep(c.helo), true
+		}
+		what, _, _ := strings.Cut(text, ": ")
+		if what == "reject" || what == "milter-reject" || what == "discard" || what == "milter-discard" {
+			m.From = keep(c.from)
+			m.addTo(c.to)
+			l.done(e, m.QueueID)
+		}
+	}
+}
