@@ -11,9 +11,10 @@ import (
 )
 
 // entry is a line of syslog(3) as glibc sends it: priority, time, tag, process, text.
-var entry = regexp.MustCompile(`^<\d+>.{15} ([\w-]+)\[\d+\]: (.*)`)
+var entry = regexp.MustCompile(`^<\d+>(.{15}) ([\w-]+)(\[\d+\]: .*)`)
 
-// startSyslog writes what programs log to mail.log in the directory that their tag names.
+// startSyslog writes what Sendmails log to mail.log in the directory that their tag names, as syslogd does: with
+// the host's name, and theirs for the tag.
 func startSyslog() error {
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
 	if err != nil {
@@ -29,10 +30,10 @@ func startSyslog() error {
 			if part == nil {
 				continue
 			}
-			name := filepath.Join(os.TempDir(), string(part[1]), "mail.log")
+			name := filepath.Join(os.TempDir(), string(part[2]), "mail.log")
 			// A directory that is gone is that of a test that is over.
 			if file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err == nil {
-				_, _ = file.Write(append(part[2], '\n'))
+				_, _ = fmt.Fprintf(file, "%s mx sendmail%s\n", part[1], part[3])
 				_ = file.Close()
 			}
 		}

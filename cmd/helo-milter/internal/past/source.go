@@ -161,7 +161,7 @@ func (s *Source) file(name string, r io.Reader, label Label, yield func(Item, er
 		return decisions(name, in, yield)
 	case bytes.HasPrefix(head, []byte("From ")):
 		hops = Mbox(name, in, s.Trusted)
-	case field.Match(head):
+	case firstField.Match(head):
 		hops = Message(name, in, s.Trusted)
 	default:
 		hops = Log(name, in, s.Now)
@@ -175,8 +175,8 @@ func (s *Source) file(name string, r io.Reader, label Label, yield func(Item, er
 	return true
 }
 
-// field begins a message: RFC 5322 §2.2. No log line does: a time has no blank after its colons.
-var field = regexp.MustCompile(`^[A-Za-z][!-9;-~]*:([ \t\r\n]|[^0-9 ])`)
+// firstField begins a message: RFC 5322 §2.2. No log line does: a time has no blank after its colons.
+var firstField = regexp.MustCompile(`^[A-Za-z][!-9;-~]*:([ \t\r\n]|[^0-9 ])`)
 
 // isDecisions tells a decision log from a journal's JSON, which has no "v".
 func isDecisions(head []byte) bool {

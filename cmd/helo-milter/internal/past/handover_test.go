@@ -1,0 +1,113 @@
+package past
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// receivedField writes a hop as the fields of a mail have it. "mx<203.0.113.9" is by mx.example.net, which
+// has it from that client; "mx<relay=203.0.113.9" is from one with a confirmed name, "mx<?relay=..." with a
+// forged one; "mx<LMTP" came by that; "mx" was made there; "-" is a note of qmail.
+func receivedField(hop string) string {
+	if hop == "-" {
+		return "(qmail 7 invoked from network)"
+	}
+	host, client, came := strings.Cut(hop, "<")
+	by := " by " + full(host) + " (8.17.1/8.17.1) with ESMTP"
+	name, addr, named := strings.Cut(client, "=")
+	switch {
+	case !came:
+		return "(from root@localhost)" + by
+	case client == "LMTP":
+		return "from friend ([203.0.113.80]) by " + full(host) + " with LMTP"
+	case !named:
+		return "from mx.example.net ([" + client + "])" + by
+	case name[0] == '?':
+		return "from mx.example.net (" + full(name[1:]) + " [" + addr + "] (may be forged))" + by
+	default:
+		return "from mx.example.net (" + full(name) + " [" + addr + "])" + by
+	}
+}
+
+func full(host string) string {
+	if host == "localhost" || strings.Contains(host, ".") {
+		return host
+	}
+	return host + ".example.net"
+}
+
+// All clients call themselves mx.example.net.
+func TestHandOver(t *testing.T) {
+	for _, test := range []struct{ trusted, mail, want string }{
+		{"", "mx<203.0.113.9", "mx<203.0.113.9"},
+		{"", "mx<203.0.113.9 mx<203.0.113.80", "mx<203.0.113.9"},                  // the rest may be forged
+		{"", "mx<203.0.113.9 out.example.org<203.0.113.80", "mx<203.0.113.9"},     // by anybody
+		{"", "mx<127.0.0.1 mx<203.0.113.9", "mx<203.0.113.9"},                     // a filter on the host
+		{"", "mx<127.0.0.1 localhost<127.0.0.1 mx<203.0.113.9", "mx<203.0.113.9"}, // amavis
+		{"", "mx<127.0.0.1 localhost<203.0.113.9 mx<203.0.113.80", "localhost<203.0.113.9"},
+		{"", "mx<10.0.0.7 localhost<127.0.0.1 mx<203.0.113.9", "not trusted: localhost"}, // another host's
+		{"", "mx<LMTP mx<203.0.113.9", "mx<203.0.113.9"},
+		{"", "- mx<203.0.113.9", "mx<203.0.113.9"},
+		{"", "mx - mx<203.0.113.9", "mx<203.0.113.9"}, // sent once more by a program on the host
+		{"", "mx<mx=203.0.113.9 mx<203.0.113.80", "mx<203.0.113.80"},
+		{"", "mx<?mx=203.0.113.9 mx<203.0.113.80", "mx<203.0.113.9"},
+		{"", "mx<a.example.org=203.0.113.9 mx<203.0.113.80", "mx<203.0.113.9"},
+		{"", "store<LMTP mx<203.0.113.9", "not trusted: mx.example.net"},
+		{"", "store<10.0.0.7 mx<203.0.113.9", "not trusted: mx.example.net"},
+		{"", "mx<10.0.0.7 laptop.example.org<127.0.0.1", "not trusted: laptop.example.org"},
+		{"", "mx<10.0.0.7", "mx<10.0.0.7"}, // handed in inside
+		{"", "mx", "mx"},
+		{"", "mx<127.0.0.1 mx", "mx"},
+		{"", "", "none"},
+		{"", "-", "none"},
+
+		{"mx.example.net", "mx<203.0.113.9 mx<203.0.113.80", "mx<203.0.113.9"},
+		{"mx.example.net", "store<10.0.0.7 mx<203.0.113.9", "mx<203.0.113.9"},
+		{"mx.example.net", "pop.example.org<203.0.113.80 mx<203.0.113.9", "mx<203.0.113.9"}, // fetched
+		{"mx.example.net", "pop.example.org<203.0.113.80", "none"},
+		{"mx.example.net", "mx<10.0.0.7 laptop.example.org<127.0.0.1", "mx<10.0.0.7"},
+		{"mx.example.net", "mx<127.0.0.1 localhost<127.0.0.1 mx<203.0.113.9", "mx<203.0.113.9"},
+		{"mx.example.net, STORE.example.net.", "store<LMTP mx<203.0.113.9", "mx<203.0.113.9"},
+		{".example.net", "store<10.0.0.7 mx<203.0.113.9", "mx<203.0.113.9"},
+		{".example.net", "mx<relay=192.0.2.7 relay<203.0.113.9", "relay<203.0.113.9"},
+		{".example.net", "mx<192.0.2.7 relay<203.0.113.9", "mx<192.0.2.7"}, // its address has no name
+		{".example.net,192.0.2.7", "mx<192.0.2.7 relay<203.0.113.9", "relay<203.0.113.9"},
+		{".example.net,192.0.2.0/24", "mx<192.0.2.7 relay<203.0.113.9", "relay<203.0.113.9"},
+		{".example.net,192.0.2.0/24", "mx<192.0.2.7 relay.example.org<203.0.113.9", "mx<192.0.2.7"},
+		{"192.0.2.0/24", "mx<192.0.2.7 mx<203.0.113.9", "mx<203.0.113.9"}, // and the topmost host
+		{"192.0.2.0/24", "mx<192.0.2.7 relay<203.0.113.9", "not trusted: relay.example.net"},
+	} {
+		var fields []field
+		for hop := range strings.FieldsSeq(test.mail) {
+			fields = append(fields, field{"received", []byte(receivedField(hop))})
+		}
+		h, err := newTrust(test.trusted).handOver(fields)
+		got := strings.TrimSuffix(h.By, ".example.net")
+		switch {
+		case err != nil && strings.HasPrefix(err.Error(), "no Received"):
+			got = "none"
+		case err != nil:
+			_, rest, _ := strings.Cut(err.Error(), " has it from ")
+			by, _, _ := strings.Cut(rest, ",")
+			got = "not trusted: " + strings.Trim(by, `"`)
+		case h.Client.IsValid():
+			got = fmt.Sprintf("%s<%s", got, h.Client)
+		}
+		if got != test.want {
+			t.Errorf("--trusted %q, %s: %s (%v), want %s", test.trusted, test.mail, got, err, test.want)
+		}
+	}
+}
+
+// A field in no known form ends the walk: a client that nobody can read is no reason to believe the next
+// field.
+func TestHandOverUnread(t *testing.T) {
+	_, err := newTrust("").handOver([]field{
+		{"received", []byte("from friend by mx.example.net with ESMTP")},
+		{"received", []byte(receivedField("mx<203.0.113.9"))},
+	})
+	if err == nil || err.Error() != `no known form of a client: "friend"` {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,93 @@
+package past
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"helo-milter/checks"
+)
+
+// Whatever a field says, there is a hop or the reason for none, and the reason is fit for a terminal.
+func FuzzReceived(f *testing.F) {
+	for _, test := range receivedTests(f) {
+		f.Add(test.field)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		text := (&field{"received", []byte(value)}).text()
+		for word := range words(text) {
+			if strings.Trim(word, blanks) == "" {
+				t.Fatalf("a word without text in %q", text)
+			}
+		}
+		h, err := parseReceived(text).hop()
+		if err != nil {
+			checkReason(t, err.Error())
+			return
+		}
+		if h.Client != h.Client.Unmap().WithZone("") {
+			t.Errorf("client %s", h.Client)
+		}
+		if (h.Reverse == Unrecorded) != (h.Name == "") {
+			t.Errorf("name %q, reverse %d", h.Name, h.Reverse)
+		}
+		if h.Helo != "" && !h.Said {
+			t.Errorf("HELO %q, and nobody said it", h.Helo)
+		}
+		facts, again := h.Facts(checks.Site{}), new(checks.Facts)
+		line, err := json.Marshal(facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(line, again); err != nil || !reflect.DeepEqual(facts, again) {
+			t.Errorf("%v: %+v is %+v behind JSON", err, facts, again)
+		}
+	})
+}
+
+func checkReason(t *testing.T, reason string) {
+	t.Helper()
+	unfit := func(c rune) bool { return c < ' ' || '~' < c }
+	if len(reason) > 1500 || strings.ContainsFunc(reason, unfit) {
+		t.Errorf("not fit for a terminal: %q", reason)
+	}
+}
+
+// Whatever a mailbox is, its reader ends, without an error of its own, and knows the place of everything.
+func FuzzMbox(f *testing.F) {
+	mbox, err := os.ReadFile("testdata/quoting.mbox")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(mbox), "")
+	f.Add(string(mbox), ".example.net, 203.0.113.0/24")
+	f.Fuzz(func(t *testing.T, mbox, trusted string) {
+		last := 0
+		for h, err := range Mbox("m", strings.NewReader(mbox), trusted) {
+			broken := &Broken{Place: h.Place}
+			if err != nil && !errors.As(err, &broken) {
+				t.Fatal(err)
+			}
+			checkReason(t, broken.Reason)
+			var line int
+			if _, err := fmt.Sscanf(broken.Place, "m:%d", &line); err != nil || line <= last {
+				t.Errorf("place %q behind line %d", broken.Place, last)
+			}
+			last = line
+		}
+		if lines := strings.Count(mbox, "\n") + 1; last > lines {
+			t.Errorf("line %d of %d", last, lines)
+		}
+		n := 0
+		for range Message("m", strings.NewReader(mbox), trusted) {
+			n++
+		}
+		if n != 1 {
+			t.Errorf("%d hops of one message", n)
+		}
+	})
+}

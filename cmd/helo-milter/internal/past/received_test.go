@@ -1,0 +1,105 @@
+package past
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// mailHop is a hop in a line: client, HELO, what is known of the name, and then the rest that there is.
+func mailHop(h Hop) string {
+	client, helo := "none", "unheard"
+	if h.Client.IsValid() {
+		client = h.Client.String()
+	}
+	if h.Said {
+		helo = fmt.Sprintf("%q", h.Helo)
+	}
+	state := []string{"unrecorded", "nameless", "forged", "unchecked", "confirmed"}[h.Reverse]
+	line := strings.TrimSpace(fmt.Sprintf("%s %s %s %s", client, helo, state, h.Name))
+	for _, part := range []struct{ key, value string }{
+		{"by", h.By}, {"id", h.QueueID}, {"from", h.From}, {"to", strings.Join(h.To, ",")},
+	} {
+		if part.value != "" {
+			line += " " + part.key + "=" + part.value
+		}
+	}
+	if h.User {
+		line += " user"
+	}
+	return line
+}
+
+//go:embed testdata/received.txt
+var receivedFields string
+
+// receivedTest is a block of testdata/received.txt.
+type receivedTest struct{ mta, field, want string }
+
+func receivedTests(t testing.TB) (tests []receivedTest) {
+	t.Helper()
+	_, blocks, _ := strings.Cut(receivedFields, "\n\n")
+	for block := range strings.SplitSeq(blocks, "\n\n") {
+		var test receivedTest
+		for line := range strings.Lines(block) {
+			line = strings.TrimSpace(line)
+			switch {
+			case strings.HasPrefix(line, "# "):
+				test.mta, _, _ = strings.Cut(line[2:], ":")
+			case strings.HasPrefix(line, "= "):
+				test.want = strings.TrimSpace(test.want + line[1:])
+			default:
+				test.field += " " + strings.TrimPrefix(line, "Received: ")
+			}
+		}
+		tests = append(tests, test)
+	}
+	return tests
+}
+
+// Every form of every MTA, as it stands in testdata/received.txt.
+func TestReceived(t *testing.T) {
+	seen := map[string]bool{"nobody": true}
+	for _, test := range receivedTests(t) {
+		r := parseReceived(test.field)
+		h, err := r.hop()
+		mta := "nobody"
+		if f, _ := findForm(r); f != nil && h.Said || h.Client.IsValid() {
+			mta = f.mta
+		}
+		if got := mailHop(h); err != nil || got != test.want || mta != test.mta {
+			t.Errorf("%s\ngot:  %s: %s, %v\nwant: %s: %s", test.field, mta, got, err, test.mta, test.want)
+		}
+		seen[mta] = true
+	}
+	for _, f := range forms {
+		if !seen[f.mta] {
+			t.Errorf("no example for %s", f.mta)
+		}
+	}
+}
+
+// What is in no form, and what a client can do to one.
+func TestHostileReceived(t *testing.T) {
+	nest := strings.Repeat("(", 100) + strings.Repeat(")", 100)
+	for _, test := range []struct{ from, want string }{
+		{"friend (" + nest + " [203.0.113.9])", `no known form of a client: "friend ((((((`},
+		{"friend (a.example.org [203.0.113.9]) " + nest, `203.0.113.9 "friend" confirmed a.example.org`},
+		{"\x1b]0\x07", `no known form of a client: "\x1b]0\a"`},
+		{"\x1b\x00\u202e (unknown [203.0.113.9])", `203.0.113.9 "\x1b\x00\u202e" unrecorded`},
+		{"friend (unknown [203.0.113.9]", `no known form of a client: "friend (unknown [203.0`},
+		{`"friend (unknown [203.0.113.9])`, `203.0.113.9 "\"friend" unrecorded`},
+		{"friend (unknown [203.0.113.999])", `none "friend" unrecorded`},
+		{strings.Repeat("a", 1000) + " (unknown [203.0.113.9])", `203.0.113.9 "` + strings.Repeat("a", 1000)},
+	} {
+		h, err := parseReceived("from " + test.from + " by mx.example.net (Postfix) with SMTP id 1").hop()
+		got := mailHop(h)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, test.want) {
+			t.Errorf("%q\ngot:  %s\nwant: %s", test.from, got, test.want)
+		}
+	}
+}
