@@ -39,6 +39,9 @@ func lookOf(name string, client netip.Addr) look {
 	return l
 }
 
+// generic tells whether the name looks like that of a dynamic address.
+func (l look) generic() bool { return (l.address || l.dialup) && !l.fixed && !l.mail }
+
 func leftOf(name, domain string) string {
 	if domain == "" {
 		return ""

@@ -126,7 +126,7 @@ func heloIPMismatch(c *Case) string {
 
 // heloPTRMismatch compares with confirmed names only: an unconfirmed one is whatever its owner writes.
 func heloPTRMismatch(c *Case) string {
-	if c.anyConfirmed(func(name string) bool { return sameOrg(name, c.Helo.Name) }) {
+	if c.Owns(c.Helo) {
 		return ""
 	}
 	return cmp.Or(strings.Join(c.Confirmed(), ", "), "no confirmed name")
@@ -168,7 +168,7 @@ func heloSPF(c *Case) string {
 }
 
 func heloGeneric(c *Case) string {
-	if l := lookOf(c.Helo.Name, c.Client); !l.address && !l.dialup || l.fixed || l.mail {
+	if !lookOf(c.Helo.Name, c.Client).generic() {
 		return ""
 	}
 	return said(c)

@@ -16,8 +16,9 @@ import (
 var doors = map[string][]string{
 	"cmd/helo-milter": {
 		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter", "github.com/BurntSushi/toml",
-		"helo-milter/cmd/helo-milter/internal/past", "helo-milter/cmd/helo-milter/internal/replay",
-		"helo-milter/cmd/helo-milter/internal/spool", "github.com/cheggaaa/pb/v3", "golang.org/x/term",
+		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/past",
+		"helo-milter/cmd/helo-milter/internal/replay", "helo-milter/cmd/helo-milter/internal/spool",
+		"github.com/cheggaaa/pb/v3",
 		"github.com/agnivade/levenshtein", "github.com/alecthomas/kong", "github.com/d--j/go-milter",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"golang.org/x/net/netutil", "golang.org/x/term",
@@ -25,6 +26,7 @@ var doors = map[string][]string{
 		"github.com/prometheus/client_golang/prometheus/collectors",
 		"github.com/prometheus/client_golang/prometheus/promhttp",
 	},
+	"cmd/helo-milter/internal/evidence": {"helo-milter/checks", "helo-milter/checks/wilson"},
 	"cmd/helo-milter/internal/past": {
 		"helo-milter/checks", "github.com/hashicorp/golang-lru/v2/simplelru", "github.com/valyala/fastjson",
 	},
@@ -41,9 +43,11 @@ var doors = map[string][]string{
 		"golang.org/x/sync/semaphore", "golang.org/x/sync/singleflight",
 	},
 	"checks/checkstest": {},
+	"checks/wilson":     {},
 	"dnscache/dnstest":  {"github.com/miekg/dns"},
 	"integration/accuracy": {
-		"helo-milter/checks", "github.com/alecthomas/kong", "golang.org/x/net/publicsuffix",
+		"helo-milter/checks", "helo-milter/checks/wilson", "github.com/alecthomas/kong",
+		"golang.org/x/net/publicsuffix",
 	},
 	"integration":       {"helo-milter/integration/rig"},
 	"integration/rig":   {"github.com/d--j/go-milter", "github.com/miekg/dns"},

@@ -38,8 +38,9 @@ type commands struct {
 
 	Serve    serveCmd    `cmd:"" default:"withargs" help:"Run the milter."`
 	Check    checkCmd    `cmd:"" help:"Judge one client through live DNS and explain it."`
-	Selftest selftestCmd `cmd:"" help:"Judge this host, or given addresses, as others will when it sends mail."`
 	Replay   replayCmd   `cmd:"" help:"Judge past mail under this configuration."`
+	Report   reportCmd   `cmd:"" help:"Show what decision logs say for and against enforcing each rule."`
+	Selftest selftestCmd `cmd:"" help:"Judge this host, or given addresses, as others will when it sends mail."`
 	Rules    rulesCmd    `cmd:"" help:"Print the rule table."`
 	Show     configCmd   `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`

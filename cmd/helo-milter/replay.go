@@ -37,7 +37,7 @@ func (c *replayCmd) Run(p *program) error {
 	if len(c.Files)+len(c.Ham)+len(c.Spam) == 0 {
 		return exitError{exitUsage, errors.New("replay: which files? (- is standard input)")}
 	}
-	r := &replay.Replay{Judge: cfg.judge(), Now: time.Now()}
+	r := &replay.Replay{Judge: cfg.judge()}
 	if !c.RecordedDNS {
 		resolver, err := dnscache.New(dnscache.Config{
 			Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries, Timeout: time.Duration(cfg.Timeout),
@@ -51,7 +51,7 @@ func (c *replayCmd) Run(p *program) error {
 	}
 	read, finish := c.progress(p.stderr)
 	defer finish()
-	source := &past.Source{Trusted: c.Trusted, Now: r.Now, Stdin: p.stdin, Read: read}
+	source := &past.Source{Trusted: c.Trusted, Now: time.Now(), Stdin: p.stdin, Read: read}
 	summary, unread := &replay.Summary{}, error(nil)
 	out := bufio.NewWriter(p.stdout)
 	for outcome := range r.All(p.ctx, c.items(source)) {

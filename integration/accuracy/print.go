@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"helo-milter/checks"
+	"helo-milter/checks/wilson"
 )
 
 // printer prints the tables of a file.
@@ -89,7 +90,7 @@ func (p *printer) head() {
 // rate is hits, per cent, and the end of the interval that is the worse for us: of ham the upper, of spam
 // the lower.
 func (p *printer) rate(k count, i int) string {
-	low, high := wilson(k.hits, p.sizes[i].hits)
+	low, high := wilson.Interval(k.hits, p.sizes[i].hits)
 	bound := low
 	if p.tally.form.classes[i].ham {
 		bound = high
@@ -165,7 +166,7 @@ func (p *printer) profiles() {
 			refused := func(u *judged) bool { return u.rules[profile] != "" }
 			k := counts(p.tally.form.classes, p.units, refused)
 			p.classes(func(i int, c class) {
-				low, high := wilson(k[i].hits, p.sizes[i].hits)
+				low, high := wilson.Interval(k[i].hits, p.sizes[i].hits)
 				by := wrap(p.deciders(profile, i), 54)
 				fmt.Fprintf(w, "%-8s %-12s\t%d\t%d\t%s\t%s-%s\t  %s\n", checks.Profile(profile), c.name,
 					k[i].hits, k[i].clients, percent(float64(k[i].hits)/float64(p.sizes[i].hits)),

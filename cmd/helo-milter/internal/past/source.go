@@ -3,7 +3,7 @@ package past
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"helo-milter/checks"
 )
 
 // Source opens what somebody names on a command line: decision logs, mail logs, mboxes, Maildirs, folders of
@@ -26,11 +28,10 @@ type Source struct {
 	Read    func(int) // hears how many bytes were read from files, or nil
 }
 
-// Item is what there is in a source: a line of a decision log or a hop.
+// Item is what there is in a source: a decision or a hop.
 type Item struct {
-	Place string // FILE:LINE, or the file of a message
-	Line  []byte // not decoded: that can be done somewhere else
-	Hop   *Hop
+	Record *checks.Record
+	Hop    *Hop
 }
 
 // Items reads a file or a directory in the order of its names. An error that is a *Broken is about one item, any
@@ -38,17 +39,17 @@ type Item struct {
 func (s *Source) Items(path string, label Label) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if path == "-" {
-			s.file(path, s.Stdin, label, yield)
+			s.file(path, label, yield)
 			return
 		}
 		for name, err := range files(path) {
-			if err == nil {
-				var more bool
-				if more, err = s.open(name, cmpLabel(label, folder(path, name)), yield); !more {
-					return
-				}
+			more := false
+			if err != nil {
+				more = yield(Item{}, err)
+			} else {
+				more = s.file(name, cmp.Or(label, folder(path, name)), yield)
 			}
-			if err != nil && !yield(Item{}, err) {
+			if !more {
 				return
 			}
 		}
@@ -106,51 +107,17 @@ func folder(path, name string) Label {
 	return Unlabelled
 }
 
-func cmpLabel(labels ...Label) Label {
-	for _, l := range labels {
-		if l != Unlabelled {
-			return l
-		}
-	}
-	return Unlabelled
-}
-
-func (s *Source) open(name string, label Label, yield func(Item, error) bool) (more bool, err error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return true, err
-	}
-	defer f.Close()
-	return s.file(name, &counted{f, s.Read}, label, yield), nil
-}
-
-// counted tells what is read.
-type counted struct {
-	io.Reader
-	count func(int)
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	if c.count != nil {
-		c.count(n)
-	}
-	return n, err
-}
-
 // peeked is how much of a file is looked at to tell what it is.
 const peeked = 4096
 
 // file reads one file, whatever it is.
-func (s *Source) file(name string, r io.Reader, label Label, yield func(Item, error) bool) (more bool) {
-	in := bufio.NewReaderSize(r, 64<<10)
-	if magic, _ := in.Peek(2); string(magic) == "\x1f\x8b" {
-		unzipped, err := gzip.NewReader(in)
-		if err != nil {
-			return yield(Item{}, fmt.Errorf("%s: %w", name, err))
-		}
-		in = bufio.NewReaderSize(unzipped, 64<<10)
+func (s *Source) file(name string, label Label, yield func(Item, error) bool) (more bool) {
+	f, err := Open(name, s.Stdin, s.Read)
+	if err != nil {
+		return yield(Item{}, err)
 	}
+	defer f.Close()
+	in := bufio.NewReaderSize(f, 64<<10)
 	head, err := in.Peek(peeked)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return yield(Item{}, fmt.Errorf("%s: %w", name, err))
@@ -158,7 +125,7 @@ func (s *Source) file(name string, r io.Reader, label Label, yield func(Item, er
 	var hops iter.Seq2[Hop, error]
 	switch {
 	case isDecisions(head):
-		return decisions(name, in, yield)
+		return records(Decisions(name, in), yield)
 	case bytes.HasPrefix(head, []byte("From ")):
 		hops = Mbox(name, in, s.Trusted)
 	case firstField.Match(head):
@@ -167,8 +134,17 @@ func (s *Source) file(name string, r io.Reader, label Label, yield func(Item, er
 		hops = Log(name, in, s.Now)
 	}
 	for hop, err := range hops {
-		hop.Spam = cmpLabel(label, hop.Spam)
-		if !yield(Item{Place: hop.Place, Hop: &hop}, err) {
+		hop.Spam = cmp.Or(label, hop.Spam)
+		if !yield(Item{Hop: &hop}, err) {
+			return false
+		}
+	}
+	return true
+}
+
+func records(records iter.Seq2[*checks.Record, error], yield func(Item, error) bool) (more bool) {
+	for record, err := range records {
+		if !yield(Item{Record: record}, err) {
 			return false
 		}
 	}
@@ -182,29 +158,4 @@ var firstField = regexp.MustCompile(`^[A-Za-z][!-9;-~]*:([ \t\r\n]|[^0-9 ])`)
 func isDecisions(head []byte) bool {
 	return bytes.HasPrefix(head, []byte(`{"v":`)) || bytes.HasPrefix(head, []byte("{")) &&
 		bytes.Contains(head, []byte(`"facts"`)) && !bytes.Contains(head, []byte(`"MESSAGE"`))
-}
-
-// maxRecord is the longest line of a decision log, in bytes: the daemon's are below 1 MiB.
-const maxRecord = 4 << 20
-
-// decisions reads the lines of a decision log. One that is cut off by a full disk or a kill is whoever decodes
-// it to find out.
-func decisions(name string, r io.Reader, yield func(Item, error) bool) (more bool) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 64<<10), maxRecord)
-	number := 0
-	for lines.Scan() {
-		number++
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
-		}
-		item := Item{Place: fmt.Sprint(name, ":", number), Line: bytes.Clone(lines.Bytes())}
-		if !yield(item, nil) {
-			return false
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return yield(Item{}, fmt.Errorf("%s:%d: %w", name, number+1, err))
-	}
-	return true
 }

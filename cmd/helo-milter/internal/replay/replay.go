@@ -4,11 +4,7 @@ package replay
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"iter"
-	"time"
 
 	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/past"
@@ -18,7 +14,6 @@ import (
 type Replay struct {
 	Judge *checks.Judge
 	DNS   *checks.DNS // for hops; nil asks nobody
-	Now   time.Time   // for hops whose time was not recorded
 }
 
 // Outcome is what an item was then and is now.
@@ -86,27 +81,13 @@ func (r *Replay) outcome(ctx context.Context, e entry) *Outcome {
 	switch {
 	case e.err != nil:
 		return &Outcome{Err: e.err}
+	case e.item.Hop != nil && e.item.Hop.Time.IsZero():
+		return &Outcome{Err: &past.Broken{Place: e.item.Hop.Place, Reason: "nobody can tell when that was"}}
 	case e.item.Hop != nil:
 		return r.hop(ctx, e.item.Hop)
 	default:
-		return r.decision(e.item)
+		return &Outcome{Then: e.item.Record, Now: r.Judge.Again(e.item.Record)}
 	}
-}
-
-func (r *Replay) decision(item past.Item) *Outcome {
-	then := &checks.Record{}
-	err := json.Unmarshal(item.Line, then)
-	switch {
-	case err != nil:
-	case then.Version != 1:
-		err = fmt.Errorf("a record of version %d: a newer helo-milter can read it", then.Version)
-	case then.Facts == nil:
-		err = errors.New("a record without facts")
-	}
-	if err != nil {
-		return &Outcome{Err: &past.Broken{Place: item.Place, Reason: err.Error()}}
-	}
-	return &Outcome{Then: then, Now: r.Judge.Again(then)}
 }
 
 func (r *Replay) hop(ctx context.Context, hop *past.Hop) *Outcome {
@@ -139,9 +120,6 @@ func (r *Replay) judge(hop *past.Hop, facts *checks.Facts, reason, dns string) *
 	d := &checks.Decision{
 		ID: "replay", MTA: facts.Site.Hostname, QueueID: hop.QueueID, MailFrom: hop.From, RcptTo: hop.To,
 		Facts: facts, Time: hop.Time,
-	}
-	if d.Time.IsZero() {
-		d.Time = r.Now
 	}
 	r.Judge.Decide(d, reason)
 	record := r.Judge.Policy.Record(d, false)

@@ -1,0 +1,204 @@
+package evidence
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"helo-milter/checks"
+	"helo-milter/checks/wilson"
+)
+
+// What has to be there before anything is recommended. Of 200 clients without a hit the 95 % interval ends at
+// 1.9 %, and a week has every kind of day.
+const (
+	minClients = 200
+	minDays    = 7
+	maxShare   = 0.02 // the most good-looking clients that a rule may hit, by the upper end of the interval
+)
+
+// Advice is what the ladder says of a rule. The order is that of the ladder, the safest first.
+type Advice string
+
+// The rungs of the ladder.
+const (
+	Enforce Advice = "enforce" // nothing speaks against it, and enough was seen
+	Wait    Advice = "wait"    // nothing speaks against it, and too little was seen
+	Look    Advice = "look"    // it hits clients that look good: somebody has to look at them
+	Never   Advice = "never"   // no profile refuses for it
+	NoHits  Advice = "no hits" // it would change nothing
+)
+
+var rungs = []Advice{Enforce, Wait, Look, Never, NoHits}
+
+// Step is a rule on the ladder. It counts clients, not transactions: a client is one decision of a
+// postmaster, however much it sends.
+type Step struct {
+	Rule     string   `json:"rule"`
+	Advice   Advice   `json:"advice"`
+	Why      string   `json:"why"`
+	Enforced bool     `json:"enforced"` // by the configuration, already
+	Hits     int      `json:"hits"`     // transactions
+	All      Share    `json:"all"`      // of the judged clients that the rule had a say about
+	Good     Share    `json:"good"`     // of those that look good
+	Against  []Reason `json:"against"`  // the clients of Good that are hit, by why they look good
+}
+
+// Share is how many clients of a group a rule hits.
+type Share struct {
+	Hit    int     `json:"hit"`
+	Of     int     `json:"of"`
+	AtMost float64 `json:"at_most"` // the upper end of the 95 % interval
+}
+
+// Reason is why clients look good. A client can have several.
+type Reason struct {
+	Name    string `json:"name"`
+	Doc     string `json:"doc"`
+	Clients int    `json:"clients"`
+}
+
+// witnesses are the looks, in the order in which they are told.
+var witnesses = []struct {
+	look looks
+	name string
+	doc  string
+}{
+	{ham, "ham", "labelled ham"},
+	{allowed, "allow", "on the allow list"},
+	{login, "login", "in a network that users log in from"},
+	{confirmed, "confirmed", "with a HELO that the PTR confirms"},
+	{spfPass, "spf", "with a HELO that SPF allows"},
+	{named, "named", "with a confirmed PTR name of their own"},
+}
+
+// provable tells whether even the careful profile refuses for a rule: what it finds is false whoever says it.
+func provable(rule int) bool { return checks.All[rule].Actions[checks.Careful] == checks.Reject }
+
+// against are the looks that speak against a rule when it hits a client that has one. Spammers, too, have
+// hosts with names, so a name is no excuse for what is provably false.
+func against(rule int) looks {
+	if provable(rule) {
+		return confirmed | spfPass | allowed | login | ham
+	}
+	return confirmed | spfPass | named | allowed | login | ham
+}
+
+// speaksFor are the looks that speak for a rule when it hits no client that has one. A rule that looks at
+// the PTR cannot hit a client with a good one, nor can a HELO that is confirmed, or that SPF allows, have
+// most faults: such clients prove nothing.
+func speaksFor(rule int) looks {
+	const ptr = checks.PTRNames | checks.PTRAddrs | checks.PTRLists | checks.PTRDenied
+	switch {
+	case provable(rule):
+		return against(rule)
+	case (checks.All[rule].Reads|checks.All[rule].Clears)&ptr != 0:
+		return allowed | login | ham
+	default:
+		return allowed | login | ham | named
+	}
+}
+
+// climb makes the ladder and what to paste.
+func (s *Section) climb(c *counts, policy *checks.Policy) {
+	s.Missing = missing(s.Clients, s.Days)
+	enforce := ruleSet(0)
+	for i := range checks.All {
+		step := c.step(i)
+		step.Enforced = policy.Mode == checks.Enforce && policy.Actions[i] >= checks.TempFail
+		step.Advice, step.Why = step.advise(i, s.Missing)
+		if step.Advice == Enforce {
+			enforce |= 1 << i
+		}
+		s.Ladder = append(s.Ladder, step)
+	}
+	for _, who := range c.clients {
+		s.Enforce += count(who.judged && who.hit&enforce != 0)
+	}
+	s.TOML = s.toml() // in the table's order
+	slices.SortStableFunc(s.Ladder, func(a, b Step) int {
+		return cmp.Or(
+			slices.Index(rungs, a.Advice)-slices.Index(rungs, b.Advice),
+			count(provable(checks.Index(b.Rule)))-count(provable(checks.Index(a.Rule))),
+			cmp.Compare(a.Good.AtMost, b.Good.AtMost), b.All.Hit-a.All.Hit)
+	})
+}
+
+// missing says what there is too little of for any advice.
+func missing(clients, days int) []string {
+	list := []string{}
+	if clients < minClients {
+		list = append(list, fmt.Sprintf("%d of %d judged clients: %d more are needed",
+			clients, minClients, minClients-clients))
+	}
+	if days < minDays {
+		list = append(list, fmt.Sprintf("%d of %d days with judged mail: %d more are needed",
+			days, minDays, minDays-days))
+	}
+	return list
+}
+
+// step gathers the evidence about a rule.
+func (c *counts) step(rule int) Step {
+	s := Step{Rule: checks.All[rule].Name, Hits: c.rules[rule].hits, Against: []Reason{}}
+	byReason := make([]int, len(witnesses))
+	for _, who := range c.clients {
+		if !who.spoke.has(rule) {
+			continue
+		}
+		hit := who.hit.has(rule)
+		if who.judged {
+			s.All.Of++
+			s.All.Hit += count(hit)
+		}
+		bad := hit && who.looks&against(rule) != 0
+		s.Good.Hit += count(bad)
+		s.Good.Of += count(bad || !hit && who.looks&speaksFor(rule) != 0)
+		for i, w := range witnesses {
+			byReason[i] += count(bad && who.looks&against(rule)&w.look != 0)
+		}
+	}
+	_, s.All.AtMost = wilson.Interval(s.All.Hit, s.All.Of)
+	_, s.Good.AtMost = wilson.Interval(s.Good.Hit, s.Good.Of)
+	for i, n := range byReason {
+		if n > 0 {
+			s.Against = append(s.Against, Reason{witnesses[i].name, witnesses[i].doc, n})
+		}
+	}
+	return s
+}
+
+// advise says what to do about a rule, and why.
+func (s *Step) advise(rule int, missing []string) (Advice, string) {
+	row := &checks.All[rule]
+	switch {
+	case row.Actions[checks.Strict] != checks.Reject && strings.HasSuffix(row.Name, "-mismatch"):
+		return Never, "A HELO that is not the client's name is no reason to refuse: RFC 5321 §4.1.4."
+	case row.Actions[checks.Strict] != checks.Reject:
+		return Never, "No profile refuses for it: it is a mark to add up, see [scores]."
+	case s.All.Hit == 0 && s.Good.Hit == 0:
+		return NoHits, "Nobody did that in this period."
+	case s.Good.Hit > 0:
+		return Look, "It hits clients that look good: " + s.reasons() + "."
+	case len(missing) > 0:
+		return Wait, "Too little mail was seen."
+	case s.All.Of < minClients:
+		return Wait, fmt.Sprintf("It had a say about %d clients only, of %d that are needed.", s.All.Of, minClients)
+	case provable(rule):
+		return Enforce, "It hits no client that looks good, and even careful refuses for it."
+	case s.Good.AtMost > maxShare:
+		return Wait, fmt.Sprintf("It hits no client that looks good, but only %d such clients could be hit "+
+			"at all: up to %.1f %% is possible, and the limit is %.0f %%.", s.Good.Of, 100*s.Good.AtMost, 100*maxShare)
+	default:
+		return Enforce, "It hits no client that looks good."
+	}
+}
+
+func (s *Step) reasons() string {
+	var list []string
+	for _, r := range s.Against {
+		list = append(list, fmt.Sprintf("%d %s", r.Clients, r.Doc))
+	}
+	return strings.Join(list, ", ")
+}

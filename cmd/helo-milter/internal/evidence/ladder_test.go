@@ -1,0 +1,197 @@
+package evidence
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// clients adds some that do the same every day, each in a network of its own: how many, what they say, their
+// PTR, and what else is known of them.
+func clients(t *testing.T, tally *Tally, base byte, days int, words string) {
+	t.Helper()
+	var n int
+	var helo, ptr, more string
+	if read, err := fmt.Sscan(words, &n, &helo, &ptr, &more); read < 3 {
+		t.Fatal(words, err)
+	}
+	policy := checks.NewPolicy(checks.Standard)
+	for i := range n {
+		f := facts(netip.AddrFrom4([4]byte{203, base, byte(i), 9}), helo, ptr)
+		for day := range days {
+			d := &checks.Decision{Facts: f, Time: time.Date(2026, 11, 1+day, 12, 0, 0, 0, time.UTC)}
+			switch more {
+			case "allow", "authenticated":
+				d.Verdict.Exempt = more
+			default:
+				d.Findings = checks.Evaluate(f, nil, "")
+				d.Verdict = policy.Judge(d.Findings)
+			}
+			r := policy.Record(d, false)
+			switch more {
+			case "ham", "spam":
+				r.Source = &checks.Source{DNS: "recorded", Label: more}
+			case "spf":
+				g := checks.Greeting{SPF: checks.Answer[string]{Status: checks.Found, Values: []string{"pass"}}}
+				r.Facts.Greetings = append(r.Facts.Greetings, g)
+			}
+			tally.Add(r)
+		}
+	}
+}
+
+func facts(client netip.Addr, helo, ptr string) *checks.Facts {
+	f := &checks.Facts{Client: client, Unheard: helo == "unheard"}
+	if !f.Unheard {
+		f.Greetings = []checks.Greeting{{Helo: checks.ParseHelo(helo)}}
+	}
+	host := checks.Host{Addrs: checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{client}}}
+	f.PTR.Status = map[string]checks.Status{"none": checks.Missing, "failed": checks.Failed}[ptr]
+	switch ptr {
+	case "named":
+		host.Name = "mail.example.org"
+	case "dynamic":
+		host.Name = "dsl-" + strings.ReplaceAll(client.String(), ".", "-") + ".example.org"
+	}
+	if host.Name != "" {
+		f.PTR = checks.Answer[checks.Host]{Status: checks.Found, Values: []checks.Host{host}}
+		f.PTRCount = 1
+	}
+	return f
+}
+
+// rung is where a rule stands.
+func rung(t *testing.T, s *Section, rule string) Step {
+	t.Helper()
+	i := slices.IndexFunc(s.Ladder, func(s Step) bool { return s.Rule == rule })
+	if i < 0 {
+		t.Fatal("no rule ", rule)
+	}
+	return s.Ladder[i]
+}
+
+// Each line is some mail of so many days, and what the ladder says of a rule.
+func TestLadder(t *testing.T) {
+	for _, tt := range []struct {
+		days       int
+		mail       string
+		rule, want string
+	}{
+		// What careful refuses for needs 200 clients and 7 days.
+		{7, "199 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "enforce"},
+		{7, "198 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "wait: Too little"},
+		{6, "199 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "wait: Too little"},
+		{7, "200 mail.example.org named", "helo-bare-ip", "no hits"},
+		// A spammer's host has a name, too: no excuse for what is provably false.
+		{7, "199 mail.example.org named; 1 192.0.2.1 named", "helo-bare-ip", "enforce"},
+		// These speak against every rule.
+		{7, "199 mail.example.org named; 1 192.0.2.1 none allow", "helo-bare-ip", "look"},
+		{7, "200 mail.example.org named; 1 192.0.2.1 none allow", "helo-bare-ip", "look: 1 on the allow list"},
+		{7, "200 mail.example.org named; 1 192.0.2.1 none spf", "helo-bare-ip", "look: 1 with a HELO that SPF"},
+		{7, "200 mail.example.org named ham; 1 192.0.2.1 none ham", "helo-bare-ip", "look: 1 labelled ham"},
+		// A client without a PTR is not seen among those with one: only others can speak for that rule.
+		{7, "300 mail.example.org named; 1 mail.example.com none", "ptr-missing", "wait: 0 such"},
+		{7, "190 mail.example.org named ham; 10 mail.example.com none spam", "ptr-missing", "enforce"},
+		{7, "180 mail.example.org named ham; 20 mail.example.com none spam", "ptr-missing", "wait: 180 such"},
+		// What only strict refuses for: named hosts speak for it, and against it.
+		{7, "199 mail.example.org named; 1 friend none", "helo-not-fqdn", "enforce"},
+		{7, "199 mail.example.org named; 1 friend dynamic", "helo-not-fqdn", "enforce"},
+		{7, "199 mail.example.org named; 1 friend named", "helo-not-fqdn", "look: 1 with a confirmed PTR name"},
+		{7, "180 mail.example.org named; 20 friend none", "helo-not-fqdn", "wait: 180 such"},
+		// Where labels say that it is spam, its name is no excuse.
+		{7, "199 mail.example.org named ham; 1 friend named spam", "helo-not-fqdn", "enforce"},
+		// Nobody refuses for these: RFC 5321 §4.1.4.
+		{7, "199 mail.example.org named; 1 mail.example.com none", "helo-ptr-mismatch", "never: RFC 5321"},
+		{7, "199 mail.example.org named; 1 example.com none", "helo-bare-domain", "never: No profile"},
+		// A rule about greetings has seen only those that were written down, and one that was unsure has not.
+		{7, "150 mail.example.org named; 60 unheard named; 1 friend none", "helo-not-fqdn", "wait: about 151"},
+		{7, "150 unheard named; 60 unheard failed; 1 unheard none", "ptr-missing", "wait: about 151"},
+	} {
+		tally := New(checks.NewPolicy(checks.Standard), nil)
+		for i, words := range strings.Split(tt.mail, "; ") {
+			clients(t, tally, byte(i), tt.days, words)
+		}
+		step := rung(t, &tally.Report(0).Sections[0], tt.rule)
+		advice, why, _ := strings.Cut(tt.want, ": ")
+		if step.Advice != Advice(advice) || !strings.Contains(step.Why, why) {
+			t.Errorf("%d days of %s: %s is %q, %s", tt.days, tt.mail, tt.rule, step.Advice, step.Why)
+		}
+	}
+}
+
+// A client whose network somebody logs in from looks good, whichever comes first; another network does not.
+func TestLogin(t *testing.T) {
+	for _, order := range []string{
+		"1 192.0.2.1 none; 1 laptop none authenticated", "1 laptop none authenticated; 1 192.0.2.1 none",
+	} {
+		for _, same := range []bool{true, false} {
+			tally := New(checks.NewPolicy(checks.Standard), nil)
+			clients(t, tally, 100, 7, "200 mail.example.org named")
+			for i, words := range strings.Split(order, "; ") {
+				clients(t, tally, byte(i*count(!same)), 7, words)
+			}
+			step := rung(t, &tally.Report(0).Sections[0], "helo-bare-ip")
+			if want := map[bool]Advice{true: Look, false: Enforce}[same]; step.Advice != want {
+				t.Errorf("%s, same network %t: %+v", order, same, step)
+			}
+		}
+	}
+}
+
+// Facts that were found in different ways are never in one figure.
+func TestKinds(t *testing.T) {
+	tally := New(checks.NewPolicy(checks.Standard), nil)
+	clients(t, tally, 0, 7, "150 mail.example.org named")
+	clients(t, tally, 0, 7, "150 mail.example.org named ham")
+	clients(t, tally, 1, 7, "1 192.0.2.1 none spam")
+	report := tally.Report(3)
+	if len(report.Sections) != 2 || report.Sections[0].DNS != "live" || report.Sections[1].DNS != "recorded" {
+		t.Fatalf("%d sections", len(report.Sections))
+	}
+	for i, want := range []string{
+		"150 clients, 1050 judged, ham 0, spam 0", "151 clients, 1057 judged, ham 1050, spam 7",
+	} {
+		s := report.Sections[i]
+		got := fmt.Sprintf("%d clients, %d judged, ham %d, spam %d", s.Clients, s.Judged, s.Ham, s.Spam)
+		if got != want || s.TOML != "" || len(s.Missing) != 1 {
+			t.Errorf("%s: %s, want %s; missing %q", s.DNS, got, want, s.Missing)
+		}
+	}
+}
+
+func TestRules(t *testing.T) {
+	if len(checks.All) > 64 {
+		t.Error("a ruleSet is too small for the table")
+	}
+}
+
+func TestWords(t *testing.T) {
+	for _, tt := range []struct{ got, want string }{
+		{group(0), "0"},
+		{group(999), "999"},
+		{group(1000), "1,000"},
+		{group(1234567), "1,234,567"},
+		{percent(0, 0), "0.0 %"},
+		{percent(1, 10000), "<0.1 %"},
+		{percent(9999, 10000), ">99.9 %"},
+		{percent(1, 3), "33.3 %"},
+		{percent(3, 3), "100.0 %"},
+		{sparkline([]int{0, 1, 50, 100}), "_.=#"},
+		{sparkline([]int{0, 0}), "__"},
+		{head("mail.example.org", 8), "mail.e.."},
+		{tail("mail.example.org", 8), "..le.org"},
+		{clean("a\x1b[2J\u202eb\xff"), "a?[2J?b?"},
+		{clean(strings.Repeat("a", 65)), strings.Repeat("a", 62) + ".."},
+		{clean(strings.Repeat("a", 64)), strings.Repeat("a", 64)},
+		{strings.Join(wrap("one two three", 7), "|"), "one two|three"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%q, want %q", tt.got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package evidence
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// width is that of the text, in columns.
+const width = 100
+
+// Text is the report as a page for a terminal: what matters most comes first, and what to paste last, where
+// the prompt is.
+func (r *Report) Text() string {
+	var b strings.Builder
+	paragraph(&b, r.Apart(), "")
+	for i := range r.Sections {
+		s := &r.Sections[i]
+		fmt.Fprintf(&b, "\nEVIDENCE of %s with judged mail, %s to %s\nDNS facts: %s.\n\n", plural(s.Days, "day"),
+			s.From.Format(time.DateOnly), s.To.Format(time.DateOnly), s.Kind())
+		paragraph(&b, s.Summary(), "")
+		b.WriteByte('\n')
+		s.writeFigures(&b)
+		if s.Judged > 0 {
+			s.writeTop(&b)
+			s.writeRules(&b)
+			s.writeLabels(&b)
+			s.writeLadder(&b, i == 0)
+			s.writeTOML(&b)
+		}
+	}
+	if r.Broken > 0 {
+		fmt.Fprintf(&b, "\n%s cannot be read; --verbose shows why.\n", plural(r.Broken, "line"))
+	}
+	return strings.TrimLeft(b.String(), "\n")
+}
+
+func (s *Section) writeFigures(b *strings.Builder) {
+	var rows [][]string
+	for _, f := range s.Figures() {
+		rows = append(rows, []string{f.Name, f.Count, f.Share, f.Note})
+	}
+	table(b, "  ", "lrrl", rows)
+}
+
+func (s *Section) writeTop(b *strings.Builder) {
+	if len(s.Top) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nWOULD BE REFUSED: %d of %s (+ looks good)\n", len(s.Top), plural(s.RefusedBy, "client"))
+	rows := [][]string{{"CLIENT", "MAIL", "LAST", "RULE", "HELO", "PTR"}}
+	taken := 4 // what stands beside the columns, and between the last two
+	for _, t := range s.Top {
+		rows = append(rows, []string{
+			t.Client.String() + mark(t.Good), group(t.Refused), t.Last.Format("01-02"), t.Rule, t.Helo, t.PTR,
+		})
+	}
+	for _, column := range columns(rows)[:4] {
+		taken += column + 2
+	}
+	for _, row := range rows[1:] {
+		half := max(8, (width-taken)/2)
+		row[4], row[5] = head(row[4], half), tail(row[5], half)
+	}
+	table(b, "  ", "lrlll", rows)
+}
+
+// mark follows a client that looks good.
+func mark(good bool) string {
+	if good {
+		return " +"
+	}
+	return ""
+}
+
+func (s *Section) writeRules(b *strings.Builder) {
+	active := s.Active()
+	if len(active) == 0 {
+		return
+	}
+	days := plural(s.Trend[0].Days, "day")
+	fmt.Fprintf(b, "\nRULES, and the trend from %s on, %s a character\n", s.Trend[0].From, days)
+	rows := [][]string{{"RULE", "CLIENTS", "NETWORKS", "MAIL", "REFUSED", "UNSURE", "TREND"}}
+	for _, r := range active {
+		rows = append(rows, []string{
+			r.Rule, group(r.Clients), group(r.Networks), group(r.Hits), group(r.Refused), group(r.Unsure),
+			sparkline(r.Trend),
+		})
+	}
+	table(b, "  ", "lrrrrrl", rows)
+	if unsure := s.OnlyUnsure(); unsure != "" {
+		paragraph(b, "only unsure, in as many mails: "+unsure, "  ")
+	}
+}
+
+// sparkline draws a trend in ASCII. Whatever is more than nothing is seen.
+func sparkline(trend []int) string {
+	const levels = "_.:-=+*#"
+	top := max(1, slices.Max(trend))
+	line := make([]byte, len(trend))
+	for i, n := range trend {
+		line[i] = levels[(n*(len(levels)-1)+top-1)/top]
+	}
+	return string(line)
+}
+
+func (s *Section) writeLabels(b *strings.Builder) {
+	if !s.Labelled() {
+		return
+	}
+	fmt.Fprintf(b, "\nLABELLED MAIL: what the rules hit of %s ham and %s spam\n", group(s.Ham), group(s.Spam))
+	rows := [][]string{{"RULE", "HAM", "", "SPAM", ""}}
+	for _, r := range s.Active() {
+		rows = append(rows, []string{
+			r.Rule, group(r.Ham), percent(r.Ham, s.Ham), group(r.Spam), percent(r.Spam, s.Spam),
+		})
+	}
+	table(b, "  ", "lrrrr", rows)
+}
+
+func (s *Section) writeLadder(b *strings.Builder, explain bool) {
+	steps := s.Steps()
+	if len(steps) == 0 {
+		b.WriteString("\nLADDER: no rule has hit anybody.\n")
+		return
+	}
+	b.WriteString("\nLADDER, the safest first: the clients that each rule hits\n")
+	rows := [][]string{{"ADVICE", "RULE", "GOOD-LOOKING ONES", "OF ALL JUDGED"}}
+	for _, step := range steps {
+		advice := string(step.Advice)
+		if step.Enforced {
+			advice += "*"
+		}
+		rows = append(rows, []string{advice, step.Rule, step.Good.String(), step.All.String()})
+	}
+	var lines strings.Builder
+	table(&lines, "  ", "llll", rows)
+	heading, rest, _ := strings.Cut(lines.String(), "\n")
+	fmt.Fprintln(b, heading)
+	for i, line := range strings.Split(strings.TrimSuffix(rest, "\n"), "\n")[:len(steps)] {
+		fmt.Fprintln(b, line)
+		s.writeStep(b, &steps[i])
+	}
+	if slices.ContainsFunc(steps, func(s Step) bool { return s.Enforced }) {
+		b.WriteString("  * enforced already by the configuration\n")
+	}
+	fmt.Fprintf(b, "  %s hit nobody.\n", plural(s.Idle(), "rule"))
+	if explain {
+		b.WriteByte('\n')
+		paragraph(b, caveat, "  ")
+	}
+}
+
+func (s *Section) writeStep(b *strings.Builder, step *Step) {
+	const indent = "           "
+	paragraph(b, step.Why, indent)
+	examples := s.Examples(step.Rule)
+	switch step.Advice {
+	case Never:
+		examples = nil
+	case Enforce, Wait: // those of Look have to be looked at
+		examples = examples[:1]
+	}
+	for _, e := range examples {
+		line := fmt.Sprintf("%s%s HELO %q", e.Client, mark(e.Good), head(e.Helo, 30))
+		if e.PTR != "" {
+			line += " PTR " + tail(e.PTR, 30)
+		}
+		fmt.Fprintln(b, indent+line)
+	}
+}
+
+func (s *Section) writeTOML(b *strings.Builder) {
+	if s.TOML == "" {
+		return
+	}
+	b.WriteString("\nTO PASTE: the first two lines at the top of the configuration, the others into [rules]\n\n")
+	for line := range strings.Lines(s.TOML) {
+		b.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
+	}
+}
+
+// table writes rows in columns that are aligned left or right.
+func table(b *strings.Builder, indent, aligned string, rows [][]string) {
+	widths := columns(rows)
+	for _, row := range rows {
+		line := indent
+		for i, cell := range row {
+			space := strings.Repeat(" ", widths[i]-len(cell))
+			if i < len(aligned) && aligned[i] == 'r' {
+				line += space + cell + "  "
+			} else {
+				line += cell + space + "  "
+			}
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+}
+
+func columns(rows [][]string) []int {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len(cell))
+		}
+	}
+	return widths
+}
+
+// head and tail cut a text: of a host name the end says whose it is.
+func head(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return text[:n-2] + ".."
+}
+
+func tail(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return ".." + text[len(text)-n+2:]
+}
+
+// paragraph writes a text in lines.
+func paragraph(b *strings.Builder, text, indent string) {
+	for _, line := range wrap(text, width-len(indent)) {
+		b.WriteString(indent + line + "\n")
+	}
+}
+
+func wrap(text string, width int) []string {
+	var lines []string
+	for len(text) > width {
+		at := strings.LastIndexByte(text[:width+1], ' ')
+		if at <= 0 {
+			break
+		}
+		lines = append(lines, text[:at])
+		text = text[at+1:]
+	}
+	return append(lines, text)
+}

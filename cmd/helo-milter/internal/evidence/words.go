@@ -1,0 +1,181 @@
+package evidence
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The words and figures that text and HTML share.
+
+// Apart says why there is more than one section.
+func (r *Report) Apart() string {
+	if len(r.Sections) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("The DNS facts of these records were found in %d ways, which say nothing about each "+
+		"other: each way has a part of its own, and no figure is of more than one.", len(r.Sections))
+}
+
+// Summary is the answer in a few sentences.
+func (s *Section) Summary() string {
+	var rules []string
+	for _, step := range s.Ladder {
+		if step.Advice == Enforce {
+			rules = append(rules, step.Rule)
+		}
+	}
+	switch {
+	case s.Judged == 0:
+		return "Nobody was judged: there is nothing to say about the rules."
+	case len(s.Missing) > 0:
+		return "Nothing is recommended yet, because too little was seen. " + strings.Join(s.Missing, ". ") + "."
+	case len(rules) == 0:
+		return "No rule can be recommended on this evidence. The ladder says why."
+	}
+	return fmt.Sprintf("%s can be enforced on this evidence: %s. Of %s, %s would have met a refusal, and none "+
+		"of those looks good. What to paste is below.", plural(len(rules), "rule"), strings.Join(rules, ", "),
+		plural(s.Clients, "judged client"), group(s.Enforce))
+}
+
+// Kind says how the DNS facts were found.
+func (s *Section) Kind() string {
+	for _, k := range kinds {
+		if k.name == s.DNS {
+			return k.doc
+		}
+	}
+	return s.DNS
+}
+
+// Figure is a line of the figures at the top.
+type Figure struct{ Name, Count, Share, Note string }
+
+// Figures are the counts of the section as a whole.
+func (s *Section) Figures() []Figure {
+	exempt := make([]string, len(s.Exempt))
+	for i, e := range s.Exempt {
+		exempt[i] = e.Name + " " + group(e.Count)
+	}
+	rest := s.Transactions - s.Judged
+	list := []Figure{
+		{"transactions", group(s.Transactions), "", s.From.Format(minute) + " to " + s.To.Format(minute) + " UTC"},
+		{
+			"exempt", group(rest), percent(rest, s.Transactions), strings.Join(exempt, ", "),
+		},
+		{
+			"judged", group(s.Judged), percent(s.Judged, s.Transactions),
+			fmt.Sprintf("%s in %s (IPv4 /24, IPv6 /48)", plural(s.Clients, "client"), plural(s.Networks, "network")),
+		},
+		{
+			"would refuse", group(s.Refused), percent(s.Refused, s.Judged),
+			"by the configuration that judged it: " + plural(s.RefusedBy, "client"),
+		},
+		{
+			"DNS failed", group(s.Trouble.Unsure), percent(s.Trouble.Unsure, s.Judged),
+			fmt.Sprintf("a rule was unsure; PTR not known %s, resolver degraded %s",
+				group(s.Trouble.PTR), group(s.Trouble.Degraded)),
+		},
+		{
+			"MTA differs", group(s.Differs), percent(s.Differs, s.Judged),
+			"the MTA found something else about the client's name",
+		},
+	}
+	if s.Labelled() {
+		list = append(list, Figure{
+			"labelled", group(s.Ham + s.Spam), percent(s.Ham+s.Spam, s.Judged),
+			fmt.Sprintf("ham %s, spam %s", group(s.Ham), group(s.Spam)),
+		})
+	}
+	return list
+}
+
+// minute is how a time is written.
+const minute = "2006-01-02 15:04"
+
+// Labelled tells whether somebody said of some mail what it is.
+func (s *Section) Labelled() bool { return s.Ham+s.Spam > 0 }
+
+// Active are the rules that have hit somebody, those with the most clients first.
+func (s *Section) Active() []RuleSummary {
+	list := slices.DeleteFunc(slices.Clone(s.Rules), func(r RuleSummary) bool { return r.Hits == 0 })
+	slices.SortStableFunc(list, func(a, b RuleSummary) int { return b.Clients - a.Clients })
+	return list
+}
+
+// OnlyUnsure are the rules that have hit nobody because the DNS failed.
+func (s *Section) OnlyUnsure() string {
+	var list []string
+	for _, r := range s.Rules {
+		if r.Hits == 0 && r.Unsure > 0 {
+			list = append(list, r.Rule+" "+group(r.Unsure))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// Steps are those of the rules that have hit somebody.
+func (s *Section) Steps() []Step {
+	return slices.DeleteFunc(slices.Clone(s.Ladder), Step.idle)
+}
+
+// Idle is how many rules have hit nobody.
+func (s *Section) Idle() int { return len(s.Ladder) - len(s.Steps()) }
+
+func (s Step) idle() bool { return s.All.Hit+s.Good.Hit == 0 }
+
+// Examples are those of a step's rule.
+func (s *Section) Examples(rule string) []Example {
+	i := slices.IndexFunc(s.Rules, func(r RuleSummary) bool { return r.Rule == rule })
+	return s.Rules[i].Examples
+}
+
+// String is a share in words.
+func (s Share) String() string {
+	if s.Of == 0 {
+		return "0 of 0"
+	}
+	digits := 1
+	if s.AtMost < 0.001 {
+		digits = 2
+	}
+	return fmt.Sprintf("%s of %s, at most %.*f %%", group(s.Hit), group(s.Of), digits, 100*s.AtMost)
+}
+
+// caveat is what a careful reader has to know about the evidence.
+const caveat = "A client looks good when its mail is labelled ham, when it is on the allow list or in a " +
+	"network that users log in from, when its PTR confirms its HELO or SPF allows it; and, where even careful " +
+	"does not refuse for the rule, when it has a confirmed PTR name of its own. One such transaction is " +
+	"enough; but names are no excuse for a client of which only spam is labelled. \"At most\" is the " +
+	"end of the 95 % interval (Wilson). Good mail that shows none of this cannot be seen here: look at " +
+	"the examples, and begin with one rule."
+
+// group writes a number with commas.
+func group(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return group(n) + " " + noun + "s"
+}
+
+// percent never rounds something to nothing, nor less than all to all.
+func percent(n, of int) string {
+	share := 100 * float64(n) / float64(max(of, 1))
+	switch {
+	case n > 0 && share < 0.05:
+		return "<0.1 %"
+	case n < of && share >= 99.95:
+		return ">99.9 %"
+	default:
+		return fmt.Sprintf("%.1f %%", share)
+	}
+}

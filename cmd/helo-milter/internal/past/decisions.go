@@ -1,0 +1,131 @@
+package past
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"runtime"
+
+	"helo-milter/checks"
+)
+
+// maxRecord is the longest line of a decision log that is read, in bytes. The longest that a daemon writes has
+// 20 greetings with all that the DNS may say of them.
+const maxRecord = 4 << 20
+
+// Decisions reads a decision log. An error that is a *Broken is about one line, and the reader goes on; any
+// other is the end. Lines are decoded by as many goroutines as there are CPUs, and come in their order.
+func Decisions(name string, r io.Reader) iter.Seq2[*checks.Record, error] {
+	return func(yield func(*checks.Record, error) bool) {
+		lines := &lineReader{name: name, in: bufio.NewReaderSize(r, 256<<10)}
+		var decoding []chan []decision // the oldest first; each gets one batch, so nobody is ever left waiting
+		for {
+			for len(decoding) < 2*runtime.GOMAXPROCS(0) && lines.err == nil {
+				batch, result := lines.batch(), make(chan []decision, 1)
+				go func() { result <- decode(batch) }()
+				decoding = append(decoding, result)
+			}
+			if len(decoding) == 0 {
+				break
+			}
+			for _, d := range <-decoding[0] {
+				if !yield(d.record, d.err) {
+					return
+				}
+			}
+			decoding = decoding[1:]
+		}
+		if !errors.Is(lines.err, io.EOF) {
+			yield(nil, fmt.Errorf("%s: %w", name, lines.err))
+		}
+	}
+}
+
+// decision is a line with what became of it. Before it is decoded, only an overlong one has an error.
+type decision struct {
+	place  string
+	line   []byte
+	record *checks.Record
+	err    error
+}
+
+func decode(batch []decision) []decision {
+	for i := range batch {
+		d := &batch[i]
+		if d.err != nil {
+			continue
+		}
+		record, err := record(d.line)
+		if err != nil {
+			d.err = &Broken{d.place, err.Error()}
+		} else {
+			d.record = record
+		}
+		d.line = nil
+	}
+	return batch
+}
+
+func record(line []byte) (*checks.Record, error) {
+	r := new(checks.Record)
+	switch err := json.Unmarshal(line, r); {
+	case err != nil:
+		return nil, err
+	case r.Version != 1:
+		return nil, fmt.Errorf("no decision record of version 1 (v is %d)", r.Version)
+	case r.Facts == nil:
+		return nil, errors.New("a decision without facts")
+	case r.Time.IsZero():
+		return nil, errors.New("a decision without a time")
+	case r.Facts.Client != r.Client:
+		return nil, errors.New("facts about another client")
+	}
+	return r, nil
+}
+
+// lineReader reads lines of any length, and holds no more than maxRecord of one.
+type lineReader struct {
+	name   string
+	in     *bufio.Reader
+	number int
+	err    error // why there is no more
+}
+
+// batch reads the next lines: at most 64 KiB, or one line. Blank ones are passed over.
+func (l *lineReader) batch() []decision {
+	var batch []decision
+	for size := 0; size < 64<<10 && l.err == nil; {
+		line, whole := l.next()
+		if len(line) == 0 {
+			continue
+		}
+		d := decision{place: fmt.Sprintf("%s:%d", l.name, l.number), line: line}
+		if !whole {
+			d.line, d.err = nil, &Broken{d.place, fmt.Sprintf("longer than %d bytes", maxRecord)}
+		}
+		size += len(line)
+		batch = append(batch, d)
+	}
+	return batch
+}
+
+// next returns the next line without white space around it, and whether it is all of it.
+func (l *lineReader) next() (line []byte, whole bool) {
+	l.number++
+	whole = true
+	for {
+		part, err := l.in.ReadSlice('\n')
+		if whole = whole && len(line)+len(part) <= maxRecord; whole {
+			line = append(line, part...)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		l.err = err
+		return bytes.TrimSpace(line), whole
+	}
+}

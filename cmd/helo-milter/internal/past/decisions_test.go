@@ -1,0 +1,150 @@
+package past
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// decisionLine is a record as the daemon writes it.
+func decisionLine(n int) string {
+	client := netip.AddrFrom4([4]byte{203, 0, 113, byte(n)})
+	addrs := checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{client}}
+	f := &checks.Facts{
+		Client: client, PTRCount: 1,
+		PTR: checks.Answer[checks.Host]{
+			Status: checks.Found, Values: []checks.Host{{Name: "mail.example.org", Addrs: addrs}},
+		},
+		Greetings: []checks.Greeting{{
+			Helo: checks.ParseHelo("mx.example.com"), A: addrs,
+			AAAA: checks.Answer[netip.Addr]{Status: checks.Missing},
+			SPF:  checks.Answer[string]{Status: checks.Found, Values: []string{"pass"}},
+		}},
+		Site: checks.Site{Hostname: "mx.example.net", Names: []string{"example.net", ".example.net"}},
+	}
+	policy := checks.NewPolicy(checks.Strict)
+	d := &checks.Decision{
+		ID: fmt.Sprint(n), MTA: "mx.example.net", QueueID: "4bC1x2", MailFrom: "a@example.org",
+		RcptTo: []string{"b@example.net"}, Facts: f, Time: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC),
+	}
+	d.Findings = checks.Evaluate(f, nil, "example.net")
+	d.Verdict = policy.Judge(d.Findings)
+	d.Header = policy.Header(d.ID, f, d.Findings, &d.Verdict)
+	return policy.Record(d, false).String()
+}
+
+// Records come in their order, each as it was written; what is no record is told with its line, and what
+// comes after it is read.
+func TestDecisions(t *testing.T) {
+	const n = 1000
+	var log strings.Builder
+	for i := range n {
+		fmt.Fprintln(&log, decisionLine(i))
+	}
+	for _, tt := range []struct{ name, line, want string }{
+		{"nothing", "", ""},
+		{"blank", " \r\n\t", ""},
+		{"text", "Nov 22 08:00:00 mx postfix/smtpd[1]: connect", "log:1001: invalid character 'N'"},
+		{"torn", decisionLine(1)[:200], "log:1001: unexpected end"},
+		{"another version", `{"v":2}`, "log:1001: no decision record of version 1 (v is 2)"},
+		{"no facts", `{"v":1,"time":"2026-11-01T00:00:00Z"}`, "log:1001: a decision without facts"},
+		{"no time", `{"v":1,"facts":{}}`, "log:1001: a decision without a time"},
+		{
+			"another client", `{"v":1,"time":"2026-11-01T00:00:00Z","client":"192.0.2.1","facts":{}}`,
+			"log:1001: facts about another client",
+		},
+		{"no words", `{"v":1,"iprev":"\u202e","findings":[{"result":"\u001b[2J"}]}`, `log:1001: "\x1b[2J" is none`},
+		{"too long", strings.Repeat("x", maxRecord+1), "log:1001: longer than 4194304 bytes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := io.MultiReader(strings.NewReader(log.String()+tt.line+"\n"), strings.NewReader(decisionLine(n)))
+			next, broken := 0, ""
+			for r, err := range Decisions("log", in) {
+				switch {
+				case err != nil:
+					if wrong := new(Broken); !errors.As(err, &wrong) {
+						t.Fatal(err)
+					}
+					broken += err.Error()
+				case r.ID != fmt.Sprint(next) || next%100 == 0 && r.String() != decisionLine(next):
+					t.Fatalf("record %d is %s", next, r)
+				default:
+					next++
+				}
+			}
+			if next != n+1 || !strings.HasPrefix(broken, tt.want) || tt.want == "" && broken != "" {
+				t.Errorf("%d records, %q", next, broken)
+			}
+		})
+	}
+}
+
+// A source that fails ends the reading, after all that came before.
+func TestDecisionsFailing(t *testing.T) {
+	in := io.MultiReader(strings.NewReader(decisionLine(1)+"\n"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	var got []string
+	for r, err := range Decisions("log", in) {
+		if r != nil {
+			got = append(got, r.ID)
+		} else {
+			got = append(got, err.Error())
+		}
+	}
+	if fmt.Sprint(got) != "[1 log: unexpected EOF]" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Whoever has enough stops.
+func TestDecisionsStopped(t *testing.T) {
+	n := 0
+	for range Decisions("log", strings.NewReader(strings.Repeat(decisionLine(1)+"\n", 1000))) {
+		if n++; n == 3 {
+			break
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d records", n)
+	}
+}
+
+// What is read can be judged, whatever it is, and read again as it is written.
+func FuzzDecisions(f *testing.F) {
+	f.Add([]byte(decisionLine(1)))
+	f.Add([]byte(`{"v":1,"time":"2026-11-01T00:00:00Z","client":"2001:db8::1","helo":"a","exempt":"allow",` +
+		`"facts":{"client":"2001:db8::1",` +
+		`"ptr":{"status":"found","values":[{"name":".","addrs":{"status":"failed"}}]}}}`))
+	f.Fuzz(func(t *testing.T, log []byte) {
+		for r, err := range Decisions("log", bytes.NewReader(log)) {
+			if err != nil {
+				continue
+			}
+			checks.Evaluate(r.Facts, nil, "")
+			line := r.String()
+			again, err := record([]byte(line))
+			if err != nil || again.String() != line {
+				t.Errorf("%s\nis read as\n%s (%v)", line, again, err)
+			}
+		}
+	})
+}
+
+func BenchmarkDecisions(b *testing.B) {
+	log := strings.Repeat(decisionLine(1)+"\n", 10000)
+	for b.Loop() {
+		for _, err := range Decisions("log", strings.NewReader(log)) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.N)*10000/b.Elapsed().Seconds(), "records/s")
+}

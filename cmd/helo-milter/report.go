@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"helo-milter/cmd/helo-milter/internal/evidence"
+	"helo-milter/cmd/helo-milter/internal/past"
+)
+
+type reportCmd struct {
+	JSON    bool     `xor:"format" help:"Print the figures as JSON instead."`
+	HTML    bool     `xor:"format" name:"html" help:"Print one HTML file, with charts, instead."`
+	Verbose bool     `short:"v" help:"Show the lines that cannot be read."`
+	Files   []string `arg:"" name:"file" help:"Decision logs, plain or packed with gzip; - is standard input."`
+}
+
+// Run reports on decision logs. Those of mail and of MTAs are made by replay --json.
+func (c *reportCmd) Run(p *program) error {
+	cfg, err := p.configuration()
+	if err != nil {
+		return err
+	}
+	tally, broken := evidence.New(cfg.policy(), cfg.deny()), 0
+	for _, name := range c.Files {
+		n, err := c.read(p, tally, name)
+		if err != nil {
+			return err
+		}
+		broken += n
+	}
+	report := tally.Report(broken)
+	if err := c.print(p.stdout, report); err != nil {
+		return err
+	}
+	if report.Judged() == 0 {
+		return fmt.Errorf("no judged mail in these files, and %d lines that are no decision records "+
+			"(replay --json makes some of mail and of MTA logs)", broken)
+	}
+	return nil
+}
+
+// read counts a file, and returns how many of its lines are broken.
+func (c *reportCmd) read(p *program, tally *evidence.Tally, name string) (broken int, err error) {
+	file, err := past.Open(name, p.stdin, nil)
+	if err != nil {
+		return 0, exitError{exitUsage, err}
+	}
+	defer file.Close()
+	line := new(past.Broken)
+	for record, err := range past.Decisions(name, file) {
+		switch {
+		case errors.As(err, &line):
+			broken++
+			if c.Verbose {
+				fmt.Fprintln(p.stderr, "helo-milter:", line)
+			}
+		case err != nil:
+			return broken, err
+		case p.ctx.Err() != nil:
+			return broken, p.ctx.Err()
+		default:
+			tally.Add(record)
+		}
+	}
+	return broken, nil
+}
+
+func (c *reportCmd) print(out io.Writer, report *evidence.Report) (err error) {
+	text := report.Text
+	switch {
+	case c.JSON:
+		text = report.JSON
+	case c.HTML:
+		text = report.HTML
+	}
+	_, err = io.WriteString(out, text())
+	return err
+}

@@ -1,0 +1,135 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// The HTML reports, in a real browser on a narrow and on a wide screen: nothing overflows, each picture has
+// its words, and nothing is asked for but the file itself.
+func TestReportInBrowser(t *testing.T) {
+	limit, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	browser, stop := chromedp.NewExecAllocator(limit, append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox)...)
+	defer stop()
+	tab, closeTab := chromedp.NewContext(browser)
+	defer closeTab()
+	seen := &browserLog{}
+	if err := chromedp.Listen(tab, seen.listen); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("../cmd/helo-milter/testdata/report/*.html")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d reports (%v)", len(files), err)
+	}
+	for _, file := range files {
+		path, err := filepath.Abs(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := (&url.URL{Scheme: "file", Path: path}).String()
+		for _, width := range []int64{400, 1400} {
+			for _, colours := range []string{"light", "dark"} {
+				name := fmt.Sprintf("%s-%d-%s", strings.TrimSuffix(filepath.Base(file), ".html"), width, colours)
+				t.Run(name, func(t *testing.T) { lookAt(tab, t, page, width, colours, seen) })
+			}
+		}
+	}
+}
+
+// shape is what a page turns out to be.
+type shape struct {
+	Overflow, Charts int
+	Wordless         []string // charts without title and description
+}
+
+const shapeOf = `({
+	overflow: document.documentElement.scrollWidth - innerWidth,
+	charts: document.querySelectorAll("svg").length,
+	wordless: [...document.querySelectorAll("svg")].filter(svg => svg.getAttribute("role") != "img" ||
+		!["title", "desc"].every((part, i) => {
+			const words = svg.querySelector(":scope > " + part);
+			const id = svg.getAttribute("aria-labelledby").split(" ")[i];
+			return words?.textContent && words.id == id && document.querySelectorAll("#" + id).length == 1;
+		})).map(svg => svg.outerHTML),
+})`
+
+// lookAt opens a page. With SCREENSHOTS set to a directory, its picture is left there.
+func lookAt(tab context.Context, t *testing.T, page string, width int64, colours string, seen *browserLog) {
+	seen.forget()
+	scheme := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}
+	media := emulation.SetEmulatedMediaParams{Features: scheme}
+	if _, err := chromedp.Call(tab, emulation.SetEmulatedMedia, media); err != nil {
+		t.Fatal(err)
+	}
+	if err := chromedp.Do(tab, chromedp.EmulateViewport(width, 900), chromedp.Navigate(page)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := chromedp.Run(tab, chromedp.Evaluate[shape](shapeOf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Overflow > 0 || got.Charts < 5 || len(got.Wordless) > 0 {
+		t.Errorf("%d pixels too wide, %d charts, without words: %q", got.Overflow, got.Charts, got.Wordless)
+	}
+	picture, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests, messages := seen.all()
+	if len(requests) != 1 || requests[0] != page || len(messages) > 0 {
+		t.Errorf("it asks for %q and says %q", requests, messages)
+	}
+	if dir := os.Getenv("SCREENSHOTS"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(t.Name())+".png"), picture, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// browserLog is what a browser asks for and complains about.
+type browserLog struct {
+	mu                 sync.Mutex
+	requests, messages []string
+}
+
+func (l *browserLog) listen(event any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		l.requests = append(l.requests, e.Request.URL)
+	case *runtime.EventConsoleAPICalled:
+		l.messages = append(l.messages, fmt.Sprintf("console.%s", e.Type))
+	case *runtime.EventExceptionThrown:
+		l.messages = append(l.messages, e.ExceptionDetails.Text)
+	case *cdplog.EventEntryAdded:
+		l.messages = append(l.messages, e.Entry.Text)
+	}
+}
+
+func (l *browserLog) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests, l.messages = nil, nil
+}
+
+func (l *browserLog) all() (requests, messages []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.requests, l.messages
+}
