@@ -1,0 +1,109 @@
+package integration
+
+import (
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"helo-milter/checks"
+	"helo-milter/integration/rig"
+)
+
+// pastMail are clients with what an MTA writes down of them: the HELO and the result of iprev that follow from
+// Received, and the result that follows from the log. Neither log has the HELO of mail that was accepted. Of
+// a client with two names an MTA looks at either.
+var pastMail = []struct{ client, says, postfix, postfixLog, sendmail, sendmailLog string }{
+	{good, "EHLO mail.example.org", "mail.example.org pass", "pass", "mail.example.org pass", "pass"},
+	{"2001:db8::10", "EHLO mail6.example.org", "mail6.example.org pass", "pass", "mail6.example.org pass", "pass"},
+	{"203.0.113.21", "HELO friend", "friend pass", "pass", "friend pass", "pass"},
+	{"203.0.113.20", "EHLO 203.0.113.20", "203.0.113.20 pass", "pass", "203.0.113.20 pass", "pass"},
+	{"203.0.113.10", "EHLO [203.0.113.10]", "[203.0.113.10] pass", "pass", "[203.0.113.10] pass", "pass"},
+	// There is no PTR record; that looks like a failed lookup.
+	{"203.0.113.30", "EHLO noptr.example.org", "noptr.example.org temperror", "temperror", "noptr.example.org temperror", "temperror"},
+	// The PTR name is another's. Postfix has that only in its log.
+	{"203.0.113.32", "EHLO forged.example.org", "forged.example.org temperror", "fail", "forged.example.org fail", "fail"},
+}
+
+// What a real MTA logged and delivered is judged again: by the DNS now as the milter judged it, and by what
+// was recorded as far as that goes.
+func TestPastMail(t *testing.T) {
+	for _, mta := range rig.Programs {
+		t.Run(mta, func(t *testing.T) {
+			t.Parallel()
+			log, mbox, decisions := deliverAll(t, mta)
+			decided := replayRecords(t, decisions)
+			again := replayRecords(t, mbox)
+			fromMail := replayRecords(t, "--recorded-dns", mbox)
+			fromLog := replayRecords(t, "--recorded-dns", log)
+			for i, tt := range pastMail {
+				mail, logged := tt.postfix, tt.postfixLog
+				if mta == "Sendmail" {
+					mail, logged = tt.sendmail, tt.sendmailLog
+				}
+				was, then, now := decided[i], again[2*i], again[2*i+1]
+				if judgement(was) != judgement(now) || now.Source.DNS != "now" || then.Source.DNS != "recorded" {
+					t.Errorf("decided\n%s\nreplayed\n%s", was, now)
+				}
+				if got := then.Helo.Raw + " " + then.Iprev; got != mail || judgement(then) != judgement(fromMail[i]) {
+					t.Errorf("%s, by Received: %s, want %s\n%s", tt.client, got, mail, fromMail[i])
+				}
+				if r := fromLog[i]; r.Iprev != logged || !r.Facts.Unheard || r.Client.String() != tt.client ||
+					r.QueueID != was.QueueID {
+					t.Errorf("by the log: want %s of\n%s, got\n%s", logged, was, r)
+				}
+			}
+		})
+	}
+}
+
+// deliverAll has all of the past mail delivered, and returns the files with its traces.
+func deliverAll(t *testing.T, mta string) (log, mbox, decisions string) {
+	t.Helper()
+	milter := rig.StartMilter(t, "unix", decisionLog)
+	sink := rig.StartSink(t)
+	server := rig.Start(t, mta, sink, milter.Socket, anyHelo[mta])
+	text := ""
+	for i, tt := range pastMail {
+		client := netip.MustParseAddr(tt.client)
+		rig.Talk(t, client, server.Endpoint(client), tt.says+toNet, rig.Message)
+		mail := sink.Wait(t, i+1)[i]
+		text += "From sender@example.org Sun Nov 22 08:00:00 2026\n" + mail.Text + "\n"
+	}
+	log, mbox = filepath.Join(milter.Dir, "mail.log"), filepath.Join(milter.Dir, "mbox")
+	for name, text := range map[string]string{log: server.Session(t), mbox: text} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	milter.Stop(t)
+	return log, mbox, filepath.Join(milter.Dir, "decisions")
+}
+
+// replayRecords are what `replay --json` prints. It reads nothing that is broken.
+func replayRecords(t *testing.T, args ...string) (records []*checks.Record) {
+	t.Helper()
+	out, exit := rig.RunMilter(t, append([]string{"replay", "--json", "--verbose"}, args...)...)
+	if exit != 0 {
+		t.Fatalf("replay %v: %d\n%s", args, exit, out)
+	}
+	for line := range strings.Lines(out) {
+		r := new(checks.Record)
+		if err := json.Unmarshal([]byte(line), r); err != nil {
+			t.Fatalf("%v\n%s", err, line)
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+// judgement is what must be the same of a client by the same facts.
+func judgement(r *checks.Record) string {
+	text := r.Client.String() + " " + r.Helo.Raw + " " + r.Iprev + " " + r.Verdict.Want
+	for _, f := range r.Findings {
+		text += " " + f.Rule + "=" + f.Result.String()
+	}
+	return text
+}
