@@ -1,15 +1,10 @@
 package integration
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"helo-milter/checks"
 	"helo-milter/integration/rig"
 )
 
@@ -54,12 +49,11 @@ func TestMTAResolve(t *testing.T) {
 			}
 			t.Run(mta+" "+tt.client+" "+tt.before, func(t *testing.T) {
 				t.Parallel()
-				file := filepath.Join(t.TempDir(), "decisions")
 				metrics := fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
-				config := fmt.Sprintf("decision_log = %q\n%s\n[http]\nlisten = %q", file, strict, metrics)
+				config := fmt.Sprintf("%s\n[http]\nlisten = %q", strict, metrics)
 				s := w.hold(t, config, tt.client, tt.before+"EHLO mail.example.org", rig.Message)
 				counted := rig.Metrics(t, metrics)
-				r := s.record(file)
+				r := s.record()
 				theirs := r.Facts.MTAResolve
 				got := strings.TrimSpace(theirs.Resolve + " " + theirs.Name + " " + theirs.PTR)
 				if want := r.Verdict.Want + " " + r.Iprev; got != opinion || want != tt.want {
@@ -72,32 +66,4 @@ func TestMTAResolve(t *testing.T) {
 			})
 		}
 	}
-}
-
-// records are those of a decision log, complete.
-func (s *session) records(file string) (list []*checks.Record) {
-	s.Helper()
-	s.milter.Stop(s)
-	text, err := os.ReadFile(file)
-	if err != nil {
-		s.Fatal(err)
-	}
-	for d := json.NewDecoder(bytes.NewReader(text)); d.More(); {
-		r := new(checks.Record)
-		if err := d.Decode(r); err != nil {
-			s.Fatalf("%v\n%s", err, text)
-		}
-		list = append(list, r)
-	}
-	return list
-}
-
-// record is the only one of them.
-func (s *session) record(file string) *checks.Record {
-	s.Helper()
-	list := s.records(file)
-	if len(list) != 1 {
-		s.Fatalf("%d records", len(list))
-	}
-	return list[0]
 }

@@ -1,11 +1,9 @@
 package integration
 
 import (
-	"encoding/json"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"helo-milter/checks"
@@ -83,20 +81,13 @@ func deliverAll(t *testing.T, mta string) (log, mbox, decisions string) {
 }
 
 // replayRecords are what `replay --json` prints. It reads nothing that is broken.
-func replayRecords(t *testing.T, args ...string) (records []*checks.Record) {
+func replayRecords(t *testing.T, args ...string) []*checks.Record {
 	t.Helper()
 	out, exit := rig.RunMilter(t, append([]string{"replay", "--json", "--verbose"}, args...)...)
 	if exit != 0 {
 		t.Fatalf("replay %v: %d\n%s", args, exit, out)
 	}
-	for line := range strings.Lines(out) {
-		r := new(checks.Record)
-		if err := json.Unmarshal([]byte(line), r); err != nil {
-			t.Fatalf("%v\n%s", err, line)
-		}
-		records = append(records, r)
-	}
-	return records
+	return parseRecords(t, out)
 }
 
 // judgement is what must be the same of a client by the same facts.

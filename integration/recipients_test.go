@@ -1,8 +1,6 @@
 package integration
 
 import (
-	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -58,14 +56,12 @@ func TestRecipients(t *testing.T) {
 
 // send sends a message, with that between the commands.
 func (w way) send(t *testing.T, names []string, fates, between string) {
-	file := filepath.Join(t.TempDir(), "decisions")
 	commands := []string{"MAIL FROM:<sender@example.org>"}
 	for _, name := range names {
 		commands = append(commands, "RCPT TO:<"+recipients[name].address+">")
 	}
 	script := "EHLO example.com|" + strings.Join(append(commands, "DATA"), between) + "|QUIT"
-	config := fmt.Sprintf("decision_log = %q\n%s", file, rcptRejects)
-	s := w.hold(t, config, good, script, rig.Message, localUsers[w.mta])
+	s := w.hold(t, rcptRejects, good, script, rig.Message, localUsers[w.mta])
 	var told, taken []string
 	header := "accept pass -helo-rcpt-domain"
 	for i, name := range names {
@@ -90,7 +86,7 @@ func (w way) send(t *testing.T, names []string, fates, between string) {
 	}
 	s.delivered(taken, header)
 	var got []string
-	for _, r := range s.records(file) {
+	for _, r := range s.records() {
 		got = append(got, r.RcptTo...)
 		if len(taken) > 0 && (r.QueueID == "" || !strings.Contains(s.log, r.QueueID)) {
 			t.Errorf("the queue id %q is not in the log:\n%s", r.QueueID, s.log)

@@ -19,48 +19,82 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// decisions are the lines of the milters' decision logs by configuration.
-type decisions struct {
-	mu     sync.Mutex
-	logs   map[string]string
-	schema *jsonschema.Schema
-}
-
-func newDecisions(t *testing.T) *decisions {
-	t.Helper()
+// recordSchema is what a decision record is, for those who read it.
+var recordSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	schema, err := compiler.Compile("../examples/decision-record.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &decisions{logs: map[string]string{}, schema: schema}
-}
+	return compiler.Compile("../examples/decision-record.schema.json")
+})
 
-// keep takes the decisions of a session. They must be what the schema says.
-func (d *decisions) keep(s *session, config string) {
+// decisions is the session's decision log, after the milter has ended. Each line is what the schema says.
+func (s *session) decisions() string {
 	s.Helper()
 	s.milter.Stop(s)
 	log, err := os.ReadFile(filepath.Join(s.milter.Dir, "decisions"))
 	if err != nil {
 		s.Fatal(err)
 	}
+	schema, err := recordSchema()
+	if err != nil {
+		s.Fatal(err)
+	}
 	for line := range strings.Lines(string(log)) {
 		record, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
 		if err == nil {
-			err = d.schema.Validate(record)
+			err = schema.Validate(record)
 		}
 		if err != nil {
 			s.Errorf("%v\n%s", err, line)
 		}
 	}
+	return string(log)
+}
+
+// records are the decisions.
+func (s *session) records() []*checks.Record {
+	s.Helper()
+	return parseRecords(s.T, s.decisions())
+}
+
+func parseRecords(t *testing.T, lines string) (list []*checks.Record) {
+	t.Helper()
+	for line := range strings.Lines(lines) {
+		r := new(checks.Record)
+		if err := json.Unmarshal([]byte(line), r); err != nil {
+			t.Fatalf("%v\n%s", err, line)
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// record is the only one of them.
+func (s *session) record() *checks.Record {
+	s.Helper()
+	list := s.records()
+	if len(list) != 1 {
+		s.Fatalf("%d records", len(list))
+	}
+	return list[0]
+}
+
+// retold are decision logs by the configuration that made them.
+type retold struct {
+	mu   sync.Mutex
+	logs map[string]string
+}
+
+// keep takes the decisions of a session.
+func (d *retold) keep(s *session, config string) {
+	s.Helper()
+	log := s.decisions()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.logs[s.config(config)] += string(log)
+	d.logs[s.config(config)] += log
 }
 
 // replay judges all of them again: the same configuration makes the same of them, byte for byte.
-func (d *decisions) replay(t *testing.T) {
+func (d *retold) replay(t *testing.T) {
 	t.Helper()
 	lines, newly := 0, map[string]bool{}
 	for config, log := range d.logs {
@@ -98,16 +132,9 @@ func replayed(t *testing.T, config, log string) string {
 // newlyRefused notes who is refused now and was not.
 func newlyRefused(t *testing.T, newly map[string]bool, then, now string) {
 	t.Helper()
-	after := strings.Split(now, "\n")
-	for i, line := range strings.Split(strings.TrimSuffix(then, "\n"), "\n") {
-		var a, b checks.Record
-		if err := json.Unmarshal([]byte(line), &a); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal([]byte(after[i]), &b); err != nil {
-			t.Fatal(err)
-		}
-		if a.Verdict.Want != b.Verdict.Want {
+	after := parseRecords(t, now)
+	for i, a := range parseRecords(t, then) {
+		if b := after[i]; a.Verdict.Want != b.Verdict.Want {
 			newly[fmt.Sprintf("%s %q: %s, now %s by %s\n", a.Client, a.Helo.Raw, a.Verdict.Want, b.Verdict.Want,
 				b.Verdict.Rule)] = true
 		}
