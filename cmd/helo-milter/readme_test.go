@@ -6,9 +6,11 @@ import (
 	"testing"
 )
 
-// README.md has the rule table of the code, and only configuration that the code takes.
-func TestReadme(t *testing.T) {
-	const file, begin, end = "../../README.md", "-update -->\n", "<!-- end of rules -->"
+// readmeBlock holds what is between two marks of README.md against a text.
+func readmeBlock(t *testing.T, file, name, want string) (readme string) {
+	t.Helper()
+	begin := "<!-- " + name + ": written by go test ./cmd/helo-milter -update -->\n"
+	end := "<!-- end of " + name + " -->"
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -16,11 +18,16 @@ func TestReadme(t *testing.T) {
 	head, rest, found := strings.Cut(string(text), begin)
 	_, tail, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		t.Fatal("README.md has no place for the rule table")
+		t.Fatalf("%s has no place for %s", file, name)
 	}
-	golden(t, file, head+begin+markdown()+end+tail)
+	golden(t, file, head+begin+want+end+tail)
+	return string(text)
+}
 
-	blocks := strings.Split(string(text), "```toml\n")[1:]
+// README.md has the rule table of the code, and only configuration that the code takes.
+func TestReadme(t *testing.T) {
+	text := readmeBlock(t, "../../README.md", "rules", markdown())
+	blocks := strings.Split(text, "```toml\n")[1:]
 	if len(blocks) < 3 {
 		t.Errorf("README.md has %d pieces of configuration", len(blocks))
 	}

@@ -67,7 +67,7 @@ func (c *replayCmd) Run(p *program) error {
 	}
 	finish()
 	if !c.JSON {
-		summary.Print(out, r.DNS != nil)
+		fmt.Fprint(out, summary.Text(r.DNS != nil))
 	}
 	return errors.Join(p.ctx.Err(), out.Flush(), unread)
 }

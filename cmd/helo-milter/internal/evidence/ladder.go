@@ -15,7 +15,10 @@ import (
 const (
 	minClients = 200
 	minDays    = 7
-	maxShare   = 0.02 // the most good-looking clients that a rule may hit, by the upper end of the interval
+	// The most good-looking clients that a rule may hit, by the upper end of the interval. What is provably
+	// false needs less: that there were such clients at all, and none was hit.
+	maxShare    = 0.02
+	maxProvable = 0.1
 )
 
 // Advice is what the ladder says of a rule. The order is that of the ladder, the safest first.
@@ -185,14 +188,21 @@ func (s *Step) advise(rule int, missing []string) (Advice, string) {
 		return Wait, "Too little mail was seen."
 	case s.All.Of < minClients:
 		return Wait, fmt.Sprintf("It had a say about %d clients only, of %d that are needed.", s.All.Of, minClients)
+	case s.Good.AtMost > limit(rule):
+		return Wait, fmt.Sprintf("It hits no client that looks good, but only %d such clients could be hit "+
+			"at all: up to %.1f %% is possible, and the limit is %.0f %%.", s.Good.Of, 100*s.Good.AtMost, 100*limit(rule))
 	case provable(rule):
 		return Enforce, "It hits no client that looks good, and even careful refuses for it."
-	case s.Good.AtMost > maxShare:
-		return Wait, fmt.Sprintf("It hits no client that looks good, but only %d such clients could be hit "+
-			"at all: up to %.1f %% is possible, and the limit is %.0f %%.", s.Good.Of, 100*s.Good.AtMost, 100*maxShare)
 	default:
 		return Enforce, "It hits no client that looks good."
 	}
+}
+
+func limit(rule int) float64 {
+	if provable(rule) {
+		return maxProvable
+	}
+	return maxShare
 }
 
 func (s *Step) reasons() string {

@@ -104,15 +104,34 @@ func (t *trust) outside(hosts []string, h *Hop) bool {
 }
 
 // envelope fills in what is said about it above the hand-over: by the mail store (RFC 5321 §4.4:
-// Return-Path), and of the recipient by Postfix, by Exim, and by both and qmail.
+// Return-Path), of the recipient by Postfix, by Exim, and by both and qmail, and by SpamAssassin. Whatever the
+// client has written itself is below.
 func (h *Hop) envelope(above []field) {
 	said := map[string]string{}
 	for _, f := range above {
-		said[f.name] = address(f.text())
+		switch text := f.text(); f.name {
+		case "x-spam-status":
+			h.Spam = spamAssassin(text)
+		default:
+			said[f.name] = address(text)
+		}
 	}
 	h.From = cmp.Or(h.From, said["return-path"])
 	to := cmp.Or(said["x-original-to"], said["envelope-to"], said["delivered-to"])
 	if h.To == nil && to != "" {
 		h.To = []string{to}
+	}
+}
+
+// spamAssassin reads its X-Spam-Status: "Yes, score=…" or "No, score=…".
+func spamAssassin(status string) Label {
+	word, _, _ := strings.Cut(status, ",")
+	switch strings.ToLower(strings.TrimSpace(word)) {
+	case "yes":
+		return Spam
+	case "no":
+		return Ham
+	default:
+		return Unlabelled
 	}
 }

@@ -82,7 +82,7 @@ type field struct {
 func (f *field) text() string { return strings.ToValidUTF8(string(f.value), "?") }
 
 // wanted are the fields that tell of a hand-over.
-var wanted = []string{"received", "return-path", "delivered-to", "x-original-to", "envelope-to"}
+var wanted = []string{"received", "return-path", "delivered-to", "x-original-to", "envelope-to", "x-spam-status"}
 
 const (
 	maxHeaderLine = 64 << 10  // of a longer line the rest is lost; RFC 5322 §2.1.1 allows 998 bytes

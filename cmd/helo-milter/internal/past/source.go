@@ -124,7 +124,7 @@ func (s *Source) file(name string, label Label, yield func(Item, error) bool) (m
 	}
 	var hops iter.Seq2[Hop, error]
 	switch {
-	case isDecisions(head):
+	case isDecisions(bytes.TrimSpace(head)):
 		return records(Decisions(name, in), yield)
 	case bytes.HasPrefix(head, []byte("From ")):
 		hops = Mbox(name, in, s.Trusted)

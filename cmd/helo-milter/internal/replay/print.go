@@ -3,7 +3,9 @@ package replay
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"helo-milter/checks"
@@ -12,70 +14,99 @@ import (
 // shown is how many clients a list has.
 const shown = 20
 
-// Print writes the summary for people.
-func (s *Summary) Print(out io.Writer, asked bool) {
-	if s.Decisions.Items > 0 {
-		s.printDecisions(out)
+// Text is the summary for people. asked tells whether the DNS was.
+func (s *Summary) Text(asked bool) string {
+	out := &strings.Builder{}
+	s.print(out, asked)
+	return trailing.ReplaceAllString(out.String(), "")
+}
+
+var trailing = regexp.MustCompile(`(?m) +$`) // tabwriter fills up each line
+
+func (s *Summary) print(out io.Writer, asked bool) {
+	parts := []func(){}
+	part := func(items int, print func()) {
+		if items > 0 {
+			parts = append(parts, print)
+		}
 	}
-	if s.Hops.Items > 0 {
-		if s.Decisions.Items > 0 {
+	part(s.Daemon.Items, func() { s.Daemon.print(out, "DECISIONS OF THE DAEMON", "decided") })
+	part(s.Recorded.Items, func() { s.Recorded.print(out, "PAST MAIL, REPLAYED BY WHAT WAS RECORDED", "replayed") })
+	part(s.Then.Items, func() { s.Then.print(out, "PAST MAIL, REPLAYED BY THE DNS OF THAT DAY", "replayed") })
+	part(s.Hops.Items, func() { s.Hops.print(out, asked) })
+	if len(parts) == 0 {
+		parts = append(parts, func() { fmt.Fprintln(out, "There is nothing to judge.") })
+	}
+	for i, print := range parts {
+		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		s.printHops(out, asked)
+		print()
 	}
 	if s.Broken > 0 {
 		fmt.Fprintf(out, "\n%d could not be read; --verbose shows them.\n", s.Broken)
 	}
 }
 
-func (s *Summary) printDecisions(out io.Writer) {
-	fmt.Fprintf(out, "Decisions: %d, %s. The facts are in the log: no DNS was asked.\n\n", s.Decisions.Items, s.period())
-	s.Decisions.print(out, "decided then", "this configuration")
-	fmt.Fprintf(out, "\nThe same verdict, byte for byte: %d of %d\n", s.Same, s.Decisions.Items)
-	if s.Lost > 0 {
-		fmt.Fprintf(out, "Cannot be judged: %d. They were exempt then and are not any more, and nobody had looked "+
-			"them up.\n", s.Lost)
+func (d *Decisions) print(out io.Writer, title, then string) {
+	fmt.Fprintf(out, "%s: %d, %s\n", title, d.Items, d.period())
+	fmt.Fprintf(out, "The facts are in the records: no DNS was asked.\n\n")
+	d.Table.print(out, then, "now")
+	fmt.Fprintf(out, "\nThe same is wanted of %d, and of %d the whole verdict is, byte for byte.\n", d.Same, d.Exactly)
+	if d.Lost > 0 {
+		fmt.Fprintf(out, "Cannot be judged: %d. They were exempt, and are not any more: nobody had looked them up.\n",
+			d.Lost)
 	}
-	s.Refused.print(out, "Newly refused")
-	s.Passed.print(out, "No longer refused")
+	d.Refused.print(out, "Newly refused")
+	d.Passed.print(out, "No longer refused")
 }
 
-func (s *Summary) printHops(out io.Writer, asked bool) {
-	fmt.Fprintf(out, "Past mail: %d, %s.\n", s.Hops.Items, s.period())
-	fmt.Fprintln(out, "  recorded  what the receiving host wrote down: the client, its verified name, the HELO. What it did"+
-		"\n            not write down is unknown, and the rules that need it are unsure.")
-	if s.Unheard > 0 {
-		fmt.Fprintf(out, "            The HELO of %d is not recorded: of those only the client was judged.\n", s.Unheard)
-	}
+func (h *Hops) print(out io.Writer, asked bool) {
+	fmt.Fprintf(out, "PAST MAIL: %d, %s\n", h.Items, h.period())
+	fmt.Fprintln(out, "  recorded  by what the receiving host wrote down. What it did not, such as the addresses of the "+
+		"HELO\n            name, is unknown, and the rules that need it are unsure")
 	now := ""
 	if asked {
 		now = "DNS now"
-		fmt.Fprintln(out, "  DNS now   the same clients and HELOs, and what the DNS says of them today.")
+		fmt.Fprintln(out, "  DNS now   the same clients and HELOs by what the DNS says today")
+	}
+	if h.Unheard > 0 {
+		fmt.Fprintf(out, "  The HELO of %d is not recorded: of those only the client is judged.\n", h.Unheard)
 	}
 	fmt.Fprintln(out)
-	s.Hops.print(out, "recorded", now)
-	s.Refused.print(out, "Would be refused")
+	h.Table.print(out, "recorded", now)
+	by := "by what was recorded"
+	if asked {
+		by = "by the DNS now"
+	}
+	h.Refused.print(out, "Would be refused "+by)
 }
 
-func (s *Summary) period() string {
+func (t *Table) period() string {
 	const day = "2006-01-02"
-	if from, to := s.From.Format(day), s.To.Format(day); from != to {
+	if from, to := t.From.Format(day), t.To.Format(day); from != to {
 		return from + " to " + to
 	}
-	return s.From.Format(day)
+	return t.From.Format(day)
 }
 
 // print writes the columns side by side, the second only if it has a name.
 func (t *Table) print(out io.Writer, then, now string) {
+	columns := []*Column{&t.Then}
+	header, rules := then+"\t \t", then+": fails\tunsure\t"
+	if now != "" {
+		columns = append(columns, &t.Now)
+		header, rules = header+now+"\t \t", rules+now+": fails\tunsure\t"
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row := func(name string, cell func(*Column) string) {
-		line := cell(&t.Then) + "\t"
-		if now != "" {
-			line += cell(&t.Now) + "\t"
+		fmt.Fprintf(w, "%-*s\t", nameWidth, name)
+		for _, c := range columns {
+			fmt.Fprint(w, cell(c))
 		}
-		fmt.Fprintf(w, "%-*s\t%s\n", nameWidth, name, line)
+		fmt.Fprintln(w)
 	}
-	row("", func(c *Column) string { return map[*Column]string{&t.Then: then, &t.Now: now}[c] })
+	fmt.Fprintf(w, "%-*s\t%s\n", nameWidth, "", header)
 	for _, want := range []string{"exempt", "accept", "tempfail", "reject"} {
 		row(want, func(c *Column) string { return share(c.Wants[want], c.Items) })
 	}
@@ -90,41 +121,23 @@ func (t *Table) print(out io.Writer, then, now string) {
 		})
 	}
 	w.Flush()
-	t.printRules(out, now != "")
+	fmt.Fprintf(w, "\n%-*s\t%s\n", nameWidth, "rule", rules)
+	for _, r := range checks.All {
+		something := func(c *Column) bool { return c.Fails[r.Name]+c.Unsure[r.Name] > 0 }
+		if slices.ContainsFunc(columns, something) {
+			row(r.Name, func(c *Column) string { return fmt.Sprintf("%d\t%d\t", c.Fails[r.Name], c.Unsure[r.Name]) })
+		}
+	}
+	w.Flush()
 }
 
-const nameWidth = 24
+const nameWidth = 22
 
 func share(n, of int) string {
 	if of == 0 {
-		return "0"
+		return "0\t \t"
 	}
-	return fmt.Sprintf("%d  %5.1f %%", n, 100*float64(n)/float64(of))
-}
-
-// printRules writes how often each rule fails and is unsure: those of which there is something to say.
-func (t *Table) printRules(out io.Writer, both bool) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	header := "fails\tunsure\t"
-	if both {
-		header += header
-	}
-	fmt.Fprintf(w, "\n%-*s\t%s\n", nameWidth, "rule", header)
-	for _, r := range checks.All {
-		cells := []int{t.Then.Fails[r.Name], t.Then.Unsure[r.Name], t.Now.Fails[r.Name], t.Now.Unsure[r.Name]}
-		if !slices.ContainsFunc(cells, func(n int) bool { return n > 0 }) {
-			continue
-		}
-		if !both {
-			cells = cells[:2]
-		}
-		line := fmt.Sprintf("%-*s\t", nameWidth, r.Name)
-		for _, n := range cells {
-			line += fmt.Sprint(n, "\t")
-		}
-		fmt.Fprintln(w, line)
-	}
-	w.Flush()
+	return fmt.Sprintf("%d\t%.1f %%\t", n, 100*float64(n)/float64(of))
 }
 
 func (c *Clients) print(out io.Writer, title string) {
@@ -140,7 +153,7 @@ func (c *Clients) print(out io.Writer, title string) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, client := range c.Top(shown) {
 		r := client.Record
-		fmt.Fprintf(w, "  %d\t%s\t%q\t%s\t%s\n", client.Items, r.Client, r.Helo.Raw, names(r), r.Verdict.Rule)
+		fmt.Fprintf(w, "  %d\t%s\t%s\t%.64q\t%s\n", client.Items, r.Client, r.Verdict.Rule, r.Helo.Raw, names(r))
 	}
 	w.Flush()
 }
@@ -149,7 +162,8 @@ func (c *Clients) print(out io.Writer, title string) {
 func names(r *checks.Record) string {
 	var list []string
 	for _, h := range r.Facts.PTR.Values {
-		list = append(list, h.Name)
+		quoted := fmt.Sprintf("%.64q", h.Name) // anybody may have written it
+		list = append(list, quoted[1:len(quoted)-1])
 	}
 	switch {
 	case len(list) > 1:

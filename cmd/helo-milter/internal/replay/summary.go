@@ -10,21 +10,36 @@ import (
 	"helo-milter/checks"
 )
 
-// Summary is what became of all items. What was recorded then and what is so now are never added up.
+// Summary is what became of all items. What was recorded then, what the DNS said when somebody looked it up
+// later, and what a daemon decided are never added up.
 type Summary struct {
-	Decisions, Hops Table
-	Same            int     // decisions whose verdict is the same, byte for byte
-	Lost            int     // decisions that cannot be judged: see checks.Judge.Again
-	Refused         Clients // decisions that are refused now and were not; hops that are refused, by the last column
-	Passed          Clients // decisions that were refused and are not any more
-	Unheard         int     // hops whose HELO nobody wrote down
-	Broken          int
-	From, To        time.Time
+	Daemon         Decisions
+	Recorded, Then Decisions // of an earlier replay: by what was recorded, and by what the DNS said at its time
+	Hops           Hops
+	Broken         int
+}
+
+// Decisions are judged again.
+type Decisions struct {
+	Table
+	Same    int     // the same is wanted
+	Exactly int     // and the verdict is the same, byte for byte
+	Lost    int     // cannot be judged: see checks.Judge.Again
+	Refused Clients // refused now, and not then
+	Passed  Clients // refused then, and not now
+}
+
+// Hops are judged for the first time.
+type Hops struct {
+	Table
+	Unheard int     // nobody wrote down the HELO
+	Refused Clients // by the DNS now or, where nobody asked, by what was recorded
 }
 
 // Table is two ways to look at the same items.
 type Table struct {
 	Items     int
+	From, To  time.Time
 	Then, Now Column
 }
 
@@ -39,44 +54,46 @@ type Column struct {
 
 // Add counts an outcome.
 func (s *Summary) Add(o *Outcome) {
-	if o.Err != nil {
+	switch {
+	case o.Err != nil:
 		s.Broken++
-		return
-	}
-	if at := o.Then.Time; s.From.IsZero() || at.Before(s.From) {
-		s.From = at
-	}
-	if at := o.Then.Time; at.After(s.To) {
-		s.To = at
-	}
-	if o.Hop {
-		s.hop(o)
-	} else {
-		s.decision(o)
+	case o.Hop:
+		s.Hops.add(o)
+	case o.Then.Source == nil:
+		s.Daemon.add(o)
+	case o.Then.Source.DNS == "recorded":
+		s.Recorded.add(o)
+	default:
+		s.Then.add(o)
 	}
 }
 
-func (s *Summary) hop(o *Outcome) {
-	s.Hops.add(o)
+func (h *Hops) add(o *Outcome) {
+	h.Table.add(o)
 	if o.Then.Facts.Unheard {
-		s.Unheard++
+		h.Unheard++
 	}
 	if last := cmp.Or(o.Now, o.Then); refuses(last) {
-		s.Refused.add(last)
+		h.Refused.add(last)
 	}
 }
 
-func (s *Summary) decision(o *Outcome) {
-	s.Decisions.add(o)
+func (d *Decisions) add(o *Outcome) {
+	d.Table.add(o)
 	switch {
 	case o.Now == nil:
-		s.Lost++
-	case o.Then.Verdict == o.Now.Verdict && o.Then.Exempt == o.Now.Exempt:
-		s.Same++
+		d.Lost++
+		return
 	case refuses(o.Now) && !refuses(o.Then):
-		s.Refused.add(o.Now)
+		d.Refused.add(o.Now)
 	case refuses(o.Then) && !refuses(o.Now):
-		s.Passed.add(o.Then)
+		d.Passed.add(o.Then)
+	}
+	if o.Then.Verdict.Want == o.Now.Verdict.Want {
+		d.Same++
+	}
+	if o.Then.Verdict == o.Now.Verdict && o.Then.Exempt == o.Now.Exempt {
+		d.Exactly++
 	}
 }
 
@@ -86,6 +103,12 @@ func refuses(r *checks.Record) bool {
 
 func (t *Table) add(o *Outcome) {
 	t.Items++
+	if at := o.Then.Time; t.From.IsZero() || at.Before(t.From) {
+		t.From = at
+	}
+	if at := o.Then.Time; at.After(t.To) {
+		t.To = at
+	}
 	t.Then.add(o.Then)
 	if o.Now != nil {
 		t.Now.add(o.Now)
