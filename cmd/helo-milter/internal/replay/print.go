@@ -121,10 +121,12 @@ func (t *Table) print(out io.Writer, then, now string) {
 		})
 	}
 	w.Flush()
-	fmt.Fprintf(w, "\n%-*s\t%s\n", nameWidth, "rule", rules)
+	header = fmt.Sprintf("\n%-*s\t%s\n", nameWidth, "rule", rules)
 	for _, r := range checks.All {
 		something := func(c *Column) bool { return c.Fails[r.Name]+c.Unsure[r.Name] > 0 }
 		if slices.ContainsFunc(columns, something) {
+			fmt.Fprint(w, header)
+			header = "" // there is one, if there are rows
 			row(r.Name, func(c *Column) string { return fmt.Sprintf("%d\t%d\t", c.Fails[r.Name], c.Unsure[r.Name]) })
 		}
 	}
@@ -141,15 +143,16 @@ func share(n, of int) string {
 }
 
 func (c *Clients) print(out io.Writer, title string) {
-	fmt.Fprintf(out, "\n%s: %d", title, c.Items)
-	if c.Items > 0 {
-		more := ""
-		if c.More {
-			more = "more than "
-		}
-		fmt.Fprintf(out, ", of %s%d clients", more, c.Count())
+	of := ""
+	switch n := c.Count(); {
+	case c.More:
+		of = fmt.Sprintf(", of more than %d clients", n)
+	case n == 1:
+		of = ", all of one client"
+	case n > 1:
+		of = fmt.Sprintf(", of %d clients", n)
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintf(out, "\n%s: %d%s\n", title, c.Items, of)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, client := range c.Top(shown) {
 		r := client.Record
