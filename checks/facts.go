@@ -87,6 +87,7 @@ type Facts struct {
 	// Unheard tells that something was said, and nobody wrote down what: not a daemon's facts, but those
 	// of a log. Then there are no greetings, and only what is said of the client can be judged.
 	Unheard  bool `json:"unheard,omitempty"`
+	Login    bool `json:"login,omitempty"`    // the client had logged in
 	Degraded bool `json:"degraded,omitempty"` // the resolver had more failures than answers
 	Site     Site `json:"site"`
 	// MTAResolve is the MTA's opinion where it is not ours. No rule looks at it.

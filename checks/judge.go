@@ -7,7 +7,8 @@ import (
 
 // Judge is what a configuration makes of facts. It is not changed any more once it is in use.
 type Judge struct {
-	Site    Site // who the configuration says we are
+	Site    Site     // who the configuration says we are
+	Lists   []string // as DNS has them
 	Exempt  *Exemptions
 	Deny    *DenyList
 	Policy  *Policy
@@ -46,30 +47,87 @@ func domains(rcpts []string) (list []string) {
 // Again judges the facts of a record once more: without DNS, and exactly, so that the configuration that it
 // was made with makes the same record of it. It is nil when that cannot be: the client was exempt then, is
 // not any more, and so nobody had looked it up.
+//
+// Of another configuration two things cannot be told. Addresses that are ours stay ours, since those of the MTA
+// are among them; and see Unasked.
 func (j *Judge) Again(r *Record) *Record {
-	facts := *r.Facts
-	facts.Site = j.Site.as(r.Facts.Site)
 	d := &Decision{
 		ID: r.ID, MTA: r.MTA, QueueID: r.QueueID, MailFrom: r.MailFrom, RcptTo: r.RcptTo, Time: r.Time,
-		Facts: &facts, Header: r.Header,
+		Facts: j.recall(r.Facts), Header: r.Header,
 	}
 	if r.internal() {
 		d.Verdict = Verdict{Internal: true, Mode: j.Policy.Mode}
 	} else {
 		j.Decide(d, j.reason(r))
 	}
-	if r.Exempt != "" && d.Verdict.Exempt == "" && facts.PTR.Status == Unasked {
+	if r.Exempt != "" && d.Verdict.Exempt == "" && r.Facts.PTR.Status == Unasked {
 		return nil
 	}
 	again := j.Policy.Record(d, false)
 	again.Millis, again.Source = r.Millis, r.Source
+	if r.internal() {
+		again.Verdict.Did = r.Verdict.Did // who was refused before the error stays refused
+	}
 	return again
+}
+
+// recall is a record's facts as this configuration would have asked for them: for us as it says who we are, and
+// without the block lists that it does not have.
+func (j *Judge) recall(recorded *Facts) *Facts {
+	f := *recorded
+	f.Site = j.Site.as(f.Site)
+	f.PTR.Values, f.Greetings = slices.Clone(f.PTR.Values), slices.Clone(f.Greetings)
+	for i := range f.PTR.Values {
+		f.PTR.Values[i].Lists = j.known(f.PTR.Values[i].Lists)
+	}
+	for i := range f.Greetings {
+		f.Greetings[i].Lists = j.known(f.Greetings[i].Lists)
+	}
+	return &f
+}
+
+// known is what those block lists say that the configuration has.
+func (j *Judge) known(lists Answer[string]) Answer[string] {
+	foreign := func(list string) bool { return !slices.Contains(j.Lists, list) }
+	switch {
+	case len(j.Lists) == 0:
+		return Answer[string]{}
+	case !slices.ContainsFunc(lists.Values, foreign):
+		return lists
+	}
+	lists.Values = slices.DeleteFunc(slices.Clone(lists.Values), foreign)
+	if len(lists.Values) == 0 {
+		lists.Status = Missing
+	}
+	return lists
+}
+
+// Unasked are the rules that this configuration has a question for which nobody had asked when the facts were
+// gathered: they cannot be judged by them, and are skipped.
+func (j *Judge) Unasked(f *Facts) (rules []string) {
+	unasked := func(g Greeting) bool {
+		return g.A.Status != Unasked && g.Lists.Status == Unasked && orgDomain(g.Helo.Name) != ""
+	}
+	if len(j.Lists) > 0 && slices.ContainsFunc(f.Greetings, unasked) {
+		rules = append(rules, "helo-listed")
+	}
+	if j.Deny.Hosts() && slices.ContainsFunc(f.Greetings, func(g Greeting) bool {
+		return g.A.Status != Unasked && g.NS.Status == Unasked
+	}) {
+		rules = append(rules, "helo-host-denied")
+	}
+	if len(j.Lists) > 0 && slices.ContainsFunc(f.PTR.Values, func(h Host) bool {
+		return h.Lists.Status == Unasked && slices.Contains(h.Addrs.Values, f.Client) && orgDomain(h.Name) != ""
+	}) {
+		rules = append(rules, "ptr-listed")
+	}
+	return rules
 }
 
 // reason is why a record's client is exempt by its address or its login.
 func (j *Judge) reason(r *Record) string {
 	reason := j.Exempt.Client(r.Facts.Client)
-	if r.Exempt == "authenticated" {
+	if r.Facts.Login || r.Exempt == "authenticated" {
 		reason = cmp.Or(reason, j.Exempt.Login())
 	}
 	return reason

@@ -26,6 +26,7 @@ type message struct {
 	open     bool
 	internal bool   // an error of ours: it is not judged any more
 	exempt   string // why it is not judged, or ""
+	login    bool   // the client has logged in
 	start    time.Time
 	from     string
 	rcpts    []string // the first ones, up to maxRcpts
@@ -64,6 +65,7 @@ func (s *session) decide(rcpt string) *gomilter.Response {
 	msg := &s.message
 	if msg.facts == nil && msg.exempt == "" && !msg.internal {
 		msg.facts = s.lookups.Facts() // the same for all recipients: they are in the record once
+		msg.facts.Login = msg.login
 		if s.mta.Differs(msg.facts.Iprev()) {
 			msg.facts.MTAResolve = s.mta
 		}
@@ -130,7 +132,9 @@ func (s *session) facts() *checks.Facts {
 	case s.message.facts != nil:
 		return s.message.facts
 	case s.lookups != nil:
-		return s.lookups.Unasked()
+		f := s.lookups.Unasked()
+		f.Login = s.message.login
+		return f
 	default: // an internal error
 		return &checks.Facts{}
 	}

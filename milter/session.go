@@ -101,8 +101,8 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 	defer s.failOpen(&resp)
 	s.finish("")
 	s.begin(from)
-	authenticated := m.Get(gomilter.MacroAuthType) != "" || m.Get(gomilter.MacroAuthAuthen) != ""
-	if s.message.exempt == "" && authenticated {
+	s.message.login = m.Get(gomilter.MacroAuthType) != "" || m.Get(gomilter.MacroAuthAuthen) != ""
+	if s.message.exempt == "" && s.message.login {
 		s.message.exempt = s.cfg.Exempt.Login()
 	}
 	if s.cfg.ReplyAt == AtMail && m.Protocol()&gomilter.OptNoMailReply == 0 {

@@ -238,7 +238,8 @@ func (c *Config) dns(resolver checks.Resolver, trouble func(list, answer string)
 // judge is what the configuration makes of facts.
 func (c *Config) judge() *checks.Judge {
 	return &checks.Judge{
-		Site: c.site(), Exempt: c.exemptions(), Deny: c.deny(), Policy: c.policy(), HelpURL: c.HelpURL,
+		Site: c.site(), Lists: canonical(c.Lists.Domain), Exempt: c.exemptions(), Deny: c.deny(),
+		Policy: c.policy(), HelpURL: c.HelpURL,
 	}
 }
 

@@ -24,7 +24,7 @@ type replayCmd struct {
 	Trusted     string   `help:"Of mail: our host, or .domain, whose Received field counts." placeholder:"HOST"`
 	Ham         []string `sep:"none" help:"Mail that is known to be good." placeholder:"FILE"`
 	Spam        []string `sep:"none" help:"Mail that is known to be spam." placeholder:"FILE"`
-	Verbose     bool     `help:"Show what could not be read."`
+	Verbose     bool     `short:"v" help:"Show what could not be read."`
 	Files       []string `arg:"" optional:"" name:"file" help:"Decision log, mail log, mbox, Maildir or message; .gz, too; - is stdin."`
 }
 
@@ -68,6 +68,8 @@ func (c *replayCmd) Run(p *program) error {
 	finish()
 	if !c.JSON {
 		fmt.Fprint(out, summary.Text(r.DNS != nil))
+	} else if n := summary.Daemon.Lost + summary.Recorded.Lost + summary.Then.Lost + summary.Broken; n > 0 {
+		fmt.Fprintf(p.stderr, "helo-milter: %d have no line here: they cannot be read, or not be judged\n", n)
 	}
 	return errors.Join(p.ctx.Err(), out.Flush(), unread)
 }

@@ -65,7 +65,7 @@ const notRecorded = "not recorded"
 // Facts are what the host knew of the hop when it happened. What it did not write down is a failed lookup:
 // nobody is accused for that.
 func (h *Hop) Facts(site checks.Site) *checks.Facts {
-	f := &checks.Facts{Client: h.Client, PTR: h.ptr(), Site: site, Unheard: !h.Said}
+	f := &checks.Facts{Client: h.Client, PTR: h.ptr(), Site: site, Unheard: !h.Said, Login: h.User}
 	f.PTRCount = len(f.PTR.Values)
 	if h.Helo == "" {
 		return f

@@ -1,13 +1,15 @@
 package replay
 
 import (
+	"context"
 	"iter"
 	"sync"
 )
 
 // ordered calls do for each value of a sequence, up to n at a time, and yields the results in the sequence's
-// order. The sequence runs in a goroutine of its own, which has ended when the result has.
-func ordered[A, B any](n int, in iter.Seq[A], do func(A) B) iter.Seq[B] {
+// order, until the context ends. The sequence runs in a goroutine of its own, which has ended when the result
+// has.
+func ordered[A, B any](ctx context.Context, n int, in iter.Seq[A], do func(A) B) iter.Seq[B] {
 	return func(yield func(B) bool) {
 		queue, stop := make(chan chan B, n), make(chan struct{})
 		var running sync.WaitGroup
@@ -26,7 +28,7 @@ func ordered[A, B any](n int, in iter.Seq[A], do func(A) B) iter.Seq[B] {
 			}
 		})
 		for result := range queue {
-			if !yield(<-result) {
+			if b := <-result; ctx.Err() != nil || !yield(b) {
 				return
 			}
 		}

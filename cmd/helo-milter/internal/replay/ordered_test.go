@@ -28,7 +28,7 @@ func TestOrdered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last int
 		begin := time.Now()
-		got := slices.Collect(ordered(10, count(100, &last), func(i int) int {
+		got := slices.Collect(ordered(t.Context(), 10, count(100, &last), func(i int) int {
 			time.Sleep(time.Duration(100-i) * time.Millisecond)
 			return i * i
 		}))
@@ -47,7 +47,7 @@ func TestOrdered(t *testing.T) {
 func TestOrderedEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last int
-		for i := range ordered(10, count(1_000_000, &last), func(i int) int { return i }) {
+		for i := range ordered(t.Context(), 10, count(1_000_000, &last), func(i int) int { return i }) {
 			if i == 100 {
 				break
 			}

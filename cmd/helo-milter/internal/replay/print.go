@@ -57,8 +57,16 @@ func (d *Decisions) print(out io.Writer, title, then string) {
 		fmt.Fprintf(out, "Cannot be judged: %d. They were exempt, and are not any more: nobody had looked them up.\n",
 			d.Lost)
 	}
+	for _, r := range checks.All {
+		if n := d.Unasked[r.Name]; n > 0 {
+			fmt.Fprintf(out, "Not judged by %s: %d. This configuration has a question that nobody had asked.\n", r.Name, n)
+		}
+	}
 	d.Refused.print(out, "Newly refused")
 	d.Passed.print(out, "No longer refused")
+	if d.Harder+d.Softer > 0 {
+		fmt.Fprintf(out, "\nRejected instead of put off: %d. Put off instead of rejected: %d\n", d.Harder, d.Softer)
+	}
 }
 
 func (h *Hops) print(out io.Writer, asked bool) {
@@ -155,27 +163,7 @@ func (c *Clients) print(out io.Writer, title string) {
 	fmt.Fprintf(out, "\n%s: %d%s\n", title, c.Items, of)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, client := range c.Top(shown) {
-		r := client.Record
-		fmt.Fprintf(w, "  %d\t%s\t%s\t%.64q\t%s\n", client.Items, r.Client, r.Verdict.Rule, r.Helo.Raw, names(r))
+		fmt.Fprintf(w, "  %d\t%s\t%s\t%s\t%s\n", client.Items, client.Addr, client.Rule, client.Helo, client.PTR)
 	}
 	w.Flush()
-}
-
-// names are the PTR names of a client, in short.
-func names(r *checks.Record) string {
-	var list []string
-	for _, h := range r.Facts.PTR.Values {
-		quoted := fmt.Sprintf("%.64q", h.Name) // anybody may have written it
-		list = append(list, quoted[1:len(quoted)-1])
-	}
-	switch {
-	case len(list) > 1:
-		return fmt.Sprintf("%s and %d more", list[0], len(list)-1)
-	case len(list) == 1:
-		return list[0]
-	case r.Facts.PTR.Status == checks.Missing:
-		return "no PTR"
-	default:
-		return "PTR unknown"
-	}
 }

@@ -23,58 +23,30 @@ type Outcome struct {
 	Then *checks.Record
 	// Now is the decision by this configuration, from the same facts; nil when they are not enough, see
 	// checks.Judge.Again. Of a hop it is what the DNS says now; nil when nobody was asked.
-	Now *checks.Record
-	Err error // a *past.Broken, or about a whole file
+	Now     *checks.Record
+	Unasked []string // rules that cannot be judged by the facts of a decision, see checks.Judge
+	Err     error    // a *past.Broken, or about a whole file
 }
 
-// At most this many batches are under way, of so many items each. Items of a batch follow each other: what waits
-// for the DNS does not fill memory, and a decision costs less than handing it over.
-const (
-	batches   = 64
-	batchSize = 32
-)
+// inFlight is how many items are judged at a time: what waits for the DNS is not in the way of the others, and a
+// record may have some MiB.
+const inFlight = 64
 
 type entry struct {
 	item past.Item
 	err  error
 }
 
-// All judges items and yields what became of them, in their order, several at a time.
+// All judges items and yields what became of them, in their order.
 func (r *Replay) All(ctx context.Context, items iter.Seq2[past.Item, error]) iter.Seq[*Outcome] {
-	batches := ordered(batches, batched(items), func(batch []entry) []*Outcome {
-		outcomes := make([]*Outcome, len(batch))
-		for i, e := range batch {
-			outcomes[i] = r.outcome(ctx, e)
-		}
-		return outcomes
-	})
-	return func(yield func(*Outcome) bool) {
-		for batch := range batches {
-			for _, o := range batch {
-				if ctx.Err() != nil || !yield(o) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func batched(items iter.Seq2[past.Item, error]) iter.Seq[[]entry] {
-	return func(yield func([]entry) bool) {
-		var batch []entry
+	entries := func(yield func(entry) bool) {
 		for item, err := range items {
-			batch = append(batch, entry{item, err})
-			if len(batch) == batchSize {
-				if !yield(batch) {
-					return
-				}
-				batch = nil
+			if !yield(entry{item, err}) {
+				return
 			}
 		}
-		if len(batch) > 0 {
-			yield(batch)
-		}
 	}
+	return ordered(ctx, inFlight, entries, func(e entry) *Outcome { return r.outcome(ctx, e) })
 }
 
 func (r *Replay) outcome(ctx context.Context, e entry) *Outcome {
@@ -86,7 +58,8 @@ func (r *Replay) outcome(ctx context.Context, e entry) *Outcome {
 	case e.item.Hop != nil:
 		return r.hop(ctx, e.item.Hop)
 	default:
-		return &Outcome{Then: e.item.Record, Now: r.Judge.Again(e.item.Record)}
+		then := e.item.Record
+		return &Outcome{Then: then, Now: r.Judge.Again(then), Unasked: r.Judge.Unasked(then.Facts)}
 	}
 }
 
@@ -107,11 +80,11 @@ func (r *Replay) hop(ctx context.Context, hop *past.Hop) *Outcome {
 	}
 	lookups := checks.NewLookups(ctx, dns, hop.Client, site)
 	defer lookups.Close()
-	if hop.Said {
+	if hop.Helo != "" {
 		lookups.Greet(checks.ParseHelo(hop.Helo))
 	}
 	facts := lookups.Facts()
-	facts.Unheard = !hop.Said
+	facts.Unheard, facts.Login = !hop.Said, hop.User
 	o.Now = r.judge(hop, facts, reason, "now")
 	return o
 }

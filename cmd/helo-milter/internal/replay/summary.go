@@ -2,9 +2,11 @@ package replay
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"helo-milter/checks"
@@ -22,11 +24,14 @@ type Summary struct {
 // Decisions are judged again.
 type Decisions struct {
 	Table
-	Same    int     // the same is wanted
-	Exactly int     // and the verdict is the same, byte for byte
-	Lost    int     // cannot be judged: see checks.Judge.Again
-	Refused Clients // refused now, and not then
-	Passed  Clients // refused then, and not now
+	Same    int            // the same is wanted
+	Exactly int            // and the verdict is the same, byte for byte
+	Lost    int            // cannot be judged: see checks.Judge.Again
+	Refused Clients        // refused now, and not then
+	Passed  Clients        // refused then, and not now
+	Harder  int            // rejected now, and only put off then
+	Softer  int            // the reverse
+	Unasked map[string]int // by rule: could not be judged by it, see checks.Judge.Unasked
 }
 
 // Hops are judged for the first time.
@@ -89,8 +94,19 @@ func (d *Decisions) add(o *Outcome) {
 	case refuses(o.Then) && !refuses(o.Now):
 		d.Passed.add(o.Then)
 	}
-	if o.Then.Verdict.Want == o.Now.Verdict.Want {
+	switch then, now := o.Then.Verdict.Want, o.Now.Verdict.Want; {
+	case then == now:
 		d.Same++
+	case then == "tempfail" && now == "reject":
+		d.Harder++
+	case then == "reject" && now == "tempfail":
+		d.Softer++
+	}
+	for _, rule := range o.Unasked {
+		if d.Unasked == nil {
+			d.Unasked = map[string]int{}
+		}
+		d.Unasked[rule]++
 	}
 	if o.Then.Verdict == o.Now.Verdict && o.Then.Exempt == o.Now.Exempt {
 		d.Exactly++
@@ -147,14 +163,18 @@ type Clients struct {
 	More  bool // there are clients that are not in the list
 }
 
-// Client is one of Clients, as it was seen last.
+// Client is one of Clients. All but the address is as it was seen last, and text from the network.
 type Client struct {
-	Items  int
-	Record *checks.Record
+	Addr            netip.Addr
+	Items           int
+	Rule, Helo, PTR string
 }
 
-// maxClients keeps a list's memory flat, at about 2 KiB each.
-const maxClients = 10000
+// maxClients keeps a list's memory flat, at about 200 bytes each.
+const (
+	maxClients = 10_000
+	maxText    = 64
+)
 
 func (c *Clients) add(r *checks.Record) {
 	c.Items++
@@ -167,11 +187,11 @@ func (c *Clients) add(r *checks.Record) {
 		if c.seen == nil {
 			c.seen = map[netip.Addr]*Client{}
 		}
-		client = &Client{}
+		client = &Client{Addr: r.Client}
 		c.seen[r.Client] = client
 	}
 	client.Items++
-	client.Record = r
+	client.Rule, client.Helo, client.PTR = r.Verdict.Rule, quoted(r.Helo.Raw), names(r)
 }
 
 // Count is how many different clients there are, or as many as were kept.
@@ -180,7 +200,26 @@ func (c *Clients) Count() int { return len(c.seen) }
 // Top returns the n that were seen most often.
 func (c *Clients) Top(n int) []*Client {
 	list := slices.SortedFunc(maps.Values(c.seen), func(a, b *Client) int {
-		return cmp.Or(cmp.Compare(b.Items, a.Items), a.Record.Client.Compare(b.Record.Client))
+		return cmp.Or(cmp.Compare(b.Items, a.Items), a.Addr.Compare(b.Addr))
 	})
 	return list[:min(n, len(list))]
+}
+
+// quoted makes text from the network fit for a terminal.
+func quoted(text string) string { return fmt.Sprintf("%.*q", maxText, text) }
+
+// names are the PTR names of a client, in short.
+func names(r *checks.Record) string {
+	names := r.Facts.PTR.Values
+	switch {
+	case len(names) == 0 && r.Facts.PTR.Status == checks.Missing:
+		return "no PTR"
+	case len(names) == 0:
+		return "PTR unknown"
+	}
+	first := strings.Trim(quoted(names[0].Name), `"`)
+	if len(names) > 1 {
+		return fmt.Sprintf("%s and %d more", first, len(names)-1)
+	}
+	return first
 }
