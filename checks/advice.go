@@ -2,7 +2,6 @@ package checks
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 type Advice struct {
 	Name    string // what the client should be called: in HELO, in its PTR record and in the DNS
 	Example bool   // nothing tells what that could be, and Name stands for a name of the client's own
+	Names   bool   // there is more wrong than that somebody listed the client
 	Steps   []Step // in the order in which to take them
 }
 
@@ -29,25 +29,36 @@ type Setting struct{ Place, Line string }
 // exampleName stands for the name of a client that has none.
 const exampleName = "mail.example.org"
 
-// Advise returns the advice for the client of a record.
-func Advise(r *Record) Advice {
-	a := Advice{Name: r.Facts.bestName(r.RcptTo)}
-	if a.Name == "" {
-		a.Name, a.Example = exampleName, true
+// Advise returns the advice for the client of a record. A name that it has not said was not looked up as a
+// HELO: its SPF record may forbid the client, or a list have it. So judge makes a record of the client as it
+// is when it says that name, and what is wrong then has to be changed first. It is nil where nobody can be
+// asked.
+func Advise(r *Record, judge func(helo string) *Record) Advice {
+	name := r.Facts.bestName(r.RcptTo)
+	if name == "" {
+		return Advice{exampleName, true, failuresOf(r).ofNames(), steps(r, exampleName, true)}
 	}
-	a.Steps = steps(r, a.Name, a.Example)
+	a := AdviseName(r, name)
+	greet := slices.IndexFunc(a.Steps, func(s Step) bool { return len(s.Settings) > 0 })
+	if judge == nil || greet < 0 || r.Helo.Name == name {
+		return a
+	}
+	more := slices.DeleteFunc(AdviseName(judge(name), name).Steps, func(step Step) bool {
+		return slices.ContainsFunc(a.Steps, func(s Step) bool { return s.Text == step.Text })
+	})
+	a.Steps = slices.Insert(a.Steps, greet, more...)
 	return a
 }
 
 // AdviseName returns the advice for a client that is to be called by a certain name.
 func AdviseName(r *Record, name string) Advice {
-	return Advice{Name: name, Steps: steps(r, name, false)}
+	return Advice{Name: name, Names: failuresOf(r).ofNames(), Steps: steps(r, name, false)}
 }
 
 // bestName is the name that costs the fewest changes: one that the DNS confirms, best that of the HELO; the
-// HELO name if it leads to the client; a PTR name that is not confirmed yet; the HELO name if it leads
-// nowhere. A HELO name in use elsewhere is not among them: one more address would lead its visitors astray.
-// "" is none.
+// HELO name if it leads to the client; a PTR name that leads nowhere yet; the HELO name if that does. A name
+// in use elsewhere is not among them, and no organisational domain: one more address would lead its visitors
+// astray. "" is none.
 func (f *Facts) bestName(rcpts []string) string {
 	g := Greeting{Helo: f.LastHelo()}
 	if n := len(f.Greetings); n > 0 {
@@ -68,13 +79,18 @@ func (f *Facts) bestName(rcpts []string) string {
 	if slices.Contains(g.Addrs(), f.Client) {
 		names = append(names, helo)
 	}
-	claimed := f.ptrNames()
-	if g.leadsNowhere() && orgDomain(helo) != helo {
+	var claimed []string
+	for _, h := range f.PTR.Values {
+		if leadsNowhere(h.Addrs) {
+			claimed = append(claimed, h.Name)
+		}
+	}
+	if leadsNowhere(g.A, g.AAAA) {
 		claimed = append(claimed, helo)
 	}
 	for _, name := range claimed {
 		ofRcpt := func(rcpt string) bool { return Domain(rcpt) == name }
-		if brandOf(name) == nil && !slices.ContainsFunc(rcpts, ofRcpt) {
+		if orgDomain(name) != name && brandOf(name) == nil && !slices.ContainsFunc(rcpts, ofRcpt) {
 			names = append(names, name)
 		}
 	}
@@ -84,9 +100,11 @@ func (f *Facts) bestName(rcpts []string) string {
 	return ""
 }
 
-// leadsNowhere tells whether the DNS says that the name has no address on the Internet.
-func (g *Greeting) leadsNowhere() bool {
-	return min(g.A.Status, g.AAAA.Status) >= Missing && !slices.ContainsFunc(g.Addrs(), Public)
+// leadsNowhere tells whether the DNS says that a name has no address on the Internet.
+func leadsNowhere(answers ...Answer[netip.Addr]) bool {
+	return !slices.ContainsFunc(answers, func(a Answer[netip.Addr]) bool {
+		return a.Status < Missing || slices.ContainsFunc(a.Values, Public)
+	})
 }
 
 // fits tells whether no rule has anything against a client that is called so in HELO, PTR and DNS.
@@ -103,6 +121,16 @@ func (f *Facts) fits(name string) bool {
 
 // failures are the rules that failed and count.
 type failures map[string]bool
+
+func failuresOf(r *Record) failures {
+	failed := failures{}
+	for _, found := range r.Findings {
+		if found.Result == Fail && found.Action != Off {
+			failed[found.Rule] = true
+		}
+	}
+	return failed
+}
 
 func (f failures) any(rules ...string) bool {
 	return slices.ContainsFunc(rules, func(rule string) bool { return f[rule] })
@@ -126,159 +154,4 @@ func (f failures) ofNames() bool {
 		}
 	}
 	return false
-}
-
-// steps are the differences between the client as it is and one that is called by the name everywhere. Where
-// the name is confirmed already, to say it in HELO is the whole cure of most; else it has to be made first.
-func steps(r *Record, name string, example bool) []Step {
-	failed := failures{}
-	for _, found := range r.Findings {
-		if found.Result == Fail && found.Action != Off {
-			failed[found.Rule] = true
-		}
-	}
-	f, confirmed := r.Facts, slices.Contains(r.Facts.Confirmed(), name)
-	var list []Step
-	if failed.ofNames() && f.Client.IsValid() {
-		if !confirmed {
-			list = append(list, f.address(name)...)
-		}
-		list = append(list, f.pointer(name, failed)...)
-	}
-	saysIt := f.LastHelo().Name == name && !example // who says the example has copied it
-	if failed.ofHelo() && (!saysIt || len(f.Greetings) > 1) {
-		at := len(list)
-		if confirmed {
-			at = 0
-		}
-		list = slices.Insert(list, at, f.greet(name, confirmed, failed))
-	}
-	if failed["helo-spf"] && saysIt {
-		list = append(list, f.allow(name))
-	}
-	if failed.any("helo-denied", "helo-host-denied", "ptr-denied") {
-		list = append(list, Step{Text: "The receiving server has you on its own deny list. " + fixDenied})
-	}
-	return append(list, f.delist(name, failed)...)
-}
-
-// address is the record that leads from the name to the client.
-func (f *Facts) address(name string) []Step {
-	qtype := "A"
-	if f.Client.Is6() {
-		qtype = "AAAA"
-	}
-	for _, g := range f.Greetings {
-		if g.Helo.Name == name && slices.Contains(g.Addrs(), f.Client) {
-			return nil
-		}
-	}
-	return []Step{{
-		Text:    fmt.Sprintf("Publish the address %s for %s.", f.Client, name),
-		Records: []string{fmt.Sprintf("%s. %s %s", name, qtype, f.Client)},
-	}}
-}
-
-// pointer is the record that leads from the client to the name.
-func (f *Facts) pointer(name string, failed failures) []Step {
-	text := "Ask the owner of the address, usually your hosting or access provider, to set the PTR record " +
-		"of %s to %s"
-	switch {
-	case failed.any("ptr-many", "ptr-reserved"):
-		text += ", and to remove every other"
-	case slices.Contains(f.ptrNames(), name):
-		return nil
-	case f.PTR.Status == Failed || f.PTR.Stale:
-		text += " (its lookup failed, so it may be that already)"
-	}
-	text += ". Who cannot have that sends mail through the provider's mail server instead."
-	return []Step{{
-		Text:    fmt.Sprintf(text, f.Client, name),
-		Records: []string{fmt.Sprintf("%s PTR %s.", ReverseName(f.Client), name)},
-	}}
-}
-
-// greet is the HELO.
-func (f *Facts) greet(name string, confirmed bool, failed failures) Step {
-	text := "Set the HELO name of the mail server to " + name
-	if confirmed {
-		text += ": the DNS confirms that this is " + f.Client.String()
-	}
-	text += "."
-	if failed.any("helo-own-address", "helo-own-name", "helo-rcpt-domain", "helo-forged-brand",
-		"helo-brand-no-ptr") {
-		text = "The HELO is somebody else's name. " + text
-	}
-	if failed["helo-missing"] {
-		return Step{Text: text + " It has to send EHLO with that name before MAIL."}
-	}
-	if failed["helo-changed"] {
-		text += " It has to say the same name in every greeting."
-	}
-	return Step{Text: text, Settings: settings(name)}
-}
-
-// settings are those of the mail servers that people run themselves: postconf(5); Sendmail's option HeloName,
-// since 8.14; Exim's specification, smtp transport; smtpd.conf(5); qmail-remote(8); Exchange's
-// Set-SendConnector; the tab Basics of Domino's Server document.
-func settings(name string) []Setting {
-	return []Setting{
-		{"Postfix, main.cf", "smtp_helo_name = " + name},
-		{"Sendmail, sendmail.mc", "define(`confHELO_NAME', `" + name + "')dnl"},
-		{"Exim, smtp transport", "helo_data = " + name},
-		{"OpenSMTPD, smtpd.conf", `action "outbound" relay helo ` + name},
-		{"qmail, control/helohost", name},
-		{"Exchange", `Set-SendConnector "your connector" -Fqdn ` + name},
-		{"Domino, Server document", "Fully qualified Internet host name: " + name},
-	}
-}
-
-// allow is the part of an SPF record: RFC 7208 §5.6.
-func (f *Facts) allow(name string) Step {
-	mechanism := "ip4:"
-	if f.Client.Is6() {
-		mechanism = "ip6:"
-	}
-	return Step{
-		Text:    fmt.Sprintf("Allow the address in the SPF record of %s: put this behind \"v=spf1\".", name),
-		Records: []string{mechanism + f.Client.String()},
-	}
-}
-
-// delist is about the domains that the client keeps when it is called by the name.
-func (f *Facts) delist(name string, failed failures) []Step {
-	lists := map[string][]string{}
-	for _, g := range f.Greetings {
-		if failed["helo-listed"] && len(g.Lists.Values) > 0 && sameOrg(g.Helo.Name, name) {
-			lists[orgDomain(name)] = g.Lists.Values
-		}
-	}
-	for _, h := range f.PTR.Values {
-		if failed["ptr-listed"] && len(h.Lists.Values) > 0 {
-			lists[orgDomain(h.Name)] = h.Lists.Values
-		}
-	}
-	var steps []Step
-	for domain, on := range lists {
-		steps = append(steps, Step{Text: fmt.Sprintf("Have %s taken off the block list %s: its operator says how.",
-			clean(domain, replyQuoted), strings.Join(on, " and "))})
-	}
-	slices.SortFunc(steps, func(a, b Step) int { return strings.Compare(a.Text, b.Text) })
-	return steps
-}
-
-// ReverseName is the name that an address's PTR record has: RFC 1035 §3.5, RFC 3596 §2.5.
-func ReverseName(addr netip.Addr) string {
-	var name strings.Builder
-	for _, octet := range slices.Backward(addr.AsSlice()) {
-		if addr.Is4() {
-			fmt.Fprintf(&name, "%d.", octet)
-		} else {
-			fmt.Fprintf(&name, "%x.%x.", octet&15, octet>>4)
-		}
-	}
-	if addr.Is4() {
-		return name.String() + "in-addr.arpa."
-	}
-	return name.String() + "ip6.arpa."
 }

@@ -1,7 +1,6 @@
 package checks_test
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"regexp"
@@ -46,6 +45,17 @@ func (p *patient) examine(t *testing.T) *checks.Record {
 	return policy.Record(d, false)
 }
 
+// advise returns the advice for it, and what it is based on.
+func (p *patient) advise(t *testing.T) (checks.Advice, *checks.Record) {
+	t.Helper()
+	record := p.examine(t)
+	return checks.Advise(record, func(helo string) *checks.Record {
+		other := *p
+		other.helos = []string{helo}
+		return other.examine(t)
+	}), record
+}
+
 // obey does what the steps say, to the letter.
 func (p *patient) obey(t *testing.T, steps []checks.Step) {
 	t.Helper()
@@ -60,7 +70,9 @@ func (p *patient) obey(t *testing.T, steps []checks.Step) {
 				key := f[1] + " " + strings.TrimSuffix(f[0], ".")
 				p.zone[key] = append(slices.Clone(p.zone[key]), f[2])
 			case len(f) == 1:
-				key := "TXT " + p.helos[len(p.helos)-1]
+				_, name, _ := strings.Cut(step.Text, "SPF record of ")
+				name, _, _ = strings.Cut(name, ":")
+				key := "TXT " + name
 				p.zone[key] = slices.Insert(slices.Clone(p.zone[key]), 1, f[0])
 			default:
 				t.Errorf("nobody can do that: %s", record)
@@ -126,6 +138,14 @@ evil".example.org   A    203.0.113.27
 203.0.113.28        PTR  many04.example.org. many05.example.org. many06.example.org. many07.example.org.
 203.0.113.28        PTR  many08.example.org. many09.example.org. many10.example.org.
 many00.example.org  A    203.0.113.28
+203.0.113.30        PTR  spf30.example.org.
+spf30.example.org   A    203.0.113.30
+spf30.example.org   TXT  v=spf1 -all
+203.0.113.31        PTR  new.listed.org.           ; which leads nowhere, like those that follow
+203.0.113.33        PTR  gone33.example.org.
+203.0.113.34        PTR  startup.org.
+203.0.113.32        PTR  denied.example.org.
+denied.example.org  A    203.0.113.32
 `
 
 // Whoever takes the advice literally has nothing failing any more, whatever was wrong: the strictest profile
@@ -165,17 +185,29 @@ func TestAdviceCures(t *testing.T) {
 		{"203.0.113.25", "localhost", "", "first.example.com HELO"},
 		{"203.0.113.25", "nothing.example.org", "", "second.example.org HELO"},
 
+		// What was not known of that name before it is said.
+		{"203.0.113.30", "localhost", "", "spf30.example.org SPF HELO"},
+		{"203.0.113.31", "localhost", "", "new.listed.org Publish block HELO"},
+		{"203.0.113.32", "localhost", "", "denied.example.org deny HELO"},
+
 		// The HELO name leads to the client, and the PTR record has to follow.
 		{"203.0.113.22", "home.example.org", "", "home.example.org PTR"},
 		{"203.0.113.21", "spf.example.org", "", "spf.example.org SPF"},
 		{"2001:db8::21", "spf6.example.org", "", "spf6.example.org SPF"},
 
-		// A PTR name that is not confirmed, and a HELO name that leads nowhere.
-		{"203.0.113.5", "localhost", "", "forged.example.org Publish HELO"},
-		{"203.0.113.5", "notes1.acme.private", "", "forged.example.org Publish HELO"},
+		// A PTR name that leads nowhere, and a HELO name that does.
+		{"203.0.113.33", "localhost", "", "gone33.example.org Publish HELO"},
+		{"203.0.113.33", "notes1.acme.private", "", "gone33.example.org Publish HELO"},
+		{"203.0.113.33", "gone33.example.org", "", "gone33.example.org Publish"},
 		{"203.0.113.9", "new.example.org", "", "new.example.org Publish PTR"},
 		{"2001:db8::9", "new.example.org", "", "new.example.org Publish PTR"},
-		{"203.0.113.5", "forged.example.org", "", "forged.example.org Publish"},
+		{"203.0.113.5", "new.example.org", "", "new.example.org Publish PTR"},
+		{"203.0.113.34", "new.example.org", "", "new.example.org Publish PTR"},
+
+		// A PTR name that is in use elsewhere, or may be: a whole domain's.
+		{"203.0.113.5", "localhost", "", "example Publish PTR HELO"},
+		{"203.0.113.5", "forged.example.org", "", "example Publish PTR HELO"},
+		{"203.0.113.34", "localhost", "", "example Publish PTR HELO"},
 
 		// Nothing that could be its name.
 		{"203.0.113.9", "localhost", "", "example Publish PTR HELO"},
@@ -208,21 +240,20 @@ func TestAdviceCures(t *testing.T) {
 		if tt.helos == "-" {
 			p.helos = nil
 		}
-		before := p.examine(t)
+		advice, before := p.advise(t)
 		for _, f := range before.Findings {
 			seen[f.Rule] = seen[f.Rule] || f.Result == checks.Fail
 		}
-		advice := checks.Advise(before)
 		if got := summary(advice); got != tt.advice {
 			t.Errorf("%s HELO %s: the advice is %s, want %s", tt.client, tt.helos, got, tt.advice)
 		}
 		p.obey(t, advice.Steps)
-		after := p.examine(t)
+		again, after := p.advise(t)
 		if after.Verdict.Want != "accept" || len(after.Findings) > 0 {
 			t.Errorf("%s HELO %s: afterwards %s, %+v\nafter %+v", tt.client, tt.helos, after.Verdict.Want,
 				after.Findings, advice.Steps)
 		}
-		if again := checks.Advise(after); len(again.Steps) > 0 {
+		if len(again.Steps) > 0 {
 			t.Errorf("%s HELO %s: there is more to do: %+v", tt.client, tt.helos, again.Steps)
 		}
 	}
@@ -255,24 +286,4 @@ func denials(t *testing.T) *checks.DenyList {
 		list.Add(d)
 	}
 	return list
-}
-
-// Where the DNS fails there is nothing to be held against the client's names, and nothing to change there.
-func TestAdviceUnsure(t *testing.T) {
-	for _, tt := range []struct{ client, helo, advice string }{
-		{"203.0.113.4", "[203.0.113.4]", ""},
-		{"203.0.113.1", "mail.example.org", ""},
-		{"203.0.113.4", "localhost", "PTR"},
-	} {
-		p := &patient{client: netip.MustParseAddr(tt.client), helos: []string{tt.helo}, zone: parseZone(world)}
-		record := p.examine(t)
-		record.Findings = slices.DeleteFunc(record.Findings,
-			func(f checks.RuleFinding) bool { return f.Rule == "helo-literal" })
-		advice := checks.Advise(record)
-		text := fmt.Sprint(advice.Steps)
-		if len(advice.Steps) == 0 != (tt.advice == "") || !strings.Contains(text, tt.advice) ||
-			tt.advice != "" && !strings.Contains(text, "its lookup failed") {
-			t.Errorf("%s HELO %s: %s", tt.client, tt.helo, text)
-		}
-	}
 }

@@ -18,7 +18,7 @@ type checkCmd struct {
 	JSON bool     `xor:"output" help:"Print the decision record instead."`
 	Mail bool     `xor:"output" help:"Print a text to send to the client's administrator instead."`
 	Rcpt []string `sep:"none" help:"A recipient, for the rules about recipients." placeholder:"ADDR"`
-	DNS  []string `name:"dns" help:"Ask this DNS server instead of the configured ones." placeholder:"HOST:PORT"`
+	DNS  []string `name:"dns" sep:"none" help:"Ask this DNS server, not the usual ones." placeholder:"HOST:PORT"`
 	All  bool     `help:"Show every rule, not only those that have something to say."`
 	IP   string   `arg:"" help:"The client's address."`
 	HELO string   `arg:"" name:"helo" help:"What it says in HELO or EHLO."`
@@ -34,6 +34,10 @@ func (c *checkCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	exempt := q.Exempt
+	if c.Mail { // who is on the allow list in spite of a wrong HELO is one to write to
+		q.Exempt = &checks.Exemptions{Private: exempt.Private}
+	}
 	var traces traces
 	ctx := dnscache.WithTrace(p.ctx, traces.add)
 	d := q.judge(ctx, client.Unmap(), c.Rcpt, c.HELO)
@@ -42,11 +46,12 @@ func (c *checkCmd) Run(p *program) error {
 	case c.JSON:
 		fmt.Fprintln(p.stdout, record)
 	case c.Mail:
-		letter(p.stdout, record)
+		record.Exempt = cmp.Or(exempt.Client(d.Facts.Client), exempt.Listed(d.Facts, d.Time))
+		letter(p.stdout, record, q.advice(p.ctx, record))
 	default:
-		explain(p.stdout, record, q.cfg.Header.Name, traces.sorted())
+		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.sorted())
 	}
-	if d.Verdict.Action >= checks.TempFail {
+	if record.Exempt == "" && d.Verdict.Action >= checks.TempFail {
 		return exitError{code: exitBad}
 	}
 	return nil
@@ -103,6 +108,18 @@ func (q *inquiry) judge(
 	q.Decide(d, reason)
 	d.Header = q.Policy.Header(d.ID, facts, d.Findings, &d.Verdict)
 	return d
+}
+
+// record judges a client and writes down what speaks against it.
+func (q *inquiry) record(
+	ctx context.Context, client netip.Addr, rcpts []string, helo ...string,
+) *checks.Record {
+	return q.Policy.Record(q.judge(ctx, client, rcpts, helo...), false)
+}
+
+// advice is what the client of a record has to change, by what the DNS says of the name that it is to have.
+func (q *inquiry) advice(ctx context.Context, r *checks.Record) checks.Advice {
+	return checks.Advise(r, func(helo string) *checks.Record { return q.record(ctx, r.Client, r.RcptTo, helo) })
 }
 
 // traces are the questions to the DNS, which several goroutines ask.

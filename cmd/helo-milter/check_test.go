@@ -26,6 +26,14 @@ spf.example.org.            TXT  "v=spf1 \027[31m -all"
 0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR mail.example.org.
 1.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR other.example.org.
 other.example.org.          AAAA 2001:db8::11
+15.113.0.203.in-addr.arpa.  PTR  broken.example.org.
+broken.example.org.         A    203.0.113.15
+broken.example.org.         TXT  "v=spf1 nonsense"
+22.113.0.203.in-addr.arpa.  PTR  203-0-113-22.dsl.example.org.
+203-0-113-22.dsl.example.org. A  203.0.113.22
+24.113.0.203.in-addr.arpa.  PTR  spf24.example.org.
+spf24.example.org.          A    203.0.113.24
+spf24.example.org.          TXT  "v=spf1 -all"
 both.example.org.           A    203.0.113.14
 both.example.org.           AAAA 2001:db8::14
 14.113.0.203.in-addr.arpa.  PTR  both.example.org.
@@ -58,12 +66,43 @@ func TestCheckGolden(t *testing.T) {
 		{"spf6", "--all 2001:db8::10 mail.example.org", 1},
 		{"spf6.mail", "--mail 2001:db8::10 mail.example.org", 1},
 		{"unsure.mail", "--mail 203.0.113.66 localhost", 0},
+		{"spf-of-another", "203.0.113.24 localhost", 0}, // the name to be said has one that forbids it
+		{"denied.mail", "--config testdata/check/letters.toml --mail 203.0.113.10 mail.example.org", 1},
+		{"allowed.mail", "--config testdata/check/letters.toml --mail 203.0.113.33 NOTES1/ACME", 0},
 	} {
 		text, code := ranOn(t, checkZone, "check", strings.Fields(tt.args)...)
 		if code != tt.exit {
 			t.Errorf("%s: exit %d, want %d", tt.args, code, tt.exit)
 		}
 		golden(t, "testdata/check/"+tt.file+".golden", text)
+	}
+}
+
+func TestCheckSays(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		exit int
+		says string // pieces of the output, between "|"; with "!" it has not
+	}{
+		{"--mail 203.0.113.66 [203.0.113.66]", 0, "The DNS did not answer, so nothing can be said of 203"},
+		{"--mail 203.0.113.15 broken.example.org", 0, "Nothing was found|not all could be|Unsure: helo-spf"},
+		{"--mail 10.0.0.1 localhost", 0, "10.0.0.1 is a private address"},
+		{"--config testdata/check/letters.toml 203.0.113.33 NOTES1/ACME", 0, "exempt allow|!has to change"},
+		{"203.0.113.66 localhost", 0, "to the name in the PTR record of 203.0.113.66|!Publish|!arpa. PTR"},
+		{"0.0.0.0 localhost", 0, "0.0.0.0 is none|!. A 0.0.0.0"},
+		{"--mail 0.0.0.0 localhost", 0, "0.0.0.0 is none|!dig"},
+		{"--dns  203.0.113.10 mail.example.org", exitUsage, "--dns"},
+	} {
+		text, code := ranOn(t, checkZone, "check", strings.Split(tt.args, " ")...)
+		if code != tt.exit {
+			t.Errorf("check %s: exit %d, want %d\n%s", tt.args, code, tt.exit, text)
+		}
+		for piece := range strings.SplitSeq(tt.says, "|") {
+			plain, unwanted := strings.CutPrefix(piece, "!")
+			if strings.Contains(strings.Join(strings.Fields(text), " "), plain) == unwanted {
+				t.Errorf("check %s: that it has %q is %t:\n%s", tt.args, plain, unwanted, text)
+			}
+		}
 	}
 }
 
@@ -88,25 +127,6 @@ func TestCheckIsFitToRead(t *testing.T) {
 					}
 				}
 			}
-		}
-	}
-}
-
-// A pipe gets no colours, and a terminal those of the results.
-func TestColours(t *testing.T) {
-	for _, tt := range []struct {
-		colours      colour
-		result, want string
-	}{
-		{false, "fail", "x"},
-		{true, "fail", "\x1b[31mx\x1b[0m"},
-		{true, "unsure", "\x1b[33mx\x1b[0m"},
-		{true, "accept", "\x1b[32mx\x1b[0m"},
-		{true, "skip", "x"},
-		{colourOf(new(bytes.Buffer)), "fail", "x"},
-	} {
-		if got := tt.colours.paint(tt.result, "x"); got != tt.want {
-			t.Errorf("%s, colours %t: %q", tt.result, tt.colours, got)
 		}
 	}
 }

@@ -17,9 +17,9 @@ import (
 const wide, narrow = 100, 72
 
 // explain prints a record for people: to us what was found, to the client's administrator what to do.
-func explain(out io.Writer, r *checks.Record, header string, questions []dnscache.Trace) {
+func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, questions []dnscache.Trace) {
 	fmt.Fprintf(out, "client   %s\n", r.Client)
-	paragraph(out, "HELO     ", fmt.Sprintf("%.255q", r.Helo.Raw), wide)
+	paragraph(out, "HELO     ", quoted(r.Helo.Raw, wholeHelo), wide)
 	fmt.Fprintf(out, "iprev    %s\n", r.Iprev)
 	if r.Exempt != "" {
 		fmt.Fprintf(out, "exempt   %s: this client is not judged\n", r.Exempt)
@@ -32,7 +32,7 @@ func explain(out io.Writer, r *checks.Record, header string, questions []dnscach
 	colours := colourOf(out)
 	explainRules(out, r, colours)
 	explainVerdict(out, r, header, colours)
-	if a := checks.Advise(r); len(a.Steps) > 0 {
+	if len(a.Steps) > 0 {
 		fmt.Fprintf(out, "\nWhat the administrator of %s has to change\n", r.Client)
 		advise(out, &a, wide)
 	}

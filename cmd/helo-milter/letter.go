@@ -10,18 +10,22 @@ import (
 )
 
 // letter prints a text for the administrator of a client: mail without From and To.
-func letter(out io.Writer, r *checks.Record) {
-	a := checks.Advise(r)
+func letter(out io.Writer, r *checks.Record, a checks.Advice) {
 	if len(a.Steps) == 0 {
-		fmt.Fprintf(out, "There is nothing that the administrator of %s has to change.\n", r.Client)
+		paragraph(out, "", noLetter(r), wide)
 		return
 	}
 	say := func(text string) { paragraph(out, "", text, narrow) }
-	fmt.Fprintf(out, "Subject: HELO and reverse DNS of your mail server %s\n\n", r.Client)
+	subject := "HELO and reverse DNS of your mail server %s"
+	wrong := "the name that it gives itself in SMTP (HELO) or its entries in the DNS do not fit"
+	if !a.Names {
+		subject = "Your mail server %s is on a list"
+		wrong = "it is on a list of those whose mail is not wanted"
+	}
+	fmt.Fprintf(out, "Subject: "+subject+"\n\n", r.Client)
 	say("Hello,")
 	fmt.Fprintln(out)
-	say("your mail server sends mail to us, and the name that it gives itself in SMTP (HELO) or its entries " +
-		"in the DNS do not fit. This text says what we saw, and how to mend it.")
+	say("your mail server sends mail to us, and " + wrong + ". This text says what we saw, and how to mend it.")
 	fmt.Fprintln(out, "\nWHAT WE SAW")
 	seen(out, r)
 	fmt.Fprintln(out, "\nWHAT IS WRONG WITH IT")
@@ -31,13 +35,35 @@ func letter(out io.Writer, r *checks.Record) {
 		}
 	}
 	fmt.Fprintln(out, "\nWHY IT MATTERS")
-	say(why(r))
+	say(why(r, a.Names))
 	fmt.Fprintln(out, "\nWHAT TO CHANGE")
 	advise(out, &a, narrow)
-	fmt.Fprintln(out, "\nHOW TO TEST IT")
-	test(out, r, &a)
+	if a.Names && checks.Public(r.Client) {
+		fmt.Fprintln(out, "\nHOW TO TEST IT")
+		test(out, r, &a)
+	}
 	fmt.Fprintln(out)
 	say("Thank you.")
+}
+
+// noLetter is why there is nothing to write.
+func noLetter(r *checks.Record) string {
+	var unsure []string
+	for _, f := range r.Findings {
+		if f.Result == checks.Unsure && f.Action != checks.Off {
+			unsure = append(unsure, f.Rule)
+		}
+	}
+	switch {
+	case r.Exempt == "private":
+		return fmt.Sprintf("%s is a private address: clients with such a one are not judged.", r.Client)
+	case r.Iprev == "temperror":
+		return fmt.Sprintf("The DNS did not answer, so nothing can be said of %s: try again later.", r.Client)
+	case len(unsure) > 0:
+		return fmt.Sprintf("Nothing was found that the administrator of %s has to change, but not all could be "+
+			"looked up. Unsure: %s.", r.Client, strings.Join(unsure, ", "))
+	}
+	return fmt.Sprintf("There is nothing that the administrator of %s has to change.", r.Client)
 }
 
 // seen is what the client said, and what the DNS said.
@@ -45,7 +71,7 @@ func seen(out io.Writer, r *checks.Record) {
 	line := func(what, text string) { paragraph(out, fmt.Sprintf("  %-15s", what), text, narrow) }
 	line("time", r.Time.Format("2006-01-02 15:04 UTC"))
 	line("address", r.Client.String())
-	line("HELO", fmt.Sprintf("%.50q", r.Helo.Raw))
+	line("HELO", quoted(r.Helo.Raw, wholeHelo))
 	line("PTR record", pointers(r.Facts))
 	if n := len(r.Facts.Greetings); n > 0 {
 		g := &r.Facts.Greetings[n-1]
@@ -53,7 +79,7 @@ func seen(out io.Writer, r *checks.Record) {
 			line("HELO in DNS", text)
 		}
 	}
-	if r.Verdict.Reply != "" {
+	if r.Verdict.Reply != "" && r.Exempt == "" {
 		heading := "our answer"
 		if r.Verdict.Did == "accept" {
 			heading = "answer to come"
@@ -112,18 +138,27 @@ func addresses(g *checks.Greeting) string {
 }
 
 // why is what becomes of such mail, here and elsewhere.
-func why(r *checks.Record) string {
+func why(r *checks.Record, names bool) string {
+	refused := "refused"
+	if r.Verdict.Want == "tempfail" {
+		refused = "put off"
+	}
 	here := "Here such mail is let through, with a mark."
 	switch {
+	case r.Exempt != "":
+		here = "Here your mail is let through, because we have made an exception for it."
 	case r.Verdict.Did != "accept":
-		here = "Here such mail is refused."
+		here = "Here such mail is " + refused + "."
 	case r.Verdict.Want != "accept":
-		here = "Here such mail is let through for now, with a mark; it is meant to be refused later."
+		here = "Here such mail is let through for now, with a mark; it is meant to be " + refused + " later."
 	}
-	return "The HELO has to be the host's full name in the public DNS (RFC 5321, sections 2.3.5 and 4.1.1.1), " +
-		"and many receivers compare it with the name that the PTR record of the address gives, and that name " +
-		"with the address. What does not agree looks like an infected computer; it counts as a sign of spam, " +
-		"or the mail is refused. " + here
+	if !names {
+		return here + " Answer this text to ask why."
+	}
+	return "The HELO has to be the host's full name in the public DNS; an address in brackets is for hosts " +
+		"that have none (RFC 5321, sections 2.3.5 and 4.1.1.1). Many receivers compare it with the name that " +
+		"the PTR record of the address gives, and that name with the address. What does not agree looks like " +
+		"an infected computer; it counts as a sign of spam, or the mail is refused. " + here
 }
 
 // test is how the administrator sees that it is right now: by what the DNS and the mail server say.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -27,12 +28,9 @@ func (c *selftestCmd) listen(p *program, q *inquiry, clients []netip.Addr) (good
 		return false, exitError{exitUsage, fmt.Errorf("--listen-for: %w", err)}
 	}
 	fmt.Fprintf(p.stdout, "waits %v for an SMTP connection to %s\n\n", c.Wait, listener.Addr())
-	peer, helos, err := hear(p.ctx, listener, c.Wait)
+	peer, helos, err := hear(p.ctx, p.stdout, listener, c.Wait)
 	if err != nil {
 		return false, err
-	}
-	if len(helos) == 0 {
-		return false, fmt.Errorf("%s said neither HELO nor EHLO", peer)
 	}
 	if len(clients) == 0 && checks.Public(peer) {
 		clients = []netip.Addr{peer}
@@ -45,11 +43,13 @@ func (c *selftestCmd) listen(p *program, q *inquiry, clients []netip.Addr) (good
 		return q.spelling(p, peer, helos), nil
 	}
 	good = true
-	for _, client := range clients {
+	for i, client := range clients {
+		if i > 0 {
+			fmt.Fprintln(p.stdout)
+		}
 		var traces traces
-		ctx := dnscache.WithTrace(p.ctx, traces.add)
-		record := q.Policy.Record(q.judge(ctx, client, nil, helos...), false)
-		explain(p.stdout, record, q.cfg.Header.Name, traces.sorted())
+		record := q.record(dnscache.WithTrace(p.ctx, traces.add), client, nil, helos...)
+		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.sorted())
 		good = good && len(record.Findings) == 0
 	}
 	return good, nil
@@ -74,9 +74,9 @@ func (q *inquiry) spelling(p *program, peer netip.Addr, helos []string) bool {
 		func(found checks.RuleFinding) bool { return found.Result != checks.Fail })
 	paragraph(p.stdout, "client   ", peer.String()+", which is not public: its greeting is judged without the "+
 		"DNS. Give the public address for the rest.", wide)
-	paragraph(p.stdout, "HELO     ", fmt.Sprintf("%.255q", record.Helo.Raw), wide)
+	paragraph(p.stdout, "HELO     ", quoted(record.Helo.Raw, wholeHelo), wide)
 	explainRules(p.stdout, record, colourOf(p.stdout))
-	if a := checks.Advise(record); len(a.Steps) > 0 {
+	if a := checks.Advise(record, nil); len(a.Steps) > 0 {
 		fmt.Fprintln(p.stdout, "\nWhat has to be changed")
 		advise(p.stdout, &a, wide)
 	}
@@ -87,45 +87,74 @@ func failed[T any]() checks.Answer[T] {
 	return checks.Answer[T]{Status: checks.Failed, Err: "not asked"}
 }
 
-// sessionTime is how long the one session may take.
+// sessionTime is how long one session may take.
 const sessionTime = time.Minute
 
-// hear waits for one connection, closes the listener and returns what the peer says in HELO and EHLO.
+// hear waits for a connection whose peer says HELO or EHLO, and returns what it says. Of others, such as
+// those that search for open ports, it tells out, and goes on waiting. It closes the listener.
 func hear(
-	ctx context.Context, l net.Listener, wait time.Duration,
+	ctx context.Context, out io.Writer, l net.Listener, wait time.Duration,
 ) (peer netip.Addr, helos []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	context.AfterFunc(ctx, func() { _ = l.Close() })
-	conn, err := l.Accept()
-	_ = l.Close()
-	switch {
-	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return netip.Addr{}, nil, fmt.Errorf("nobody connected in %v", wait)
-	case err != nil:
-		return netip.Addr{}, nil, err
+	defer l.Close()
+	defer context.AfterFunc(waiting, func() { _ = l.Close() })()
+	complaint := "nobody connected"
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return netip.Addr{}, nil, errors.New("interrupted")
+		case waiting.Err() != nil:
+			return netip.Addr{}, nil, fmt.Errorf("%s in %v", complaint, wait)
+		default:
+			return netip.Addr{}, nil, err
+		}
+		var came string
+		peer, helos, came = attend(ctx, conn)
+		switch {
+		case ctx.Err() != nil: // nor will anybody else be heard
+		case len(helos) > 0:
+			return peer, helos, nil
+		default:
+			fmt.Fprintf(out, "%s said neither HELO nor EHLO, but %s\n", peer, came)
+			complaint = "nobody said HELO or EHLO"
+		}
 	}
+}
+
+// attend has one session, and ends it with the context or when its time is over.
+func attend(ctx context.Context, conn net.Conn) (peer netip.Addr, helos []string, came string) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	_ = conn.SetDeadline(time.Now().Add(sessionTime))
-	addr, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	return addr.Addr().Unmap(), converse(conn), err
+	addr, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+	helos, came = converse(conn)
+	return addr.Addr().Unmap(), helos, came
 }
 
 // converse is as much of an SMTP server as it takes to hear the greetings. Mail is told to come again, so
 // that none is lost that was sent here by a relayhost of the moment. The name is nobody's: Postfix and
-// Sendmail take a server with their own name for a loop.
-func converse(conn net.Conn) (helos []string) {
+// Sendmail take a server with their own name for a loop. came is what came first, in words.
+func converse(conn net.Conn) (helos []string, came string) {
 	const host = "selftest.invalid"
 	in := bufio.NewReaderSize(conn, 1024) // a command has at most 512 bytes: RFC 5321 §4.5.3.1.4
 	reply := "220 " + host + " ESMTP listens for a greeting"
+	came = "nothing"
 	for range 50 {
 		if _, err := fmt.Fprintf(conn, "%s\r\n", reply); err != nil || strings.HasPrefix(reply, "221") {
-			return helos
+			return helos, came
+		}
+		if first, _ := in.Peek(1); len(first) == 1 && first[0] == 0x16 { // its record type: RFC 8446 §5.1
+			return helos, "what looks like a TLS handshake: SMTP has to begin without TLS here"
 		}
 		line, err := in.ReadSlice('\n')
+		if came == "nothing" && len(line) > 0 {
+			came = quoted(strings.TrimSpace(string(line)), 40)
+		}
 		if err != nil {
-			return helos
+			return helos, came
 		}
 		verb, arg, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
 		switch strings.ToUpper(verb) {
@@ -142,5 +171,5 @@ func converse(conn net.Conn) (helos []string) {
 			reply = "502 5.5.1 Only the greeting is tested here"
 		}
 	}
-	return helos
+	return helos, came
 }

@@ -15,7 +15,7 @@ import (
 type selftestCmd struct {
 	ListenFor string        `placeholder:"[ADDR]:PORT" help:"Take an SMTP connection there, judge its greeting."`
 	Wait      time.Duration `default:"5m" help:"How long to wait for that connection."`
-	DNS       []string      `name:"dns" placeholder:"HOST:PORT" help:"Ask this DNS server, not the usual ones."`
+	DNS       []string      `name:"dns" sep:"none" placeholder:"HOST:PORT" help:"Ask it, not the usual servers."`
 	Address   []string      `arg:"" optional:"" help:"Public addresses that send mail; default: this host's."`
 }
 
@@ -29,7 +29,7 @@ func (c *selftestCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	q.Exempt = &checks.Exemptions{} // not even us, on the list of those we trust
+	q.Exempt, q.Site = &checks.Exemptions{}, checks.Site{} // to them we are nobody
 	var good bool
 	if c.ListenFor != "" {
 		good, err = c.listen(p, q, clients)
@@ -99,8 +99,8 @@ func (q *inquiry) selftest(p *program, clients []netip.Addr) (good bool, err err
 	}
 	var selves []self
 	for _, client := range clients {
-		record := q.record(p, client)
-		selves = append(selves, self{client, record, checks.Advise(record)})
+		record := q.record(p.ctx, client, nil)
+		selves = append(selves, self{client, record, checks.Advise(record, nil)})
 	}
 	common := commonName(selves)
 	good = true
@@ -112,7 +112,7 @@ func (q *inquiry) selftest(p *program, clients []netip.Addr) (good bool, err err
 			s.advice.Name, s.advice.Example = common, false
 		}
 		if !s.advice.Example {
-			s.record = q.record(p, s.client, s.advice.Name)
+			s.record = q.record(p.ctx, s.client, nil, s.advice.Name)
 			s.advice = checks.AdviseName(s.record, s.advice.Name)
 		}
 		good = s.report(p.stdout) && good
@@ -122,11 +122,6 @@ func (q *inquiry) selftest(p *program, clients []netip.Addr) (good bool, err err
 			"\nIPv4 and IPv6 need one HELO name, since a mail server says the same over both:", common)
 	}
 	return good, nil
-}
-
-// record judges a client.
-func (q *inquiry) record(p *program, client netip.Addr, helo ...string) *checks.Record {
-	return q.Policy.Record(q.judge(p.ctx, client, nil, helo...), false)
 }
 
 // commonName is the name that both families should have, which is "" where there is one only: the best of an
@@ -159,13 +154,14 @@ func familyConfirms(selves []self, family int, name string) bool {
 
 // report prints what there is to say about an address, and tells whether it is good.
 func (s *self) report(out io.Writer) bool {
-	paragraph(out, s.client.String()+"\n  PTR   ", pointers(s.record.Facts), wide)
+	fmt.Fprintln(out, s.client)
+	paragraph(out, "  PTR   ", pointers(s.record.Facts), wide)
 	name := s.advice.Name
 	if s.advice.Example {
 		name = "a name of its own"
 	}
 	switch {
-	case len(s.advice.Steps) > 0 || s.advice.Example:
+	case len(s.advice.Steps) > 0:
 		fmt.Fprintf(out, "  HELO  should be %s, and this has to be changed:\n", name)
 		advise(out, &s.advice, wide)
 		return false

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -23,7 +25,7 @@ func TestSelftest(t *testing.T) {
 		{"203.0.113.10", 0, "HELO  should be mail.example.org, and nothing has to be changed"},
 		{"203.0.113.33", 1, "should be gone.example.org, and this|gone.example.org. A 203.0.113.33"},
 		{"203.0.113.99", 1, "PTR   none|of its own|99.113.0.203.in-addr.arpa. PTR mail.example.org.|an example"},
-		{"203.0.113.66", 1, "PTR   the lookup failed"},
+		{"203.0.113.66", 1, "203.0.113.66\n  PTR   the lookup failed\n  HELO  cannot be told: the DNS"},
 		{"203.0.113.10 203.0.113.11", 0, "should be mail.example.org, and nothing|be notes.example.com, and"},
 		{"203.0.113.14 2001:db8::14", 0, "one HELO name, since|over both: both.example.org"},
 		{ // each family has a good name, and they are not the same
@@ -37,6 +39,9 @@ func TestSelftest(t *testing.T) {
 		{"--listen-for 203.0.113.1:nonsense 203.0.113.10", exitUsage, "--listen-for"},
 		{"--config no-such-file 203.0.113.10", exitConfig, "no-such-file"},
 		{"--listen-for 127.0.0.1:0 --wait 50ms", 1, "nobody connected in 50ms"},
+		{"--config testdata/selftest.toml 203.0.113.10", 0, "mail.example.org, and nothing has to be changed"},
+		{"203.0.113.24", 1, "should be spf24.example.org, and this|SPF record|ip4:203.0.113.24"},
+		{"203.0.113.22", 1, "PTR   203-0-113-22.dsl.example.org (which leads back|of its own, and this"},
 	} {
 		text, code := ranOn(t, checkZone, "selftest", strings.Fields(tt.args)...)
 		if code != tt.exit {
@@ -52,14 +57,16 @@ func TestSelftest(t *testing.T) {
 
 // What a client may say to --listen-for, between "|", and which greetings are heard.
 func TestHear(t *testing.T) {
-	for _, tt := range []struct{ says, heard, code string }{
-		{"EHLO mail.example.org|MAIL FROM:<a@example.org>|QUIT", "mail.example.org", "220 250 450 221"},
-		{"EHLO a.example.org|RSET|helo b.example.org |QUIT", "a.example.org b.example.org", "220 250 250 250 221"},
-		{"EHLO [192.0.2.1]", "[192.0.2.1]", "220 250"},
-		{"RCPT TO:<a@example.net>|DATA|QUIT", "", "220 502 502 221"},
-		{"", "", "220 502"},
-		{"EHLO " + strings.Repeat("a", 2000), "", "220"},
-		{strings.Repeat("NOOP|", 100) + "EHLO late.example.org", "", "220" + strings.Repeat(" 250", 49)},
+	for _, tt := range []struct{ says, heard, came, code string }{
+		{"EHLO a.example.org|MAIL FROM:<a@example.org>|QUIT", "a.example.org", `"EHLO a`, "220 250 450 221"},
+		{"EHLO example.org|RSET|helo [192.0.2.1] |QUIT", "example.org [192.0.2.1]", `"EHLO`, "220 250 250 250 221"},
+		{"EHLO [192.0.2.1]", "[192.0.2.1]", `"EHLO [`, "220 250"},
+		{"RCPT TO:<a@example.net>|DATA|QUIT", "", `"RCPT TO:<a@example.net>"`, "220 502 502 221"},
+		{"", "", `""`, "220 502"},
+		{"EHLO " + strings.Repeat("a", 2000), "", `"EHLO aaaaa`, "220"},
+		{strings.Repeat("NOOP|", 100) + "EHLO late.example.org", "", `"NOOP"`, "220" + strings.Repeat(" 250", 49)},
+		{"\x16\x03\x01\x02\x00\x01", "", "what looks like a TLS handshake", "220"},
+		{"\x1b[31m\u202e", "", `"\x1b[31m\u202e"`, "220 502"},
 	} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -67,9 +74,14 @@ func TestHear(t *testing.T) {
 		}
 		replies := make(chan string)
 		go func() { replies <- say(listener.Addr().String(), tt.says) }()
-		peer, helos, err := hear(t.Context(), listener, 10*time.Second)
-		if err != nil || !peer.IsLoopback() || strings.Join(helos, " ") != tt.heard {
-			t.Errorf("%.50s: heard %.50q of %v, %v", tt.says, helos, peer, err)
+		conn, err := listener.Accept()
+		_ = listener.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer, helos, came := attend(t.Context(), conn)
+		if !peer.IsLoopback() || strings.Join(helos, " ") != tt.heard || !strings.HasPrefix(came, tt.came) {
+			t.Errorf("%.50s: heard %.50q of %v, %s", tt.says, helos, peer, came)
 		}
 		if got := <-replies; got != tt.code {
 			t.Errorf("%.50s: the replies are %s, want %s", tt.says, got, tt.code)
@@ -94,7 +106,8 @@ func say(address, lines string) string {
 	return strings.Join(codes, " ")
 }
 
-// speaker is a standard output that calls whoever is waited for.
+// speaker is a standard output that calls whoever is waited for, once for each of the lines between "||". It
+// said what the last call was told.
 type speaker struct {
 	bytes.Buffer
 	lines string
@@ -103,7 +116,13 @@ type speaker struct {
 
 func (s *speaker) Write(text []byte) (int, error) {
 	if _, address, waits := strings.Cut(strings.TrimSpace(string(text)), "connection to "); waits {
-		go func() { s.said <- say(address, s.lines) }()
+		go func() {
+			var codes string
+			for lines := range strings.SplitSeq(s.lines, "||") {
+				codes = say(address, lines)
+			}
+			s.said <- codes
+		}()
 	}
 	return s.Buffer.Write(text)
 }
@@ -121,7 +140,10 @@ func TestListenFor(t *testing.T) {
 		{"HELO mail.example.org", "203.0.113.10 203.0.113.11", 1, "client   203.0.113.10|client   203.0.113.11"},
 		{"EHLO mail.example.org|EHLO a", "203.0.113.10", 1, "helo-changed|the same name in every greeting"},
 		{"EHLO ", "203.0.113.10", 1, "helo-malformed"},
-		{"QUIT", "203.0.113.10", 1, "127.0.0.1 said neither HELO nor EHLO"},
+		{
+			"\x16\x03\x01||QUIT||EHLO mail.example.org", "203.0.113.10 203.0.113.14", 1,
+			`nor EHLO, but what looks like a TLS|nor EHLO, but "QUIT"|id=check` + "\n\nclient   203.0.113.14",
+		},
 	} {
 		out := &speaker{lines: tt.says + "|QUIT", said: make(chan string, 1)}
 		var stderr bytes.Buffer
@@ -135,6 +157,42 @@ func TestListenFor(t *testing.T) {
 			if !strings.Contains(text, piece) {
 				t.Errorf("%s as %s: no %q in\n%s", tt.says, tt.clients, piece, text)
 			}
+		}
+	}
+}
+
+// Whoever waits is told why that has ended; a session that has begun goes on.
+func TestHearEnds(t *testing.T) {
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		ctx  context.Context
+		says string
+		want string
+	}{
+		{interrupted, "", "interrupted"},
+		{t.Context(), "", "nobody connected in 200ms"},
+		{t.Context(), "QUIT", "nobody said HELO or EHLO in 200ms"},
+		{t.Context(), "EHLO mail.example.org", "<nil>"},
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.says != "" {
+			conn, err := net.Dial("tcp", listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			late := time.AfterFunc(400*time.Millisecond, func() {
+				_, _ = io.WriteString(conn, tt.says+"\r\n")
+				_ = conn.Close()
+			})
+			defer late.Stop()
+		}
+		_, helos, err := hear(tt.ctx, io.Discard, listener, 200*time.Millisecond)
+		if fmt.Sprint(err) != tt.want || (err == nil) != (len(helos) == 1) {
+			t.Errorf("%q: %v, %v", tt.says, helos, err)
 		}
 	}
 }

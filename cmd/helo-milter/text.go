@@ -25,12 +25,24 @@ func safe(text string) string {
 	return b.String()
 }
 
+// wholeHelo is how much of a HELO is shown: no host name is longer (RFC 1035 §2.3.4).
+const wholeHelo = 255
+
+// quoted puts text from the network between quotes, and says where it is cut.
+func quoted(text string, limit int) string {
+	if cut := []rune(text); len(cut) > limit {
+		return strconv.Quote(string(cut[:limit])) + "…"
+	}
+	return strconv.Quote(text)
+}
+
 // paragraph prints a text behind a heading, with the lines that follow beneath the first. Lines are of at
-// most width characters; a word that is longer stays whole, since it may be there to be copied.
+// most width characters; a word that is longer stays whole, since it may be there to be copied. Several
+// blanks stay several: they may be what a client said.
 func paragraph(out io.Writer, heading, text string, width int) {
 	column := utf8.RuneCountInString(heading)
 	line, at := heading, column
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.SplitSeq(strings.TrimSpace(text), " ") {
 		length := utf8.RuneCountInString(word)
 		switch {
 		case at == column:

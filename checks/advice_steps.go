@@ -1,0 +1,168 @@
+package checks
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// steps are the differences between the client as it is and one that is called by the name everywhere. Where
+// the name is confirmed already, to say it in HELO is the whole cure of most; else it has to be made first.
+func steps(r *Record, name string, example bool) []Step {
+	failed, f, confirmed := failuresOf(r), r.Facts, slices.Contains(r.Facts.Confirmed(), name)
+	// It may well have a name, and then there is no other to be made for it.
+	unknown := example && f.Client.IsValid() && Public(f.Client) && f.reverseOpen()
+	var list []Step
+	switch {
+	case !failed.ofNames() || !f.Client.IsValid():
+	case !Public(f.Client):
+		list = append(list, Step{Text: fmt.Sprintf("Send mail from a public address. %s is none, and no record "+
+			"of the public DNS can lead to it.", f.Client)})
+	case !unknown:
+		if !confirmed {
+			list = append(list, f.address(name)...)
+		}
+		list = append(list, f.pointer(name, failed)...)
+	}
+	saysIt := f.LastHelo().Name == name && !example // who says the example has copied it
+	if failed.ofHelo() && (!saysIt || len(f.Greetings) > 1) {
+		at := len(list)
+		if confirmed {
+			at = 0
+		}
+		target := name
+		switch {
+		case confirmed:
+			target += ": the DNS confirms that this is " + f.Client.String()
+		case unknown:
+			target = "the name in the PTR record of " + f.Client.String() + ", which could not be looked up"
+		}
+		list = slices.Insert(list, at, greet(target, name, failed))
+	}
+	if failed["helo-spf"] && saysIt {
+		list = append(list, f.allow(name))
+	}
+	if failed.any("helo-denied", "helo-host-denied", "ptr-denied") {
+		list = append(list, Step{Text: "The receiving server has you on its own deny list. " +
+			"Its postmaster can say why, and take you off it."})
+	}
+	return append(list, f.delist(name, failed)...)
+}
+
+// address is the record that leads from the name to the client.
+func (f *Facts) address(name string) []Step {
+	qtype := "A"
+	if f.Client.Is6() {
+		qtype = "AAAA"
+	}
+	for _, g := range f.Greetings {
+		if g.Helo.Name == name && slices.Contains(g.Addrs(), f.Client) {
+			return nil
+		}
+	}
+	return []Step{{
+		Text:    fmt.Sprintf("Publish the address %s for %s.", f.Client, name),
+		Records: []string{fmt.Sprintf("%s. %s %s", name, qtype, f.Client)},
+	}}
+}
+
+// pointer is the record that leads from the client to the name.
+func (f *Facts) pointer(name string, failed failures) []Step {
+	text := "Ask the owner of the address, usually your hosting or access provider, to set the PTR record " +
+		"of %s to %s"
+	switch {
+	case failed.any("ptr-many", "ptr-reserved"):
+		text += ", and to remove every other"
+	case slices.Contains(f.ptrNames(), name):
+		return nil
+	case f.PTR.Status == Failed || f.PTR.Stale:
+		text += " (its lookup failed, so it may be that already)"
+	}
+	text += ". Who cannot have that sends mail through the provider's mail server instead."
+	return []Step{{
+		Text:    fmt.Sprintf(text, f.Client, name),
+		Records: []string{fmt.Sprintf("%s PTR %s.", ReverseName(f.Client), name)},
+	}}
+}
+
+// greet is the HELO. target is the name in words.
+func greet(target, name string, failed failures) Step {
+	text := "Set the HELO name of the mail server to " + target + "."
+	if failed.any("helo-own-address", "helo-own-name", "helo-rcpt-domain", "helo-forged-brand",
+		"helo-brand-no-ptr") {
+		text = "The HELO is somebody else's name. " + text
+	}
+	if failed["helo-missing"] {
+		return Step{Text: text + " It has to send EHLO with that name before MAIL."}
+	}
+	if failed["helo-changed"] {
+		text += " It has to say the same name in every greeting."
+	}
+	return Step{Text: text, Settings: settings(name)}
+}
+
+// settings are those of the mail servers that people run themselves: postconf(5); Sendmail's option HeloName,
+// since 8.14; Exim's specification, smtp transport; smtpd.conf(5); qmail-remote(8); Exchange's
+// Set-SendConnector; the tab Basics of Domino's Server document.
+func settings(name string) []Setting {
+	return []Setting{
+		{"Postfix, main.cf", "smtp_helo_name = " + name},
+		{"Sendmail, sendmail.mc", "define(`confHELO_NAME', `" + name + "')dnl"},
+		{"Exim, smtp transport", "helo_data = " + name},
+		{"OpenSMTPD, smtpd.conf", `action "outbound" relay helo ` + name},
+		{"qmail, control/helohost", name},
+		{"Exchange", `Set-SendConnector "your connector" -Fqdn ` + name},
+		{"Domino, Server document", "Fully qualified Internet host name: " + name},
+	}
+}
+
+// allow is the part of an SPF record: RFC 7208 §5.6.
+func (f *Facts) allow(name string) Step {
+	mechanism := "ip4:"
+	if f.Client.Is6() {
+		mechanism = "ip6:"
+	}
+	return Step{
+		Text:    fmt.Sprintf("Allow the address in the SPF record of %s: put this behind \"v=spf1\".", name),
+		Records: []string{mechanism + f.Client.String()},
+	}
+}
+
+// delist is about the domains that the client keeps when it is called by the name.
+func (f *Facts) delist(name string, failed failures) []Step {
+	lists := map[string][]string{}
+	for _, g := range f.Greetings {
+		if failed["helo-listed"] && len(g.Lists.Values) > 0 && sameOrg(g.Helo.Name, name) {
+			lists[orgDomain(name)] = g.Lists.Values
+		}
+	}
+	for _, h := range f.PTR.Values {
+		if failed["ptr-listed"] && len(h.Lists.Values) > 0 {
+			lists[orgDomain(h.Name)] = h.Lists.Values
+		}
+	}
+	var steps []Step
+	for domain, on := range lists {
+		steps = append(steps, Step{Text: fmt.Sprintf("Have %s taken off the block list %s: its operator says how.",
+			clean(domain, replyQuoted), strings.Join(on, " and "))})
+	}
+	slices.SortFunc(steps, func(a, b Step) int { return strings.Compare(a.Text, b.Text) })
+	return steps
+}
+
+// ReverseName is the name that an address's PTR record has: RFC 1035 §3.5, RFC 3596 §2.5.
+func ReverseName(addr netip.Addr) string {
+	var name strings.Builder
+	for _, octet := range slices.Backward(addr.AsSlice()) {
+		if addr.Is4() {
+			fmt.Fprintf(&name, "%d.", octet)
+		} else {
+			fmt.Fprintf(&name, "%x.%x.", octet&15, octet>>4)
+		}
+	}
+	if addr.Is4() {
+		return name.String() + "in-addr.arpa."
+	}
+	return name.String() + "ip6.arpa."
+}
