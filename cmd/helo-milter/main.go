@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitDone
 	}
 	if err == nil {
-		err = command.Run(&program{ctx, cli.Config, &interruptible{ctx: ctx, r: stdin}, stdout, stderr})
+		err = command.Run(&program{ctx, cli.Config, stdin, stdout, stderr})
 	} else {
 		err = exitError{exitUsage, fmt.Errorf("%w (see helo-milter --help)", err)}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -54,7 +55,7 @@ func (c *replayCmd) Run(p *program) error {
 	source := &past.Source{Trusted: c.Trusted, Now: time.Now(), Stdin: p.stdin, Read: read}
 	summary, unread := &replay.Summary{}, error(nil)
 	out := bufio.NewWriter(p.stdout)
-	for outcome := range r.All(p.ctx, c.items(source)) {
+	for outcome := range r.All(p.ctx, c.items(p.ctx, source)) {
 		summary.Add(outcome)
 		if broken := new(past.Broken); outcome.Err != nil && !errors.As(outcome.Err, &broken) {
 			unread = errors.Join(unread, outcome.Err)
@@ -84,11 +85,11 @@ func write(out io.Writer, o *replay.Outcome) {
 }
 
 // items are those of all files, with what the command line says that they are.
-func (c *replayCmd) items(source *past.Source) iter.Seq2[past.Item, error] {
+func (c *replayCmd) items(ctx context.Context, source *past.Source) iter.Seq2[past.Item, error] {
 	return func(yield func(past.Item, error) bool) {
 		for label, files := range c.labelled() {
 			for _, file := range files {
-				for item, err := range source.Items(file, past.Label(label)) {
+				for item, err := range source.Items(ctx, file, past.Label(label)) {
 					if !yield(item, err) {
 						return
 					}

@@ -49,7 +49,7 @@ func TestReplay(t *testing.T) {
 	writeFile(t, "helo-milter.toml", server)
 	all := []string{"--json", "--ham=ham", "--spam=spam", "log"}
 	past, errs, exit := replayed(t, "", all...)
-	if exit != exitDone || errs != "" {
+	if exit != exitDone || !strings.Contains(errs, " 1 have no line here") {
 		t.Fatalf("%d %s", exit, errs)
 	}
 	validate(t, root+"/../../examples/decision-record.schema.json", past)

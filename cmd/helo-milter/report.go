@@ -43,7 +43,7 @@ func (c *reportCmd) Run(p *program) error {
 
 // read counts a file, and returns how many of its lines are broken.
 func (c *reportCmd) read(p *program, tally *evidence.Tally, name string) (broken int, err error) {
-	file, err := past.Open(name, p.stdin, nil)
+	file, err := past.Open(p.ctx, name, p.stdin, nil)
 	if err != nil {
 		return 0, exitError{exitUsage, err}
 	}

@@ -17,8 +17,9 @@ import (
 // 20 greetings with all that the DNS may say of them.
 const maxRecord = 4 << 20
 
-// Decisions reads a decision log. An error that is a *Broken is about one line, and the reader goes on; any
-// other is the end. Lines are decoded by as many goroutines as there are CPUs, and come in their order.
+// Decisions reads a decision log. An error that is a *Broken is about one line, and the reader goes on;
+// any other is the end, with the line where it came. Lines are decoded by as many goroutines as there are
+// CPUs, and come in their order.
 func Decisions(name string, r io.Reader) iter.Seq2[*checks.Record, error] {
 	return func(yield func(*checks.Record, error) bool) {
 		lines := &lineReader{name: name, in: bufio.NewReaderSize(r, 256<<10)}
@@ -40,7 +41,7 @@ func Decisions(name string, r io.Reader) iter.Seq2[*checks.Record, error] {
 			decoding = decoding[1:]
 		}
 		if !errors.Is(lines.err, io.EOF) {
-			yield(nil, fmt.Errorf("%s: %w", name, lines.err))
+			yield(nil, fmt.Errorf("%s:%d: %w", name, lines.number, lines.err))
 		}
 	}
 }
@@ -83,6 +84,8 @@ func record(line []byte) (*checks.Record, error) {
 		return nil, errors.New("a decision without a time")
 	case r.Facts.Client != r.Client:
 		return nil, errors.New("facts about another client")
+	case r.Client != r.Client.Unmap().WithZone(""):
+		return nil, errors.New("the client is not as a daemon writes it")
 	}
 	return r, nil
 }

@@ -61,6 +61,16 @@ func TestDecisions(t *testing.T) {
 			"another client", `{"v":1,"time":"2026-11-01T00:00:00Z","client":"192.0.2.1","facts":{}}`,
 			"log:1001: facts about another client",
 		},
+		{
+			"zone", `{"v":1,"time":"2026-11-01T00:00:00Z","client":"fe80::1%eth0",` +
+				`"facts":{"client":"fe80::1%eth0"}}`,
+			"log:1001: the client is not as a daemon writes it",
+		},
+		{
+			"mapped", `{"v":1,"time":"2026-11-01T00:00:00Z","client":"::ffff:192.0.2.1",` +
+				`"facts":{"client":"::ffff:192.0.2.1"}}`,
+			"log:1001: the client is not as a daemon writes it",
+		},
 		{"no words", `{"v":1,"iprev":"\u202e","findings":[{"result":"\u001b[2J"}]}`, `log:1001: "\x1b[2J" is none`},
 		{"too long", strings.Repeat("x", maxRecord+1), "log:1001: longer than 4194304 bytes"},
 	} {
@@ -98,7 +108,7 @@ func TestDecisionsFailing(t *testing.T) {
 			got = append(got, err.Error())
 		}
 	}
-	if fmt.Sprint(got) != "[1 log: unexpected EOF]" {
+	if fmt.Sprint(got) != "[1 log:2: unexpected EOF]" {
 		t.Errorf("%q", got)
 	}
 }

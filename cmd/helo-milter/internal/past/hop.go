@@ -4,6 +4,7 @@ package past
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"helo-milter/checks"
@@ -115,6 +116,26 @@ func (h *Hop) isClient(g *checks.Greeting) {
 
 func failed[T any]() checks.Answer[T] {
 	return checks.Answer[T]{Status: checks.Failed, Err: notRecorded}
+}
+
+// tidy makes text from the network fit to be handed on. Names become printable ASCII, so that they can be
+// shown as they are: a name with anything else is no host name before and after. The rest, which is quoted
+// wherever it is shown, becomes UTF-8, for JSON.
+func (h *Hop) tidy() {
+	for _, name := range []*string{&h.By, &h.Name, &h.QueueID} {
+		*name = strings.Map(func(c rune) rune {
+			if c < ' ' || '~' < c {
+				return '?'
+			}
+			return c
+		}, *name)
+	}
+	for _, text := range []*string{&h.Helo, &h.From} {
+		*text = strings.ToValidUTF8(*text, "?")
+	}
+	for i, to := range h.To {
+		h.To[i] = strings.ToValidUTF8(to, "?")
+	}
 }
 
 func (l Label) String() string { return [...]string{"", "ham", "spam"}[l] }

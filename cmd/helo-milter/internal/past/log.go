@@ -135,11 +135,8 @@ func (l *logReader) read(line string) {
 	l.line++
 	e, ok := l.parse(line)
 	if !ok {
-		for _, ours := range []string{"{\"", "/smtpd[", " sendmail["} {
-			if strings.Contains(line, ours) {
-				l.broken("the line, or its date, cannot be read", line)
-				return
-			}
+		if isOurs(line) {
+			l.broken("the line, or its date, cannot be read", line)
 		}
 		return
 	}
@@ -152,6 +149,12 @@ func (l *logReader) read(line string) {
 	case strings.HasPrefix(e.program, "exim"):
 		l.exim(&e)
 	}
+}
+
+// isOurs tells whether a line that cannot be read might have had a hop.
+func isOurs(line string) bool {
+	return slices.ContainsFunc([]string{"{\"", "/smtpd[", " sendmail["},
+		func(part string) bool { return strings.Contains(line, part) })
 }
 
 // end counts everything as over.
@@ -226,7 +229,7 @@ func (l *logReader) hop(e *entry, s *session) Hop {
 // refuse adds to an attempt, or begins one: each recipient of a message can be refused in a line of its own.
 func (l *logReader) refuse(s *session, h Hop) {
 	if o := s.refused; o != nil && o.Client == h.Client && o.Helo == h.Helo && o.From == h.From &&
-		h.Time.Sub(o.Time) < oneAttempt {
+		o.User == h.User && h.Time.Sub(o.Time) < oneAttempt {
 		for _, to := range h.To {
 			o.addTo(to)
 		}

@@ -55,7 +55,7 @@ func Mbox(name string, r io.Reader, trusted string) iter.Seq2[Hop, error] {
 }
 
 // separator is the line between messages: sender and date, as asctime has it, with a zone here and there.
-var separator = regexp.MustCompile(`^From .*\d\d:\d\d.* \d{4}\b`)
+var separator = regexp.MustCompile(`(?m)^From .*\d\d:\d\d.* \d{4}\b`)
 
 // separates does not bother the regular expression with every line of a body.
 func (m *mailReader) separates() bool {

@@ -98,6 +98,40 @@ var postfixTests = []logTest{
 			"4 203.0.113.9 helo=friend <> [] A1",
 		},
 	},
+	{ // who has logged in is no stranger when he is refused, whatever the port
+		postfix(`NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 554 5.7.1 <b@y>: Relay access denied; \
+				from=<a@x> to=<b@y> proto=ESMTP helo=<friend>
+			submission/smtpd| NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <b@y>: x; \
+				from=<a@x> to=<b@y> proto=ESMTP helo=<friend> sasl_username=<a>
+			A1: client=unknown[203.0.113.9], sasl_method=PLAIN, sasl_username=a, sasl_sender=c@x
+			A2: client=unknown[203.0.113.9]
+			A2: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <c@y>: x; \
+				from=<a@x> to=<c@y> proto=ESMTP helo=<friend> sasl_username=<a>`),
+		[]string{
+			"1 203.0.113.9 helo=friend <a@x> [b@y]",
+			"2 203.0.113.9 helo=friend user <a@x> [b@y]",
+			"3 203.0.113.9 helo=friend user <> [] A1",
+			"4 203.0.113.9 helo=friend user <> [] A2",
+		},
+	},
+	{ // a stranger's words
+		postfix(`A1: client=unknown[203.0.113.9], sasl_sender=a, sasl_username=b
+			NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 x; \
+				from=<a@x> to=<"> sasl_username=<a>"@y> proto=ESMTP helo=<friend?>`),
+		[]string{
+			`2 203.0.113.9 helo=friend? <a@x> ["> sasl_username=<a>"@y]`, "1 203.0.113.9 <> [] A1",
+		},
+	},
+	{ // a client of an unknown form
+		postfix(`connect from somewhere else
+			connect from unknown[unknown]
+			connect from mail.example.org[203.0.113.9]:4711
+			A1: client=somewhere else`),
+		[]string{
+			`log:1: the client cannot be read: "somewhere else"`,
+			`log:4: the client cannot be read: "somewhere else"`,
+		},
+	},
 	{ // another HELO is another attempt, and so is a later one
 		postfix(`NOQUEUE: reject: EHLO from unknown[203.0.113.9]: 504 5.5.2 x; proto=SMTP helo=<a>
 			NOQUEUE: reject: EHLO from unknown[203.0.113.9]: 504 5.5.2 x; proto=SMTP helo=<b>

@@ -32,6 +32,9 @@ func (l *logReader) smtpd(e *entry) {
 	case "connect":
 		l.giveUp(s)
 		*s = session{hint: s.hint}
+		if who, ok := strings.CutPrefix(e.text, "connect from "); ok {
+			l.peer(who) // nothing may ever come of a client whose form is unknown
+		}
 		return
 	case "disconnect":
 		l.sessions.Remove(e.key(e.pid))
@@ -116,22 +119,24 @@ func (l *logReader) peer(text string) (c client, rest string, ok bool) {
 }
 
 // accept reads the rest of "ID: client=NAME[ADDRESS], sasl_method=PLAIN, sasl_username=USER". A message that
-// comes back from a content filter has the true client behind that (XFORWARD), and was a hop already.
+// comes back from a content filter has the true client behind that (XFORWARD), and was a hop already. What
+// is behind sasl_sender= is the client's words.
 func (l *logReader) accept(e *entry, s *session, id, text string) {
 	c, rest, ok := l.peer(text)
 	if !ok || strings.Contains(rest, ", orig_client=") {
 		return
 	}
 	l.meet(s, c)
+	rest, _, _ = strings.Cut(rest, ", sasl_sender=")
 	s.user = strings.Contains(rest, ", sasl_username=")
 	if id != "NOQUEUE" { // else a filter before the queue has it
 		l.open(e, id, l.hop(e, s))
 	}
 }
 
-// action reads "reject: RCPT from NAME[ADDRESS]: 550 TEXT; from=<A> to=<B> proto=ESMTP helo=<C>", or what
-// else was done: log_whatsup() of smtpd_check.c. Lines about a filter before the queue do not say from
-// whom.
+// action reads "reject: RCPT from NAME[ADDRESS]: 550 TEXT; from=<A> to=<B> proto=ESMTP helo=<C>
+// sasl_username=<D>", or what else was done: log_whatsup() of smtpd_check.c. Lines about a filter before the
+// queue do not say from whom.
 func (l *logReader) action(e *entry, s *session, id, text string) {
 	what, rest, _ := strings.Cut(text, ": ")
 	stage, _, _ := strings.Cut(rest, ": ")
@@ -150,8 +155,9 @@ func (l *logReader) action(e *entry, s *session, id, text string) {
 	if c.said && (c.helo != "" || !s.said) {
 		s.says(c.helo)
 	}
+	s.user = s.user || c.user
 	if m := l.message(e, id); m != nil {
-		m.Helo, m.Said = s.helo, s.said
+		m.Helo, m.Said, m.User = s.helo, s.said, m.User || c.user
 		return
 	}
 	h := l.hop(e, s)
@@ -165,24 +171,26 @@ func (l *logReader) action(e *entry, s *session, id, text string) {
 	}
 }
 
-// context is what Postfix knows of a transaction when it logs something about it.
-type context struct {
+// details are what Postfix knows of a transaction when it logs something about it.
+type details struct {
 	from, to, helo string
 	said           bool // the HELO is known, or that there was none
+	user           bool // the client has logged in
 }
 
 // readContext reads it from behind, since what is before it can be the client's own words. In a HELO
 // Postfix has replaced spaces and ">" (neuter() of smtpd.c). Postscreen puts commas in between. That there
 // is no HELO means that none was said only where the line is not cut off, and where it was not too early
 // for one.
-func readContext(text string, late bool) (c context) {
+func readContext(text string, late bool) (c details) {
 	at := strings.LastIndex(text, " proto=")
 	if at < 0 {
 		return c
 	}
 	tail := text[at:]
 	if _, helo, ok := strings.Cut(tail, " helo=<"); ok {
-		c.helo, _, c.said = strings.Cut(helo, ">")
+		c.helo, helo, c.said = strings.Cut(helo, ">")
+		c.user = strings.HasPrefix(helo, " sasl_username=<")
 	} else {
 		c.said = late && tail == " proto=SMTP"
 	}

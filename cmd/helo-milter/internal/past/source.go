@@ -2,16 +2,14 @@ package past
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,12 +32,14 @@ type Item struct {
 	Hop    *Hop
 }
 
-// Items reads a file or a directory in the order of its names. An error that is a *Broken is about one item, any
-// other about a file; the rest is read after either.
-func (s *Source) Items(path string, label Label) iter.Seq2[Item, error] {
+// Items reads a file or a directory in the order of its names. An error that is a *Broken is about one
+// item, or a file in a directory that nothing can be read of, any other about a file; the rest is read
+// after either. The end of the context is an error, too, even while the reader waits for standard input or
+// a pipe.
+func (s *Source) Items(ctx context.Context, path string, label Label) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if path == "-" {
-			s.file(path, label, yield)
+			s.file(ctx, path, path, label, yield)
 			return
 		}
 		for name, err := range files(path) {
@@ -47,7 +47,7 @@ func (s *Source) Items(path string, label Label) iter.Seq2[Item, error] {
 			if err != nil {
 				more = yield(Item{}, err)
 			} else {
-				more = s.file(name, cmp.Or(label, folder(path, name)), yield)
+				more = s.file(ctx, path, name, label, yield)
 			}
 			if !more {
 				return
@@ -66,8 +66,12 @@ func Size(path string) (size int64) {
 	return size
 }
 
-// files are a file itself, or all in a directory but what mail servers keep beside the messages.
+// files are a file itself, or all in a directory but what mail servers keep beside the messages. Either
+// may be named by a symbolic link; those inside a directory are passed over.
 func files(path string) iter.Seq2[string, error] {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path += string(filepath.Separator) // WalkDir does not follow a link without it
+	}
 	return func(yield func(string, error) bool) {
 		walk := func(name string, entry fs.DirEntry, err error) error {
 			switch {
@@ -107,34 +111,44 @@ func folder(path, name string) Label {
 	return Unlabelled
 }
 
-// peeked is how much of a file is looked at to tell what it is.
-const peeked = 4096
+// unreadable is why nothing comes of a file.
+const unreadable = "no mail, no log and no decision in it; unpack it first, if it is packed"
 
-// file reads one file, whatever it is.
-func (s *Source) file(name string, label Label, yield func(Item, error) bool) (more bool) {
-	f, err := Open(name, s.Stdin, s.Read)
+// file reads one file, whatever it is: path itself, or one in that directory.
+func (s *Source) file(
+	ctx context.Context, path, name string, label Label, yield func(Item, error) bool,
+) (more bool) {
+	f, err := Open(ctx, name, s.Stdin, s.Read)
 	if err != nil {
 		return yield(Item{}, err)
 	}
 	defer f.Close()
-	in := bufio.NewReaderSize(f, 64<<10)
-	head, err := in.Peek(peeked)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return yield(Item{}, fmt.Errorf("%s: %w", name, err))
-	}
+	in := bufio.NewReaderSize(f, peeked)
+	kind, err := tell(in)
 	var hops iter.Seq2[Hop, error]
 	switch {
-	case isDecisions(bytes.TrimSpace(head)):
+	case kind == decisionLog && label != Unlabelled:
+		return yield(Item{}, fmt.Errorf("%s: decisions are not labelled, only mail is", name))
+	case kind == decisionLog:
 		return records(Decisions(name, in), yield)
-	case bytes.HasPrefix(head, []byte("From ")):
+	case kind == mailbox:
 		hops = Mbox(name, in, s.Trusted)
-	case firstField.Match(head):
+	case kind == singleMail:
 		hops = Message(name, in, s.Trusted)
-	default:
+	case kind == mailLog:
 		hops = Log(name, in, s.Now)
+	case err != nil:
+		return yield(Item{}, fmt.Errorf("%s: %w", name, err))
+	case kind == blankFile:
+		return true
+	case path != name:
+		return yield(Item{}, &Broken{name, unreadable})
+	default:
+		return yield(Item{}, fmt.Errorf("%s: %s", name, unreadable))
 	}
 	for hop, err := range hops {
-		hop.Spam = cmp.Or(label, hop.Spam)
+		hop.Spam = cmp.Or(label, folder(path, name), hop.Spam)
+		hop.tidy()
 		if !yield(Item{Hop: &hop}, err) {
 			return false
 		}
@@ -149,13 +163,4 @@ func records(records iter.Seq2[*checks.Record, error], yield func(Item, error) b
 		}
 	}
 	return true
-}
-
-// firstField begins a message: RFC 5322 §2.2. No log line does: a time has no blank after its colons.
-var firstField = regexp.MustCompile(`^[A-Za-z][!-9;-~]*:([ \t\r\n]|[^0-9 ])`)
-
-// isDecisions tells a decision log from a journal's JSON, which has no "v".
-func isDecisions(head []byte) bool {
-	return bytes.HasPrefix(head, []byte(`{"v":`)) || bytes.HasPrefix(head, []byte("{")) &&
-		bytes.Contains(head, []byte(`"facts"`)) && !bytes.Contains(head, []byte(`"MESSAGE"`))
 }

@@ -3,18 +3,22 @@ package past
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 const (
 	aHop      = "Received: from friend (unknown [203.0.113.9])\n\tby mx.example.net (Postfix) id 4C1; "
 	aMessage  = aHop + "Tue, 10 Nov 2026 08:00:00 +0000\nSubject: hello\n\nHello.\n"
+	aMbox     = "From a@example.org Tue Nov 10 08:00:00 2026\n" + aMessage
 	aMaillog  = "Nov 10 08:00:00 mx postfix/smtpd[7]: 4C1: client=unknown[203.0.113.9]\n"
 	aDecision = `{"v":1,"time":"2026-11-10T08:00:00Z","client":"203.0.113.9","facts":{"client":"203.0.113.9"}}` + "\n"
 	aJournal  = `{"MESSAGE":"4C1: client=unknown[203.0.113.9]","SYSLOG_IDENTIFIER":"postfix/smtpd","_PID":"7",` +
@@ -29,6 +33,15 @@ func packed(text string) string {
 	return b.String()
 }
 
+// cutOff is as much of a packed text as the host had written: all of it, but not the end of gzip's.
+func cutOff(text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte(text))
+	_ = w.Flush()
+	return b.String()
+}
+
 // What a file is, is told by its beginning, and whether it is spam by its folder, its command line, or by
 // SpamAssassin. Each line is a file with a text, and what there is in it.
 func TestSource(t *testing.T) {
@@ -40,10 +53,23 @@ func TestSource(t *testing.T) {
 		{"decisions", aDecision + aDecision, Unlabelled, "decision decision"},
 		{"decisions.1.gz", packed(aDecision), Unlabelled, "decision"},
 		{"decisions", "\n" + aDecision + aDecision[:40] + "\n" + aDecision, Unlabelled, "decision broken:3 decision"},
+		{"decisions", "\ufeff\r\n\n" + aDecision, Unlabelled, "decision"},
+		{"decisions", aDecision[30:] + aDecision, Unlabelled, "broken:1 decision"},          // copytruncate
+		{"decisions", "e: helo-bare-ip\"}}\n" + aDecision, Unlabelled, "broken:1 decision"}, // the same
+		{"journal", "time=2026-11-10T08:00:00Z level=INFO\n" + aDecision, Unlabelled, "broken:1 decision"},
+		{"decisions", aDecision + aMaillog, Unlabelled, "decision broken:2"},
+		{"decisions", aDecision, Ham, "error"},
+		{"corpus/ham/decisions", aDecision, Unlabelled, "decision"},
+		{"a.eml", aMessage + aDecision, Unlabelled, "hop"}, // what a sender says is no decision
+		{"inbox", aMbox + aDecision, Unlabelled, "hop"},
 		{"mail.log", aMaillog, Unlabelled, "hop"},
+		{"mail.log", "\ufeff" + aMaillog, Unlabelled, "hop"},
+		{"mail.log", "x[203.0.113.8]\n" + aMaillog, Unlabelled, "hop"},
 		{"mail.log.2.gz", packed(aMaillog + aMaillog), Unlabelled, "hop hop"},
 		{"journal", aJournal, Unlabelled, "hop"},
-		{"inbox", "From a@example.org Tue Nov 10 08:00:00 2026\n" + aMessage, Unlabelled, "hop"},
+		{"inbox", aMbox, Unlabelled, "hop"},
+		{"inbox", "\r\n\n" + aMbox, Unlabelled, "hop"},
+		{"notes", "From here on\n", Unlabelled, "error"},
 		{"a.eml", aMessage, Unlabelled, "hop"},
 		{"a.eml", "X-Spam-Status: Yes, score=7.1 required=5.0\n" + aMessage, Unlabelled, "hop-spam"},
 		{"a.eml", "X-Spam-Status: No, score=-0.1\n" + aMessage, Unlabelled, "hop-ham"},
@@ -57,8 +83,17 @@ func TestSource(t *testing.T) {
 		{"Maildir/tmp/1", aMessage, Unlabelled, ""},
 		{"Maildir/dovecot-uidlist", "3 V1\n", Unlabelled, ""},
 		{"empty", "", Unlabelled, ""},
-		{"picture.png", "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", Unlabelled, ""},
+		{"blank", "\ufeff \r\n\n", Unlabelled, ""},
+		{"quiet.log", "Nov 10 08:00:00 mx cron[7]: nothing\n", Unlabelled, ""},
+		{"picture.png", "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", Unlabelled, "error"},
+		{"mail.log.xz", "\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4F\x02\x00!\x01\x1c", Unlabelled, "error"},
+		{"utf-16", "\xff\xfeN\x00o\x00v\x00 \x001\x000\x00", Unlabelled, "error"},
+		{"Maildir/cur/picture.png", "\x89PNG\r\n\x1a\n", Unlabelled, "broken"},
 		{"torn.gz", packed(aMaillog)[:20], Unlabelled, "error"},
+		{"torn.gz", cutOff(aMaillog), Unlabelled, "hop error"},
+		{"torn.gz", cutOff(aDecision), Unlabelled, "decision error"},
+		{"torn.gz", cutOff(aMbox), Unlabelled, "hop error"},
+		{"no.gz", "\x1f\x8bno", Unlabelled, "error"},
 		{"a.eml", "Subject: no Received\n\n", Unlabelled, "broken"},
 	} {
 		dir := t.TempDir()
@@ -69,30 +104,131 @@ func TestSource(t *testing.T) {
 		path, _, _ := strings.Cut(tt.file, "/")
 		read := 0
 		s := &Source{Now: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), Read: func(n int) { read += n }}
-		if got := s.words(filepath.Join(dir, path), tt.label); got != tt.want {
+		if got := s.words(t.Context(), filepath.Join(dir, path), tt.label); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.file, got, tt.want)
 		}
 		if size := Size(file); tt.want != "" && (size != int64(len(tt.text)) || int64(read) != size) {
 			t.Errorf("%s: %d bytes, of which %d were read", tt.file, size, read)
 		}
 		in := &Source{Now: s.Now, Stdin: strings.NewReader(tt.text)}
-		if got := in.words("-", tt.label); !strings.Contains(tt.file, "/") && got != tt.want {
+		if got := in.words(t.Context(), "-", tt.label); !strings.Contains(tt.file, "/") && got != tt.want {
 			t.Errorf("%s on standard input: %q, want %q", tt.file, got, tt.want)
 		}
 	}
 }
 
-// A file that is not there does not keep the others from being read.
-func TestSourceMissing(t *testing.T) {
-	if got := (&Source{}).words(filepath.Join(t.TempDir(), "no"), Unlabelled); got != "error" {
+// What is named may be a symbolic link. One in a directory is passed over: it could lead anywhere.
+func TestSourceLinks(t *testing.T) {
+	dir := t.TempDir()
+	file, folder := filepath.Join(dir, "file"), filepath.Join(dir, "cur")
+	toFile, toFolder := filepath.Join(dir, "to-file"), filepath.Join(dir, "to-folder")
+	if err := errors.Join(
+		os.WriteFile(file, []byte(aMessage), 0o644), os.Symlink(file, toFile),
+		os.Mkdir(folder, 0o755), os.Symlink(folder, toFolder),
+		os.WriteFile(filepath.Join(folder, "1"), []byte(aMessage), 0o644),
+		os.Symlink(file, filepath.Join(folder, "2")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{toFile, toFolder, toFolder + "/"} {
+		if got := (&Source{}).words(t.Context(), path, Unlabelled); got != "hop" {
+			t.Errorf("%s: %q", path, got)
+		}
+		if size := Size(path); size != int64(len(aMessage)) {
+			t.Errorf("%s: %d bytes", path, size)
+		}
+	}
+}
+
+// An error names its file, and the line where that makes sense. What cannot be read does not keep the rest
+// from being read.
+func TestSourceErrors(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"\x1f\x8bno", "FILE: unexpected EOF"},
+		{"\x1f\x8bno gzip, really", "FILE: gzip: invalid header"},
+		{cutOff(aMaillog), "FILE:2: unexpected EOF"},
+		{cutOff(aDecision), "FILE:2: unexpected EOF"},
+		{"BZh9", "FILE: no mail, no log and no decision in it; unpack it first, if it is packed"},
+	} {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, []byte(tt.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, err := range (&Source{}).Items(t.Context(), file, Unlabelled) {
+			if err != nil {
+				got += strings.ReplaceAll(err.Error(), file, "FILE")
+			}
+		}
+		if got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.text, got, tt.want)
+		}
+	}
+	if got := (&Source{}).words(t.Context(), filepath.Join(t.TempDir(), "no"), Unlabelled); got != "error" {
 		t.Error(got)
 	}
 }
 
+// Nobody waits for a silent standard input longer than the context lasts, whatever is read from it, and
+// nothing is left behind when it ends. synctest sees to both.
+func TestSourceInterrupted(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"", "error"},
+		{"\x1f", "error"},
+		{aDecision[:10], "broken:1 error"},
+		{aDecision, "decision error"},
+		{aMaillog, "hop error"},
+		{aMbox, "hop error"},
+		{aHop, "error"},
+		{cutOff(aMaillog), "hop error"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			in, silent := io.Pipe()
+			defer silent.Close()
+			go silent.Write([]byte(tt.text))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			s := &Source{Stdin: in, Now: today}
+			if got := s.words(ctx, "-", Unlabelled); got != tt.want {
+				t.Errorf("%q: %q, want %q", tt.text, got, tt.want)
+			}
+		})
+	}
+}
+
+// So it is with a pipe that a shell has put behind a name.
+func TestSourceInterruptedPipe(t *testing.T) {
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer out.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	name := fmt.Sprintf("/dev/fd/%d", in.Fd())
+	if got := (&Source{}).words(ctx, name, Unlabelled); got != "error" {
+		t.Error(got)
+	}
+}
+
+// What names are made of cannot move a terminal, and everything is valid UTF-8.
+func TestSourceTidy(t *testing.T) {
+	const log = "Nov 10 08:00:00 mx\x1b postfix/smtpd[7]: A1: client=e\u009bvil\x1bc\xff[203.0.113.9]\n" +
+		"Nov 10 08:00:00 mx\x1b postfix/smtpd[7]: NOQUEUE: reject: RCPT from x[203.0.113.9]: no; " +
+		"from=<\xff> to=<\xfe> proto=SMTP helo=<\xfd\u202e>\n"
+	var got []string
+	for item := range (&Source{Stdin: strings.NewReader(log), Now: today}).Items(t.Context(), "-", Unlabelled) {
+		h := item.Hop
+		got = append(got, fmt.Sprintf("%q", []string{h.By, h.Name, h.Helo, h.From, fmt.Sprint(h.To)}))
+	}
+	compare(t, "tidy", got, `["mx?" "x" "?\u202e" "?" "[?]"]`, `["mx?" "e?vil?c?" "" "" "[]"]`)
+}
+
 // words are what there is in a source.
-func (s *Source) words(path string, label Label) string {
+func (s *Source) words(ctx context.Context, path string, label Label) string {
 	var words []string
-	for item, err := range s.Items(path, label) {
+	for item, err := range s.Items(ctx, path, label) {
 		broken := new(Broken)
 		switch {
 		case errors.As(err, &broken):

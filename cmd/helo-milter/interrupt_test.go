@@ -5,25 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 	"testing"
-	"testing/iotest"
 	"time"
 )
-
-// Everything is read, whatever the sizes of the reads, and an error comes behind it.
-func TestInterruptible(t *testing.T) {
-	text := strings.Repeat("0123456789abcdef", 10_000)
-	for name, r := range map[string]io.Reader{
-		"whole": strings.NewReader(text), "halves": iotest.HalfReader(strings.NewReader(text)),
-		"error beside data": iotest.DataErrReader(strings.NewReader(text)),
-	} {
-		got, err := io.ReadAll(iotest.OneByteReader(&interruptible{ctx: t.Context(), r: r}))
-		if err != nil || string(got) != text {
-			t.Errorf("%s: %d bytes, %v", name, len(got), err)
-		}
-	}
-}
 
 // Who waits for standard input can be interrupted, by the commands, too.
 func TestInterrupted(t *testing.T) {
