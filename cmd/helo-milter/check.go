@@ -76,12 +76,9 @@ func (p *program) inquire(dns []string) (*inquiry, error) {
 		}
 		cfg.DNS.Servers = dns
 	}
-	resolver, err := dnscache.New(dnscache.Config{
-		Servers: cfg.DNS.Servers, Timeout: time.Duration(cfg.Timeout),
-		CaseRandomization: cfg.DNS.CaseRandomization,
-	})
+	resolver, err := cfg.resolver()
 	if err != nil {
-		return nil, exitError{exitConfig, fmt.Errorf("dns: %w", err)}
+		return nil, err
 	}
 	return &inquiry{cfg.judge(), cfg, resolver}, nil
 }

@@ -227,6 +227,18 @@ func (c *Config) deny() *checks.DenyList {
 	return d
 }
 
+// resolver is one for a command that ends.
+func (c *Config) resolver() (*dnscache.Resolver, error) {
+	resolver, err := dnscache.New(dnscache.Config{
+		Servers: c.DNS.Servers, Entries: c.DNS.CacheEntries, Timeout: time.Duration(c.Timeout),
+		CaseRandomization: c.DNS.CaseRandomization,
+	})
+	if err != nil {
+		return nil, exitError{exitConfig, fmt.Errorf("dns: %w", err)}
+	}
+	return resolver, nil
+}
+
 // dns says what is asked, and trouble hears of block lists that do not answer.
 func (c *Config) dns(resolver checks.Resolver, trouble func(list, answer string)) *checks.DNS {
 	return &checks.DNS{

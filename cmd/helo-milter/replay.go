@@ -16,7 +16,6 @@ import (
 	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/past"
 	"helo-milter/cmd/helo-milter/internal/replay"
-	"helo-milter/dnscache"
 )
 
 type replayCmd struct {
@@ -40,19 +39,32 @@ func (c *replayCmd) Run(p *program) error {
 	}
 	r := &replay.Replay{Judge: cfg.judge()}
 	if !c.RecordedDNS {
-		resolver, err := dnscache.New(dnscache.Config{
-			Servers: cfg.DNS.Servers, Entries: cfg.DNS.CacheEntries, Timeout: time.Duration(cfg.Timeout),
-			CaseRandomization: cfg.DNS.CaseRandomization,
-		})
+		resolver, err := cfg.resolver()
 		if err != nil {
-			return exitError{exitConfig, fmt.Errorf("dns: %w", err)}
+			return err
 		}
 		r.DNS = cfg.dns(resolver, nil)
 		r.DNS.Degraded = resolver.Degraded
 	}
 	read, finish := c.progress(p.stderr)
-	defer finish()
 	source := &past.Source{Trusted: c.Trusted, Now: time.Now(), Stdin: p.stdin, Read: read}
+	summary, err := c.judge(p, r, source)
+	finish()
+	switch {
+	case p.ctx.Err() != nil:
+		return errors.New("interrupted")
+	case !c.JSON:
+		fmt.Fprint(p.stdout, summary.Text(r.DNS != nil))
+	case summary.Missing() > 0:
+		fmt.Fprintf(p.stderr, "helo-milter: %d have no line here: they cannot be read, or not be judged\n",
+			summary.Missing())
+	}
+	return err
+}
+
+// judge counts what becomes of everything, and prints the records for --json. The error is about files that
+// could not be read, or not to the end.
+func (c *replayCmd) judge(p *program, r *replay.Replay, source *past.Source) (*replay.Summary, error) {
 	summary, unread := &replay.Summary{}, error(nil)
 	out := bufio.NewWriter(p.stdout)
 	for outcome := range r.All(p.ctx, c.items(p.ctx, source)) {
@@ -66,13 +78,7 @@ func (c *replayCmd) Run(p *program) error {
 			write(out, outcome)
 		}
 	}
-	finish()
-	if !c.JSON {
-		fmt.Fprint(out, summary.Text(r.DNS != nil))
-	} else if n := summary.Daemon.Lost + summary.Recorded.Lost + summary.Then.Lost + summary.Broken; n > 0 {
-		fmt.Fprintf(p.stderr, "helo-milter: %d have no line here: they cannot be read, or not be judged\n", n)
-	}
-	return errors.Join(p.ctx.Err(), out.Flush(), unread)
+	return summary, errors.Join(unread, out.Flush())
 }
 
 // write prints records as a decision log has them.

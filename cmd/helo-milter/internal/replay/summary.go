@@ -73,6 +73,9 @@ func (s *Summary) Add(o *Outcome) {
 	}
 }
 
+// Missing is how many items are in no record that was made now.
+func (s *Summary) Missing() int { return s.Broken + s.Daemon.Lost + s.Recorded.Lost + s.Then.Lost }
+
 func (h *Hops) add(o *Outcome) {
 	h.Table.add(o)
 	if o.Then.Facts.Unheard {
