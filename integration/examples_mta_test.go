@@ -27,7 +27,7 @@ var mtaExamples = []struct{ files, port, client, says, becomes string }{
 	{"postfix/tempfail.cf, and no milter", "25", good, greeting, "451"},
 
 	{"postfix/main.cf postfix/master.cf", "25", good, greeting, judged},
-	{"postfix/main.cf postfix/master.cf", "587", "203.0.113.30", "EHLO friend|STARTTLS|" + login, unjudged},
+	{"postfix/main.cf postfix/master.cf", "587", "203.0.113.30", sends, unjudged},
 	{"postfix/main.cf postfix/master.cf", "465", "203.0.113.30", login, unjudged},
 	{"postfix/main.cf postfix/master.cf", "10026", "127.0.0.1", "EHLO localhost", judged}, // before the filter,
 
@@ -35,18 +35,27 @@ var mtaExamples = []struct{ files, port, client, says, becomes string }{
 	{"postfix/main.cf postfix/maps.cf postfix/helo-milter.cidr", "25", "192.0.2.25", greeting, unjudged},
 	{"postfix/main.cf postfix/maps.cf postfix/helo-milter.cidr", "25", "2001:db8:25::1", greeting, unjudged},
 
-	{"docker-mailserver/user-patches.sh", "25", good, greeting, both},
+	{"postfix/master.cf docker-mailserver/user-patches.sh", "25", good, greeting, both},
+	{"postfix/master.cf docker-mailserver/user-patches.sh", "587", "203.0.113.30", sends, behind},
+	{"postfix/master.cf docker-mailserver/user-patches.sh", "465", "203.0.113.30", login + toOrg, behind},
 	{"mailcow/extra.cf", "25", good, greeting, both},
+	{"mailcow/extra.cf", "587", "203.0.113.30", sends, behind},
 	{"mailu/postfix.cf", "25", good, greeting, both},
 	{ // Mailu's front is a proxy, which tells whose session it is
 		"mailu/postfix.cf", "25", "127.0.0.1",
 		"EHLO front.example.net|XCLIENT ADDR=203.0.113.10 NAME=mail.example.org|EHLO mail.example.org", both,
+	},
+	{
+		"mailu/postfix.cf", "25", "127.0.0.1",
+		"EHLO front.example.net|XCLIENT ADDR=203.0.113.30 LOGIN=someone|EHLO friend" + toOrg, behind,
 	},
 
 	{"sendmail/helo-milter.mc", "25", good, greeting, judged},
 	{"sendmail/helo-milter.mc, and no milter", "25", good, greeting, unjudged},
 	{"sendmail/tempfail.mc", "25", good, greeting, judged},
 	{"sendmail/tempfail.mc, and no milter", "25", good, greeting, "451"},
+	{"sendmail/helo-milter.mc sendmail/submission.mc", "25", good, greeting, judged},
+	{"sendmail/helo-milter.mc sendmail/submission.mc", "587", "203.0.113.30", login, unjudged},
 	{"sendmail/with-opendkim.mc", "25", good, greeting, both},
 	{"sendmail/with-opendkim.mc", "587", "203.0.113.30", login, behind},
 }
@@ -54,6 +63,8 @@ var mtaExamples = []struct{ files, port, client, says, becomes string }{
 const (
 	greeting = "EHLO mail.example.org"
 	login    = "EHLO friend|AUTH PLAIN AHNvbWVvbmUAc2VjcmV0"
+	sends    = "EHLO friend|STARTTLS|" + login + toOrg // a user, to a host elsewhere
+	toOrg    = "|MAIL FROM:<sender@example.net>|RCPT TO:<reader@example.org>|DATA|QUIT"
 	judged   = "X-HELO-Check: accept; client=203.0.113.10"
 	judged6  = "X-HELO-Check: accept; client=2001:db8::10"
 	behind   = "X-Behind: exempt; client=203.0.113.30"
@@ -66,7 +77,11 @@ func TestMTAExamples(t *testing.T) {
 	for _, tt := range mtaExamples {
 		t.Run(tt.files+" "+tt.port+" "+tt.client, func(t *testing.T) {
 			t.Parallel()
-			ours := rig.StartMilter(t, "inet", "")
+			network := "inet"
+			if strings.HasPrefix(tt.files, "sendmail/tempfail.mc") {
+				network = "unix"
+			}
+			ours := rig.StartMilter(t, network, "")
 			other := rig.StartMilter(t, "inet", "[header]\nname = \"X-Behind\"")
 			files, down := strings.CutSuffix(tt.files, ", and no milter")
 			if down {
@@ -98,7 +113,10 @@ func deliver(t *testing.T, server rig.MTA, port, client, says, message string) i
 	t.Helper()
 	addr := netip.MustParseAddr(client)
 	host, _, _ := net.SplitHostPort(server.Endpoint(addr))
-	replies := rig.Talk(t, addr, net.JoinHostPort(host, port), says+toNet, message)
+	if !strings.Contains(says, "RCPT TO:") {
+		says += toNet
+	}
+	replies := rig.Talk(t, addr, net.JoinHostPort(host, port), says, message)
 	for _, reply := range replies {
 		if reply.Code >= 400 || reply.Code == 0 {
 			return reply.Code
@@ -106,6 +124,9 @@ func deliver(t *testing.T, server rig.MTA, port, client, says, message string) i
 	}
 	return replies[len(replies)-2].Code
 }
+
+// unitSocket is where systemd holds the socket.
+const unitSocket = "/run/helo-milter.sock"
 
 // fields are those of a message with one of the names, from the top: the name, and the first two parts of the
 // value.
@@ -121,30 +142,50 @@ func fields(mail rig.Mail, names ...string) string {
 }
 
 // startExample starts the MTA that the files are for, with these sockets on 127.0.0.1 where they name
-// milters. Postfix has the other one before they come, as the products have.
+// milters.
 func startExample(t *testing.T, sink *rig.Sink, files []string, ours, other, dkim string) rig.MTA {
 	t.Helper()
-	if filepath.Ext(files[0]) == ".mc" {
-		mc := strings.NewReplacer(
-			"inet:8891@127.0.0.1", rig.SendmailSocket(ours),
-			"local:/run/helo-milter.sock", rig.SendmailSocket(ours),
-			"local:/run/opendkim/opendkim.sock", rig.SendmailSocket(dkim),
-			"Port=587", "Port=587, Addr={mx}",
-		)
-		return rig.Start(t, "Sendmail", sink, "", mc.Replace(example(t, files[0])), "AUTH")
+	if filepath.Ext(files[0]) != ".mc" {
+		return startPostfixExample(t, sink, files, ours, other, dkim)
 	}
+	here := strings.NewReplacer(
+		":8891@127.0.0.1", port(ours)+"@127.0.0.1", "local:"+unitSocket, rig.SendmailSocket(ours),
+		"local:/run/opendkim/opendkim.sock", rig.SendmailSocket(dkim),
+		"Port=smtp", "Port=smtp, Addr={mx}", "Port=submission", "Port=submission, Addr={mx}",
+	)
+	needs := []string{"AUTH"}
+	for _, file := range files {
+		needs = append(needs, here.Replace(example(t, file)))
+	}
+	return rig.StartDebianSendmail(t, sink, needs...)
+}
+
+// startPostfixExample has the other milter before the files come, as the products have. Mail for us goes by
+// LMTP, as there, and mail for others by SMTP.
+func startPostfixExample(t *testing.T, sink *rig.Sink, files []string, ours, other, dkim string) rig.MTA {
+	t.Helper()
 	change := func(p *rig.Postfix) {
+		postconf(t, p, "postconf relay_transport=lmtp:inet:"+sink.Addr+
+			" smtpd_relay_restrictions=permit_sasl_authenticated,reject_unauth_destination")
+		appendTo(t, p.Conf("anonymize_headers.pcre"), "/^X-Originating-IP:/ IGNORE\n") // mailcow's
+		addr := p.Addr.String()
 		here := strings.NewReplacer(
 			":8891", port(ours), ":11332", port(other), ":9900", port(other), "unix:opendkim/opendkim.sock", dkim,
-			"/etc/postfix/", p.Conf("")+"/", "127.0.0.1:10026 inet", p.Addr.String()+":10026 inet",
-			"submission inet", p.Addr.String()+":587 inet", "submissions inet", p.Addr.String()+":465 inet",
+			"/etc/postfix/", p.Conf("")+"/", "pcre:/opt/postfix/conf/", "regexp:"+p.Conf("")+"/",
+			"127.0.0.1:10026 inet", addr+":10026 inet", "submission inet", addr+":587 inet",
+			"submissions inet", addr+":465 inet", "submission/inet", addr+":587/inet",
+			"submissions/inet", addr+":465/inet",
 		)
 		for _, file := range files {
 			configurePostfix(t, p, file, here.Replace(example(t, file)))
 		}
 	}
-	return rig.StartPostfixAs(t, sink, change, "AUTH", "STARTTLS", anyHelo["Postfix"],
-		"rspamd_milter = "+other, "smtpd_milters = $rspamd_milter")
+	needs := []string{"AUTH", "STARTTLS"}
+	if !slices.Contains(files, "postfix/master.cf") {
+		needs = []string{"submission"}
+	}
+	return rig.StartPostfixAs(t, sink, change, append(needs, anyHelo["Postfix"],
+		"rspamd_milter = "+other, "smtpd_milters = $rspamd_milter", "relayhost = "+sink.Addr)...)
 }
 
 // port is that of a socket, with the colon.

@@ -24,6 +24,9 @@ func TestUnits(t *testing.T) {
 			t.Fatal(err)
 		}
 		units[i] = filepath.Join(dir, filepath.Base(unit))
+		if strings.HasSuffix(unit, ".socket") && !strings.Contains(string(text), "ListenStream="+unitSocket+"\n") {
+			t.Errorf("%s is not at %s, where sendmail/tempfail.mc looks for it", unit, unitSocket)
+		}
 		here := strings.ReplaceAll(string(text), "/usr/sbin/helo-milter", rig.Binary())
 		if err := os.WriteFile(units[i], []byte(here), 0o644); err != nil {
 			t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	gomilter "github.com/d--j/go-milter"
+
 	"helo-milter/integration/rig"
 )
 
@@ -23,7 +25,7 @@ func TestNoStall(t *testing.T) {
 			servers := map[string]rig.MTA{
 				"unix": rig.Start(t, mta, sink, rig.StartMilter(t, "unix", "").Socket),
 				"inet": rig.Start(t, mta, sink, rig.StartMilter(t, "inet", "").Socket),
-				"bare": rig.Start(t, mta, sink, startBare(t)),
+				"bare": rig.Start(t, mta, sink, startBare(t, rig.Noop(""))),
 			}
 			times := map[string]*[6][]time.Duration{"unix": {}, "inet": {}, "bare": {}} // of each command
 			for range rounds {
@@ -61,13 +63,13 @@ func median(times []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(times))[len(times)/2]
 }
 
-// startBare starts a no-op on TCP without our guard.
-func startBare(t *testing.T) (socket string) {
+// startBare starts a milter on TCP without our guard.
+func startBare(t *testing.T, server *gomilter.Server) (socket string) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := rig.Noop("")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

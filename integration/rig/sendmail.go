@@ -27,11 +27,22 @@ type Sendmail struct{ server }
 // Lines of sendmail.mc given here win over the rig's; {mx} in them is its address.
 func StartSendmail(t T, sink *Sink, lines ...string) *Sendmail {
 	t.Helper()
+	return startSendmail(t, sink, func(settings string) (string, error) {
+		return "OSTYPE(`linux')dnl\n" + settings + strings.Join(lines, "\n") + mcEnd, nil
+	})
+}
+
+// startSendmail starts it with a sendmail.mc that is made around the rig's settings.
+func startSendmail(t T, sink *Sink, make func(settings string) (string, error)) *Sendmail {
+	t.Helper()
 	s := &Sendmail{newServer(t, "sendmail")}
 	_, port, _ := strings.Cut(sink.Addr, "]:")
-	mc := strings.NewReplacer("{", "`", "}", "'").Replace(sendmailMc)
-	more := strings.ReplaceAll(strings.Join(lines, "\n"), "{mx}", s.Addr.String())
-	err := s.furnish(fmt.Sprintf(mc, s.dir, port, s.Addr, s.Addr6, more))
+	settings := strings.NewReplacer("{", "`", "}", "'").Replace(mcSettings)
+	mc, err := make(fmt.Sprintf(settings, s.dir, port))
+	if err == nil {
+		mc = strings.NewReplacer("{mx}", s.Addr.String(), "{mx6}", s.Addr6.String()).Replace(mc)
+		err = s.furnish(mc)
+	}
 	if err == nil {
 		s.proc, err = start(s.dir, sendmailBin, "-bD", "-C", s.cf(), "-L", filepath.Base(s.dir))
 	}
@@ -62,11 +73,19 @@ func (s *Sendmail) furnish(mc string) error {
 }
 
 // listens looks at the kernel's table: the process id is written too early, and who connects is a session.
+// Port 25 is to be there at each address that the configuration has.
 func (s *Sendmail) listens() error {
 	if err := s.proc.running(); err != nil {
 		return err
 	}
+	cf, err := os.ReadFile(s.cf())
+	if err != nil {
+		return err
+	}
 	for file, addr := range map[string]netip.Addr{"tcp": s.Addr, "tcp6": s.Addr6} {
+		if !bytes.Contains(cf, []byte("Addr="+addr.String())) {
+			continue
+		}
 		table, err := os.ReadFile("/proc/net/" + file)
 		if err != nil {
 			return err
@@ -151,10 +170,9 @@ func SendmailSocket(socket string) string {
 	return fmt.Sprintf("inet:%d@%s", addr.Port(), addr.Addr())
 }
 
-// sendmailMc has {} for m4's quotes, which a raw string cannot have. The load average of the machine is no
+// mcSettings has {} for m4's quotes, which a raw string cannot have. The load average of the machine is no
 // reason to refuse, and its interfaces' names none to ask the DNS.
-const sendmailMc = `
-OSTYPE({linux})dnl
+const mcSettings = `
 define({confDOMAIN_NAME}, {mx.example.net})dnl
 define({QUEUE_DIR}, {%[1]s/queue})dnl
 define({STATUS_FILE}, {})dnl
@@ -173,13 +191,15 @@ define({confLOG_LEVEL}, {14})dnl
 define({confMILTER_LOG_LEVEL}, {14})dnl
 define({SMART_HOST}, {relay:[127.0.0.1]})dnl
 define({RELAY_MAILER_ARGS}, {TCP $h %[2]s})dnl
-FEATURE({no_default_msa})dnl
 FEATURE({nocanonify})dnl
 FEATURE({accept_unresolvable_domains})dnl
 RELAY_DOMAIN({example.net example.com})dnl
-%[5]s
-DAEMON_OPTIONS({Name=IPv4, Family=inet, Addr=%[3]s, Port=25})dnl
-DAEMON_OPTIONS({Name=IPv6, Family=inet6, Addr=%[4]s, Port=25})dnl
-MAILER({local})dnl
-MAILER({smtp})dnl
+`
+
+const mcEnd = `
+FEATURE(` + "`no_default_msa'" + `)dnl
+DAEMON_OPTIONS(` + "`Name=IPv4, Family=inet, Addr={mx}, Port=25'" + `)dnl
+DAEMON_OPTIONS(` + "`Name=IPv6, Family=inet6, Addr={mx6}, Port=25'" + `)dnl
+MAILER(` + "`local'" + `)dnl
+MAILER(` + "`smtp'" + `)dnl
 `
