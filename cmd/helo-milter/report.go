@@ -22,30 +22,34 @@ func (c *reportCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	tally, broken := evidence.New(cfg.policy(), cfg.deny()), 0
+	tally, unread, files, broken := evidence.New(cfg.judge(), cfg.Actions), error(nil), 0, 0
 	for _, name := range c.Files {
 		n, err := c.read(p, tally, name)
-		if err != nil {
-			return err
-		}
 		broken += n
+		if p.ctx.Err() != nil {
+			return p.ctx.Err()
+		}
+		if err != nil { // the others can be read
+			files++
+			unread = errors.Join(unread, err)
+		}
 	}
-	report := tally.Report(broken)
+	report := tally.Report(broken, files)
 	if err := c.print(p.stdout, report); err != nil {
 		return err
 	}
 	if report.Judged() == 0 {
-		return fmt.Errorf("no judged mail in these files, and %d lines that are no decision records "+
-			"(replay --json makes some of mail and of MTA logs)", broken)
+		return errors.Join(unread, fmt.Errorf("no judged mail in these files, and %d lines that are no decision "+
+			"records (replay --json makes some of mail and of MTA logs)", broken))
 	}
-	return nil
+	return unread
 }
 
 // read counts a file, and returns how many of its lines are broken.
 func (c *reportCmd) read(p *program, tally *evidence.Tally, name string) (broken int, err error) {
 	file, err := past.Open(p.ctx, name, p.stdin, nil)
 	if err != nil {
-		return 0, exitError{exitUsage, err}
+		return 0, err
 	}
 	defer file.Close()
 	line := new(past.Broken)

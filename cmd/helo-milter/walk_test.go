@@ -75,7 +75,7 @@ func TestWalk(t *testing.T) {
 		text += "$ helo-milter " + command + "\n"
 		var out, errs bytes.Buffer
 		command, _, _ = strings.Cut(command, " >")
-		args := append(strings.Fields(command), "--config", "helo-milter.toml")
+		args := append([]string{"--config", "helo-milter.toml"}, strings.Fields(command)...)
 		if run(t.Context(), args, nil, &out, &errs); errs.Len() > 0 {
 			t.Fatalf("%s: %s", command, &errs)
 		}
@@ -91,7 +91,7 @@ func TestWalk(t *testing.T) {
 	text += "…\n" + excerpt(t, walk("check 198.51.100.3 198.51.100.3"), "verdict", "  2.") + "…\n\n"
 	before, after, _ = strings.Cut(paste, "[rules]\n")
 	writeFile(t, "helo-milter.toml", before+site+dns+"[rules]\n"+after)
-	_, now, _ = strings.Cut(walk("replay past.jsonl"), "\nPAST MAIL, ")
+	_, now, _ = strings.Cut(walk("--config helo-milter.toml replay past.jsonl"), "\nPAST MAIL, ")
 	text += "…\n" + excerpt(t, "PAST MAIL, "+now, "", "  rule") + "…\n" + excerpt(t, now, "The same is wanted") + "```\n"
 	readmeBlock(t, readme, "walk", text)
 }

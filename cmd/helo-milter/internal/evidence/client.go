@@ -33,16 +33,39 @@ func (l looks) settled(loggedIn bool) looks {
 	return l
 }
 
-// client is what is kept of a client that was judged or is on the allow list.
+// client is what is kept of a client that was judged or is on the allow list. There may be very many.
 type client struct {
 	hit, spoke ruleSet // the rules that failed, and those that had a word to say
+	last       int64   // when it would have been refused, in seconds
+	refused    int32   // transactions
 	looks      looks
 	judged     bool // and not only allowed
-	refused    int  // transactions
-	last       Example
-	lastTime   int64
-	lastRule   int8
+	spare      bool // one too many: nobody sees it again
 }
+
+// maxClients is how many clients of a kind are told apart: the first ones.
+const maxClients = 1_000_000
+
+// client is good until the next one is asked for.
+func (c *counts) client(addr netip.Addr) *client {
+	key := addr.As16() // without a zone
+	place, known := c.places[key]
+	switch {
+	case known:
+	case c.room <= 0:
+		c.room = -1
+		return &client{spare: true}
+	default:
+		c.room--
+		place = int32(len(c.clients))
+		c.places[key] = place
+		c.clients = append(c.clients, client{})
+	}
+	return &c.clients[place]
+}
+
+// looks are those of a client that is shown.
+func (c *counts) looks(addr netip.Addr) looks { return c.clients[c.places[addr.As16()]].looks }
 
 // Example is a client that a rule has hit. Its texts are clean.
 type Example struct {
@@ -82,17 +105,24 @@ func example(r *checks.Record) Example {
 		names = []string{r.Facts.PTR.Values[0].Name}
 	}
 	ptr := strings.Join(names[:min(len(names), 1)], "")
-	return Example{Client: r.Client, Helo: clean(r.Facts.LastHelo().Raw), PTR: clean(ptr)}
+	return Example{Client: r.Client.WithZone(""), Helo: clean(r.Facts.LastHelo().Raw), PTR: clean(ptr)}
 }
 
 // maxExamples is how many clients are shown of a rule.
 const maxExamples = 3
 
-// example keeps the first clients, and rather those that look good: they are what somebody should look at.
-func (c *ruleCounts) example(e Example) {
+// wants tells whether a client may be among those that are shown: the first ones, and rather those that look
+// good, since they are what somebody should look at.
+func (c *ruleCounts) wants(good bool) bool {
+	n := len(c.examples)
+	return n < maxExamples || good && !c.examples[n-1].Good
+}
+
+func (c *ruleCounts) example(e Example, good bool) {
 	if slices.ContainsFunc(c.examples, func(x Example) bool { return x.Client == e.Client }) {
 		return
 	}
+	e.Good = good
 	c.examples = append(c.examples, e)
 	slices.SortStableFunc(c.examples, func(a, b Example) int { return count(b.Good) - count(a.Good) })
 	c.examples = c.examples[:min(len(c.examples), maxExamples)]

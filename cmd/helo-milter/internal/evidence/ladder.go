@@ -31,9 +31,10 @@ const (
 	Look    Advice = "look"    // it hits clients that look good: somebody has to look at them
 	Never   Advice = "never"   // no profile refuses for it
 	NoHits  Advice = "no hits" // it would change nothing
+	NoSay   Advice = "no say"  // nobody knows what it would change
 )
 
-var rungs = []Advice{Enforce, Wait, Look, Never, NoHits}
+var rungs = []Advice{Enforce, Wait, Look, Never, NoHits, NoSay}
 
 // Step is a rule on the ladder. It counts clients, not transactions: a client is one decision of a
 // postmaster, however much it sends.
@@ -104,22 +105,24 @@ func speaksFor(rule int) looks {
 }
 
 // climb makes the ladder and what to paste.
-func (s *Section) climb(c *counts, policy *checks.Policy) {
-	s.Missing = missing(s.Clients, s.Days)
-	enforce := ruleSet(0)
+func (s *Section) climb(c *counts, policy *checks.Policy, own []*checks.Action) {
+	s.Missing = s.missing()
 	for i := range checks.All {
 		step := c.step(i)
 		step.Enforced = policy.Mode == checks.Enforce && policy.Actions[i] >= checks.TempFail
 		step.Advice, step.Why = step.advise(i, s.Missing)
-		if step.Advice == Enforce {
-			enforce |= 1 << i
-		}
 		s.Ladder = append(s.Ladder, step)
 	}
-	for _, who := range c.clients {
-		s.Enforce += count(who.judged && who.hit&enforce != 0)
+	refusing, after := ruleSet(0), s.pasted(policy) // both in the table's order
+	for i, action := range after {
+		if action >= checks.TempFail {
+			refusing |= 1 << i
+		}
 	}
-	s.TOML = s.toml() // in the table's order
+	for i := range c.clients {
+		s.Enforce += count(c.clients[i].judged && c.clients[i].hit&refusing != 0)
+	}
+	s.TOML = s.toml(policy, after, own)
 	slices.SortStableFunc(s.Ladder, func(a, b Step) int {
 		return cmp.Or(
 			slices.Index(rungs, a.Advice)-slices.Index(rungs, b.Advice),
@@ -129,15 +132,19 @@ func (s *Section) climb(c *counts, policy *checks.Policy) {
 }
 
 // missing says what there is too little of for any advice.
-func missing(clients, days int) []string {
+func (s *Section) missing() []string {
 	list := []string{}
-	if clients < minClients {
+	if s.Clients < minClients {
 		list = append(list, fmt.Sprintf("%d of %d judged clients: %d more are needed",
-			clients, minClients, minClients-clients))
+			s.Clients, minClients, minClients-s.Clients))
 	}
-	if days < minDays {
+	if s.Days < minDays {
 		list = append(list, fmt.Sprintf("%d of %d days with judged mail: %d more are needed",
-			days, minDays, minDays-days))
+			s.Days, minDays, minDays-s.Days))
+	}
+	if trouble := max(s.Trouble.Unsure, s.Trouble.Degraded); s.DNS != recorded && 2*trouble > s.Judged {
+		list = append(list, fmt.Sprintf("The DNS failed for %s of %s, more than half",
+			group(trouble), plural(s.Judged, "judged transaction")))
 	}
 	return list
 }
@@ -146,7 +153,8 @@ func missing(clients, days int) []string {
 func (c *counts) step(rule int) Step {
 	s := Step{Rule: checks.All[rule].Name, Hits: c.rules[rule].hits, Against: []Reason{}}
 	byReason := make([]int, len(witnesses))
-	for _, who := range c.clients {
+	for i := range c.clients {
+		who := &c.clients[i]
 		if !who.spoke.has(rule) {
 			continue
 		}
@@ -180,7 +188,9 @@ func (s *Step) advise(rule int, missing []string) (Advice, string) {
 		return Never, "A HELO that is not the client's name is no reason to refuse: RFC 5321 §4.1.4."
 	case row.Actions[checks.Strict] != checks.Reject:
 		return Never, "No profile refuses for it: it is a mark to add up, see [scores]."
-	case s.All.Hit == 0 && s.Good.Hit == 0:
+	case s.idle() && s.All.Of == 0:
+		return NoSay, "No client could be judged by it."
+	case s.idle():
 		return NoHits, "Nobody did that in this period."
 	case s.Good.Hit > 0:
 		return Look, "It hits clients that look good: " + s.reasons() + "."
@@ -190,7 +200,8 @@ func (s *Step) advise(rule int, missing []string) (Advice, string) {
 		return Wait, fmt.Sprintf("It had a say about %d clients only, of %d that are needed.", s.All.Of, minClients)
 	case s.Good.AtMost > limit(rule):
 		return Wait, fmt.Sprintf("It hits no client that looks good, but only %d such clients could be hit "+
-			"at all: up to %.1f %% is possible, and the limit is %.0f %%.", s.Good.Of, 100*s.Good.AtMost, 100*limit(rule))
+			"at all: up to %.1f %% is possible, and the limit is %.0f %%.",
+			s.Good.Of, 100*s.Good.AtMost, 100*limit(rule))
 	case provable(rule):
 		return Enforce, "It hits no client that looks good, and even careful refuses for it."
 	default:

@@ -65,6 +65,11 @@ func facts(client netip.Addr, helo, ptr string) *checks.Facts {
 	return f
 }
 
+func newTally() *Tally {
+	judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
+	return New(judge, make([]*checks.Action, len(checks.All)))
+}
+
 // rung is where a rule stands.
 func rung(t *testing.T, s *Section, rule string) Step {
 	t.Helper()
@@ -111,12 +116,19 @@ func TestLadder(t *testing.T) {
 		// A rule about greetings has seen only those that were written down, and one that was unsure has not.
 		{7, "150 mail.example.org named; 60 unheard named; 1 friend none", "helo-not-fqdn", "wait: about 151"},
 		{7, "150 unheard named; 60 unheard failed; 1 unheard none", "ptr-missing", "wait: about 151"},
+		{7, "250 unheard named", "helo-not-fqdn", "no say: No client"},
+		{7, "250 unheard named", "ptr-missing", "no hits: Nobody"},
+		{7, "250 mail.example.org named", "helo-listed", "no say: No client"},
+		// While the DNS fails for most of the mail nothing is recommended. What nobody recorded did not fail.
+		{7, "201 mail.example.org named; 199 192.0.2.1 failed", "helo-bare-ip", "enforce"},
+		{7, "199 mail.example.org named; 201 192.0.2.1 failed", "helo-bare-ip", "wait: Too little"},
+		{7, "199 mail.example.org named ham; 201 192.0.2.1 failed spam", "helo-bare-ip", "enforce"},
 	} {
-		tally := New(checks.NewPolicy(checks.Standard), nil)
+		tally := newTally()
 		for i, words := range strings.Split(tt.mail, "; ") {
 			clients(t, tally, byte(i), tt.days, words)
 		}
-		step := rung(t, &tally.Report(0).Sections[0], tt.rule)
+		step := rung(t, &tally.Report(0, 0).Sections[0], tt.rule)
 		advice, why, _ := strings.Cut(tt.want, ": ")
 		if step.Advice != Advice(advice) || !strings.Contains(step.Why, why) {
 			t.Errorf("%d days of %s: %s is %q, %s", tt.days, tt.mail, tt.rule, step.Advice, step.Why)
@@ -130,12 +142,12 @@ func TestLogin(t *testing.T) {
 		"1 192.0.2.1 none; 1 laptop none authenticated", "1 laptop none authenticated; 1 192.0.2.1 none",
 	} {
 		for _, same := range []bool{true, false} {
-			tally := New(checks.NewPolicy(checks.Standard), nil)
+			tally := newTally()
 			clients(t, tally, 100, 7, "200 mail.example.org named")
 			for i, words := range strings.Split(order, "; ") {
 				clients(t, tally, byte(i*count(!same)), 7, words)
 			}
-			step := rung(t, &tally.Report(0).Sections[0], "helo-bare-ip")
+			step := rung(t, &tally.Report(0, 0).Sections[0], "helo-bare-ip")
 			if want := map[bool]Advice{true: Look, false: Enforce}[same]; step.Advice != want {
 				t.Errorf("%s, same network %t: %+v", order, same, step)
 			}
@@ -145,11 +157,11 @@ func TestLogin(t *testing.T) {
 
 // Facts that were found in different ways are never in one figure.
 func TestKinds(t *testing.T) {
-	tally := New(checks.NewPolicy(checks.Standard), nil)
+	tally := newTally()
 	clients(t, tally, 0, 7, "150 mail.example.org named")
 	clients(t, tally, 0, 7, "150 mail.example.org named ham")
 	clients(t, tally, 1, 7, "1 192.0.2.1 none spam")
-	report := tally.Report(3)
+	report := tally.Report(3, 0)
 	if len(report.Sections) != 2 || report.Sections[0].DNS != "live" || report.Sections[1].DNS != "recorded" {
 		t.Fatalf("%d sections", len(report.Sections))
 	}

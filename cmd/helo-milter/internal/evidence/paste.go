@@ -2,35 +2,47 @@ package evidence
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"helo-milter/checks"
 )
 
-// toml is what to paste: it refuses for the recommended rules, and takes back what careful would refuse for
-// beside them and was seen. It expects the steps in the table's order.
-func (s *Section) toml() string {
-	var rows [][]string
-	var idle []string
-	recommended := false
+// pasted are the rules' actions for who pastes the lines into the configuration. They refuse for the
+// recommended rules, and beside them only for what careful refuses for and nobody did: else more would be
+// refused than the report says. What is marked or off stays so.
+func (s *Section) pasted(before *checks.Policy) []checks.Action {
+	after := slices.Clone(before.Actions)
 	for i := range s.Ladder {
 		step := &s.Ladder[i]
-		action, why := checks.Reject, plural(step.All.Hit, "client")+" hit, none that looks good"
 		switch {
-		case step.Advice == Enforce && step.Enforced:
-			recommended = true
-			why += "; enforced already"
 		case step.Advice == Enforce:
-			recommended = true
-		case !provable(i):
-			continue
-		case step.Advice == NoHits:
-			idle = append(idle, step.Rule)
-			continue
-		default:
-			action, why = checks.Mark, "not yet, see the ladder; careful alone would refuse"
+			after[i] = checks.Reject
+		case after[i] >= checks.TempFail && !(provable(i) && step.idle()):
+			after[i] = checks.Mark
 		}
-		rows = append(rows, []string{fmt.Sprintf("%s = %q", step.Rule, action), "# " + why})
+	}
+	return after
+}
+
+// toml is what to paste: what makes the actions after of the policy before. own are the actions that are in
+// [rules] already: all of those rules are in there again. It expects the steps in the table's order.
+func (s *Section) toml(before *checks.Policy, after []checks.Action, own []*checks.Action) string {
+	var rows [][]string
+	var idle, unsaid []string
+	recommended := false
+	for i := range s.Ladder {
+		step, action := &s.Ladder[i], after[i]
+		recommended = recommended || step.Advice == Enforce
+		switch careful := checks.All[i].Actions[checks.Careful]; {
+		case step.Advice == Enforce, action != careful, own[i] != nil:
+			why := step.reason(action, before.Actions[i])
+			rows = append(rows, []string{fmt.Sprintf("%s = %q", step.Rule, action), "# " + why})
+		case action >= checks.TempFail && step.Advice == NoSay:
+			unsaid = append(unsaid, step.Rule)
+		case action >= checks.TempFail:
+			idle = append(idle, step.Rule)
+		}
 	}
 	if !recommended {
 		return ""
@@ -38,8 +50,50 @@ func (s *Section) toml() string {
 	var b strings.Builder
 	b.WriteString("mode = \"enforce\"\nprofile = \"careful\"\n\n[rules]\n")
 	table(&b, "", "ll", rows)
-	if len(idle) > 0 {
-		paragraph(&b, "careful also refuses for what nobody did in this period: "+strings.Join(idle, ", "), "# ")
+	also := func(what string, rules []string) {
+		if len(rules) > 0 {
+			paragraph(&b, "careful also refuses for what "+what+": "+strings.Join(rules, ", "), "# ")
+		}
 	}
+	also("nobody did in this period", idle)
+	also("nobody could be judged by here", unsaid)
+	if before.OnDNSError >= checks.TempFail {
+		paragraph(&b, "on_dns_error stays: clients that the DNS fails for may be told to come again, and are not "+
+			"counted as refused", "# ")
+	}
+	b.WriteString(thresholds(before))
 	return b.String()
+}
+
+// reason says why a rule gets an action, which it had before or not.
+func (s *Step) reason(action, before checks.Action) string {
+	switch {
+	case s.Advice == Enforce:
+		why := plural(s.All.Hit, "client") + " hit, none that looks good"
+		if s.Enforced {
+			why += "; enforced already"
+		}
+		return why
+	case action == before:
+		return "as it is"
+	default:
+		return fmt.Sprintf("not yet: the ladder says %q", s.Advice)
+	}
+}
+
+// thresholds takes back those of the summed score: marks that add up to a refusal are on no ladder.
+func thresholds(p *checks.Policy) string {
+	var b strings.Builder
+	for _, threshold := range []struct {
+		key string
+		at  float64
+	}{{"tempfail_at", p.TempFailAt}, {"reject_at", p.RejectAt}} {
+		if threshold.at > 0 {
+			fmt.Fprintf(&b, "%s = 0  # not yet: no evidence is about sums\n", threshold.key)
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "\n[scores]\n" + b.String()
 }

@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -12,7 +11,8 @@ import (
 
 // Report is what decision logs say: plain data, and what --json prints. Every text in it is clean.
 type Report struct {
-	Broken   int       `json:"broken"` // lines that cannot be read
+	Broken   int       `json:"broken"`       // lines that cannot be read
+	Unread   int       `json:"unread_files"` // that cannot be read, or not to their end
 	Sections []Section `json:"sections"`
 }
 
@@ -25,14 +25,16 @@ type Section struct {
 	Transactions int           `json:"transactions"`
 	Exempt       []Count       `json:"exempt"`
 	Judged       int           `json:"judged"`
-	Clients      int           `json:"clients"`  // that were judged
-	Networks     int           `json:"networks"` // of theirs: IPv4 /24, IPv6 /48
+	Clients      int           `json:"clients"`      // that were judged
+	More         bool          `json:"more_clients"` // than are told apart: these are the first ones
+	Networks     int           `json:"networks"`     // of theirs: IPv4 /24, IPv6 /48
 	Refused      int           `json:"would_refuse"`
 	RefusedBy    int           `json:"would_refuse_clients"`
 	Top          []TopClient   `json:"top"` // of those, with the most transactions first
 	Trouble      Trouble       `json:"dns_failures"`
 	Differs      int           `json:"mta_differs"` // the MTA found something else about the client's name
-	Ham          int           `json:"ham"`         // judged transactions with such a label
+	Unheard      int           `json:"helo_not_recorded"`
+	Ham          int           `json:"ham"` // judged transactions with such a label
 	Spam         int           `json:"spam"`
 	Trend        []Span        `json:"trend"`
 	Rules        []RuleSummary `json:"rules"` // in the table's order
@@ -86,12 +88,12 @@ type RuleSummary struct {
 	Examples []Example `json:"examples,omitempty"`
 }
 
-// Report draws up what was counted.
-func (t *Tally) Report(broken int) *Report {
-	r := &Report{Broken: broken, Sections: []Section{}}
+// Report draws up what was counted, and says how many lines and files could not be read.
+func (t *Tally) Report(broken, unread int) *Report {
+	r := &Report{Broken: broken, Unread: unread, Sections: []Section{}}
 	for i, c := range t.kinds {
 		if c.transactions > 0 {
-			r.Sections = append(r.Sections, c.section(kinds[i].name, t.policy))
+			r.Sections = append(r.Sections, t.section(c, kinds[i].name))
 		}
 	}
 	return r
@@ -106,11 +108,11 @@ func (r *Report) Judged() int {
 	return n
 }
 
-func (c *counts) section(dns string, policy *checks.Policy) Section {
+func (t *Tally) section(c *counts, dns string) Section {
 	s := Section{
 		DNS: dns, From: c.from, To: c.to, Transactions: c.transactions, Judged: c.judged, Refused: c.refused,
 		Trouble: Trouble{c.unknownPTR, c.someUnsure, c.degraded}, Differs: c.differs, Ham: c.ham, Spam: c.spam,
-		Exempt: []Count{},
+		Unheard: c.unheard, More: c.room < 0, Exempt: []Count{},
 	}
 	for _, d := range c.days {
 		s.Days += count(d.judged > 0)
@@ -122,15 +124,16 @@ func (c *counts) section(dns string, policy *checks.Policy) Section {
 	}
 	slices.SortStableFunc(s.Exempt, func(a, b Count) int { return b.Count - a.Count })
 	networks := map[netip.Prefix]ruleSet{}
-	for addr, who := range c.clients {
-		who.looks = who.looks.settled(c.logins[network(addr)])
+	for key, place := range c.places {
+		who, network := &c.clients[place], network(netip.AddrFrom16(key).Unmap())
+		who.looks = who.looks.settled(c.logins[network])
 		if who.judged {
-			networks[network(addr)] |= who.hit
+			networks[network] |= who.hit
 			s.Clients++
 			s.RefusedBy += count(who.refused > 0)
 		}
 	}
-	s.Networks, s.Top = len(networks), c.top()
+	s.Networks, s.Top = len(networks), c.ranked()
 	spans := c.spans()
 	for _, span := range spans {
 		s.Trend = append(s.Trend, span.Span)
@@ -138,7 +141,7 @@ func (c *counts) section(dns string, policy *checks.Policy) Section {
 	for i := range checks.All {
 		s.Rules = append(s.Rules, c.summary(i, networks, spans))
 	}
-	s.climb(c, policy)
+	s.climb(c, t.judge.Policy, t.own)
 	return s
 }
 
@@ -149,9 +152,10 @@ func (c *counts) summary(rule int, networks map[netip.Prefix]ruleSet, spans []sp
 		Examples: slices.Clone(n.examples),
 	}
 	for i := range s.Examples { // by all that is known now
-		s.Examples[i].Good = c.clients[s.Examples[i].Client].looks&against(rule) != 0
+		s.Examples[i].Good = c.looks(s.Examples[i].Client)&against(rule) != 0
 	}
-	for _, who := range c.clients {
+	for i := range c.clients {
+		who := &c.clients[i]
 		s.Clients += count(who.judged && who.hit.has(rule))
 	}
 	for _, hit := range networks {
@@ -164,27 +168,6 @@ func (c *counts) summary(rule int, networks map[netip.Prefix]ruleSet, spans []sp
 		s.Trend = append(s.Trend, int(span.hits[rule]))
 	}
 	return s
-}
-
-// maxTop is how many clients are shown that would be refused.
-const maxTop = 20
-
-func (c *counts) top() []TopClient {
-	list := []TopClient{}
-	for _, who := range c.clients {
-		if who.refused == 0 {
-			continue
-		}
-		top := TopClient{Example: who.last, Refused: who.refused, Last: time.Unix(who.lastTime, 0).UTC()}
-		if who.lastRule >= 0 {
-			top.Rule, top.Good = checks.All[who.lastRule].Name, who.looks&against(int(who.lastRule)) != 0
-		}
-		list = append(list, top)
-	}
-	slices.SortFunc(list, func(a, b TopClient) int {
-		return cmp.Or(b.Refused-a.Refused, b.Last.Compare(a.Last), a.Client.Compare(b.Client))
-	})
-	return slices.Clone(list[:min(len(list), maxTop)])
 }
 
 // span is a Span with the hits by checks.All.

@@ -3,6 +3,7 @@
 package evidence
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -11,28 +12,30 @@ import (
 )
 
 // Tally counts the records of decision logs. What it holds grows with the different clients, about 200 bytes
-// each, and with the days of the period, and not with the records.
+// each, up to maxClients of a kind, and with the days of the period, and not with the records.
 type Tally struct {
-	policy *checks.Policy
-	deny   *checks.DenyList
-	kinds  [len(kinds)]*counts
+	judge *checks.Judge
+	own   []*checks.Action
+	kinds [len(kinds)]*counts
 }
 
 // kinds are the ways in which the DNS facts of a record were found. Nothing is ever summed over them.
 var kinds = [...]struct{ name, doc string }{
 	{"live", "looked up when the mail came"},
-	{"recorded", "only what the receiving host wrote down when the mail came"},
+	{recorded, "only what the receiving host wrote down when the mail came"},
 	{"now", "looked up afterwards, by replay: names may have changed since"},
 }
 
-// New returns an empty tally. The policy says what is enforced already; allow-listed clients are judged with
-// the deny list.
-func New(policy *checks.Policy, deny *checks.DenyList) *Tally {
-	t := &Tally{policy: policy, deny: deny}
+const recorded = "recorded"
+
+// New returns an empty tally for a configuration: judge is what it makes of facts, and own are the actions
+// that it has in [rules], by checks.All; nil is the profile's.
+func New(judge *checks.Judge, own []*checks.Action) *Tally {
+	t := &Tally{judge: judge, own: own}
 	for i := range t.kinds {
 		t.kinds[i] = &counts{
 			rules: make([]ruleCounts, len(checks.All)), days: map[int]*day{},
-			clients: map[netip.Addr]*client{}, logins: map[netip.Prefix]bool{},
+			places: map[[16]byte]int32{}, room: maxClients, logins: map[netip.Prefix]bool{},
 		}
 	}
 	return t
@@ -47,7 +50,7 @@ func (t *Tally) Add(r *checks.Record) {
 			kind = 2
 		}
 	}
-	t.kinds[kind].add(r, t.deny)
+	t.kinds[kind].add(r, t.judge)
 }
 
 // ruleSet is a set of rules by their places in checks.All.
@@ -61,10 +64,13 @@ type counts struct {
 	transactions, judged, refused    int
 	exempt                           [len(reasons)]int
 	unknownPTR, someUnsure, degraded int // judged transactions with DNS trouble
-	differs, ham, spam               int
+	differs, unheard, ham, spam      int
 	rules                            []ruleCounts // by checks.All
 	days                             map[int]*day // since 1970
-	clients                          map[netip.Addr]*client
+	clients                          []client
+	places                           map[[16]byte]int32 // in clients, by address
+	room                             int                // for more clients; once negative, there were more
+	top                              []TopClient        // in their order
 	logins                           map[netip.Prefix]bool
 }
 
@@ -85,7 +91,7 @@ const maxDays = 20 * 366
 // reasons are those for which a client is exempt. The last stands for what a newer version may have.
 var reasons = [...]string{"authenticated", "private", "allow", "no-address", "other"}
 
-func (c *counts) add(r *checks.Record, deny *checks.DenyList) {
+func (c *counts) add(r *checks.Record, judge *checks.Judge) {
 	at := r.Time.UTC()
 	if c.from.IsZero() || at.Before(c.from) {
 		c.from = at
@@ -95,22 +101,49 @@ func (c *counts) add(r *checks.Record, deny *checks.DenyList) {
 	}
 	c.transactions++
 	today := c.day(at)
-	if r.Exempt == "" {
-		c.judge(r, today)
+	d := again(r, judge)
+	if d.Verdict.Exempt == "" {
+		c.judge(r, d.Findings, today)
 		return
 	}
 	today.exempt++
-	i := slices.Index(reasons[:], r.Exempt)
+	i := slices.Index(reasons[:], d.Verdict.Exempt)
 	if i < 0 {
 		i = len(reasons) - 1
 	}
 	c.exempt[i]++
-	switch r.Exempt {
+	switch reasons[i] {
 	case "authenticated":
 		c.logins[network(r.Client)] = true
 	case "allow":
-		c.allow(r, deny)
+		c.allow(r, checks.Evaluate(r.Facts, judge.Deny, ""))
 	}
+}
+
+// again judges a record's facts by the configuration at hand: the record does not have what those rules would
+// have found that were off. What was found then counts, too, since neither all recipients of a message with
+// very many nor the deny list of that day need be known. Who was exempt, or is now, is exempt.
+func again(r *checks.Record, judge *checks.Judge) *checks.Decision {
+	d := &checks.Decision{Facts: r.Facts, RcptTo: r.RcptTo, Time: r.Time}
+	judge.Decide(d, cmp.Or(r.Exempt, judge.Exempt.Client(r.Client)))
+	if d.Verdict.Exempt != "" {
+		return d
+	}
+	for i, rule := range checks.All {
+		if rule.Actions[checks.Careful] == checks.Off && judge.Policy.Actions[i] == checks.Off {
+			d.Findings[i] = checks.Finding{} // nobody thinks of enforcing it
+		}
+	}
+	for _, found := range r.Findings {
+		if found.Rule == checks.Internal {
+			d.Findings = nil
+			break
+		}
+		if i := checks.Index(found.Rule); i >= 0 { // else it is of another version
+			d.Findings[i].Result = max(d.Findings[i].Result, found.Result)
+		}
+	}
+	return d
 }
 
 func (c *counts) day(at time.Time) *day {
@@ -125,38 +158,37 @@ func (c *counts) day(at time.Time) *day {
 	return c.days[n]
 }
 
-// judge counts a judged transaction by what its findings were then.
-func (c *counts) judge(r *checks.Record, today *day) {
+// judge counts a judged transaction.
+func (c *counts) judge(r *checks.Record, findings []checks.Finding, today *day) {
 	f, who := r.Facts, c.client(r.Client)
+	iprev := f.Iprev()
 	c.judged++
 	today.judged++
 	who.judged = true
 	who.looks |= looksOf(r)
-	c.differs += count(f.MTAResolve.Differs(r.Iprev))
+	c.differs += count(f.MTAResolve.Differs(iprev))
 	c.degraded += count(f.Degraded)
-	c.unknownPTR += count(r.Iprev == "temperror")
-	c.ham += count(labelled(r, "ham"))
-	c.spam += count(labelled(r, "spam"))
-	spoke, unsure := speaking(f), false
-	for _, found := range r.Findings {
-		i := checks.Index(found.Rule)
-		switch {
-		case found.Rule == checks.Internal:
-			spoke = 0
-		case i < 0: // of a newer version
-		case found.Result == checks.Unsure:
+	c.unheard += count(f.Unheard)
+	c.unknownPTR += count(iprev == "temperror")
+	ham, spam := count(labelled(r, "ham")), count(labelled(r, "spam"))
+	c.ham += ham
+	c.spam += spam
+	unsure := false
+	for i, found := range findings {
+		n := &c.rules[i]
+		switch found.Result {
+		case checks.Unsure:
 			unsure = true
-			c.rules[i].unsure++
-			spoke &^= 1 << i
-		case found.Result == checks.Fail:
+			n.unsure++
+		case checks.Fail:
 			today.hits[i]++
-			c.rules[i].hits++
-			c.rules[i].ham += count(labelled(r, "ham"))
-			c.rules[i].spam += count(labelled(r, "spam"))
+			n.hits++
+			n.ham += ham
+			n.spam += spam
 			c.hit(i, r, who)
 		}
 	}
-	who.spoke |= spoke
+	who.spoke |= speaking(f, findings)
 	c.someUnsure += count(unsure)
 	if r.Verdict.Want == "tempfail" || r.Verdict.Want == "reject" {
 		c.refuse(r, who, today)
@@ -168,58 +200,48 @@ func labelled(r *checks.Record, label string) bool { return r.Source != nil && r
 // hit notes that a rule has hit a client.
 func (c *counts) hit(rule int, r *checks.Record, who *client) {
 	who.hit |= 1 << rule
-	who.spoke |= 1 << rule
-	e := example(r)
-	e.Good = who.looks&against(rule) != 0 || c.logins[network(r.Client)]
-	c.rules[rule].example(e)
+	good := who.looks&against(rule) != 0 || c.logins[network(r.Client)]
+	if n := &c.rules[rule]; !who.spare && n.wants(good) {
+		n.example(example(r), good)
+	}
 }
 
 func (c *counts) refuse(r *checks.Record, who *client, today *day) {
 	c.refused++
 	today.refused++
 	who.refused++
-	i := checks.Index(r.Verdict.Rule)
-	if i >= 0 {
+	who.last = max(who.last, r.Time.Unix())
+	if i := checks.Index(r.Verdict.Rule); i >= 0 {
 		c.rules[i].refused++
 	}
-	if at := r.Time.Unix(); at >= who.lastTime {
-		who.last, who.lastTime, who.lastRule = example(r), at, int8(i)
+	if !who.spare {
+		c.rank(r, who)
 	}
 }
 
-// allow asks the rules about a client that is on the allow list: who trusts it does not want them to fail.
-func (c *counts) allow(r *checks.Record, deny *checks.DenyList) {
+// allow counts what the rules find of a client that is on the allow list: who trusts it does not want them to
+// fail.
+func (c *counts) allow(r *checks.Record, findings []checks.Finding) {
 	who := c.client(r.Client)
 	who.looks |= looksOf(r) | allowed
-	spoke := speaking(r.Facts)
-	for i, found := range checks.Evaluate(r.Facts, deny, "") {
-		switch found.Result {
-		case checks.Unsure:
-			spoke &^= 1 << i
-		case checks.Fail:
+	for i, found := range findings {
+		if found.Result == checks.Fail {
 			c.hit(i, r, who)
 		}
 	}
-	who.spoke |= spoke
+	who.spoke |= speaking(r.Facts, findings)
 }
 
-func (c *counts) client(addr netip.Addr) *client {
-	who := c.clients[addr]
-	if who == nil {
-		who = &client{}
-		c.clients[addr] = who
-	}
-	return who
-}
-
-// speaking are the rules that can say something about a client: not about a HELO that nobody wrote down, and
-// not about a DNS that nobody asked.
-func speaking(f *checks.Facts) ruleSet {
+// speaking are the rules that have said something about a client: not about a HELO that nobody wrote down,
+// and not about a DNS that nobody asked, or that failed.
+func speaking(f *checks.Facts, findings []checks.Finding) ruleSet {
 	var set ruleSet
-	for i, rule := range checks.All {
+	for i, found := range findings {
+		rule := &checks.All[i]
 		unheard := f.Unheard && rule.On&checks.FormUnheard == 0
-		unasked := f.PTR.Status == checks.Unasked && rule.Reads|rule.Clears != 0
-		if !unheard && !unasked {
+		unasked := f.PTR.Status == checks.Unasked && rule.Reads|rule.Clears != 0 ||
+			found.Result == checks.Skip && rule.Reads != 0
+		if found.Result == checks.Fail || found.Result != checks.Unsure && !unheard && !unasked {
 			set |= 1 << i
 		}
 	}

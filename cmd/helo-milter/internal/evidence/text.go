@@ -30,8 +30,8 @@ func (r *Report) Text() string {
 			s.writeTOML(&b)
 		}
 	}
-	if r.Broken > 0 {
-		fmt.Fprintf(&b, "\n%s cannot be read; --verbose shows why.\n", plural(r.Broken, "line"))
+	if text := r.Unreadable(); text != "" {
+		b.WriteString("\n" + text + "\n")
 	}
 	return strings.TrimLeft(b.String(), "\n")
 }
@@ -145,7 +145,7 @@ func (s *Section) writeLadder(b *strings.Builder, explain bool) {
 	if slices.ContainsFunc(steps, func(s Step) bool { return s.Enforced }) {
 		b.WriteString("  * enforced already by the configuration\n")
 	}
-	fmt.Fprintf(b, "  %s hit nobody.\n", plural(s.Idle(), "rule"))
+	b.WriteString("  " + s.Idle() + "\n")
 	if explain {
 		b.WriteByte('\n')
 		paragraph(b, caveat, "  ")
@@ -175,7 +175,9 @@ func (s *Section) writeTOML(b *strings.Builder) {
 	if s.TOML == "" {
 		return
 	}
-	b.WriteString("\nTO PASTE: the first two lines at the top of the configuration, the others into [rules]\n\n")
+	b.WriteByte('\n')
+	paragraph(b, "TO PASTE "+s.Pasting(), "")
+	b.WriteByte('\n')
 	for line := range strings.Lines(s.TOML) {
 		b.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
 	}

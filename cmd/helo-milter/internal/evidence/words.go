@@ -66,21 +66,22 @@ func (s *Section) Figures() []Figure {
 		},
 		{
 			"judged", group(s.Judged), percent(s.Judged, s.Transactions),
-			fmt.Sprintf("%s in %s (IPv4 /24, IPv6 /48)", plural(s.Clients, "client"), plural(s.Networks, "network")),
+			s.who(),
 		},
 		{
 			"would refuse", group(s.Refused), percent(s.Refused, s.Judged),
 			"by the configuration that judged it: " + plural(s.RefusedBy, "client"),
 		},
-		{
-			"DNS failed", group(s.Trouble.Unsure), percent(s.Trouble.Unsure, s.Judged),
-			fmt.Sprintf("a rule was unsure; PTR not known %s, resolver degraded %s",
-				group(s.Trouble.PTR), group(s.Trouble.Degraded)),
-		},
+		s.trouble(),
 		{
 			"MTA differs", group(s.Differs), percent(s.Differs, s.Judged),
 			"the MTA found something else about the client's name",
 		},
+	}
+	if s.Unheard > 0 {
+		list = append(list, Figure{
+			"HELO not recorded", group(s.Unheard), percent(s.Unheard, s.Judged), "rules about the HELO had no say",
+		})
 	}
 	if s.Labelled() {
 		list = append(list, Figure{
@@ -89,6 +90,25 @@ func (s *Section) Figures() []Figure {
 		})
 	}
 	return list
+}
+
+func (s *Section) who() string {
+	who := plural(s.Clients, "client") + " in " + plural(s.Networks, "network") + " (IPv4 /24, IPv6 /48)"
+	if s.More {
+		return "the first " + who
+	}
+	return who
+}
+
+// trouble is what the rules did not know. Nobody failed where a host has written down less than they need.
+func (s *Section) trouble() Figure {
+	name, note := "DNS failed", "a rule was unsure; PTR not known "+group(s.Trouble.PTR)
+	if s.DNS == recorded {
+		name = "not recorded"
+	} else {
+		note += ", resolver degraded " + group(s.Trouble.Degraded)
+	}
+	return Figure{name, group(s.Trouble.Unsure), percent(s.Trouble.Unsure, s.Judged), note}
 }
 
 // minute is how a time is written.
@@ -104,7 +124,7 @@ func (s *Section) Active() []RuleSummary {
 	return list
 }
 
-// OnlyUnsure are the rules that have hit nobody because the DNS failed.
+// OnlyUnsure are the rules that have hit nobody and were unsure.
 func (s *Section) OnlyUnsure() string {
 	var list []string
 	for _, r := range s.Rules {
@@ -120,8 +140,18 @@ func (s *Section) Steps() []Step {
 	return slices.DeleteFunc(slices.Clone(s.Ladder), Step.idle)
 }
 
-// Idle is how many rules have hit nobody.
-func (s *Section) Idle() int { return len(s.Ladder) - len(s.Steps()) }
+// Idle says how many rules have hit nobody.
+func (s *Section) Idle() string {
+	unsaid := 0
+	for i := range s.Ladder {
+		unsaid += count(s.Ladder[i].Advice == NoSay)
+	}
+	text := plural(len(s.Ladder)-len(s.Steps()), "rule") + " hit nobody"
+	if unsaid > 0 {
+		text += fmt.Sprintf(": for %d of them no client could be judged", unsaid)
+	}
+	return text + "."
+}
 
 func (s Step) idle() bool { return s.All.Hit+s.Good.Hit == 0 }
 
@@ -141,6 +171,27 @@ func (s Share) String() string {
 		digits = 2
 	}
 	return fmt.Sprintf("%s of %s, at most %.*f %%", group(s.Hit), group(s.Of), digits, 100*s.AtMost)
+}
+
+// Unreadable says what is not in the report, or "".
+func (r *Report) Unreadable() string {
+	text := ""
+	if r.Broken > 0 {
+		text = plural(r.Broken, "line") + " cannot be read; --verbose shows why."
+	}
+	if r.Unread > 0 {
+		text += " " + plural(r.Unread, "file") + " cannot be read, or not to the end."
+	}
+	return strings.TrimSpace(text)
+}
+
+// Pasting says where the lines go. A key twice is an error of TOML.
+func (s *Section) Pasting() string {
+	text := "in place of the same keys: two lines at the top of the configuration, others into [rules]"
+	if strings.Contains(s.TOML, "[scores]") {
+		text += " and [scores]"
+	}
+	return text
 }
 
 // caveat is what a careful reader has to know about the evidence.

@@ -1,0 +1,47 @@
+package evidence
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// maxTop is how many clients are shown that would be refused.
+const maxTop = 20
+
+// rank gives a client its place among those with the most refused transactions. It can rise only by another
+// one of its own, so nobody else's texts have to be kept.
+func (c *counts) rank(r *checks.Record, who *client) {
+	if len(c.top) == maxTop && int(who.refused) < c.top[maxTop-1].Refused {
+		return
+	}
+	t := TopClient{Example: example(r), Refused: int(who.refused), Last: time.Unix(who.last, 0).UTC()}
+	if i := checks.Index(r.Verdict.Rule); i >= 0 {
+		t.Rule = checks.All[i].Name
+	}
+	same := func(old TopClient) bool { return old.Client == t.Client }
+	if i := slices.IndexFunc(c.top, same); i >= 0 {
+		if r.Time.Unix() < who.last { // logs can come in any order
+			t.Example, t.Rule = c.top[i].Example, c.top[i].Rule
+		}
+		c.top = slices.Delete(c.top, i, i+1)
+	}
+	c.top = append(c.top, t)
+	slices.SortFunc(c.top, func(a, b TopClient) int {
+		return cmp.Or(b.Refused-a.Refused, b.Last.Compare(a.Last), a.Client.Compare(b.Client))
+	})
+	c.top = c.top[:min(len(c.top), maxTop)]
+}
+
+// ranked are those clients, and how they look by all that is known now.
+func (c *counts) ranked() []TopClient {
+	list := append([]TopClient{}, c.top...)
+	for i := range list {
+		if rule := checks.Index(list[i].Rule); rule >= 0 {
+			list[i].Good = c.looks(list[i].Client)&against(rule) != 0
+		}
+	}
+	return list
+}

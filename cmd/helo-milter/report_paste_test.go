@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+
+	"helo-milter/checks"
+)
+
+// What there is to paste is a configuration that refuses for the recommended rules and for nothing else that
+// was seen.
+func TestReportPaste(t *testing.T) {
+	file := decisionLog(t, healthy)
+	text, _ := report(t, exitDone, "--json", file)
+	var r struct {
+		Sections []struct {
+			TOML   string
+			Ladder []struct {
+				Rule, Advice string
+				Hits         int
+				Enforced     bool
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &r); err != nil || len(r.Sections) != 1 {
+		t.Fatal(err, len(r.Sections))
+	}
+	paste, cfg := r.Sections[0].TOML, builtin()
+	if err := cfg.read("paste", []byte(paste)); err != nil {
+		t.Fatalf("%v\n%s", err, paste)
+	}
+	recommended := 0
+	for _, step := range r.Sections[0].Ladder {
+		refuses := cfg.policy().Actions[checks.Index(step.Rule)] == checks.Reject
+		if step.Hits > 0 && refuses != (step.Advice == "enforce") || step.Enforced {
+			t.Errorf("%+v is pasted as %t", step, refuses)
+		}
+		recommended += strings.Count(step.Advice, "enforce")
+	}
+	if recommended < 3 || cfg.Mode != checks.Enforce || cfg.Profile != checks.Careful {
+		t.Errorf("%d rules are recommended\n%s", recommended, paste)
+	}
+	config := filepath.Join(t.TempDir(), "helo-milter.toml")
+	if err := os.WriteFile(config, []byte(paste), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, _ = report(t, exitDone, "--config", config, file)
+	if got := strings.Count(text, "enforce*"); got != recommended {
+		t.Errorf("%d rules are said to be enforced already, want %d\n%s", got, recommended, text)
+	}
+}
+
+// ladder is what a report in JSON says of what to paste.
+type ladder struct {
+	Sections []struct {
+		TOML    string
+		Enforce int `json:"enforce_clients"`
+	}
+}
+
+// Whatever the configuration is that the lines are pasted into, and that has judged the mail, they refuse as
+// many clients as the report has promised. Each line is a configuration, and what is to be pasted into it.
+func TestReportPasteInto(t *testing.T) {
+	for _, tt := range []struct{ config, has string }{
+		{"", `helo-bare-ip = "reject"`},
+		{"mode = 'enforce'\nprofile = 'careful'", "enforced already"},
+		{"profile = 'strict'", `helo-literal = "mark"`},
+		{"[rules]\nptr-missing = 'reject'", `ptr-missing = "mark"`},
+		{"[rules]\nptr-missing = 'tempfail'\nhelo-ptr-mismatch = 'reject'", `helo-ptr-mismatch = "mark"`},
+		{"[rules]\nhelo-malformed = 'reject'\nptr-many = 'reject'", `helo-malformed = "mark"`},
+		{"[rules]\nhelo-bare-ip = 'off'\nhelo-numeric = 'off'\nhelo-not-fqdn = 'off'", `helo-numeric = "off"`},
+		{"[rules]\nhelo-missing = 'off'\nptr-denied = 'tempfail'", `helo-missing = "off"`},
+		{"[scores]\nreject_at = 1.5", "reject_at = 0"},
+		{"[scores]\ntempfail_at = 0.5\nptr-missing = 9", "tempfail_at = 0"},
+		{"on_dns_error = 'tempfail'", "on_dns_error stays"},
+		{
+			"mode = 'enforce'\non_dns_error = 'tempfail'\nprofile = 'strict'\n" +
+				"[rules]\nptr-unconfirmed = 'reject'\n[scores]\nreject_at = 0.1\ntempfail_at = 0.1",
+			"[scores]",
+		},
+	} {
+		before := filepath.Join(t.TempDir(), "before.toml")
+		writeFile(t, before, tt.config)
+		for _, judged := range []string{"", before} {
+			records := judgedBy(t, judged)
+			var log strings.Builder
+			for _, r := range records {
+				fmt.Fprintln(&log, r)
+			}
+			text, _ := reportOn(t, strings.NewReader(log.String()), exitDone, "--config", before, "--json", "-")
+			var r ladder
+			if err := json.Unmarshal([]byte(text), &r); err != nil || len(r.Sections) != 1 {
+				t.Fatal(err, len(r.Sections))
+			}
+			paste, promised := r.Sections[0].TOML, r.Sections[0].Enforce
+			if !strings.Contains(paste, tt.has) || promised < 15 {
+				t.Errorf("%q: %d are promised to be refused by\n%s", tt.config, promised, paste)
+			}
+			for _, whole := range []bool{true, false} {
+				after := overlay(t, tt.config, paste, whole)
+				if got := refusedBy(t, after, records); got != promised {
+					t.Errorf("%d are refused, want %d, by\n%s", got, promised, after)
+				}
+			}
+		}
+	}
+}
+
+// judgedBy are the records of healthy mail by a configuration.
+func judgedBy(t *testing.T, config string) (list []*checks.Record) {
+	t.Helper()
+	cfg, err := load(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range healthy {
+		list = append(list, c.records(cfg.policy())...)
+	}
+	return list
+}
+
+// refusedBy is how many clients a configuration refuses.
+func refusedBy(t *testing.T, config string, records []*checks.Record) int {
+	t.Helper()
+	cfg := builtin()
+	if err := cfg.read("after", []byte(config)); err != nil {
+		t.Fatalf("%v\n%s", err, config)
+	}
+	judge, refused := cfg.judge(), map[netip.Addr]bool{}
+	for _, r := range records {
+		if again := judge.Again(r); again != nil && again.Verdict.Did == "reject" {
+			refused[r.Client] = true
+		}
+	}
+	return len(refused)
+}
+
+// overlay puts the keys of one TOML text in the place of those of another, or of whole tables.
+func overlay(t *testing.T, config, paste string, whole bool) string {
+	t.Helper()
+	under, over := map[string]any{}, map[string]any{}
+	for text, doc := range map[string]map[string]any{config: under, paste: over} {
+		if err := toml.Unmarshal([]byte(text), &doc); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+	}
+	for key, value := range over {
+		table, isTable := under[key].(map[string]any)
+		if keys, ok := value.(map[string]any); ok && isTable && !whole {
+			maps.Copy(table, keys)
+		} else {
+			under[key] = value
+		}
+	}
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(under); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
