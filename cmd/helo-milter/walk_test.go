@@ -91,6 +91,7 @@ func TestWalk(t *testing.T) {
 	text += "…\n" + excerpt(t, walk("check 198.51.100.3 198.51.100.3"), "verdict", "  2.") + "…\n\n"
 	before, after, _ = strings.Cut(paste, "[rules]\n")
 	writeFile(t, "helo-milter.toml", before+site+dns+"[rules]\n"+after)
+	text += "# with those lines in helo-milter.toml:\n"
 	_, now, _ = strings.Cut(walk("--config helo-milter.toml replay past.jsonl"), "\nPAST MAIL, ")
 	text += "…\n" + excerpt(t, "PAST MAIL, "+now, "", "  rule") + "…\n" + excerpt(t, now, "The same is wanted") + "```\n"
 	readmeBlock(t, readme, "walk", text)
