@@ -110,7 +110,7 @@ func (d *retold) replay(t *testing.T) {
 	if only := flag.Lookup("test.run").Value.String(); only != "" {
 		return // not all stories are there
 	}
-	golden(t, "testdata/strict.txt", strings.Join(slices.Sorted(maps.Keys(newly)), "")+"\n")
+	golden(t, "testdata/strict.txt", strings.Join(slices.Sorted(maps.Keys(newly)), ""))
 }
 
 // replayed is what `replay --json` makes of a decision log, without any DNS.
