@@ -90,6 +90,9 @@ type Facts struct {
 	Login    bool `json:"login,omitempty"`    // the client had logged in
 	Degraded bool `json:"degraded,omitempty"` // the resolver had more failures than answers
 	Site     Site `json:"site"`
+	// Lists are the block lists that were asked: one that has a name is in the name's Lists, and of one that has
+	// not nothing else can be told.
+	Lists []string `json:"lists,omitempty"`
 	// MTAResolve is the MTA's opinion where it is not ours. No rule looks at it.
 	MTAResolve MTAResolve `json:"mta_resolve,omitzero"`
 }

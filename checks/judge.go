@@ -103,22 +103,19 @@ func (j *Judge) known(lists Answer[string]) Answer[string] {
 }
 
 // Unasked are the rules that this configuration has a question for which nobody had asked when the facts were
-// gathered: they cannot be judged by them, and are skipped.
+// gathered: a block list, or the hosts of a name. What they do not fail for is not known.
 func (j *Judge) Unasked(f *Facts) (rules []string) {
-	unasked := func(g Greeting) bool {
-		return g.A.Status != Unasked && g.Lists.Status == Unasked && orgDomain(g.Helo.Name) != ""
-	}
-	if len(j.Lists) > 0 && slices.ContainsFunc(f.Greetings, unasked) {
+	newLists := slices.ContainsFunc(j.Lists, func(list string) bool { return !slices.Contains(f.Lists, list) })
+	looked := func(g Greeting) bool { return g.A.Status != Unasked }
+	if newLists && slices.ContainsFunc(f.Greetings, looked) {
 		rules = append(rules, "helo-listed")
 	}
 	if j.Deny.Hosts() && slices.ContainsFunc(f.Greetings, func(g Greeting) bool {
-		return g.A.Status != Unasked && g.NS.Status == Unasked
+		return looked(g) && g.NS.Status == Unasked
 	}) {
 		rules = append(rules, "helo-host-denied")
 	}
-	if len(j.Lists) > 0 && slices.ContainsFunc(f.PTR.Values, func(h Host) bool {
-		return h.Lists.Status == Unasked && slices.Contains(h.Addrs.Values, f.Client) && orgDomain(h.Name) != ""
-	}) {
+	if newLists && len(f.Confirmed()) > 0 {
 		rules = append(rules, "ptr-listed")
 	}
 	return rules

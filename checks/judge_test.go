@@ -139,11 +139,13 @@ func TestAgainInternal(t *testing.T) {
 
 // Where a configuration asks what nobody had asked, that is told.
 func TestUnasked(t *testing.T) {
-	r := decided(t, newJudge(nil), "203.0.113.1", "mail.example.org", nil)
-	lists := func(j *checks.Judge) { j.Lists = []string{"dbl.example"} }
+	asked := func(d *checks.Decision) { d.Facts.Lists = []string{"old.example"} }
+	r := decided(t, newJudge(nil), "203.0.113.1", "mail.example.org", asked)
+	old := func(j *checks.Judge) { j.Lists = []string{"old.example"} }
+	lists := func(j *checks.Judge) { j.Lists = []string{"old.example", "dbl.example"} }
 	hosts := func(j *checks.Judge) { j.Deny.Add(checks.Deny{Network: netip.MustParsePrefix("192.0.2.0/24")}) }
 	for want, change := range map[string]func(*checks.Judge){
-		"": nil, "helo-listed ptr-listed": lists, "helo-host-denied": hosts,
+		"": old, "helo-listed ptr-listed": lists, "helo-host-denied": hosts,
 	} {
 		if got := strings.Join(newJudge(change).Unasked(r.Facts), " "); got != want {
 			t.Errorf("%q, want %q", got, want)

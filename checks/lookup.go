@@ -113,7 +113,10 @@ func (l *Lookups) Facts() *Facts {
 	l.running.Wait()
 	f := l.Unasked()
 	f.PTR, f.PTRCount = l.ptr, l.ptrCount
-	f.Degraded = l.dns != nil && l.dns.Degraded != nil && l.dns.Degraded()
+	if l.dns != nil {
+		f.Degraded = l.dns.Degraded != nil && l.dns.Degraded()
+		f.Lists = l.dns.Lists
+	}
 	for i, g := range l.greeted {
 		f.Greetings[i] = g.Greeting
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"helo-milter/checks"
@@ -28,10 +29,11 @@ func (c *selftestCmd) listen(p *program, q *inquiry, clients []netip.Addr) (good
 		return false, exitError{exitUsage, fmt.Errorf("--listen-for: %w", err)}
 	}
 	fmt.Fprintf(p.stdout, "waits %v for an SMTP connection to %s\n\n", c.Wait, listener.Addr())
-	peer, helos, err := hear(p.ctx, p.stdout, listener, c.Wait)
+	heard, err := hear(p.ctx, p.stdout, listener, c.Wait)
 	if err != nil {
 		return false, err
 	}
+	peer, helos := heard.peer, heard.helos
 	if len(clients) == 0 && checks.Public(peer) {
 		clients = []netip.Addr{peer}
 	} else if len(clients) == 0 {
@@ -90,48 +92,80 @@ func failed[T any]() checks.Answer[T] {
 // sessionTime is how long one session may take.
 const sessionTime = time.Minute
 
-// hear waits for a connection whose peer says HELO or EHLO, and returns what it says. Of others, such as
-// those that search for open ports, it tells out, and goes on waiting. It closes the listener.
-func hear(
-	ctx context.Context, out io.Writer, l net.Listener, wait time.Duration,
-) (peer netip.Addr, helos []string, err error) {
+// session is what somebody said who connected. came is what came first, in words.
+type session struct {
+	peer  netip.Addr
+	helos []string
+	came  string
+}
+
+// hear waits for somebody who connects in time and says HELO or EHLO, and returns what that is. Of others, such
+// as those that search for open ports, it tells out; they keep nobody waiting. It closes the listener.
+func hear(ctx context.Context, out io.Writer, l net.Listener, wait time.Duration) (*session, error) {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	defer l.Close()
-	defer context.AfterFunc(waiting, func() { _ = l.Close() })()
-	complaint := "nobody connected"
-	for {
-		conn, err := l.Accept()
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return netip.Addr{}, nil, errors.New("interrupted")
-		case waiting.Err() != nil:
-			return netip.Addr{}, nil, fmt.Errorf("%s in %v", complaint, wait)
-		default:
-			return netip.Addr{}, nil, err
+	context.AfterFunc(waiting, func() { _ = l.Close() })
+	talking, end := context.WithCancel(ctx)
+	heard := attendAll(talking, l)
+	defer func() {
+		end()
+		_ = l.Close()
+		for range heard { // whoever is left ends
 		}
-		var came string
-		peer, helos, came = attend(ctx, conn)
-		switch {
-		case ctx.Err() != nil: // nor will anybody else be heard
-		case len(helos) > 0:
-			return peer, helos, nil
-		default:
-			fmt.Fprintf(out, "%s said neither HELO nor EHLO, but %s\n", peer, came)
-			complaint = "nobody said HELO or EHLO"
+	}()
+	somebody := false
+	for s := range heard {
+		if len(s.helos) > 0 {
+			return s, nil
 		}
+		somebody = true
+		fmt.Fprintf(out, "%s said neither HELO nor EHLO, but %s\n", s.peer, s.came)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, errors.New("interrupted")
+	case somebody:
+		return nil, fmt.Errorf("nobody who connected in %v said HELO or EHLO", wait)
+	default:
+		return nil, fmt.Errorf("nobody connected in %v", wait)
 	}
 }
 
+// attendAll has a session with everybody who connects until the listener is closed, all at the same time. The
+// channel is closed behind the last one.
+func attendAll(ctx context.Context, l net.Listener) <-chan *session {
+	heard := make(chan *session)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				s := attend(ctx, conn)
+				select {
+				case heard <- s:
+				case <-ctx.Done():
+				}
+			})
+		}
+	})
+	go func() {
+		running.Wait()
+		close(heard)
+	}()
+	return heard
+}
+
 // attend has one session, and ends it with the context or when its time is over.
-func attend(ctx context.Context, conn net.Conn) (peer netip.Addr, helos []string, came string) {
+func attend(ctx context.Context, conn net.Conn) *session {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	_ = conn.SetDeadline(time.Now().Add(sessionTime))
 	addr, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
-	helos, came = converse(conn)
-	return addr.Addr().Unmap(), helos, came
+	helos, came := converse(conn)
+	return &session{addr.Addr().Unmap(), helos, came}
 }
 
 // converse is as much of an SMTP server as it takes to hear the greetings. Mail is told to come again, so

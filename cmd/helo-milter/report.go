@@ -38,9 +38,9 @@ func (c *reportCmd) Run(p *program) error {
 	if err := c.print(p.stdout, report); err != nil {
 		return err
 	}
-	if report.Judged() == 0 {
-		return errors.Join(unread, fmt.Errorf("no judged mail in these files, and %d lines that are no decision "+
-			"records (replay --json makes some of mail and of MTA logs)", broken))
+	if report.Judged() == 0 && unread == nil {
+		return fmt.Errorf("no judged mail in these files, and %d lines that are no decision "+
+			"records (replay --json makes some of mail and of MTA logs)", broken)
 	}
 	return unread
 }

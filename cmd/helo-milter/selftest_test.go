@@ -79,7 +79,8 @@ func TestHear(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		peer, helos, came := attend(t.Context(), conn)
+		heard := attend(t.Context(), conn)
+		peer, helos, came := heard.peer, heard.helos, heard.came
 		if !peer.IsLoopback() || strings.Join(helos, " ") != tt.heard || !strings.HasPrefix(came, tt.came) {
 			t.Errorf("%.50s: heard %.50q of %v, %s", tt.says, helos, peer, came)
 		}
@@ -172,7 +173,7 @@ func TestHearEnds(t *testing.T) {
 	}{
 		{interrupted, "", "interrupted"},
 		{t.Context(), "", "nobody connected in 200ms"},
-		{t.Context(), "QUIT", "nobody said HELO or EHLO in 200ms"},
+		{t.Context(), "QUIT", "nobody who connected in 200ms said HELO or EHLO"},
 		{t.Context(), "EHLO mail.example.org", "<nil>"},
 	} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,6 +181,11 @@ func TestHearEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if tt.says != "" {
+			silent, err := net.Dial("tcp", listener.Addr().String()) // keeps nobody waiting
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer time.AfterFunc(600*time.Millisecond, func() { _ = silent.Close() }).Stop()
 			conn, err := net.Dial("tcp", listener.Addr().String())
 			if err != nil {
 				t.Fatal(err)
@@ -190,9 +196,9 @@ func TestHearEnds(t *testing.T) {
 			})
 			defer late.Stop()
 		}
-		_, helos, err := hear(tt.ctx, io.Discard, listener, 200*time.Millisecond)
-		if fmt.Sprint(err) != tt.want || (err == nil) != (len(helos) == 1) {
-			t.Errorf("%q: %v, %v", tt.says, helos, err)
+		heard, err := hear(tt.ctx, io.Discard, listener, 200*time.Millisecond)
+		if fmt.Sprint(err) != tt.want || (err == nil) != (heard != nil && len(heard.helos) == 1) {
+			t.Errorf("%q: %+v, %v", tt.says, heard, err)
 		}
 	}
 }

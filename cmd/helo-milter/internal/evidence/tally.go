@@ -103,7 +103,7 @@ func (c *counts) add(r *checks.Record, judge *checks.Judge) {
 	today := c.day(at)
 	d := again(r, judge)
 	if d.Verdict.Exempt == "" {
-		c.judge(r, d.Findings, today)
+		c.judge(r, d.Findings, judge.Unasked(r.Facts), today)
 		return
 	}
 	today.exempt++
@@ -116,7 +116,7 @@ func (c *counts) add(r *checks.Record, judge *checks.Judge) {
 	case "authenticated":
 		c.logins[network(r.Client)] = true
 	case "allow":
-		c.allow(r, checks.Evaluate(r.Facts, judge.Deny, ""))
+		c.allow(r, checks.Evaluate(r.Facts, judge.Deny, ""), judge.Unasked(r.Facts))
 	}
 }
 
@@ -159,7 +159,7 @@ func (c *counts) day(at time.Time) *day {
 }
 
 // judge counts a judged transaction.
-func (c *counts) judge(r *checks.Record, findings []checks.Finding, today *day) {
+func (c *counts) judge(r *checks.Record, findings []checks.Finding, unasked []string, today *day) {
 	f, who := r.Facts, c.client(r.Client)
 	iprev := f.Iprev()
 	c.judged++
@@ -188,7 +188,7 @@ func (c *counts) judge(r *checks.Record, findings []checks.Finding, today *day) 
 			c.hit(i, r, who)
 		}
 	}
-	who.spoke |= speaking(f, findings)
+	who.spoke |= speaking(f, findings, unasked)
 	c.someUnsure += count(unsure)
 	if r.Verdict.Want == "tempfail" || r.Verdict.Want == "reject" {
 		c.refuse(r, who, today)
@@ -221,7 +221,7 @@ func (c *counts) refuse(r *checks.Record, who *client, today *day) {
 
 // allow counts what the rules find of a client that is on the allow list: who trusts it does not want them to
 // fail.
-func (c *counts) allow(r *checks.Record, findings []checks.Finding) {
+func (c *counts) allow(r *checks.Record, findings []checks.Finding, unasked []string) {
 	who := c.client(r.Client)
 	who.looks |= looksOf(r) | allowed
 	for i, found := range findings {
@@ -229,19 +229,19 @@ func (c *counts) allow(r *checks.Record, findings []checks.Finding) {
 			c.hit(i, r, who)
 		}
 	}
-	who.spoke |= speaking(r.Facts, findings)
+	who.spoke |= speaking(r.Facts, findings, unasked)
 }
 
 // speaking are the rules that have said something about a client: not about a HELO that nobody wrote down,
-// and not about a DNS that nobody asked, or that failed.
-func speaking(f *checks.Facts, findings []checks.Finding) ruleSet {
+// and not about a DNS that nobody asked, or that failed. unasked are rules with a question that is new.
+func speaking(f *checks.Facts, findings []checks.Finding, unasked []string) ruleSet {
 	var set ruleSet
 	for i, found := range findings {
 		rule := &checks.All[i]
 		unheard := f.Unheard && rule.On&checks.FormUnheard == 0
-		unasked := f.PTR.Status == checks.Unasked && rule.Reads|rule.Clears != 0 ||
-			found.Result == checks.Skip && rule.Reads != 0
-		if found.Result == checks.Fail || found.Result != checks.Unsure && !unheard && !unasked {
+		unknown := f.PTR.Status == checks.Unasked && rule.Reads|rule.Clears != 0 ||
+			found.Result == checks.Skip && rule.Reads != 0 || slices.Contains(unasked, rule.Name)
+		if found.Result == checks.Fail || found.Result != checks.Unsure && !unheard && !unknown {
 			set |= 1 << i
 		}
 	}

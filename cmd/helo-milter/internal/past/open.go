@@ -21,7 +21,7 @@ func Open(ctx context.Context, name string, stdin io.Reader, count func(int)) (i
 		o.Reader, o.file = in, in
 		o.stop = context.AfterFunc(ctx, func() { _ = out.CloseWithError(ctx.Err()) })
 	} else {
-		f, err := os.Open(name)
+		f, err := openFile(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -42,6 +42,26 @@ func Open(ctx context.Context, name string, stdin io.Reader, count func(int)) (i
 	}
 	o.Reader = r
 	return o, nil
+}
+
+// openFile is os.Open that does not wait for a pipe's writer beyond the end of the context. Nothing else ends
+// that waiting, so it may be left behind.
+func openFile(ctx context.Context, name string) (*os.File, error) {
+	type result struct {
+		file *os.File
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		file, err := os.Open(name)
+		done <- result{file, err}
+	}()
+	select {
+	case r := <-done:
+		return r.file, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s: %w", name, ctx.Err())
+	}
 }
 
 // pass reads standard input for somebody who may stop waiting for it. Closing the file would not do: that
