@@ -50,8 +50,10 @@ func TestIdleConnections(t *testing.T) {
 	held := p.rss()
 	each := (held - base) * 1024 / 10_000
 	t.Logf("%.1f MiB, with 10,000 connections %.1f MiB (%.1f KiB each)", base, held, each)
-	if each > 13 { // about 9 of them are in use, the rest is what the garbage collector leaves lying
-		t.Errorf("a connection takes %.1f KiB, more than 13", each)
+	// About 9 of them are in use. The rest is what the garbage collector leaves lying: 2 to 5, by how busy the
+	// machine is.
+	if each > 15 {
+		t.Errorf("a connection takes %.1f KiB, more than 15", each)
 	}
 	hangUp(idle)
 	p.waitFor("helo_milter_connections", "<=", 0)
