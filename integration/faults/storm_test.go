@@ -60,7 +60,8 @@ func TestReloadStorm(t *testing.T) {
 	stop()
 	t.Logf("from 200 reloads on %v, from 600 on %v", begins, ends)
 	for name, was := range begins {
-		if is := ends[name]; is > was*1.1 {
+		const atWork = 3 // files of sessions and of who asks for the figures; 400 reloads would leave many more
+		if is := ends[name]; is > was*1.1+atWork {
 			t.Errorf("%s grew from %v to %v", name, was, is)
 		}
 	}
