@@ -69,10 +69,12 @@ func (w way) hold(t *testing.T, config, client, script, message string, needs ..
 		endpoint = rig.Submission(endpoint)
 	}
 	replies := rig.Talk(t, addr, endpoint, script, message)
-	return &session{
+	s := &session{
 		T: t, way: w, client: addr, replies: replies, server: server, sink: sink, milter: milter,
 		log: server.Session(t), early: strings.Contains(config, `reply_at = "mail"`),
 	}
+	t.Cleanup(func() { s.decisions() }) // all are what the schema says
+	return s
 }
 
 // anyHelo lets each MTA take what the stories say: Sendmail answers a bad HELO itself unless it is told not
