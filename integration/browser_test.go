@@ -9,22 +9,23 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"helo-milter/integration/rig"
 )
 
 // The HTML reports, in a real browser on a narrow and on a wide screen: nothing overflows, each picture has
 // its words, and nothing is asked for but the file itself.
 func TestReportInBrowser(t *testing.T) {
-	limit, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	limit, cancel := context.WithTimeout(t.Context(), rig.Patience)
 	defer cancel()
 	browser, stop := chromedp.NewExecAllocator(limit, append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox)...)
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox, chromedp.WSURLReadTimeout(rig.Patience))...)
 	defer stop()
 	tab, closeTab := chromedp.NewContext(browser)
 	defer closeTab()

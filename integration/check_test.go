@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"helo-milter/dnscache/dnstest"
 	"helo-milter/integration/rig"
@@ -139,7 +138,7 @@ func TestTerminal(t *testing.T) {
 		{decisions + "script -qec 'stty cols 80; " + replay + "' /dev/null", "100.00%|DECISIONS OF THE DAEMON: 1000,"},
 		{decisions + replay + " 2>&1 | cat", "!100.00%|!\r|DECISIONS OF THE DAEMON: 1000,"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
 		defer cancel()
 		output, err := exec.CommandContext(ctx, "sh", "-c", tt.shell).CombinedOutput()
 		if err != nil {
@@ -204,6 +203,7 @@ func TestCheckServers(t *testing.T) {
 
 // Whatever one server does to a question, the client is confirmed or nobody knows: never is it refused a name.
 func TestCheckMisbehaving(t *testing.T) {
+	t.Parallel()
 	outcomes := map[string]string{
 		"pass": "formerr badvers drop-first slow truncate garbage-first wrong-id wrong-question foreign-owner " +
 			"wrong-case flood wrong-flood garbage-flood no-soa",

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"helo-milter/dnscache"
 	"helo-milter/integration/rig"
@@ -35,8 +34,9 @@ func TestDigAgrees(t *testing.T) {
 		questions += len(types)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, qtype := range types {
-				if got, want := ours(t, resolver, name, qtype), kdig(t, name, qtype); got != want {
+			theirs := kdig(t, name, types)
+			for i, qtype := range types {
+				if got, want := ours(t, resolver, name, qtype), theirs[i]; got != want {
 					t.Errorf("%s: we have %s, kdig has %s", qtype, got, want)
 				}
 			}
@@ -47,22 +47,33 @@ func TestDigAgrees(t *testing.T) {
 	}
 }
 
-// kdig is its answer in one line: the sorted data of that type, NONE, or the error.
-func kdig(t *testing.T, name, qtype string) string {
+// kdig are its answers, each in one line: the sorted data of that type, NONE, or the error.
+func kdig(t *testing.T, name string, types []string) (answers []string) {
 	server, _, _ := net.SplitHostPort(rig.Resolver)
-	out, err := exec.Command("kdig", "@"+server, "+noall", "+header", "+answer", "+timeout=10", "+retry=0",
-		name+".", qtype).CombinedOutput()
+	args := []string{"@" + server, "+noall", "+header", "+answer", "+timeout=20", "+retry=0"}
+	for _, qtype := range types {
+		args = append(args, name+".", qtype)
+	}
+	out, err := exec.Command("kdig", args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("kdig: %v\n%s", err, out)
 	}
+	parts := strings.Split(string(out), "->>HEADER<<-")[1:]
+	if len(parts) != len(types) {
+		t.Fatalf("%d answers to %d questions:\n%s", len(parts), len(types), out)
+	}
+	for i, part := range parts {
+		answers = append(answers, digAnswer(part, types[i]))
+	}
+	return answers
+}
+
+func digAnswer(text, qtype string) string {
+	_, status, _ := strings.Cut(text, "status: ")
+	status, _, _ = strings.Cut(status, ";")
 	var data []string
-	status := ""
-	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
-		switch {
-		case strings.Contains(line, "status: "):
-			_, status, _ = strings.Cut(line, "status: ")
-			status, _, _ = strings.Cut(status, ";")
+	for line := range strings.Lines(text) {
+		switch fields := strings.Fields(line); {
 		case len(fields) > 4 && fields[3] == qtype && qtype == "MX":
 			data = append(data, fields[5])
 		case len(fields) > 4 && fields[3] == qtype:
@@ -84,7 +95,7 @@ func oneLine(data []string, failed bool) string {
 }
 
 func ours(t *testing.T, r *dnscache.Resolver, name, qtype string) string {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
 	defer cancel()
 	var data []string
 	ctx = dnscache.WithTrace(ctx, func(q dnscache.Trace) { data = q.Values })

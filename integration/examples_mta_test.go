@@ -72,40 +72,55 @@ const (
 	unjudged = ""
 )
 
-// What the files promise is what happens.
+// What the files promise is what happens. Sessions with the same files are held on the same MTA.
 func TestMTAExamples(t *testing.T) {
-	for _, tt := range mtaExamples {
-		t.Run(tt.files+" "+tt.port+" "+tt.client, func(t *testing.T) {
+	for begin := 0; begin < len(mtaExamples); {
+		names, end := mtaExamples[begin].files, begin
+		for end < len(mtaExamples) && mtaExamples[end].files == names {
+			end++
+		}
+		rows := mtaExamples[begin:end]
+		begin = end
+		t.Run(names, func(t *testing.T) {
 			t.Parallel()
 			network := "inet"
-			if strings.HasPrefix(tt.files, "sendmail/tempfail.mc") {
+			if strings.HasPrefix(names, "sendmail/tempfail.mc") {
 				network = "unix"
 			}
 			ours := rig.StartMilter(t, network, "")
 			other := rig.StartMilter(t, "inet", "[header]\nname = \"X-Behind\"")
-			files, down := strings.CutSuffix(tt.files, ", and no milter")
+			files, down := strings.CutSuffix(names, ", and no milter")
 			if down {
 				ours.Stop(t)
 			}
 			sink := rig.StartSink(t)
 			server := startExample(t, sink, strings.Fields(files), ours.Socket, other.Socket, other.Socket)
-			message := rig.Message
-			if tt.port == "10026" {
-				message = judged + ";\n" + message
-			}
-			if tt.port == "sendmail" {
-				server.Submit(t, "sender@example.org", "reader@example.net", rig.Message)
-			} else if code := deliver(t, server, tt.port, tt.client, tt.says, message); code != 250 {
-				if fmt.Sprint(code) != tt.becomes {
-					t.Errorf("%d, want %q\n%s", code, tt.becomes, server.Session(t))
-				}
-				return
-			}
-			if got := fields(sink.Wait(t, 1)[0], "X-Behind", "X-HELO-Check"); got != tt.becomes {
-				t.Errorf("got %q, want %q\n%s", got, tt.becomes, server.Session(t))
+			for _, tt := range rows {
+				t.Run(tt.port+" "+tt.client, func(t *testing.T) {
+					if got := becomes(t, server, sink, tt.port, tt.client, tt.says); got != tt.becomes {
+						t.Errorf("got %q, want %q\n%s", got, tt.becomes, server.Session(t))
+					}
+				})
 			}
 		})
 	}
+}
+
+// becomes is what becomes of a message, as in mtaExamples.
+func becomes(t *testing.T, server rig.MTA, sink *rig.Sink, port, client, says string) string {
+	t.Helper()
+	message := rig.Message
+	if port == "10026" {
+		message = judged + ";\n" + message
+	}
+	server.Mark()
+	sink.Forget()
+	if port == "sendmail" {
+		server.Submit(t, "sender@example.org", "reader@example.net", rig.Message)
+	} else if code := deliver(t, server, port, client, says, message); code != 250 {
+		return fmt.Sprint(code)
+	}
+	return fields(sink.Wait(t, 1)[0], "X-Behind", "X-HELO-Check")
 }
 
 // deliver sends a message from a client to a port and returns the code that it is taken with, or refused.

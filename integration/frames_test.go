@@ -134,18 +134,16 @@ func TestFrames(t *testing.T) {
 		for _, tt := range frameStories {
 			t.Run(network+" "+tt.name, func(t *testing.T) {
 				t.Parallel()
-				milter := rig.StartMilter(t, network, `mode = "enforce"`)
+				stage := way{mode: "enforce", network: network}.take(t, "")
 				says, hears := tt.says, tt.hears
 				if says[0] != 'O' {
 					says, hears = "O 6 1ff 1fffff|"+says, "O6/111/43d0+macros "+hears
 				}
-				if got := heard(t, exchange(t, milter, frames(says))); got != hears {
-					t.Errorf("\nheard %s\nwant  %s\n%s", got, hears, milter.Log())
+				if got := heard(t, exchange(t, stage.milter, frames(says))); got != hears {
+					t.Errorf("\nheard %s\nwant  %s\n%s", got, hears, stage.milter.Log())
 				}
-				milter.Stop(t) // its log is complete then
-				if got := decided(milter.Log()); got != tt.decided {
-					t.Errorf("\ndecided %s\nwant    %s\n%s", got, tt.decided, milter.Log())
-				}
+				stage.decisions() // there will be no more
+				decides(t, stage.milter, tt.decided)
 			})
 		}
 	}
@@ -160,7 +158,7 @@ func exchange(t *testing.T, milter *rig.Milter, frames string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(rig.Patience))
 	if _, err := io.WriteString(conn, frames); err != nil {
 		t.Fatal(err)
 	}

@@ -2,11 +2,9 @@ package integration
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"helo-milter/integration/rig"
 )
@@ -23,21 +21,17 @@ func TestMiltertest(t *testing.T) {
 		for _, network := range []string{"unix", "inet"} {
 			t.Run(script+" "+network, func(t *testing.T) {
 				t.Parallel()
-				milter := rig.StartMilter(t, network, `mode = "enforce"`)
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				stage := way{mode: "enforce", network: network}.take(t, "")
+				ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
 				defer cancel()
-				cmd := exec.CommandContext(ctx, "miltertest", "-D", "socket="+libmilter(milter),
+				cmd := exec.CommandContext(ctx, "miltertest", "-D", "socket="+libmilter(stage.milter),
 					"-D", "script="+script, "-s", "mta.lua")
 				cmd.Dir = "testdata/miltertest"
 				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Fatalf("%v\n%s\n%s", err, out, milter.Log())
+					t.Fatalf("%v\n%s\n%s", err, out, stage.milter.Log())
 				}
-				rig.Eventually(t, 10*time.Second, func() error {
-					if got := decided(milter.Log()); got != decisions {
-						return fmt.Errorf("decided %s, want %s:\n%s", got, decisions, milter.Log())
-					}
-					return nil
-				})
+				stage.decisions() // there will be no more
+				decides(t, stage.milter, decisions)
 			})
 		}
 	}

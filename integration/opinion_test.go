@@ -49,10 +49,7 @@ func TestMTAResolve(t *testing.T) {
 			}
 			t.Run(mta+" "+tt.client+" "+tt.before, func(t *testing.T) {
 				t.Parallel()
-				metrics := fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
-				config := fmt.Sprintf("%s\n[http]\nlisten = %q", strict, metrics)
-				s := w.hold(t, config, tt.client, tt.before+"EHLO mail.example.org", rig.Message)
-				counted := rig.Metrics(t, metrics)
+				s := w.hold(t, strict, tt.client, tt.before+"EHLO mail.example.org", rig.Message)
 				r := s.record()
 				theirs := r.Facts.MTAResolve
 				got := strings.TrimSpace(theirs.Resolve + " " + theirs.Name + " " + theirs.PTR)
@@ -60,8 +57,8 @@ func TestMTAResolve(t *testing.T) {
 					t.Errorf("%s, and the MTA's opinion %q: %s", want, got, r)
 				}
 				series := fmt.Sprintf("helo_milter_mta_resolve_differs_total{iprev=%q,mta=%q}", r.Iprev, theirs.Resolve)
-				if (counted[series] == 1) != (opinion != "") {
-					t.Errorf("%s %v", series, counted[series])
+				if counted := s.stage.counted(series); (counted == 1) != (opinion != "") {
+					t.Errorf("%s %v", series, counted)
 				}
 			})
 		}

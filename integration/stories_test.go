@@ -115,7 +115,7 @@ var stories = []story{
 	{
 		"203.0.113.67", "EHLO silent.example.org", // the reverse zone is silent, and so the resolver
 		"accept temperror ?ptr-missing ?ptr-unconfirmed ?helo-ptr-mismatch -ptr-missing -helo-unverified",
-		`timeout = "1s"`,
+		oneSecond,
 	},
 	{
 		"203.0.113.42", "EHLO unknown.example.org", // the PTR name's zone is broken
@@ -164,11 +164,12 @@ const (
 	toNet = "|MAIL FROM:<sender@example.org>|RCPT TO:<reader@example.net>|DATA|QUIT"
 	toCom = "|MAIL FROM:<sender@example.org>|RCPT TO:<reader@example.com>|DATA|QUIT"
 
+	oneSecond   = `timeout = "1s"`
 	strict      = `profile = "strict"`
 	fqdnOnly    = "[rules]\nhelo-not-fqdn = \"reject\"\nhelo-localhost = \"reject\"\n" // README's two lines
 	tryLater    = "on_dns_error = \"tempfail\"\n"
 	site        = "[site]\nnames = [\"example.net\", \".example.net\"]"
 	rcptRejects = "[rules]\nhelo-rcpt-domain = \"reject\""
 	allowOrg    = "[[allow]]\nname = \".example.org\""
-	deadDNS     = "timeout = \"1s\"\n[dns]\nservers = [\"198.51.100.66:53\"]"
+	deadDNS     = oneSecond + "\n[dns]\nservers = [\"198.51.100.66:53\"]"
 )

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"helo-milter/integration/rig"
 )
@@ -17,10 +18,22 @@ func everyWay(t *testing.T, test func(*testing.T, way)) {
 	for _, mta := range rig.Programs {
 		for _, mode := range []string{"observe", "enforce"} {
 			for _, network := range []string{"unix", "inet"} {
-				t.Run(mta+" "+mode+" "+network, func(t *testing.T) { test(t, way{mta, mode, network}) })
+				way{mta, mode, network}.run(t, test)
 			}
 		}
 	}
+}
+
+// someWays are half of them: each two of MTA, mode and kind of socket come together.
+func someWays(t *testing.T, test func(*testing.T, way)) {
+	way{"Postfix", "observe", "unix"}.run(t, test)
+	way{"Postfix", "enforce", "inet"}.run(t, test)
+	way{"Sendmail", "observe", "inet"}.run(t, test)
+	way{"Sendmail", "enforce", "unix"}.run(t, test)
+}
+
+func (w way) run(t *testing.T, test func(*testing.T, way)) {
+	t.Run(w.mta+" "+w.mode+" "+w.network, func(t *testing.T) { test(t, w) })
 }
 
 // lacks tells what the MTA lacks for a session, or "".
@@ -49,32 +62,48 @@ type session struct {
 	log     string // the MTA's
 	sink    *rig.Sink
 	milter  *rig.Milter
-	early   bool // the reply is due at MAIL
+	stage   *stage
+	early   bool          // the reply is due at MAIL
+	timeout time.Duration // of the milter: how long the client may wait
 }
 
-// hold holds a session, with a milter and an MTA of its own.
+// hold holds a session on a stage of its own, and waits until what was sent in it has arrived.
 func (w way) hold(t *testing.T, config, client, script, message string, needs ...string) *session {
 	t.Helper()
-	milter := rig.StartMilter(t, w.network, decisionLog+w.config(config))
-	sink := rig.StartSink(t)
-	server := rig.Start(t, w.mta, sink, milter.Socket, append(needs, anyHelo[w.mta])...)
+	stage := w.take(t, config, append(needs, anyHelo[w.mta])...)
 	if !strings.Contains(script, "RCPT TO:") {
 		script = strings.TrimPrefix(script+toNet, "|")
 	}
-	v4, v6 := server.Addresses()
+	v4, v6 := stage.server.Addresses()
 	script = strings.NewReplacer("{mx}", v4.String(), "{mx6}", v6.String()).Replace(script)
 	addr := netip.MustParseAddr(client)
-	endpoint := server.Endpoint(addr)
+	endpoint := stage.server.Endpoint(addr)
 	if slices.Contains(needs, submission) {
 		endpoint = rig.Submission(endpoint)
 	}
 	replies := rig.Talk(t, addr, endpoint, script, message)
-	s := &session{
-		T: t, way: w, client: addr, replies: replies, server: server, sink: sink, milter: milter,
-		log: server.Session(t), early: strings.Contains(config, `reply_at = "mail"`),
+	stage.sink.Wait(t, messages(replies))
+	timeout := 5 * time.Second
+	if strings.Contains(config, oneSecond) {
+		timeout = time.Second
 	}
-	t.Cleanup(func() { s.decisions() }) // all are what the schema says
-	return s
+	return &session{
+		T: t, way: w, client: addr, replies: replies, server: stage.server, sink: stage.sink,
+		milter: stage.milter, stage: stage, log: stage.server.Session(t),
+		early: strings.Contains(config, `reply_at = "mail"`), timeout: timeout,
+	}
+}
+
+// messages is how many messages the MTA has taken.
+func messages(replies []rig.Reply) (n int) {
+	for i, reply := range replies {
+		ended := i > 0 && replies[i-1].Code == 354 || strings.HasPrefix(reply.Said, "BDAT ") &&
+			strings.HasSuffix(reply.Said, "LAST")
+		if ended && reply.Code == 250 {
+			n++
+		}
+	}
+	return n
 }
 
 // anyHelo lets each MTA take what the stories say: Sendmail answers a bad HELO itself unless it is told not

@@ -144,7 +144,7 @@ func serve(tb testing.TB, ln net.Listener, backend gomilter.Milter) {
 	served := make(chan error)
 	go func() { served <- server.Serve(ln) }()
 	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			tb.Error(err)

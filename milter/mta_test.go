@@ -92,7 +92,7 @@ func startServer(t *testing.T, change func(*Config)) (server *Server, address st
 	done := make(chan error)
 	go func() { done <- server.Serve() }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		for guard.Connections() > 0 && ctx.Err() == nil { // what was sent before is to be read
 			time.Sleep(time.Millisecond)

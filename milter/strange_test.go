@@ -21,7 +21,7 @@ func exchange(t *testing.T, address, script string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	go speak(conn, "O6 | "+script+" | Q") // ends with the connection at the latest
 	stream, err := io.ReadAll(conn)
 	if err != nil {
@@ -111,7 +111,7 @@ func TestStrangeDays(t *testing.T) {
 			if got := exchange(t, address, tt.script); got != tt.want {
 				t.Errorf("\n got %s\nwant %s", got, tt.want)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if err := server.wait(ctx); err != nil || server.Transactions() != 0 {
 				t.Errorf("%d transactions are open at the end: %v", server.Transactions(), err)

@@ -12,7 +12,7 @@ func TestTransactions(t *testing.T) {
 	server, address := startServer(t, func(c *Config) { c.ReplyAt = AtMail }) // it is open when play returns
 	a, b := connect(t, address, nil), connect(t, address, nil)
 	defer a.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	waited := make(chan error)
 	waits := func() { waited <- server.wait(ctx) }

@@ -97,7 +97,7 @@ func say(address, lines string) string {
 		return err.Error()
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	_, _ = io.WriteString(conn, strings.ReplaceAll(lines, "|", "\r\n")+"\r\n")
 	_ = conn.(*net.TCPConn).CloseWrite()
 	var codes []string
@@ -148,7 +148,7 @@ func TestListenFor(t *testing.T) {
 	} {
 		out := &speaker{lines: tt.says + "|QUIT", said: make(chan string, 1)}
 		var stderr bytes.Buffer
-		args := []string{"selftest", "--dns", server.Addr(), "--wait", "10s", "--listen-for", "127.0.0.1:0"}
+		args := []string{"selftest", "--dns", server.Addr(), "--wait", "1m", "--listen-for", "127.0.0.1:0"}
 		code := run(t.Context(), append(args, strings.Fields(tt.clients)...), nil, out, &stderr)
 		text := out.String() + stderr.String()
 		if codes := <-out.said; code != tt.exit || !strings.HasPrefix(codes, "220 2") {
@@ -172,8 +172,8 @@ func TestHearEnds(t *testing.T) {
 		want string
 	}{
 		{interrupted, "", "interrupted"},
-		{t.Context(), "", "nobody connected in 200ms"},
-		{t.Context(), "QUIT", "nobody who connected in 200ms said HELO or EHLO"},
+		{t.Context(), "", "nobody connected in 500ms"},
+		{t.Context(), "QUIT", "nobody who connected in 500ms said HELO or EHLO"},
 		{t.Context(), "EHLO mail.example.org", "<nil>"},
 	} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -185,19 +185,19 @@ func TestHearEnds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer time.AfterFunc(600*time.Millisecond, func() { _ = silent.Close() }).Stop()
+			defer time.AfterFunc(1500*time.Millisecond, func() { _ = silent.Close() }).Stop()
 			conn, err := net.Dial("tcp", listener.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
-			late := time.AfterFunc(400*time.Millisecond, func() {
+			late := time.AfterFunc(time.Second, func() {
 				_, _ = io.WriteString(conn, tt.says+"\r\n")
 				_ = conn.Close()
 			})
 			defer late.Stop()
 		}
 		var out bytes.Buffer
-		heard, err := hear(tt.ctx, &out, listener, 200*time.Millisecond)
+		heard, err := hear(tt.ctx, &out, listener, 500*time.Millisecond)
 		if tt.says == "QUIT" && !strings.Contains(out.String(), `said neither HELO nor EHLO, but "QUIT"`) {
 			t.Errorf("%q: %s", tt.says, &out)
 		}

@@ -41,7 +41,7 @@ func (o *output) String() string {
 // waitFor waits until the output has a text.
 func (o *output) waitFor(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(o.String(), text); {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(o.String(), text); {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %q in\n%s", text, o)
 		}

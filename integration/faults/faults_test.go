@@ -2,6 +2,7 @@ package faults
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/textproto"
@@ -12,25 +13,21 @@ import (
 	"time"
 
 	gomilter "github.com/d--j/go-milter"
-	"go.uber.org/goleak"
 
 	"helo-milter/integration/rig"
 )
 
-func TestMain(m *testing.M) {
-	rig.Enter("-race")
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) // the world's servers stay
-}
+func TestMain(m *testing.M) { rig.Main(m, "-race") }
+
+// soak makes the tests of what lasts longer: integration/run soak.
+var soak = flag.Int("soak", 1, "how many times as long the tests of what lasts are to be")
 
 const header = "X-HELO-Check"
-
-// patience is how long anything may take on a busy machine.
-const patience = time.Minute
 
 // awaitLog waits until the milter has said a text so many times.
 func awaitLog(t *testing.T, m *rig.Milter, text string, times int) {
 	t.Helper()
-	rig.Eventually(t, patience, func() error {
+	rig.Eventually(t, func() error {
 		if log := m.Log(); strings.Count(log, text) < times {
 			return fmt.Errorf("the milter did not say %q %d times:\n%s", text, times, log)
 		}
@@ -46,14 +43,14 @@ func begin(socket, helo string) (session, error) { return beginFrom("", socket, 
 
 // beginFrom is begin of an MTA with that address.
 func beginFrom(peer, socket, helo string) (session, error) {
-	dialer := &net.Dialer{Timeout: patience}
+	dialer := &net.Dialer{Timeout: rig.Patience}
 	if peer != "" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(peer)}
 	}
 	macros := gomilter.NewMacroBag()
 	macros.Set(gomilter.MacroMTAFQDN, "mx.example.net")
 	network, address := endpoint(socket)
-	mta := gomilter.NewClient(network, address, gomilter.WithDialer(dialer), gomilter.WithReadTimeout(patience))
+	mta := gomilter.NewClient(network, address, gomilter.WithDialer(dialer), gomilter.WithReadTimeout(rig.Patience))
 	s, err := mta.Session(macros)
 	if err != nil {
 		return session{}, err
@@ -136,12 +133,12 @@ type client struct{ *textproto.Conn }
 
 // dialSMTP connects and hears the banner.
 func dialSMTP(server string) (client, error) {
-	dialer := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 10)}}
+	dialer := net.Dialer{Timeout: rig.Patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 10)}}
 	conn, err := dialer.Dial("tcp", server)
 	if err != nil {
 		return client{}, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(2 * patience))
+	_ = conn.SetDeadline(time.Now().Add(2 * rig.Patience))
 	c := client{textproto.NewConn(conn)}
 	_, _, err = c.ReadResponse(220)
 	return c, err
@@ -186,7 +183,7 @@ func burst(t *testing.T, n int, sink *rig.Sink, hit func(), servers ...string) {
 		running.Go(func() {
 			for i := range next {
 				server, from := servers[i%len(servers)], fmt.Sprintf("sender%d@example.org", i)
-				code, deadline := deliver(server, from), time.Now().Add(patience)
+				code, deadline := deliver(server, from), time.Now().Add(rig.Patience)
 				for ; code/100 == 4 && time.Now().Before(deadline); code = deliver(server, from) {
 					again.Add(1)
 					<-time.After(50 * time.Millisecond)
@@ -215,7 +212,7 @@ func burst(t *testing.T, n int, sink *rig.Sink, hit func(), servers ...string) {
 // arrived checks that n messages, each of another sender, are in the sink once.
 func arrived(t *testing.T, sink *rig.Sink, n int) {
 	t.Helper()
-	rig.Eventually(t, patience, func() error {
+	rig.Eventually(t, func() error {
 		if got := len(sink.Mails()); got < n {
 			return fmt.Errorf("%d of %d messages arrived", got, n)
 		}

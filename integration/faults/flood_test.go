@@ -29,7 +29,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	passing.wait(3)
 	before := p.metric("process_open_fds")
 	flood := p.speakers(300, rig.Optneg)
-	rig.Eventually(t, time.Minute, func() error {
+	rig.Eventually(t, func() error {
 		if !strings.Contains(p.milter.Log(), "kind=accept") {
 			return errors.New("300 connections fit into 64 file descriptors")
 		}
@@ -120,7 +120,7 @@ func TestDrip(t *testing.T) {
 		}
 		<-tick.C
 	}
-	if took := time.Since(begin); took < 9*time.Second || took > 30*time.Second {
+	if took := time.Since(begin); took < 9*time.Second || took > 4*10*time.Second {
 		t.Errorf("they were cut off after %v, not 10 s", took)
 	}
 	if messages, passed := s.end(); passed != messages {

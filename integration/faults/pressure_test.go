@@ -57,7 +57,7 @@ func (p *place) violations(kind string) float64 {
 // waitFor waits until a series has at least, or at most, a value.
 func (p *place) waitFor(series, bound string, limit float64) {
 	p.Helper()
-	rig.Eventually(p, time.Minute, func() error {
+	rig.Eventually(p, func() error {
 		value := p.metric(series)
 		if bound == "<=" && value > limit || bound == ">=" && value < limit {
 			return fmt.Errorf("%s is %v, not %s %v", series, value, bound, limit)
@@ -152,7 +152,7 @@ func (s *stream) send(from string) bool {
 func (s *stream) wait(n int64) {
 	s.Helper()
 	n += s.sent.Load()
-	rig.Eventually(s, time.Minute, func() error {
+	rig.Eventually(s, func() error {
 		if got := s.sent.Load(); got < n {
 			return fmt.Errorf("%d of %d messages were taken", got, n)
 		}
@@ -169,7 +169,7 @@ func (s *stream) end() (messages, passed int) {
 	for _, r := range s.refused {
 		s.Errorf("refused: %+v", r)
 	}
-	rig.Eventually(s, time.Minute, func() error {
+	rig.Eventually(s, func() error {
 		if got := len(s.sink.Mails()); got < len(s.taken) {
 			return fmt.Errorf("%d of %d messages were delivered", got, len(s.taken))
 		}

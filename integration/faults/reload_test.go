@@ -200,7 +200,7 @@ func TestReloadHTTP(t *testing.T) {
 	m.Start(t)
 	for n := range 3 {
 		serves(t, m.Socket)
-		rig.Eventually(t, patience, func() error {
+		rig.Eventually(t, func() error {
 			if got := rig.Metrics(t, old)[decisions]; got != float64(n+1) {
 				return fmt.Errorf("%v decisions were counted, not %d", got, n+1)
 			}

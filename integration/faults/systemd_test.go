@@ -56,9 +56,9 @@ func (n notices) within(limit time.Duration) (lines []string) {
 // await is the next notice that is not about the watchdog. It has to have a line.
 func (n notices) await(line string) []string {
 	n.Helper()
-	lines := n.within(patience)
+	lines := n.within(rig.Patience)
 	for slices.Contains(lines, "WATCHDOG=1") {
-		lines = n.within(patience)
+		lines = n.within(rig.Patience)
 	}
 	if !slices.Contains(lines, line) {
 		n.Fatalf("the notice is %q instead of %s", lines, line)
@@ -69,7 +69,7 @@ func (n notices) await(line string) []string {
 // ping waits for a sign of life.
 func (n notices) ping() {
 	n.Helper()
-	if lines := n.within(patience); !slices.Contains(lines, "WATCHDOG=1") {
+	if lines := n.within(rig.Patience); !slices.Contains(lines, "WATCHDOG=1") {
 		n.Fatalf("the notice is %q instead of WATCHDOG=1", lines)
 	}
 }
@@ -77,7 +77,7 @@ func (n notices) ping() {
 // silence waits until there has been none for three seconds.
 func (n notices) silence() {
 	n.Helper()
-	for deadline := time.Now().Add(patience); n.within(3*time.Second) != nil; {
+	for deadline := time.Now().Add(rig.Patience); n.within(3*time.Second) != nil; {
 		if time.Now().After(deadline) {
 			n.Fatal("it says that it serves, and it cannot")
 		}

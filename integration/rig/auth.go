@@ -27,7 +27,7 @@ func startAuth(t T) string {
 			if err != nil {
 				return
 			}
-			_ = conn.SetDeadline(time.Now().Add(time.Minute))
+			_ = conn.SetDeadline(time.Now().Add(Patience))
 			go letIn(conn)
 		}
 	}()
@@ -59,7 +59,7 @@ func startSasl() error {
 			if err != nil {
 				return
 			}
-			_ = conn.SetDeadline(time.Now().Add(time.Minute))
+			_ = conn.SetDeadline(time.Now().Add(Patience))
 			go saslOK(conn)
 		}
 	}()

@@ -40,12 +40,12 @@ type Client struct {
 // Dial connects from a client's address and hears the banner.
 func Dial(t T, client netip.Addr, server string) *Client {
 	t.Helper()
-	dialer := net.Dialer{Timeout: startTime, LocalAddr: &net.TCPAddr{IP: client.AsSlice()}}
+	dialer := net.Dialer{Timeout: Patience, LocalAddr: &net.TCPAddr{IP: client.AsSlice()}}
 	raw, err := dialer.Dial("tcp", server)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	_ = raw.SetDeadline(time.Now().Add(time.Minute))
+	_ = raw.SetDeadline(time.Now().Add(Patience))
 	c := &Client{raw: raw, conn: textproto.NewConn(raw)}
 	if strings.HasSuffix(server, ":465") { // RFC 8314 §3.3: TLS comes first
 		c.conn = textproto.NewConn(tls.Client(raw, &tls.Config{InsecureSkipVerify: true}))

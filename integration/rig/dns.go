@@ -3,7 +3,6 @@ package rig
 import (
 	"bytes"
 	"cmp"
-	"context"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -177,14 +176,14 @@ func startDNS() error {
 	if err != nil {
 		return err
 	}
-	if err := within(10*time.Second, answers(authAddr+":53")); err != nil {
+	if err := within(answers(authAddr + ":53")); err != nil {
 		return fmt.Errorf("knot: %w\n%s", err, knot.output())
 	}
 	unbound, err := start(dir, "unbound", "-d", "-c", filepath.Join(dir, "unbound.conf"))
 	if err != nil {
 		return err
 	}
-	if err := within(10*time.Second, answers(Resolver)); err != nil {
+	if err := within(answers(Resolver)); err != nil {
 		return fmt.Errorf("unbound: %w\n%s", err, unbound.output())
 	}
 	return nil
@@ -209,14 +208,15 @@ func answers(server string) func() error {
 	}
 }
 
+// askTime is how long a resolver may look for an answer.
+const askTime = 20 * time.Second
+
 // Ask puts one question to a server, by TCP too where UDP was too small.
 func Ask(server, name string, qtype uint16) (*dns.Msg, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype)
-	reply, err := dns.ExchangeContext(ctx, question, server)
+	reply, _, err := (&dns.Client{Timeout: askTime}).Exchange(question, server)
 	if err == nil && reply.Truncated {
-		reply, _, err = (&dns.Client{Net: "tcp"}).ExchangeContext(ctx, question, server)
+		reply, _, err = (&dns.Client{Net: "tcp", Timeout: askTime}).Exchange(question, server)
 	}
 	return reply, err
 }

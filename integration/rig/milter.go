@@ -27,6 +27,7 @@ type Milter struct {
 
 	proc  *process
 	ended bool // and a test knows it
+	mark  int  // where Log begins, in bytes
 }
 
 // ports counts the ports that were given to milters.
@@ -53,9 +54,31 @@ func NewMilter(t T, network, config string) *Milter {
 	if network == "inet" {
 		m.Socket = fmt.Sprintf("inet:127.0.0.1:%d", FreePort())
 	}
-	m.Configure(t, fmt.Sprintf("listen = [%q]\nsocket_mode = \"0666\"\n%s", m.Socket, config))
+	m.Configure(t, m.AtSocket(config))
 	t.Cleanup(func() { m.Stop(t) })
 	return m
+}
+
+// AtSocket is a whole configuration of what is given without where to listen.
+func (m *Milter) AtSocket(config string) string {
+	return fmt.Sprintf("listen = [%q]\nsocket_mode = \"0666\"\n%s", m.Socket, config)
+}
+
+// Reload has it read its configuration again, and waits until that is in use.
+func (m *Milter) Reload(t T) {
+	t.Helper()
+	const reloaded = "msg=reloaded"
+	times := strings.Count(m.Log(), reloaded)
+	m.Signal(t, syscall.SIGHUP)
+	err := within(func() error {
+		if strings.Count(m.Log(), reloaded) == times {
+			return errors.New("it has not reloaded")
+		}
+		return m.proc.running()
+	})
+	if err != nil {
+		t.Fatalf("milter: %v\n%s", err, m.Log())
+	}
 }
 
 // Configure writes a whole configuration, listen included, for the next Start or SIGHUP.
@@ -72,7 +95,7 @@ func (m *Milter) file() string { return filepath.Join(m.Dir, "helo-milter.toml")
 func (m *Milter) Start(t T) {
 	t.Helper()
 	m.Launch(t)
-	err := within(startTime, func() error {
+	err := within(func() error {
 		if err := m.proc.running(); err != nil {
 			return err
 		}
@@ -105,10 +128,21 @@ func (m *Milter) Launch(t T) {
 }
 
 // plainMilter builds the milter once more, without the race detector.
-var plainMilter = sync.OnceValues(func() (string, error) { return milterBinary(os.TempDir(), nil) })
+var plainMilter = sync.OnceValues(func() (string, error) {
+	if given := os.Getenv(plainVar); given != "" {
+		return given, nil
+	}
+	return milterBinary(os.TempDir(), nil)
+})
 
-// Log is what the milter wrote so far.
-func (m *Milter) Log() string { return m.proc.output() }
+// Log is what the milter wrote so far, from the last Mark on.
+func (m *Milter) Log() string {
+	log := m.proc.output()
+	return log[min(m.mark, len(log)):]
+}
+
+// Mark has the log begin anew, for another session.
+func (m *Milter) Mark() { m.mark += len(m.Log()) }
 
 // Pid is the process's, or that of what wraps it.
 func (m *Milter) Pid() int { return m.proc.cmd.Process.Pid }
@@ -128,15 +162,15 @@ func (m *Milter) Kill() {
 	m.ended = true
 }
 
-// Exit waits for it to end by itself and returns its exit code.
+// Exit waits for it to end by itself, which it has StopTime for, and returns its exit code.
 func (m *Milter) Exit(t T) int {
 	t.Helper()
 	select {
 	case <-m.proc.done:
 		m.ended = true
 		return m.proc.cmd.ProcessState.ExitCode()
-	case <-time.After(startTime):
-		t.Fatalf("milter: did not end in %v\n%s", startTime, m.Log())
+	case <-time.After(StopTime):
+		t.Fatalf("milter: did not end in %v\n%s", StopTime, m.Log())
 		return -1
 	}
 }
@@ -148,7 +182,7 @@ func (m *Milter) Stop(t T) {
 		return
 	}
 	err := m.proc.stop()
-	log := m.Log()
+	log := m.proc.output() // all of it
 	m.ended = true
 	// The letters alone may be in a session's id.
 	trouble := max(strings.Index(log, "DATA RACE"), strings.Index(log, "panic:"), strings.Index(log, "panic="))
@@ -175,7 +209,7 @@ func (m *Milter) Send(t T, bytes string) {
 		t.Fatalf("milter: %v\n%s", err, m.Log())
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(startTime))
+	_ = conn.SetDeadline(time.Now().Add(Patience))
 	if _, err := io.WriteString(conn, bytes); err != nil {
 		t.Fatalf("milter: %v", err)
 	}
@@ -187,15 +221,26 @@ func (m *Milter) Send(t T, bytes string) {
 	}
 }
 
-// Binary is the path of the milter.
+// Binary is the path of the daemon, which may have been built with the race detector.
 func Binary() string { return os.Getenv(milterVar) }
 
-// RunMilter runs the milter's binary with a command and returns what it wrote and its exit code.
+// Command is a command of the milter, without the race detector: it would take most of the time, and the unit
+// tests have it.
+func Command(ctx context.Context, t T, args ...string) *exec.Cmd {
+	t.Helper()
+	binary, err := plainMilter()
+	if err != nil {
+		t.Fatalf("milter: %v", err)
+	}
+	return exec.CommandContext(ctx, binary, args...)
+}
+
+// RunMilter runs the milter with a command and returns what it wrote and its exit code.
 func RunMilter(t T, args ...string) (output string, exit int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	text, err := exec.CommandContext(ctx, Binary(), args...).CombinedOutput()
+	text, err := Command(ctx, t, args...).CombinedOutput()
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		return string(text), exit.ExitCode()
 	} else if err != nil {

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // MTA is a mail server of the rig's: mx.example.net, which relays what is for example.net and example.com to
@@ -19,8 +18,10 @@ type MTA interface {
 	Endpoint(client netip.Addr) string
 	// Addresses are those that it listens at.
 	Addresses() (v4, v6 netip.Addr)
-	// Log is the mail log so far.
+	// Log is the mail log so far, from the last Mark on.
 	Log() string
+	// Mark has the log begin anew, for another session.
+	Mark()
 	// Session is the log once a client has gone.
 	Session(t T) string
 	// Submit hands a message over as local programs do, with the sendmail command.
@@ -64,6 +65,7 @@ type server struct {
 	Addr6 netip.Addr
 	dir   string
 	proc  *process
+	mark  int // where Log begins, in bytes
 }
 
 // places are the addresses that no running instance has, by their last byte: some sessions take seconds,
@@ -98,16 +100,19 @@ func (s *server) Endpoint(client netip.Addr) string {
 	return net.JoinHostPort(s.Addr.String(), "25")
 }
 
-// Log is the mail log so far.
+// Log is the mail log so far, from the last Mark on.
 func (s *server) Log() string {
 	text, _ := os.ReadFile(filepath.Join(s.dir, "mail.log"))
-	return string(text)
+	return string(text[min(s.mark, len(text)):])
 }
+
+// Mark has the log begin anew, for another session.
+func (s *server) Mark() { s.mark += len(s.Log()) }
 
 // WaitLog waits until the mail log has a text and returns the log.
 func (s *server) WaitLog(t T, text string) string {
 	t.Helper()
-	err := within(10*time.Second, func() error {
+	err := within(func() error {
 		if !strings.Contains(s.Log(), text) {
 			return fmt.Errorf("the mail log never had %q:\n%s", text, s.Log())
 		}
@@ -121,7 +126,7 @@ func (s *server) WaitLog(t T, text string) string {
 
 func (s *server) submit(t T, message, command string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	sendmail := exec.CommandContext(ctx, command, args...)
 	sendmail.Stdin = strings.NewReader(message)

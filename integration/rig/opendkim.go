@@ -27,7 +27,7 @@ func StartOpenDKIM(t T) (socket string) {
 		_ = proc.cmd.Process.Kill()
 		<-proc.done
 	})
-	err = within(startTime, func() error {
+	err = within(func() error {
 		if err := proc.running(); err != nil {
 			return err
 		}

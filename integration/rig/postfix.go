@@ -49,7 +49,7 @@ func StartPostfixAs(t T, sink *Sink, change func(*Postfix), needs ...string) *Po
 		t.Fatalf("postfix: %v", err)
 	}
 	t.Cleanup(func() { _ = p.proc.stop() })
-	if err := within(startTime, p.listens); err != nil {
+	if err := within(p.listens); err != nil {
 		t.Fatalf("postfix: %v\n%s%s", err, p.proc.output(), p.Log())
 	}
 	return p

@@ -17,10 +17,12 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-const (
-	startTime = 10 * time.Second // for anything to come up, on a busy machine
-	stopTime  = 10 * time.Second // and to go down
-)
+// Patience is how long anything may take that is not itself about time: far more than a busy machine needs.
+const Patience = 3 * time.Minute
+
+// StopTime is how long a program may take to end that need not wait for anybody, on a machine of a quarter of
+// the speed.
+const StopTime = 4 * 10 * time.Second
 
 // process is a program that the rig started; what it says goes to a file.
 type process struct {
@@ -60,10 +62,10 @@ func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(stopTime):
+	case <-time.After(StopTime):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		return fmt.Errorf("did not end %v after SIGTERM", stopTime)
+		return fmt.Errorf("did not end %v after SIGTERM", StopTime)
 	}
 	if !p.cmd.ProcessState.Success() {
 		return fmt.Errorf("ended with %v", p.cmd.ProcessState)
@@ -89,15 +91,15 @@ func (p *process) output() string {
 	return string(text)
 }
 
-// within repeats a try until it succeeds or the time is over, and returns its last error.
-func within(limit time.Duration, try func() error) error {
-	deadline := time.Now().Add(limit)
-	for {
+// within repeats a try until it succeeds or our patience is over, and returns its last error.
+func within(try func() error) error {
+	deadline := time.Now().Add(Patience)
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := try()
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 

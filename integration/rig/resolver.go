@@ -40,7 +40,7 @@ func StartRefusing(t T) *OwnResolver {
 		}
 		return err
 	}
-	if err := within(startTime, refuses); err != nil {
+	if err := within(refuses); err != nil {
 		t.Fatalf("resolver: %v\n%s", err, r.proc.output())
 	}
 	return r
@@ -68,7 +68,7 @@ func newResolver(t T, access string) *OwnResolver {
 func (r *OwnResolver) Start(t T) {
 	t.Helper()
 	r.launch(t)
-	if err := within(startTime, answers(r.Addr)); err != nil {
+	if err := within(answers(r.Addr)); err != nil {
 		t.Fatalf("resolver: %v\n%s", err, r.proc.output())
 	}
 }

@@ -24,7 +24,7 @@ func StartRspamd(t T, config, local string) (socket string) {
 	}
 	t.Cleanup(func() { _ = proc.stop() })
 	path := filepath.Join(dir, "milter")
-	err = within(startTime, func() error {
+	err = within(func() error {
 		if err := proc.running(); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func startSendmail(t T, sink *Sink, make func(settings string) (string, error)) 
 		t.Fatalf("sendmail: %v", err)
 	}
 	t.Cleanup(func() { _ = s.proc.stop() })
-	if err := within(startTime, s.listens); err != nil {
+	if err := within(s.listens); err != nil {
 		t.Fatalf("sendmail: %v\n%s%s", err, s.proc.output(), s.Log())
 	}
 	return s

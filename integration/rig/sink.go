@@ -39,7 +39,7 @@ func StartSink(t T) *Sink {
 			if err != nil {
 				return
 			}
-			_ = conn.SetDeadline(time.Now().Add(time.Minute))
+			_ = conn.SetDeadline(time.Now().Add(4 * Patience)) // MTAs use a connection again
 			go s.serve(textproto.NewConn(conn))
 		}
 	}()
@@ -102,10 +102,17 @@ func (s *Sink) Mails() []Mail {
 	return append([]Mail(nil), s.mails...)
 }
 
+// Forget forgets what was delivered so far.
+func (s *Sink) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mails = nil
+}
+
 // Wait waits for so many messages and fails the test when they don't come.
 func (s *Sink) Wait(t T, n int) []Mail {
 	t.Helper()
-	err := within(10*time.Second, func() error {
+	err := within(func() error {
 		if got := len(s.Mails()); got < n {
 			return fmt.Errorf("%d of %d messages were delivered", got, n)
 		}

@@ -38,11 +38,11 @@ func Envelope() string {
 	return Frame('M', "<sender@example.org>\x00") + Frame('R', "<reader@example.net>\x00")
 }
 
-// Speak connects, over TCP from the given address if there is one. Nothing on the connection waits for more
-// than a minute.
+// Speak connects, over TCP from the given address if there is one. Nothing on the connection waits for longer
+// than our patience.
 func (m *Milter) Speak(from ...string) (*Speaker, error) {
 	network, address, _ := strings.Cut(m.Socket, ":")
-	dialer := net.Dialer{Timeout: startTime}
+	dialer := net.Dialer{Timeout: Patience}
 	if network == "inet" {
 		network = "tcp"
 	}
@@ -51,7 +51,7 @@ func (m *Milter) Speak(from ...string) (*Speaker, error) {
 	}
 	var conn net.Conn
 	var err error
-	_ = within(startTime, func() error {
+	_ = within(func() error {
 		conn, err = dialer.Dial(network, address)
 		if errors.Is(err, syscall.EAGAIN) { // a unix socket's queue is full (connect(2))
 			return err
@@ -61,16 +61,16 @@ func (m *Milter) Speak(from ...string) (*Speaker, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(Patience))
 	return &Speaker{conn, bufio.NewReaderSize(conn, 512)}, nil
 }
 
-// Say sends frames and reads replies until one has one of the codes.
+// Say sends frames and reads replies until one has one of the codes, if there are any.
 func (s *Speaker) Say(frames, codes string) error {
 	if _, err := io.WriteString(s, frames); err != nil {
 		return err
 	}
-	for {
+	for codes != "" {
 		var head [5]byte
 		if _, err := io.ReadFull(s.in, head[:]); err != nil {
 			return err
@@ -85,6 +85,7 @@ func (s *Speaker) Say(frames, codes string) error {
 			return fmt.Errorf("the milter answered %q, not one of %q", code, codes)
 		}
 	}
+	return nil
 }
 
 // Greet negotiates and begins the session of a client.

@@ -2,30 +2,41 @@ package rig
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 )
 
-// Eventually repeats a try until it succeeds, and fails the test when it does not within the limit.
-func Eventually(t T, limit time.Duration, try func() error) {
+// Eventually repeats a try until it succeeds, and fails the test when our patience is over.
+func Eventually(t T, try func() error) {
 	t.Helper()
-	if err := within(limit, try); err != nil {
-		t.Fatalf("not within %v: %v", limit, err)
+	if err := within(try); err != nil {
+		t.Fatalf("not within %v: %v", Patience, err)
 	}
 }
 
 // Metrics is what a /metrics says, by series as they stand there: name{label="value"}.
-func Metrics(t T, address string) map[string]float64 {
+func Metrics(t T, address string) (values map[string]float64) {
 	t.Helper()
-	client := http.Client{Timeout: startTime}
-	resp, err := client.Get("http://" + address + "/metrics")
+	err := within(func() (err error) {
+		values, err = scrape(address)
+		return err
+	})
 	if err != nil {
 		t.Fatalf("metrics: %v", err)
+	}
+	return values
+}
+
+func scrape(address string) (map[string]float64, error) {
+	client := http.Client{Timeout: Patience}
+	resp, err := client.Get("http://" + address + "/metrics")
+	if err != nil {
+		return nil, err
 	}
 	defer resp.Body.Close()
 	values := map[string]float64{}
@@ -41,10 +52,10 @@ func Metrics(t T, address string) map[string]float64 {
 			values[series] = value
 		}
 	}
-	if err := lines.Err(); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("metrics: %s, %v", resp.Status, err)
+	if resp.StatusCode != http.StatusOK {
+		return nil, errors.New(resp.Status)
 	}
-	return values
+	return values, lines.Err()
 }
 
 // Memory is a figure of /proc/PID/status in MiB: VmRSS is the memory in use, VmHWM the most that ever was.

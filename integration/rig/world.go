@@ -22,6 +22,7 @@ const (
 	stageVar  = "HELO_RIG_STAGE"
 	dirVar    = "HELO_RIG_DIR"
 	milterVar = "HELO_RIG_MILTER" // outside: a milter binary to try instead of building one
+	plainVar  = "HELO_RIG_PLAIN"  // that one, or nothing
 	asInit    = "init"
 	asItself  = "inside"
 )
@@ -61,9 +62,12 @@ func outside(buildFlags []string) (int, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return 1, err
 	}
-	milter, err := filepath.Abs(os.Getenv(milterVar))
-	if os.Getenv(milterVar) == "" {
+	given := os.Getenv(milterVar)
+	milter, err := filepath.Abs(given)
+	if given == "" {
 		milter, err = milterBinary(dir, buildFlags)
+	} else {
+		given = milter
 	}
 	if err != nil {
 		return 1, err
@@ -72,7 +76,7 @@ func outside(buildFlags []string) (int, error) {
 	defer stop()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), stageVar+"="+asInit, dirVar+"="+dir, milterVar+"="+milter)
+	cmd.Env = append(os.Environ(), stageVar+"="+asInit, dirVar+"="+dir, milterVar+"="+milter, plainVar+"="+given)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	// The first process of a pid namespace takes the others with it when it dies, and dies with this thread.
 	runtime.LockOSThread()

@@ -136,7 +136,7 @@ func TestPipe(t *testing.T) {
 	}
 	for range lines - dropped {
 		got := make([]byte, len(line))
-		_ = reader.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = reader.SetReadDeadline(time.Now().Add(time.Minute))
 		for n := 0; n < len(got); {
 			k, err := reader.Read(got[n:])
 			if err != nil {
@@ -148,7 +148,7 @@ func TestPipe(t *testing.T) {
 			t.Fatalf("got %q", got)
 		}
 	}
-	s.Close(10 * time.Second)
+	s.Close(time.Minute)
 	if s.Dropped() != dropped {
 		t.Errorf("%d lines are dropped at the end", s.Dropped()-dropped)
 	}
@@ -168,7 +168,7 @@ func TestCloseOnPipe(t *testing.T) {
 	s.Close(10 * time.Millisecond)
 	select {
 	case <-s.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the goroutine does not end")
 	}
 	if s.Dropped() == 0 {
@@ -185,7 +185,7 @@ func TestUse(t *testing.T) {
 	}
 	s.Use(next)
 	_, _ = s.Write([]byte("b\n"))
-	s.Close(10 * time.Second)
+	s.Close(time.Minute)
 	if got := len(old.text); got != 2000 || string(next.text) != "b\n" {
 		t.Errorf("%d bytes are in the old file, %q in the new one", got, next.text)
 	}
