@@ -18,6 +18,7 @@ import (
 
 // `check` judges as the daemon does, and tells by its exit code.
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		args string
 		exit int

@@ -24,9 +24,13 @@ type stage struct {
 	milter *rig.Milter
 	sink   *rig.Sink
 	server rig.MTA
-	doubts bool               // a lookup failed, and that is remembered
-	before map[string]float64 // the metrics when the session began, none after a start
-	after  map[string]float64 // the last that were looked at
+	clean  int  // how often the milter has had to forget what it knew of the DNS
+	doubts bool // a lookup failed, and that is remembered
+
+	// The metrics before the session and after, and its decisions, once there are all.
+	before, after map[string]float64
+	settled       bool
+	log           string
 }
 
 // keeper is the rig's T of a stage, which outlives the test that it was started for: what goes wrong is told
@@ -53,7 +57,7 @@ var idle struct {
 }
 
 // most is how many stages may wait. Each has some ten processes.
-const most = 12
+const most = 24
 
 // take returns a stage on which nothing has happened, with a milter of that configuration. It goes back when
 // the test is over, or ends, when the test has failed.
@@ -68,16 +72,15 @@ func (w way) take(t *testing.T, config string, needs ...string) *stage {
 	s.T = t
 	t.Cleanup(func() { s.giveBack(t) })
 	config = fmt.Sprintf("%s%s\n[http]\nlisten = %q\n", decisionLog, w.config(config), s.http)
-	switch {
-	case s.milter == nil:
+	if s.milter == nil {
 		s.milter = rig.StartMilter(s, w.network, config)
 		if w.mta != "" {
 			s.sink = rig.StartSink(s)
 			s.server = rig.Start(s, w.mta, s.sink, s.milter.Socket, needs...)
 		}
-	default:
-		s.clear(config)
+		return s
 	}
+	s.clear(config)
 	return s
 }
 
@@ -93,8 +96,8 @@ func idleStage(key string) *stage {
 	return s
 }
 
-// clear forgets what has happened, and gives the milter another configuration. What it remembers of the DNS
-// stays, unless that is a failure, which the next client would feel.
+// clear forgets what has happened, and gives the milter another configuration. What it knows of the DNS stays,
+// unless there is a failure among it, which the next client would feel: a cache of another size is a new one.
 func (s *stage) clear(config string) {
 	s.Helper()
 	s.milter.Mark()
@@ -105,14 +108,15 @@ func (s *stage) clear(config string) {
 	if err := os.Truncate(s.decisionLog(), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.Fatalf("%v", err)
 	}
-	s.milter.Configure(s, s.milter.AtSocket(config))
 	if s.doubts {
-		s.milter.Stop(s)
-		s.milter.Start(s)
-		s.doubts, s.after = false, nil
-	} else {
-		s.milter.Reload(s)
+		s.clean++
 	}
+	if !strings.Contains(config, "[dns]") {
+		config += fmt.Sprintf("[dns]\ncache_entries = %d\n", 10_000+s.clean)
+	}
+	s.milter.Configure(s, s.milter.AtSocket(config))
+	s.milter.Reload(s)
+	s.doubts, s.settled = false, false
 	s.before = s.after
 }
 
@@ -147,29 +151,28 @@ func (s *stage) decisionLog() string { return filepath.Join(s.milter.Dir, "decis
 
 // decisions are the lines of the decision log, once all that was said to the milter has been decided on and
 // recorded. Each is what the schema says.
-func (s *stage) decisions() (log string) {
+func (s *stage) decisions() string {
 	s.Helper()
-	rig.Eventually(s, func() error {
-		if open := rig.Metrics(s, s.http)["helo_milter_connections"]; open > 0 {
-			return fmt.Errorf("%v connections", open)
-		}
-		return nil
-	})
+	if s.settled {
+		return s.log
+	}
+	s.milter.Quiet(s)
+	s.after = rig.Metrics(s, s.http)
+	decided := decisionsOf(s.after) - decisionsOf(s.before)
 	rig.Eventually(s, func() error {
 		text, err := os.ReadFile(s.decisionLog())
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		log = string(text)
-		s.after = rig.Metrics(s, s.http)
-		decided, recorded := decisionsOf(s.after)-decisionsOf(s.before), strings.Count(log, "\n")
-		if decided != float64(recorded) {
+		s.log = string(text)
+		if recorded := strings.Count(s.log, "\n"); decided != float64(recorded) {
 			return fmt.Errorf("%v decisions, %d records", decided, recorded)
 		}
 		return nil
 	})
-	conforms(s, log)
-	return log
+	conforms(s, s.log)
+	s.settled = true
+	return s.log
 }
 
 // decisionsOf is how many there were, by the metrics.

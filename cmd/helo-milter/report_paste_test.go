@@ -70,6 +70,7 @@ type ladder struct {
 // Whatever the configuration is that the lines are pasted into, and that has judged the mail, they refuse as
 // many clients as the report has promised. Each line is a configuration, and what is to be pasted into it.
 func TestReportPasteInto(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ config, has string }{
 		{"", `helo-bare-ip = "reject"`},
 		{"mode = 'enforce'\nprofile = 'careful'", "enforced already"},

@@ -222,6 +222,7 @@ var scripts = regexp.MustCompile(`(?i)<script|javascript:|\son[a-z]+=|https?:|sr
 // Whatever clients and their DNS say, and whatever somebody has put into a record, it stays text in every
 // format.
 func TestReportHostile(t *testing.T) {
+	t.Parallel()
 	for name, text := range checkstest.Hostile(t) {
 		crowds := []crowd{
 			{3, 2, "203.0.113.1", text, "", "", ""},

@@ -132,7 +132,7 @@ func biggestFrames() (frames [][]byte) {
 
 // Sessions do not add up. The cache is as full after the warm-up as it will be.
 func TestSessionsDoNotAddUp(t *testing.T) {
-	warm, all := int64(20_000), int64(20_000+50_000**soak)
+	warm, all := int64(20_000), int64(20_000+30_000**soak)
 	p := newMeter(t, "[dns]\ncache_entries = 2000")
 	p.milter.Start(t)
 	p.sessions(0, warm)
@@ -163,15 +163,16 @@ func TestMemoryLimit(t *testing.T) {
 }
 
 // idle opens connections, each with a session as far as HELO. They stay until the test or hangUp closes them.
-func (p *place) idle(n int) (all []*rig.Speaker) {
+func (p *place) idle(n int) []*rig.Speaker {
 	p.Helper()
-	for n := range n {
-		s := p.speakers(1, "")[0]
-		all = append(all, s)
-		if err := s.Greet(fleet(n)); err != nil {
-			p.Fatalf("connection %d: %v", n, err)
+	all := make([]*rig.Speaker, n)
+	p.Cleanup(func() { hangUp(all) })
+	p.each(0, int64(n), func(i int64) (err error) {
+		if all[i], err = p.milter.Speak(); err != nil {
+			return err
 		}
-	}
+		return all[i].Greet(fleet(int(i))) // at once: who does not negotiate is not kept
+	})
 	return all
 }
 
@@ -187,8 +188,14 @@ func (p *place) rss() float64 {
 	return samples[len(samples)/2]
 }
 
-// sessions holds those of numbers from up to, sixteen at a time. All have to be accepted.
+// sessions holds those of numbers from up to. All have to be accepted.
 func (p *place) sessions(from, to int64) {
+	p.Helper()
+	p.each(from, to, func(i int64) error { return p.milter.Session(fleet(int(i))) })
+}
+
+// each does something for numbers from up to, sixteen at a time. It must not fail.
+func (p *place) each(from, to int64, do func(int64) error) {
 	p.Helper()
 	var running sync.WaitGroup
 	next, failed := atomic.Int64{}, make(chan error, 16)
@@ -196,8 +203,8 @@ func (p *place) sessions(from, to int64) {
 	for range cap(failed) {
 		running.Go(func() {
 			for n := next.Add(1) - 1; n < to; n = next.Add(1) - 1 {
-				if err := p.milter.Session(fleet(int(n))); err != nil {
-					failed <- fmt.Errorf("session %d: %w", n, err)
+				if err := do(n); err != nil {
+					failed <- fmt.Errorf("number %d: %w", n, err)
 					return
 				}
 			}

@@ -23,7 +23,7 @@ func TestRandomFrames(t *testing.T) {
 	s.wait(3)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	rounds := 1000 * *soak
+	rounds := 500 * *soak
 	var peers sync.WaitGroup
 	kinds := []func(*rand.Rand) string{randomBytes, randomFrames, damagedSession}
 	said := make([]atomic.Int64, len(kinds))

@@ -90,21 +90,21 @@ func (s *Sendmail) listens() error {
 		if err != nil {
 			return err
 		}
-		if !listening(addr, 25).Match(table) {
+		if !inState(addr, 25, "0A").Match(table) { // LISTEN
 			return fmt.Errorf("nobody listens at %s", addr)
 		}
 	}
 	return nil
 }
 
-// listening is an address in the state LISTEN in net/tcp or net/tcp6 of proc(5): words in the machine's
+// inState is an address in a state, in hexadecimal, in net/tcp or net/tcp6 of proc(5): words in the machine's
 // own byte order.
-func listening(addr netip.Addr, port int) *regexp.Regexp {
+func inState(addr netip.Addr, port int, state string) *regexp.Regexp {
 	text := ""
 	for word := range slices.Chunk(addr.AsSlice(), 4) {
 		text += fmt.Sprintf("%08X", binary.NativeEndian.Uint32(word))
 	}
-	return regexp.MustCompile(fmt.Sprintf(`: %s:%04X 0+:0000 0A `, text, port))
+	return regexp.MustCompile(fmt.Sprintf(`: %s:%04X [0-9A-F]+:[0-9A-F]{4} %s `, text, port, state))
 }
 
 // sendmailOffer is how sendmail.mc says that something is needed.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"regexp"
 	"strconv"
@@ -33,7 +34,8 @@ func Metrics(t T, address string) (values map[string]float64) {
 }
 
 func scrape(address string) (map[string]float64, error) {
-	client := http.Client{Timeout: Patience}
+	// Compression would cost the milter more than the figures.
+	client := http.Client{Timeout: Patience, Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + address + "/metrics")
 	if err != nil {
 		return nil, err
@@ -56,6 +58,35 @@ func scrape(address string) (map[string]float64, error) {
 		return nil, errors.New(resp.Status)
 	}
 	return values, lines.Err()
+}
+
+// Quiet waits until no MTA is connected: all that was said has been decided on then.
+func (m *Milter) Quiet(t T) {
+	t.Helper()
+	err := within(func() error {
+		open, err := m.connections()
+		if err == nil && open > 0 {
+			err = fmt.Errorf("%d MTAs are connected", open)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("milter: %v", err)
+	}
+}
+
+// connections counts our ends of connections in the kernel's tables, net/unix or net/tcp of proc(5).
+func (m *Milter) connections() (n int, _ error) {
+	file, connection := "/proc/net/unix", regexp.MustCompile(`(?m) 03 +\d+ `+regexp.QuoteMeta(m.Socket[5:])+`$`)
+	if address, ok := strings.CutPrefix(m.Socket, "inet:"); ok {
+		addr, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return 0, err
+		}
+		file, connection = "/proc/net/tcp", inState(addr.Addr(), int(addr.Port()), "0[18]") // nor CLOSE_WAIT
+	}
+	table, err := os.ReadFile(file)
+	return len(connection.FindAll(table, -1)), err
 }
 
 // Memory is a figure of /proc/PID/status in MiB: VmRSS is the memory in use, VmHWM the most that ever was.
