@@ -32,7 +32,7 @@ func someWays(t *testing.T, test func(*testing.T, way)) {
 	way{"Sendmail", "enforce", "unix"}.run(t, test)
 }
 
-// holds tells whether the i-th story is held so. What is refused is held in both modes, on one kind of socket in
+// holds reports whether the i-th story is held so. What is refused is held in both modes, on one kind of socket in
 // the one and on the other in the other. What is not, no mode can tell apart: it is held in one mode on the one
 // MTA and in the other on the other.
 func (w way) holds(i int, outcome string) bool {
