@@ -56,8 +56,8 @@ var idle struct {
 	stages []*stage
 }
 
-// most is how many stages may wait. Each has some ten processes.
-const most = 24
+// mostIdle is how many stages may wait. Each has some ten processes.
+const mostIdle = 24
 
 // take returns a stage on which nothing has happened, with a milter of that configuration. It goes back when
 // the test is over, or ends, when the test has failed.
@@ -136,7 +136,7 @@ func (s *stage) giveBack(t *testing.T) {
 	var tooMany []*stage
 	idle.Lock()
 	idle.stages = append(idle.stages, s)
-	if n := len(idle.stages) - most; n > 0 {
+	if n := len(idle.stages) - mostIdle; n > 0 {
 		tooMany = slices.Clone(idle.stages[:n])
 		idle.stages = slices.Delete(idle.stages, 0, n)
 	}
@@ -158,7 +158,8 @@ func (s *stage) decisions() string {
 	}
 	s.milter.Quiet(s)
 	s.after = rig.Metrics(s, s.http)
-	decided := decisionsOf(s.after) - decisionsOf(s.before)
+	const decisions = "helo_milter_decisions_total"
+	decided := rig.Sum(s.after, decisions) - rig.Sum(s.before, decisions)
 	rig.Eventually(s, func() error {
 		text, err := os.ReadFile(s.decisionLog())
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -173,16 +174,6 @@ func (s *stage) decisions() string {
 	conforms(s, s.log)
 	s.settled = true
 	return s.log
-}
-
-// decisionsOf is how many there were, by the metrics.
-func decisionsOf(metrics map[string]float64) (sum float64) {
-	for series, value := range metrics {
-		if strings.HasPrefix(series, "helo_milter_decisions_total{") {
-			sum += value
-		}
-	}
-	return sum
 }
 
 // counted is by how much a metric has grown in the session, once there are its decisions.

@@ -60,14 +60,9 @@ func TestRandomFrames(t *testing.T) {
 	}
 }
 
-func (p *place) allViolations() (sum float64) {
+func (p *place) allViolations() float64 {
 	p.Helper()
-	for series, value := range rig.Metrics(p, p.http) {
-		if strings.HasPrefix(series, "helo_milter_guard_violations_total{") {
-			sum += value
-		}
-	}
-	return sum
+	return rig.Sum(rig.Metrics(p, p.http), "helo_milter_guard_violations_total")
 }
 
 // oncePerMinute wants at most one line of the guard a minute for each peer.

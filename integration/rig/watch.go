@@ -60,6 +60,16 @@ func scrape(address string) (map[string]float64, error) {
 	return values, lines.Err()
 }
 
+// Sum is the sum of a metric over all of its labels.
+func Sum(metrics map[string]float64, name string) (sum float64) {
+	for series, value := range metrics {
+		if strings.HasPrefix(series, name+"{") {
+			sum += value
+		}
+	}
+	return sum
+}
+
 // Quiet waits until no MTA is connected: all that was said has been decided on then.
 func (m *Milter) Quiet(t T) {
 	t.Helper()
