@@ -33,16 +33,14 @@ func (p *patient) examine(t *testing.T) *checks.Record {
 	resolver := &checks.DNS{
 		Resolver: p.zone, Timeout: time.Second, Lists: []string{"dbl.example"}, Hosts: p.deny.Hosts(),
 	}
-	l := checks.NewLookups(t.Context(), resolver, p.client, site)
-	defer l.Close()
+	var helos []checks.Helo
 	for _, helo := range p.helos {
-		l.Greet(checks.ParseHelo(helo))
+		helos = append(helos, checks.ParseHelo(helo))
 	}
-	policy := checks.NewPolicy(checks.Strict)
-	d := &checks.Decision{Facts: l.Facts(), RcptTo: []string{"reader@" + p.rcpt}}
-	d.Findings = checks.Evaluate(d.Facts, p.deny, p.rcpt)
-	d.Verdict = policy.Judge(d.Findings)
-	return policy.Record(d, false)
+	f := checks.Lookup(t.Context(), resolver, p.client, site, helos...)
+	d := &checks.Decision{Facts: f, RcptTo: []string{"reader@" + p.rcpt}}
+	d.Verdict = checks.NewPolicy(checks.Strict).Decide(checks.Evaluate(f, p.deny, p.rcpt))
+	return d.Record(false)
 }
 
 // advise returns the advice for it, and what it is based on.

@@ -140,21 +140,21 @@ func judged(t *testing.T, client, helos, rcpt string) string {
 		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 	}
 	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
-	l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr(client), site)
-	defer l.Close()
+	judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
+	s := judge.Open(t.Context(), dns, netip.MustParseAddr(client), site)
+	defer s.Close()
 	for helo := range strings.SplitSeq(helos, "|") {
 		if helo != "-" {
-			l.Greet(checks.ParseHelo(helo))
+			s.Greet(checks.ParseHelo(helo))
 		}
 	}
-	policy := checks.NewPolicy(checks.Standard)
-	findings := checks.Evaluate(l.Facts(), nil, rcpt)
-	verdict := policy.Judge(findings)
+	s.Mail(time.Time{})
+	verdict := s.Rcpt(rcpt)
 	line := verdict.Want()
-	if names := policy.Names(findings, checks.Fail); names != "none" {
+	if names := verdict.Failed(); names != "none" {
 		line += " " + strings.ReplaceAll(names, ",", " ")
 	}
-	if names := policy.Names(findings, checks.Unsure); names != "none" {
+	if names := verdict.Unsure(); names != "none" {
 		line += " ?" + strings.ReplaceAll(names, ",", " ?")
 	}
 	return line
@@ -312,12 +312,11 @@ func TestLastHelo(t *testing.T) {
 func TestManyGreetings(t *testing.T) {
 	client := netip.MustParseAddr("203.0.113.1")
 	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
-	l := checks.NewLookups(t.Context(), dns, client, checks.Site{})
-	defer l.Close()
+	var helos []checks.Helo
 	for i := range 1000 {
-		l.Greet(checks.ParseHelo(fmt.Sprintf("pc%d.example.org", i)))
+		helos = append(helos, checks.ParseHelo(fmt.Sprintf("pc%d.example.org", i)))
 	}
-	f := l.Facts()
+	f := checks.Lookup(t.Context(), dns, client, checks.Site{}, helos...)
 	if n, last := len(f.Greetings), f.LastHelo().Name; n != 20 || last != "pc999.example.org" {
 		t.Errorf("%d greetings, the last is %s", n, last)
 	}

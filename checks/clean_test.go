@@ -62,13 +62,12 @@ func (s said) check(t *testing.T) {
 		}},
 		MTAResolve: checks.MTAResolve{Resolve: "FORGED", Name: s.ptr, PTR: s.ptr},
 	}
-	policy := checks.NewPolicy(checks.Strict)
 	d := &checks.Decision{
 		ID: "id1", QueueID: s.from, MTA: ptr, MailFrom: s.from, RcptTo: []string{s.rcpt, s.rcpt}, Facts: f,
-		Findings: checks.Evaluate(f, nil, checks.Domain(s.rcpt)),
-		HelpURL:  "https://mx.example.net/" + strings.Repeat("%s/", 59), // as long as the configuration takes
+		Verdict: checks.NewPolicy(checks.Strict).Decide(checks.Evaluate(f, nil, checks.Domain(s.rcpt))),
+		HelpURL: "https://mx.example.net/" + strings.Repeat("%s/", 59), // as long as the configuration takes
 	}
-	for i, found := range d.Findings {
+	for i, found := range d.Verdict.Findings {
 		for _, action := range []checks.Action{checks.TempFail, checks.Reject} {
 			v := checks.Verdict{Action: action, Rule: &checks.All[i], Finding: found}
 			if found.Result >= checks.Unsure {
@@ -77,12 +76,11 @@ func (s said) check(t *testing.T) {
 			}
 		}
 	}
-	d.Verdict = policy.Judge(d.Findings)
 	if d.Verdict.Action != checks.Reject {
 		t.Error("strict takes a client whose PTR name is not confirmed")
 	}
-	cleanHeader(t, policy.Header(d.ID, f, d.Findings, &d.Verdict), f.LastHelo().Raw)
-	cleanRecord(t, policy.Record(d, true).String(), s)
+	cleanHeader(t, d.Verdict.Header(d.ID, f), f.LastHelo().Raw)
+	cleanRecord(t, d.Record(true).String(), s)
 }
 
 // ascii is a line of the header or of a reply. Only a fold begins with a tab.

@@ -23,11 +23,13 @@ func (r Result) MarshalText() ([]byte, error) { return marshalEnum(resultText, r
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (r *Result) UnmarshalText(text []byte) error { return unmarshalEnum(resultText, r, text) }
 
-// Finding is what a rule found out.
+// Finding is what a rule found out and, once a policy has decided, what that thinks of it.
 type Finding struct {
 	Result Result
-	Helo   string // the greeting that was judged, as it was said: text from the network, not cleaned
-	Detail string // what is wrong with it, for Fail and Unsure: the same
+	Action Action  // what the policy asks for when the rule fails; Off before
+	Score  float64 // its weight to the policy; 0 before
+	Helo   string  // the greeting that was judged, as it was said: text from the network, not cleaned
+	Detail string  // what is wrong with it, for Fail and Unsure: the same
 }
 
 // Evaluate judges the facts by every rule. The findings stand in the order of All. Every greeting is
@@ -43,7 +45,7 @@ func Evaluate(f *Facts, deny *DenyList, rcpt string) []Finding {
 		c := Case{Facts: f, Greeting: &greetings[i], Deny: deny, Rcpt: rcpt}
 		k := c.known()
 		for j := range All {
-			if found := All[j].judge(&c, k); found.Result > findings[j].Result {
+			if found := All[j].evaluate(&c, k); found.Result > findings[j].Result {
 				findings[j] = found
 			}
 		}
@@ -66,10 +68,10 @@ func Worst(a, b []Finding) []Finding {
 	return worst
 }
 
-// judge is the one place where a DNS failure becomes unsure: the rules see a failed answer as an empty
+// evaluate is the one place where a DNS failure becomes unsure: the rules see a failed answer as an empty
 // one, and what they hold against the client counts only if every answer they need is there, is fresh, and
 // comes from a DNS that works.
-func (r *Rule) judge(c *Case, k known) Finding {
+func (r *Rule) evaluate(c *Case, k known) Finding {
 	if c.Helo.Form&r.On == 0 {
 		return Finding{}
 	}
@@ -78,12 +80,12 @@ func (r *Rule) judge(c *Case, k known) Finding {
 	case detail == "" && r.Reads != 0 && r.Reads&k.asked == 0:
 		return Finding{}
 	case detail == "" && r.Reads&k.failed&^k.found != 0:
-		return Finding{Unsure, c.Helo.Raw, "no answer"}
+		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: "no answer"}
 	case detail == "":
 		return Finding{Result: Pass}
 	case r.Clears&k.failed != 0, (r.Reads|r.Clears)&k.stale != 0, c.Degraded && r.Reads|r.Clears != 0:
-		return Finding{Unsure, c.Helo.Raw, detail}
+		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: detail}
 	default:
-		return Finding{Fail, c.Helo.Raw, detail}
+		return Finding{Result: Fail, Helo: c.Helo.Raw, Detail: detail}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// Exemptions says which clients are not judged. The zero value exempts nobody. It is not changed any
-// more once it is in use.
+// Exemptions says which clients are not judged. The zero value exempts nobody. It must not be
+// modified once in use. Only Session asks it.
 type Exemptions struct {
 	Authenticated bool // clients that have logged in
 	Private       bool // clients in networks that have no place in the public DNS
@@ -44,12 +44,12 @@ func (e *Exemptions) Allow(a Allow) {
 	}
 }
 
-// Client returns why a client is exempt by its address alone, or "".
-func (e *Exemptions) Client(client netip.Addr) string {
+// address returns why a client is exempt by its address alone, or "".
+func (e *Exemptions) address(client netip.Addr) string {
 	switch {
 	case !client.IsValid():
 		return "no-address"
-	case e.Private && privateNetworks.Contains(client):
+	case e.Private && Private(client):
 		return "private"
 	case e.networks.Contains(client):
 		return "allow"
@@ -58,16 +58,16 @@ func (e *Exemptions) Client(client netip.Addr) string {
 	}
 }
 
-// Login returns why a client that has logged in is exempt, or "".
-func (e *Exemptions) Login() string {
+// login returns why a client that has logged in is exempt, or "".
+func (e *Exemptions) login() string {
 	if e.Authenticated {
 		return "authenticated"
 	}
 	return ""
 }
 
-// Listed returns why a client is exempt by the allow list, or "".
-func (e *Exemptions) Listed(f *Facts, now time.Time) string {
+// listed returns why a client is exempt by the allow list, or "".
+func (e *Exemptions) listed(f *Facts, now time.Time) string {
 	if !f.Client.IsValid() {
 		return ""
 	}

@@ -42,17 +42,20 @@ func TestGreetingsWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resolver := &silent{}
 		dns := &checks.DNS{Resolver: resolver, Timeout: 5 * time.Second}
-		l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr("203.0.113.9"), checks.Site{})
-		defer l.Close()
+		judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
+		s := judge.Open(t.Context(), dns, netip.MustParseAddr("203.0.113.9"), checks.Site{})
+		defer s.Close()
 		begin := time.Now()
 		for n := range 1000 {
-			l.Greet(checks.ParseHelo(fmt.Sprintf("mail%d.example.org", n)))
+			s.Greet(checks.ParseHelo(fmt.Sprintf("mail%d.example.org", n)))
 			synctest.Wait()
 		}
 		if took := time.Since(begin); took > 0 || resolver.most.Load() > 100 {
 			t.Errorf("it took %v, with %d lookups at a time", took, resolver.most.Load())
 		}
-		facts := l.Facts()
+		s.Mail(begin)
+		s.Rcpt("")
+		facts := s.Facts()
 		if last := facts.LastHelo().Name; last != "mail999.example.org" || len(facts.Greetings) != 20 {
 			t.Errorf("%d greetings, the last is %s", len(facts.Greetings), last)
 		}
@@ -73,11 +76,11 @@ func TestUnheard(t *testing.T) {
 		}
 	}
 	policy := checks.NewPolicy(checks.Strict)
-	verdict := policy.Judge(findings)
+	verdict := policy.Decide(findings)
 	if reply := verdict.Reply(f, "").String(); !strings.HasPrefix(reply, "550 5.7.25 203.0.113.9: ") {
 		t.Error(reply)
 	}
-	if header := policy.Header("x", f, findings, &verdict); !strings.Contains(header, "helo=none;") {
+	if header := verdict.Header("x", f); !strings.Contains(header, "helo=none;") {
 		t.Error(header)
 	}
 }

@@ -11,30 +11,30 @@ import (
 )
 
 // decided is the record of a client of world, by a configuration.
-func decided(t *testing.T, j *checks.Judge, client, helo string, change func(*checks.Decision)) *checks.Record {
+func decided(t *testing.T, j *checks.Judge, client, helo string, change func(*checks.Facts)) *checks.Record {
 	t.Helper()
 	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
 	addr := netip.MustParseAddr(client)
-	reason := j.Exempt.Client(addr)
-	if reason != "" {
-		dns = nil
-	}
-	l := checks.NewLookups(t.Context(), dns, addr, j.Site)
-	defer l.Close()
-	l.Greet(checks.ParseHelo(helo))
-	d := &checks.Decision{
-		ID: "x", RcptTo: []string{"one@example.net", "two@example.com"}, Facts: l.Facts(),
-		Time: time.Date(2026, 11, 10, 8, 0, 0, 0, time.UTC),
-	}
+	open := j.Open(t.Context(), dns, addr, j.Site) // asks no DNS for a client that is exempt
+	defer open.Close()
+	open.Greet(checks.ParseHelo(helo))
+	open.Mail(time.Time{})
+	open.Rcpt("")
+	facts := open.Facts()
 	if change != nil {
-		change(d)
+		change(facts)
 	}
-	if d.Facts.Login {
-		reason = "authenticated"
+	s := j.Reopen(facts)
+	s.Mail(time.Date(2026, 11, 10, 8, 0, 0, 0, time.UTC))
+	if facts.Login {
+		s.LoggedIn()
 	}
-	j.Decide(d, reason)
+	rcpts := []string{"one@example.net", "two@example.com"}
+	s.Rcpts(rcpts)
+	d := s.Decision()
+	d.ID, d.MTA, d.RcptTo = "x", "", rcpts
 	r := new(checks.Record)
-	if err := json.Unmarshal([]byte(j.Policy.Record(d, false).String()), r); err != nil {
+	if err := json.Unmarshal([]byte(d.Record(false).String()), r); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -56,11 +56,11 @@ func enforce(j *checks.Judge) { j.Policy.Mode = checks.Enforce }
 // A record is judged again: by the configuration that made it to the byte, and by another one as that would
 // have judged it.
 func TestAgain(t *testing.T) {
-	listed := func(d *checks.Decision) {
-		d.Facts.Greetings[0].Lists = checks.Answer[string]{Status: checks.Found, Values: []string{"dbl.example"}}
+	listed := func(f *checks.Facts) {
+		f.Greetings[0].Lists = checks.Answer[string]{Status: checks.Found, Values: []string{"dbl.example"}}
 	}
 	lists := func(j *checks.Judge) { j.Lists = []string{"dbl.example"} }
-	login := func(d *checks.Decision) { d.Facts.Login = true }
+	login := func(f *checks.Facts) { f.Login = true }
 	strict := func(j *checks.Judge) { j.Policy = checks.NewPolicy(checks.Strict) }
 	allow := checks.Allow{Name: ".example.org", Until: time.Date(2026, 11, 11, 0, 0, 0, 0, time.UTC)}
 	allowed := func(j *checks.Judge) { j.Exempt.Allow(allow) }
@@ -69,7 +69,7 @@ func TestAgain(t *testing.T) {
 	for _, tt := range []struct {
 		what, client, helo string
 		made               func(*checks.Judge)
-		facts              func(*checks.Decision)
+		facts              func(*checks.Facts)
 		want               string
 		again              func(*checks.Judge)
 		wantAgain          string
@@ -131,15 +131,15 @@ func TestAgainInternal(t *testing.T) {
 		ID: "x", Facts: &checks.Facts{}, Verdict: checks.Verdict{Internal: true, Mode: checks.Enforce},
 		Did: checks.Reject,
 	}
-	r := j.Policy.Record(d, false)
+	r := d.Record(false)
 	if again := j.Again(r); again.String() != r.String() {
 		t.Errorf("judged again\n%s\nnot\n%s", again, r)
 	}
 }
 
 // Where a configuration asks what nobody had asked, that is told.
-func TestUnasked(t *testing.T) {
-	asked := func(d *checks.Decision) { d.Facts.Lists = []string{"old.example"} }
+func TestUnanswerable(t *testing.T) {
+	asked := func(f *checks.Facts) { f.Lists = []string{"old.example"} }
 	r := decided(t, newJudge(nil), "203.0.113.1", "mail.example.org", asked)
 	old := func(j *checks.Judge) { j.Lists = []string{"old.example"} }
 	lists := func(j *checks.Judge) { j.Lists = []string{"old.example", "dbl.example"} }
@@ -147,7 +147,7 @@ func TestUnasked(t *testing.T) {
 	for want, change := range map[string]func(*checks.Judge){
 		"": old, "helo-listed ptr-listed": lists, "helo-host-denied": hosts,
 	} {
-		if got := strings.Join(newJudge(change).Unasked(r.Facts), " "); got != want {
+		if got := strings.Join(newJudge(change).Unanswerable(r.Facts), " "); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

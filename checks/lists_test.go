@@ -65,10 +65,8 @@ func listed(t *testing.T, client, helo string, deny ...string) (line string, tro
 			trouble = append(trouble, list+" "+answer)
 		},
 	}
-	l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr(client), checks.Site{})
-	defer l.Close()
-	l.Greet(checks.ParseHelo(helo))
-	findings := checks.Evaluate(l.Facts(), list, "")
+	f := checks.Lookup(t.Context(), dns, netip.MustParseAddr(client), checks.Site{}, checks.ParseHelo(helo))
+	findings := checks.Evaluate(f, list, "")
 	var parts []string
 	for i, f := range findings {
 		name := checks.All[i].Name
@@ -216,10 +214,8 @@ func (brittle) LookupTXT(context.Context, string) ([]string, error) { panic("wha
 // A panic over an SPF record is no answer, and visible.
 func TestSPFPanics(t *testing.T) {
 	dns := &checks.DNS{Resolver: brittle{parseZone(listWorld)}, Timeout: time.Second}
-	l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr("203.0.113.1"), checks.Site{})
-	defer l.Close()
-	l.Greet(checks.ParseHelo("mail.example.org"))
-	f := l.Facts()
+	client, helo := netip.MustParseAddr("203.0.113.1"), checks.ParseHelo("mail.example.org")
+	f := checks.Lookup(t.Context(), dns, client, checks.Site{}, helo)
 	got := checks.Evaluate(f, nil, "")[checks.Index("helo-spf")].Result
 	if spf := f.Greetings[0].SPF; got != checks.Unsure || !strings.Contains(spf.Err, "what is this?") {
 		t.Errorf("helo-spf is %v, SPF %+v", got, spf)

@@ -38,10 +38,10 @@ type DNS struct {
 // by then.
 const maxGreetings = 20
 
-// Lookups gathers the facts of one session. The lookups of the client start at CONNECT and those of a
-// greeting at HELO, and none is waited for before Facts: the client's round trips hide the DNS's. The
+// lookups gathers the facts of one session. The lookups of the client start at CONNECT and those of a
+// greeting at HELO, and none is waited for before wait: the client's round trips hide the DNS's. The
 // methods are for one goroutine.
-type Lookups struct {
+type lookups struct {
 	dns      *DNS
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -59,18 +59,29 @@ type greeting struct {
 	stop func()
 }
 
-// NewLookups starts a session of a client and the lookup of its PTR names. Each lookup ends by itself
-// after the timeout, or with the context. With a nil DNS nothing is looked up. Close must be called.
-func NewLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *Lookups {
+// Lookup gathers the facts of a client that connected to a site and greeted with these names, in their order.
+// It waits for the DNS, at most for DNS.Timeout, and panics with a *Panic when a lookup did.
+func Lookup(ctx context.Context, dns *DNS, client netip.Addr, site Site, helos ...Helo) *Facts {
+	l := newLookups(ctx, dns, client, site)
+	defer l.close()
+	for _, h := range helos {
+		l.greet(h)
+	}
+	return l.wait()
+}
+
+// newLookups starts the lookup of a client's PTR names. Each lookup ends by itself after the timeout, or with
+// the context. With a nil DNS nothing is looked up. close must be called.
+func newLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *lookups {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &Lookups{dns: dns, ctx: ctx, cancel: cancel, client: client.Unmap().WithZone(""), site: site}
+	l := &lookups{dns: dns, ctx: ctx, cancel: cancel, client: client.Unmap().WithZone(""), site: site}
 	l.start(func(ctx context.Context) { l.ptr, l.ptrCount = dns.ptr(ctx, l.client) })
 	return l
 }
 
-// Greet notes a greeting and starts the lookup of its name. The same greeting again is no news, but it is
+// greet notes a greeting and starts the lookup of its name. The same greeting again is no news, but it is
 // the last one now.
-func (l *Lookups) Greet(h Helo) {
+func (l *lookups) greet(h Helo) {
 	if i := slices.IndexFunc(l.greeted, func(g *greeting) bool { return g.Helo.Same(h) }); i >= 0 {
 		again := l.greeted[i]
 		l.greeted = append(slices.Delete(l.greeted, i, i+1), again)
@@ -88,7 +99,7 @@ func (l *Lookups) Greet(h Helo) {
 }
 
 // start begins a lookup and returns what ends it and waits for that.
-func (l *Lookups) start(lookup func(context.Context)) (stop func()) {
+func (l *lookups) start(lookup func(context.Context)) (stop func()) {
 	if l.dns == nil {
 		return func() {}
 	}
@@ -107,11 +118,11 @@ func (l *Lookups) start(lookup func(context.Context)) (stop func()) {
 	}
 }
 
-// Facts waits for the lookups, at most until the last one's timeout, and returns what is known. It panics
+// wait waits for the lookups, at most until the last one's timeout, and returns what is known. It panics
 // with a *Panic, each time, when a lookup did: what is known then is not enough to judge.
-func (l *Lookups) Facts() *Facts {
+func (l *lookups) wait() *Facts {
 	l.running.Wait()
-	f := l.Unasked()
+	f := l.unasked()
 	f.PTR, f.PTRCount = l.ptr, l.ptrCount
 	if l.dns != nil {
 		f.Degraded = l.dns.Degraded != nil && l.dns.Degraded()
@@ -123,8 +134,8 @@ func (l *Lookups) Facts() *Facts {
 	return f
 }
 
-// Unasked returns what is known without the DNS, and waits for nothing.
-func (l *Lookups) Unasked() *Facts {
+// unasked returns what is known without the DNS, and waits for nothing.
+func (l *lookups) unasked() *Facts {
 	f := &Facts{Client: l.client, Site: l.site, Greetings: make([]Greeting, len(l.greeted))}
 	for i, g := range l.greeted {
 		f.Greetings[i].Helo = g.Helo
@@ -132,8 +143,8 @@ func (l *Lookups) Unasked() *Facts {
 	return f
 }
 
-// Close ends the lookups that are still running. It panics as Facts does, unless Facts has.
-func (l *Lookups) Close() {
+// close ends the lookups that are still running. It panics as wait does, unless wait has.
+func (l *lookups) close() {
 	l.cancel()
 	l.running.close()
 }

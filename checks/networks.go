@@ -24,7 +24,10 @@ func networks(texts ...string) *bart.Lite {
 	return set
 }
 
-// Public tells whether a host of that address can be reached over the public Internet.
+// Private reports whether an address is in a network that has no place in the public DNS.
+func Private(addr netip.Addr) bool { return privateNetworks.Contains(addr) }
+
+// Public reports whether a host of that address can be reached over the public Internet.
 func Public(addr netip.Addr) bool {
-	return !privateNetworks.Contains(addr) && !unroutable.Contains(addr)
+	return !Private(addr) && !unroutable.Contains(addr)
 }

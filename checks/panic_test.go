@@ -82,22 +82,24 @@ func TestLookupPanics(t *testing.T) {
 			Resolver: fragile{parseZone(listWorld), question}, Timeout: time.Second, Hosts: true,
 			Lists: []string{"dbl.example"},
 		}
-		begin := func() *checks.Lookups {
-			l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr("203.0.113.2"), checks.Site{})
-			l.Greet(checks.ParseHelo("mx.example.org"))
-			return l
+		judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
+		begin := func() *checks.Session {
+			s := judge.Open(t.Context(), dns, netip.MustParseAddr("203.0.113.2"), checks.Site{})
+			s.Greet(checks.ParseHelo("mx.example.org"))
+			s.Mail(time.Time{})
+			return s
 		}
 		want := question
 		if strings.HasPrefix(question, "TXT") {
 			want = "" // whoever writes the record would decide that he is not judged
 		}
-		l := begin()
+		s := begin()
 		for range 2 {
-			if got := caught(t, func() { l.Facts() }); got != want {
-				t.Errorf("%s: Facts panics with %q", question, got)
+			if got := caught(t, func() { s.Rcpt("") }); got != want {
+				t.Errorf("%s: Rcpt panics with %q", question, got)
 			}
 		}
-		if got := caught(t, l.Close); got != "" {
+		if got := caught(t, s.Close); got != "" {
 			t.Errorf("%s: Close says again %q", question, got)
 		}
 		if got := caught(t, begin().Close); got != want {
@@ -118,10 +120,8 @@ func TestManyValues(t *testing.T) {
 	}
 	zone.WriteString("many.example.org A 203.0.113.9\n")
 	dns := &checks.DNS{Resolver: parseZone(zone.String()), Timeout: time.Second, Hosts: true}
-	l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr("203.0.113.9"), checks.Site{})
-	defer l.Close()
-	l.Greet(checks.ParseHelo("many.example.org"))
-	f := l.Facts()
+	client, helo := netip.MustParseAddr("203.0.113.9"), checks.ParseHelo("many.example.org")
+	f := checks.Lookup(t.Context(), dns, client, checks.Site{}, helo)
 	g := f.Greetings[0]
 	for what, n := range map[string]int{
 		"A": len(g.A.Values), "PTR's A": len(f.PTR.Values[0].Addrs.Values),

@@ -1,6 +1,9 @@
 package checks
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Action is what a failing rule asks for. The order is the policy: the strictest wins.
 type Action uint8
@@ -23,8 +26,8 @@ func (a Action) MarshalText() ([]byte, error) { return marshalEnum(actionText, a
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (a *Action) UnmarshalText(text []byte) error { return unmarshalEnum(actionText, a, text) }
 
-// Answer is what the MTA is told for an action: accept, tempfail or reject.
-func (a Action) Answer() string {
+// Outcome is what the MTA is told for an action: accept, tempfail or reject.
+func (a Action) Outcome() string {
 	if a < TempFail {
 		return "accept"
 	}
@@ -70,7 +73,7 @@ func (p Profile) MarshalText() ([]byte, error) { return marshalEnum(profileText,
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (p *Profile) UnmarshalText(text []byte) error { return unmarshalEnum(profileText, p, text) }
 
-// Policy says what is done about findings. It never asks for more of them.
+// Policy says what is done about findings. It never asks for more of them, and must not be modified once in use.
 type Policy struct {
 	Mode       Mode
 	OnDNSError Action    // the most that an unsure rule can ask for: Off or TempFail
@@ -104,6 +107,9 @@ type Verdict struct {
 	Rule    *Rule   // the rule that asked; nil when Action is Off
 	Finding Finding // what that rule found
 	Score   float64 // summed over the failing rules that are not off
+
+	// Findings are all that were decided on, in the order of All: nil where nobody was judged.
+	Findings []Finding
 }
 
 // Want is what the policy wants, whatever the mode: accept, tempfail, reject or exempt.
@@ -111,7 +117,7 @@ func (v *Verdict) Want() string {
 	if v.Exempt != "" {
 		return "exempt"
 	}
-	return v.Action.Answer()
+	return v.Action.Outcome()
 }
 
 // Did is the action that is carried out: Off when the mail goes on.
@@ -122,20 +128,23 @@ func (v *Verdict) Did() Action {
 	return v.Action
 }
 
-// Judge draws the verdict from the findings of Evaluate. An unsure rule asks for its own action, but
-// never for more than OnDNSError.
-func (p *Policy) Judge(findings []Finding) Verdict {
-	v := Verdict{Mode: p.Mode}
+// Decide draws the verdict from the findings of Evaluate, which are not modified. An unsure rule asks for its
+// own action, but never for more than OnDNSError.
+func (p *Policy) Decide(findings []Finding) Verdict {
+	v := Verdict{Mode: p.Mode, Findings: slices.Clone(findings)}
 	heaviest := -1
-	for i, f := range findings {
-		action := p.Actions[i]
+	for i := range v.Findings {
+		v.Findings[i].Action, v.Findings[i].Score = p.Actions[i], p.Scores[i]
+	}
+	for i, f := range v.Findings {
+		action := f.Action
 		switch f.Result {
 		case Fail:
 			if action == Off {
 				continue
 			}
-			v.Score += p.Scores[i]
-			if heaviest < 0 || p.Scores[i] > p.Scores[heaviest] {
+			v.Score += f.Score
+			if heaviest < 0 || f.Score > v.Findings[heaviest].Score {
 				heaviest = i
 			}
 		case Unsure:
@@ -151,7 +160,7 @@ func (p *Policy) Judge(findings []Finding) Verdict {
 	}
 	v.Score = math.Round(v.Score*1e6) / 1e6 // 0.1 + 0.2 reaches a threshold of 0.3
 	if byScore := p.byScore(v.Score); byScore > v.Action {
-		v.Action, v.Rule, v.Finding = byScore, &All[heaviest], findings[heaviest]
+		v.Action, v.Rule, v.Finding = byScore, &All[heaviest], v.Findings[heaviest]
 	}
 	return v
 }

@@ -16,12 +16,11 @@ func factsOf(t *testing.T, client string, helos ...string) *checks.Facts {
 	t.Helper()
 	addr := netip.MustParseAddr(client)
 	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
-	l := checks.NewLookups(t.Context(), dns, addr, checks.Site{})
-	defer l.Close()
+	var said []checks.Helo
 	for _, h := range helos {
-		l.Greet(checks.ParseHelo(h))
+		said = append(said, checks.ParseHelo(h))
 	}
-	return l.Facts()
+	return checks.Lookup(t.Context(), dns, addr, checks.Site{}, said...)
 }
 
 func TestPolicy(t *testing.T) {
@@ -101,12 +100,12 @@ func TestPolicy(t *testing.T) {
 		if tt.change != nil {
 			tt.change(policy)
 		}
-		v := policy.Judge(checks.Evaluate(factsOf(t, tt.client, tt.helo), nil, ""))
+		v := policy.Decide(checks.Evaluate(factsOf(t, tt.client, tt.helo), nil, ""))
 		rule := "-"
 		if v.Rule != nil {
 			rule = v.Rule.Name
 		}
-		got := v.Want() + " " + rule + " did " + v.Did().Answer() + " " + formatScore(v.Score)
+		got := v.Want() + " " + rule + " did " + v.Did().Outcome() + " " + formatScore(v.Score)
 		if got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.story, got, tt.want)
 		}
@@ -151,18 +150,22 @@ func TestExemptions(t *testing.T) {
 		{"2001:db8::1", ""},
 		{"172.32.0.1", ""},
 	} {
-		f := factsOf(t, tt.client)
-		got := e.Client(f.Client)
-		if got == "" {
-			got = e.Listed(f, now)
-		}
-		if got != tt.want {
+		if got := exemption(&e, factsOf(t, tt.client), now); got != tt.want {
 			t.Errorf("%s is exempt for %q, want %q", tt.client, got, tt.want)
 		}
 	}
-	if got := e.Client(netip.Addr{}); got != "no-address" {
+	if got := exemption(&e, &checks.Facts{}, now); got != "no-address" {
 		t.Errorf("a client without an address is exempt for %q", got)
 	}
+}
+
+// exemption is why a session with these facts is exempt, or "".
+func exemption(e *checks.Exemptions, f *checks.Facts, at time.Time) string {
+	judge := &checks.Judge{Exempt: e, Policy: checks.NewPolicy(checks.Standard)}
+	s := judge.Reopen(f)
+	s.Mail(at)
+	v := s.Rcpt("")
+	return v.Exempt
 }
 
 func TestIprev(t *testing.T) {
@@ -206,12 +209,11 @@ func TestRecord(t *testing.T) {
 
 // An internal error is in the record as what is unsure, beside a refusal that was sent before it.
 func TestRecordInternal(t *testing.T) {
-	policy := checks.NewPolicy(checks.Strict)
 	d := &checks.Decision{
 		Facts: factsOf(t, "203.0.113.9", "friend"), Did: checks.Reject, Header: "as it was sent",
 		Verdict: checks.Verdict{Internal: true, Mode: checks.Enforce},
 	}
-	line := policy.Record(d, false).String()
+	line := d.Record(false).String()
 	for _, want := range []string{
 		`"findings":[{"rule":"internal","result":"unsure","action":"off","score":0,"detail":""}]`,
 		`"verdict":{"mode":"enforce","want":"accept","did":"reject","rule":"","score":0,"reply":""}`,
@@ -224,7 +226,6 @@ func TestRecordInternal(t *testing.T) {
 }
 
 func record(policy *checks.Policy, f *checks.Facts) string {
-	d := &checks.Decision{ID: "id1", Facts: f, Findings: checks.Evaluate(f, nil, "")}
-	d.Verdict = policy.Judge(d.Findings)
-	return policy.Record(d, true).String()
+	d := &checks.Decision{ID: "id1", Facts: f, Verdict: policy.Decide(checks.Evaluate(f, nil, ""))}
+	return d.Record(true).String()
 }

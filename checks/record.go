@@ -69,32 +69,31 @@ type Decision struct {
 	MailFrom string
 	// RcptTo has the recipients in their order: of a message with very many only the first ones, since
 	// somebody has to keep them until its end. All of them are judged.
-	RcptTo   []string
-	Facts    *Facts
-	Findings []Finding // of all recipients, rule by rule the worst; nil when nobody was judged
-	Verdict  Verdict   // by these findings
-	Did      Action    // the strictest answer that was given: Off when nobody was refused
-	Header   string    // the value that the message got; "" when it got none
-	HelpURL  string
-	Time     time.Time     // of MAIL
-	Took     time.Duration // from MAIL to the end of the transaction; of a check, that of the lookups
+	RcptTo  []string
+	Facts   *Facts
+	Verdict Verdict // by the worst findings of all recipients
+	Did     Action  // the strictest answer that was given: Off when nobody was refused
+	Header  string  // the value that the message got; "" when it got none
+	HelpURL string
+	Time    time.Time     // of MAIL
+	Took    time.Duration // from MAIL to the end of the transaction; of a check, that of the lookups
 }
 
 // Record writes a decision down. With all, it holds every rule's finding, else only those that failed
 // or are unsure and are not off.
-func (p *Policy) Record(d *Decision, all bool) *Record {
+func (d *Decision) Record(all bool) *Record {
 	f, v := d.Facts, &d.Verdict
 	r := &Record{
 		Version: 1, Time: d.Time.UTC().Truncate(time.Millisecond), ID: d.ID, MTA: d.MTA, QueueID: d.QueueID,
 		Client: f.Client, Helo: f.LastHelo(), Helos: []Helo{}, MailFrom: d.MailFrom,
 		RcptTo: append([]string{}, d.RcptTo...), Exempt: v.Exempt, Facts: f, Iprev: f.Iprev(),
-		Findings: p.written(d, all), Header: d.Header, Millis: float64(d.Took.Microseconds()) / 1000,
+		Findings: v.written(all), Header: d.Header, Millis: float64(d.Took.Microseconds()) / 1000,
 	}
 	for _, g := range f.Greetings {
 		r.Helos = append(r.Helos, g.Helo)
 	}
 	r.Verdict = RecordVerdict{
-		Mode: v.Mode, Want: v.Want(), Did: d.Did.Answer(), Score: v.Score,
+		Mode: v.Mode, Want: v.Want(), Did: d.Did.Outcome(), Score: v.Score,
 		Reply: v.Reply(f, d.HelpURL).String(),
 	}
 	if v.Rule != nil && v.Exempt == "" {
@@ -104,15 +103,14 @@ func (p *Policy) Record(d *Decision, all bool) *Record {
 }
 
 // written are the findings of a record.
-func (p *Policy) written(d *Decision, all bool) []RuleFinding {
+func (v *Verdict) written(all bool) []RuleFinding {
 	list := []RuleFinding{}
-	if d.Verdict.Internal {
+	if v.Internal {
 		list = append(list, RuleFinding{Rule: Internal, Result: Unsure, Action: Off})
 	}
-	for i, found := range d.Findings {
-		if all || found.Result >= Unsure && p.Actions[i] != Off {
-			list = append(list,
-				RuleFinding{All[i].Name, found.Result, p.Actions[i], p.Scores[i], found.Detail})
+	for i, f := range v.Findings {
+		if all || f.Result >= Unsure && f.Action != Off {
+			list = append(list, RuleFinding{All[i].Name, f.Result, f.Action, f.Score, f.Detail})
 		}
 	}
 	return list

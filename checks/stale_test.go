@@ -30,10 +30,8 @@ func found(t *testing.T, world, client, helo string, degraded bool) string {
 		Resolver: parseZone(world), Timeout: time.Second, Lists: []string{"dbl.example"},
 		Degraded: func() bool { return degraded },
 	}
-	l := checks.NewLookups(t.Context(), dns, netip.MustParseAddr(client), checks.Site{})
-	defer l.Close()
-	l.Greet(checks.ParseHelo(helo))
-	text, err := json.Marshal(l.Facts())
+	f := checks.Lookup(t.Context(), dns, netip.MustParseAddr(client), checks.Site{}, checks.ParseHelo(helo))
+	text, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,12 +39,8 @@ func found(t *testing.T, world, client, helo string, degraded bool) string {
 	if err := json.Unmarshal(text, &facts); err != nil {
 		t.Fatal(err)
 	}
-	policy := checks.NewPolicy(checks.Strict)
-	findings := checks.Evaluate(&facts, nil, "")
-	verdict := policy.Judge(findings)
-	return strings.Join([]string{
-		verdict.Want(), facts.Iprev(), policy.Names(findings, checks.Fail), policy.Names(findings, checks.Unsure),
-	}, " ")
+	verdict := checks.NewPolicy(checks.Strict).Decide(checks.Evaluate(&facts, nil, ""))
+	return strings.Join([]string{verdict.Want(), facts.Iprev(), verdict.Failed(), verdict.Unsure()}, " ")
 }
 
 // A rule may pass on a stale answer and never fail.

@@ -72,9 +72,11 @@ func testServer(t *testing.T, change func(*Config)) (address string) {
 func startServer(t *testing.T, change func(*Config)) (server *Server, address string) {
 	t.Helper()
 	cfg := &Config{
+		Judge: &checks.Judge{
+			Policy: checks.NewPolicy(checks.Standard),
+			Exempt: &checks.Exemptions{Private: true, Authenticated: true},
+		},
 		DNS:    &checks.DNS{Resolver: testHosts, Timeout: time.Second},
-		Policy: checks.NewPolicy(checks.Standard),
-		Exempt: &checks.Exemptions{Private: true, Authenticated: true},
 		Header: "X-HELO-Check",
 		Log:    slog.New(slog.DiscardHandler),
 	}

@@ -44,13 +44,10 @@ func (s *Stage) UnmarshalText(text []byte) error {
 
 // Config is all that a session needs. It is not changed any more once a Server has it.
 type Config struct {
+	*checks.Judge // of its Site, the hostname is the MTA's when empty, and the MTA's addresses are added
+
 	DNS     *checks.DNS // its timeout is that of the wait at MAIL or RCPT
-	Policy  *checks.Policy
-	Exempt  *checks.Exemptions
-	Deny    *checks.DenyList
-	Site    checks.Site // the hostname is the MTA's when empty; its addresses are added
 	ReplyAt Stage
-	HelpURL string // stands at the end of every refusal
 	Header  string // the name of the header field; "" adds none
 	// AuthResults adds Authentication-Results, too (RFC 8601), and removes those that claim to be ours.
 	AuthResults bool

@@ -20,10 +20,8 @@ type session struct {
 	cfg      *Config // the one that the session began with
 	id       string
 	internal bool   // an error of ours: none of its messages is judged
-	exempt   string // by the client's address
 	host     string // our own name
-	mta      checks.MTAResolve
-	lookups  *checks.Lookups
+	pipe     *checks.Session
 	message  message
 }
 
@@ -55,44 +53,40 @@ func (s *session) Connect(
 		}
 	}
 	s.host = site.Hostname
-	s.mta = checks.MTAResolve{
+	s.open(client, site)
+	s.pipe.MTAResolved(checks.MTAResolve{
 		Resolve: macro(macroClientResolve), Name: macro(gomilter.MacroClientName), PTR: macro(gomilter.MacroClientPTR),
-	}
-	s.meet(client, site)
+	})
 	return gomilter.RespContinue, nil
 }
 
-// meet starts the session of a client that speaks to a site.
-func (s *session) meet(client netip.Addr, site checks.Site) {
+// open opens the session of a client that speaks to a site.
+func (s *session) open(client netip.Addr, site checks.Site) {
 	s.leave()
-	dns := s.cfg.DNS
-	if s.exempt = s.cfg.Exempt.Client(client); s.exempt != "" {
-		dns = nil
-	}
-	s.lookups = checks.NewLookups(context.Background(), dns, client, site)
+	s.pipe = s.cfg.Open(context.Background(), s.cfg.DNS, client, site)
 }
 
 // leave ends the lookups. A panic in one of them that nobody has waited for was in nobody's way.
 func (s *session) leave() {
-	defer func() { s.tell(recover()) }()
-	if s.lookups != nil {
-		s.lookups.Close()
-		s.lookups = nil
+	defer func() { s.report(recover()) }()
+	if s.pipe != nil {
+		s.pipe.Close()
+		s.pipe = nil
 	}
 }
 
-// sure makes up for a CONNECT that did not come.
-func (s *session) sure() {
-	if s.lookups == nil {
-		s.meet(netip.Addr{}, s.cfg.Site)
+// connected makes up for a CONNECT that did not come.
+func (s *session) connected() {
+	if s.pipe == nil {
+		s.open(netip.Addr{}, s.cfg.Site)
 	}
 }
 
 // Helo starts the lookup of the name.
 func (s *session) Helo(name string, _ gomilter.Modifier) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
-	s.sure()
-	s.lookups.Greet(checks.ParseHelo(name))
+	s.connected()
+	s.pipe.Greet(checks.ParseHelo(name))
 	return gomilter.RespContinue, nil
 }
 
@@ -101,12 +95,11 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 	defer s.failOpen(&resp)
 	s.finish("")
 	s.begin(from)
-	s.message.login = m.Get(gomilter.MacroAuthType) != "" || m.Get(gomilter.MacroAuthAuthen) != ""
-	if s.message.exempt == "" && s.message.login {
-		s.message.exempt = s.cfg.Exempt.Login()
+	if m.Get(gomilter.MacroAuthType) != "" || m.Get(gomilter.MacroAuthAuthen) != "" {
+		s.pipe.LoggedIn()
 	}
 	if s.cfg.ReplyAt == AtMail && m.Protocol()&gomilter.OptNoMailReply == 0 {
-		return s.decide(""), nil
+		return s.answer(""), nil
 	}
 	return gomilter.RespContinue, nil
 }
@@ -117,9 +110,9 @@ func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Resp
 	if !s.message.open {
 		s.begin("") // no MTA does this
 	}
-	before := s.message.judged
-	defer func() { s.message.add(to, !slices.Equal(before, s.message.judged)) }()
-	return s.decide(checks.Domain(to)), nil
+	before := s.pipe.Findings()
+	defer func() { s.message.add(to, !slices.Equal(before, s.pipe.Findings())) }()
+	return s.answer(checks.Domain(to)), nil
 }
 
 // Header counts the fields that came with the message and of which some may claim to be ours.
@@ -136,8 +129,8 @@ func (s *session) Header(name, value string, _ gomilter.Modifier) (resp *gomilte
 
 // EndOfMessage takes out the fields that claim to be ours and puts ours in.
 func (s *session) EndOfMessage(m gomilter.Modifier) (*gomilter.Response, error) {
-	if s.message.open && !s.message.settled() {
-		s.try(func() { s.decide("") }) // a message without a recipient that we were told of
+	if s.message.open && !s.pipe.Settled() {
+		s.try(func() { s.answer("") }) // a message without a recipient that we were told of
 	}
 	s.try(func() { s.mark(m) })
 	s.finish(m.Get(gomilter.MacroQueueId))
@@ -165,33 +158,32 @@ func (s *session) failOpen(resp **gomilter.Response) {
 		return
 	}
 	if s.message.open {
-		s.message.internal = true
-		s.message.judged, s.message.passing = nil, nil
+		s.pipe.Abandon()
 	} else {
 		s.internal = true
 	}
 	if resp != nil {
 		*resp = gomilter.RespContinue
 	}
-	s.tell(p)
+	s.report(p)
 }
 
-// try does what a callback must not fail for, and tells whether it did without a panic.
+// try does what a callback must not fail for, and reports whether it did without a panic.
 func (s *session) try(do func()) (ok bool) {
 	defer s.failOpen(nil)
 	do()
 	return true
 }
 
-// twice does what takes a judgement, and once more as for an internal error where it panics.
-func (s *session) twice(do func()) {
+// retry does what takes a judgement, and once more as for an internal error where it panics.
+func (s *session) retry(do func()) {
 	if !s.try(do) {
 		s.try(do)
 	}
 }
 
-// tell passes on what recover returned.
-func (s *session) tell(recovered any) {
+// report passes on what recover returned.
+func (s *session) report(recovered any) {
 	if recovered != nil && s.cfg.OnPanic != nil {
 		p := checks.Caught(recovered)
 		s.cfg.OnPanic(p.Value, p.Stack)

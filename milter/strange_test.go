@@ -106,7 +106,7 @@ func TestStrangeDays(t *testing.T) {
 		var decisions []string
 		t.Run(tt.story, func(t *testing.T) { // ends with the server
 			server, address := startServer(t, func(c *Config) {
-				c.Decided = func(d *checks.Decision) { decisions = append(decisions, line(c.Policy, d)) }
+				c.Decided = func(d *checks.Decision) { decisions = append(decisions, line(d)) }
 			})
 			if got := exchange(t, address, tt.script); got != tt.want {
 				t.Errorf("\n got %s\nwant %s", got, tt.want)

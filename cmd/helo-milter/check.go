@@ -34,19 +34,19 @@ func (c *checkCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	exempt := q.Exempt
-	if c.Mail { // who is on the allow list in spite of a wrong HELO is one to write to
-		q.Exempt = &checks.Exemptions{Private: exempt.Private}
+	ours := *q.Judge
+	if c.Mail { // a client that is on the allow list in spite of a wrong HELO is one to write to
+		q.Exempt = &checks.Exemptions{Private: q.Exempt.Private}
 	}
 	var traces traces
 	ctx := dnscache.WithTrace(p.ctx, traces.add)
-	d := q.judge(ctx, client.Unmap(), c.Rcpt, c.HELO)
-	record := q.Policy.Record(d, c.All)
+	d := q.decide(ctx, client.Unmap(), c.Rcpt, c.HELO)
+	record := d.Record(c.All)
 	switch {
 	case c.JSON:
 		fmt.Fprintln(p.stdout, record)
 	case c.Mail:
-		record.Exempt = cmp.Or(exempt.Client(d.Facts.Client), exempt.Listed(d.Facts, d.Time))
+		record.Exempt = exemption(&ours, d)
 		letter(p.stdout, record, q.advice(p.ctx, record))
 	default:
 		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.sorted())
@@ -83,27 +83,32 @@ func (p *program) inquire(dns []string) (*inquiry, error) {
 	return &inquiry{cfg.judge(), cfg, resolver}, nil
 }
 
-// judge judges a client that says helo. Without any, nobody knows what it says.
-func (q *inquiry) judge(
+// exemption is why a judge does not judge the client of a decision, or "".
+func exemption(j *checks.Judge, d *checks.Decision) string {
+	s := j.Reopen(d.Facts)
+	s.Mail(d.Time)
+	s.Rcpts(d.RcptTo)
+	return s.Decision().Verdict.Exempt
+}
+
+// decide judges a client that says helo. Without any, nobody knows what it says.
+func (q *inquiry) decide(
 	ctx context.Context, client netip.Addr, rcpts []string, helo ...string,
 ) *checks.Decision {
-	start, reason := time.Now(), q.Exempt.Client(client)
-	dns := q.cfg.dns(q.resolver, nil)
-	if reason != "" {
-		dns = nil
-	}
-	lookups := checks.NewLookups(ctx, dns, client, q.Site)
-	defer lookups.Close()
+	start := time.Now()
+	s := q.Open(ctx, q.cfg.dns(q.resolver, nil), client, q.Site)
+	defer s.Close()
 	for _, h := range helo {
-		lookups.Greet(checks.ParseHelo(h))
+		s.Greet(checks.ParseHelo(h))
 	}
-	facts := lookups.Facts()
-	facts.Unheard = len(helo) == 0
-	d := &checks.Decision{
-		ID: "check", MTA: q.Site.Hostname, RcptTo: rcpts, Time: start, Facts: facts, Took: time.Since(start),
+	if len(helo) == 0 {
+		s.Unheard()
 	}
-	q.Decide(d, reason)
-	d.Header = q.Policy.Header(d.ID, facts, d.Findings, &d.Verdict)
+	s.Mail(start)
+	s.Rcpts(rcpts)
+	d := s.Decision()
+	d.ID, d.RcptTo, d.Took = "check", rcpts, time.Since(start)
+	d.Header = d.Verdict.Header(d.ID, d.Facts)
 	return d
 }
 
@@ -111,7 +116,7 @@ func (q *inquiry) judge(
 func (q *inquiry) record(
 	ctx context.Context, client netip.Addr, rcpts []string, helo ...string,
 ) *checks.Record {
-	return q.Policy.Record(q.judge(ctx, client, rcpts, helo...), false)
+	return q.decide(ctx, client, rcpts, helo...).Record(false)
 }
 
 // advice is what the client of a record has to change, by what the DNS says of the name that it is to have.

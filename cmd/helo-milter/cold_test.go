@@ -41,12 +41,9 @@ smtp.example.org.          300 IN TXT "v=spf1 a -all"
 					b.Fatal(err)
 				}
 				begin := time.Now()
-				l := checks.NewLookups(b.Context(), &checks.DNS{Resolver: resolver, Timeout: 5 * time.Second},
-					netip.MustParseAddr("203.0.113.1"), checks.Site{})
-				l.Greet(checks.ParseHelo(helo))
-				l.Facts()
+				checks.Lookup(b.Context(), &checks.DNS{Resolver: resolver, Timeout: 5 * time.Second},
+					netip.MustParseAddr("203.0.113.1"), checks.Site{}, checks.ParseHelo(helo))
 				took = append(took, float64(time.Since(begin))/float64(rtt))
-				l.Close()
 			}
 			slices.Sort(took)
 			b.ReportMetric(took[len(took)/2], "RTT-p50")

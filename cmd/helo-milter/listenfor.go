@@ -69,9 +69,10 @@ func (q *inquiry) spelling(p *program, peer netip.Addr, helos []string) bool {
 			f.Client = h.Addr // nobody here can know better
 		}
 	}
-	d := &checks.Decision{ID: "check", Facts: f, Time: time.Now()}
-	q.Decide(d, "")
-	record := q.Policy.Record(d, false)
+	d := &checks.Decision{
+		ID: "check", Facts: f, Time: time.Now(), Verdict: q.Policy.Decide(checks.Evaluate(f, q.Deny, "")),
+	}
+	record := d.Record(false)
 	record.Findings = slices.DeleteFunc(record.Findings,
 		func(found checks.RuleFinding) bool { return found.Result != checks.Fail })
 	paragraph(p.stdout, "client   ", peer.String()+", which is not public: its greeting is judged without the "+

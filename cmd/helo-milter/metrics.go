@@ -128,7 +128,7 @@ func (m *metrics) panicked(log *slog.Logger) func(value any, stack []byte) {
 
 // decided counts a transaction.
 func (m *metrics) decided(d *checks.Decision) {
-	m.decisions.WithLabelValues(d.Verdict.Want(), d.Did.Answer()).Inc()
+	m.decisions.WithLabelValues(d.Verdict.Want(), d.Did.Outcome()).Inc()
 	m.iprev.WithLabelValues(d.Facts.Iprev()).Inc()
 	if mta := d.Facts.MTAResolve.Resolve; mta != "" {
 		m.differs.WithLabelValues(mta, d.Facts.Iprev()).Inc()
@@ -137,7 +137,7 @@ func (m *metrics) decided(d *checks.Decision) {
 	if d.Verdict.Internal {
 		m.findings.WithLabelValues(checks.Internal, checks.Unsure.String()).Inc()
 	}
-	for i, f := range d.Findings {
+	for i, f := range d.Verdict.Findings {
 		if f.Result >= checks.Unsure {
 			m.findings.WithLabelValues(checks.All[i].Name, f.Result.String()).Inc()
 		}

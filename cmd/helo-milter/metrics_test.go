@@ -21,10 +21,8 @@ func TestMetrics(t *testing.T) {
 		MTAResolve: checks.MTAResolve{Resolve: "FORGED"},
 	}
 	findings := checks.Evaluate(facts, nil, "")
-	verdict := checks.NewPolicy(checks.Standard).Judge(findings)
-	m.decided(&checks.Decision{
-		Facts: facts, Findings: findings, Verdict: verdict, Took: 20 * time.Millisecond,
-	})
+	verdict := checks.NewPolicy(checks.Standard).Decide(findings)
+	m.decided(&checks.Decision{Facts: facts, Verdict: verdict, Took: 20 * time.Millisecond})
 	exempt := checks.Verdict{Exempt: "private"}
 	m.decided(&checks.Decision{Facts: &checks.Facts{}, Verdict: exempt})
 	m.decided(&checks.Decision{

@@ -30,10 +30,8 @@ mail.example.org.          300 IN AAAA 2001:db8::1
 	var sessions sync.WaitGroup
 	for range 10 {
 		sessions.Go(func() {
-			l := checks.NewLookups(t.Context(), asks, client, checks.Site{})
-			defer l.Close()
-			l.Greet(checks.ParseHelo("mail.example.org"))
-			if got := l.Facts().Iprev(); got != "pass" {
+			f := checks.Lookup(t.Context(), asks, client, checks.Site{}, checks.ParseHelo("mail.example.org"))
+			if got := f.Iprev(); got != "pass" {
 				t.Errorf("iprev is %s", got)
 			}
 		})

@@ -107,10 +107,9 @@ func (c crowd) record(policy *checks.Policy, addr netip.Addr, n int, at time.Tim
 	if c.exempt != "" {
 		d.Verdict.Exempt = c.exempt
 	} else {
-		d.Findings = checks.Evaluate(f, nil, "")
-		d.Verdict = policy.Judge(d.Findings)
+		d.Verdict = policy.Decide(checks.Evaluate(f, nil, ""))
 	}
-	r := policy.Record(d, false)
+	r := d.Record(false)
 	if dns, label, ok := strings.Cut(c.source, " "); ok {
 		r.Source = &checks.Source{Place: "mbox:1", DNS: dns, Label: label}
 	}

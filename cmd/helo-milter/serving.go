@@ -78,8 +78,7 @@ func (d *daemon) serving(c *change) *milter.Config {
 	})
 	dns.Degraded = c.resolver.Degraded
 	serving := &milter.Config{
-		DNS: dns, Policy: cfg.policy(), Exempt: cfg.exemptions(), Deny: cfg.deny(), Site: cfg.site(),
-		ReplyAt: cfg.ReplyAt, HelpURL: cfg.HelpURL, AuthResults: cfg.Header.AuthenticationResults,
+		Judge: cfg.judge(), DNS: dns, ReplyAt: cfg.ReplyAt, AuthResults: cfg.Header.AuthenticationResults,
 		Log: d.log, OnPanic: d.onPanic,
 	}
 	if cfg.Header.Add {
@@ -89,7 +88,7 @@ func (d *daemon) serving(c *change) *milter.Config {
 		serving.Decided = func(decision *checks.Decision) {
 			d.metrics.decided(decision)
 			if cfg.DecisionLog != "" {
-				fmt.Fprintln(d.decisions, serving.Policy.Record(decision, false))
+				fmt.Fprintln(d.decisions, decision.Record(false))
 			}
 		}
 	}

@@ -12,7 +12,6 @@ type judge struct {
 	assume   assumption
 	profile  checks.Profile
 	policies [3]*checks.Policy // by profile
-	exempt   checks.Exemptions
 }
 
 // judged is what became of a hop or, in perClient, of all hops of a client.
@@ -24,7 +23,7 @@ type judged struct {
 }
 
 func newJudge(p checks.Profile, actions map[string]checks.Action, scores map[string]float64) *judge {
-	j := &judge{profile: p, exempt: checks.Exemptions{Private: true}, assume: assumption{helo: elsewhere}}
+	j := &judge{profile: p, assume: assumption{helo: elsewhere}}
 	for p := range j.policies {
 		policy := checks.NewPolicy(checks.Profile(p))
 		for rule, action := range actions {
@@ -65,7 +64,7 @@ func (j *judge) tally(file *hopsFile) *tally {
 		case slices.Contains([]string{"", "-", "?"}, h.helo):
 			// As everywhere in these files: nobody knows what was said, or whether anything was.
 			t.mute++
-		case j.exempt.Client(h.client) != "" || h.internal(facts):
+		case !h.client.IsValid() || checks.Private(h.client) || h.internal(facts):
 			t.exempt++
 		default:
 			t.judged = append(t.judged, j.judge(h, facts))
@@ -81,7 +80,7 @@ func (j *judge) judge(h *hop, facts *checks.Facts) judged {
 		u.results[i] = f.Result
 	}
 	for p, policy := range j.policies {
-		v := policy.Judge(findings)
+		v := policy.Decide(findings)
 		if v.Action >= checks.TempFail {
 			u.rules[p] = v.Rule.Name
 		}

@@ -29,10 +29,9 @@ func clients(t *testing.T, tally *Tally, base byte, days int, words string) {
 			case "allow", "authenticated":
 				d.Verdict.Exempt = more
 			default:
-				d.Findings = checks.Evaluate(f, nil, "")
-				d.Verdict = policy.Judge(d.Findings)
+				d.Verdict = policy.Decide(checks.Evaluate(f, nil, ""))
 			}
-			r := policy.Record(d, false)
+			r := d.Record(false)
 			switch more {
 			case "ham", "spam":
 				r.Source = &checks.Source{DNS: "recorded", Label: more}

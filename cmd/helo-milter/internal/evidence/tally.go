@@ -3,7 +3,6 @@
 package evidence
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -101,13 +100,13 @@ func (c *counts) add(r *checks.Record, judge *checks.Judge) {
 	}
 	c.transactions++
 	today := c.day(at)
-	d := again(r, judge)
-	if d.Verdict.Exempt == "" {
-		c.judge(r, d.Findings, judge.Unasked(r.Facts), today)
+	findings, exempt := again(r, judge)
+	if exempt == "" {
+		c.judge(r, findings, judge.Unanswerable(r.Facts), today)
 		return
 	}
 	today.exempt++
-	i := slices.Index(reasons[:], d.Verdict.Exempt)
+	i := slices.Index(reasons[:], exempt)
 	if i < 0 {
 		i = len(reasons) - 1
 	}
@@ -116,34 +115,38 @@ func (c *counts) add(r *checks.Record, judge *checks.Judge) {
 	case "authenticated":
 		c.logins[network(r.Client)] = true
 	case "allow":
-		c.allow(r, checks.Evaluate(r.Facts, judge.Deny, ""), judge.Unasked(r.Facts))
+		c.allow(r, checks.Evaluate(r.Facts, judge.Deny, ""), judge.Unanswerable(r.Facts))
 	}
 }
 
 // again judges a record's facts by the configuration at hand: the record does not have what those rules would
 // have found that were off. What was found then counts, too, since neither all recipients of a message with
 // very many nor the deny list of that day need be known. Who was exempt, or is now, is exempt.
-func again(r *checks.Record, judge *checks.Judge) *checks.Decision {
-	d := &checks.Decision{Facts: r.Facts, RcptTo: r.RcptTo, Time: r.Time}
-	judge.Decide(d, cmp.Or(r.Exempt, judge.Exempt.Client(r.Client)))
-	if d.Verdict.Exempt != "" {
-		return d
+func again(r *checks.Record, judge *checks.Judge) (findings []checks.Finding, exempt string) {
+	if r.Exempt != "" {
+		return nil, r.Exempt
+	}
+	s := judge.Reopen(r.Facts)
+	s.Mail(r.Time)
+	s.Rcpts(r.RcptTo)
+	verdict := s.Decision().Verdict
+	if verdict.Exempt != "" {
+		return nil, verdict.Exempt
 	}
 	for i, rule := range checks.All {
 		if rule.Actions[checks.Careful] == checks.Off && judge.Policy.Actions[i] == checks.Off {
-			d.Findings[i] = checks.Finding{} // nobody thinks of enforcing it
+			verdict.Findings[i] = checks.Finding{} // nobody thinks of enforcing it
 		}
 	}
 	for _, found := range r.Findings {
 		if found.Rule == checks.Internal {
-			d.Findings = nil
-			break
+			return nil, ""
 		}
 		if i := checks.Index(found.Rule); i >= 0 { // else it is of another version
-			d.Findings[i].Result = max(d.Findings[i].Result, found.Result)
+			verdict.Findings[i].Result = max(verdict.Findings[i].Result, found.Result)
 		}
 	}
-	return d
+	return verdict.Findings, ""
 }
 
 func (c *counts) day(at time.Time) *day {

@@ -35,10 +35,9 @@ func decisionLine(n int) string {
 		ID: fmt.Sprint(n), MTA: "mx.example.net", QueueID: "4bC1x2", MailFrom: "a@example.org",
 		RcptTo: []string{"b@example.net"}, Facts: f, Time: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC),
 	}
-	d.Findings = checks.Evaluate(f, nil, "example.net")
-	d.Verdict = policy.Judge(d.Findings)
-	d.Header = policy.Header(d.ID, f, d.Findings, &d.Verdict)
-	return policy.Record(d, false).String()
+	d.Verdict = policy.Decide(checks.Evaluate(f, nil, "example.net"))
+	d.Header = d.Verdict.Header(d.ID, f)
+	return d.Record(false).String()
 }
 
 // Records come in their order, each as it was written; what is no record is told with its line, and what

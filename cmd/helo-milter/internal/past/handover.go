@@ -14,18 +14,18 @@ import (
 // trust says whose Received fields are believed, and which clients do not count because they are ours.
 type trust struct {
 	hosts []string // none: the host that wrote the topmost field
-	own   checks.Exemptions
+	own   []netip.Prefix
 }
 
 // newTrust reads a list with commas: host names, suffixes such as ".example.net", addresses and networks.
 func newTrust(list string) *trust {
-	t := &trust{own: checks.Exemptions{Private: true}}
+	t := &trust{}
 	for entry := range strings.SplitSeq(list, ",") {
 		entry = strings.TrimSpace(entry)
 		if network, err := netip.ParsePrefix(entry); err == nil {
-			t.own.Network(network)
+			t.own = append(t.own, network)
 		} else if addr, err := netip.ParseAddr(entry); err == nil {
-			t.own.Network(netip.PrefixFrom(addr, addr.BitLen()))
+			t.own = append(t.own, netip.PrefixFrom(addr, addr.BitLen()))
 		} else if entry != "" {
 			t.hosts = append(t.hosts, checks.Canonical(entry))
 		}
@@ -100,7 +100,9 @@ func (t *trust) handOver(fields []field) (Hop, error) {
 func isLocalhost(name string) bool { return checks.ParseHelo(name).Form == checks.FormLocalhost }
 
 func (t *trust) outside(hosts []string, h *Hop) bool {
-	return t.own.Client(h.Client) == "" && !(h.Reverse == Confirmed && contains(hosts, h.Name))
+	ours := func(network netip.Prefix) bool { return network.Contains(h.Client) }
+	return h.Client.IsValid() && !checks.Private(h.Client) && !slices.ContainsFunc(t.own, ours) &&
+		!(h.Reverse == Confirmed && contains(hosts, h.Name))
 }
 
 // envelope fills in what is said about it above the hand-over: by the mail store (RFC 5321 §4.4:

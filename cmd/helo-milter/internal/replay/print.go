@@ -58,7 +58,7 @@ func (d *Decisions) print(out io.Writer, title, then string) {
 			d.Lost)
 	}
 	for _, r := range checks.All {
-		if n := d.Unasked[r.Name]; n > 0 {
+		if n := d.Unanswerable[r.Name]; n > 0 {
 			fmt.Fprintf(out, "Not judged by %s: %d. This configuration has a question that nobody had asked.\n", r.Name, n)
 		}
 	}

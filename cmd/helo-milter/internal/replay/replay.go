@@ -23,9 +23,9 @@ type Outcome struct {
 	Then *checks.Record
 	// Now is the decision by this configuration, from the same facts; nil when they are not enough, see
 	// checks.Judge.Again. Of a hop it is what the DNS says now; nil when nobody was asked.
-	Now     *checks.Record
-	Unasked []string // rules that cannot be judged by the facts of a decision, see checks.Judge
-	Err     error    // a *past.Broken, or about a whole file
+	Now          *checks.Record
+	Unanswerable []string // rules that cannot be judged by the facts of a decision, see checks.Judge
+	Err          error    // a *past.Broken, or about a whole file
 }
 
 // inFlight is how many items are judged at a time: what waits for the DNS is not in the way of the others, and a
@@ -59,43 +59,44 @@ func (r *Replay) outcome(ctx context.Context, e entry) *Outcome {
 		return r.hop(ctx, e.item.Hop)
 	default:
 		then := e.item.Record
-		return &Outcome{Then: then, Now: r.Judge.Again(then), Unasked: r.Judge.Unasked(then.Facts)}
+		return &Outcome{Then: then, Now: r.Judge.Again(then), Unanswerable: r.Judge.Unanswerable(then.Facts)}
 	}
 }
 
+// hop judges what was recorded of a hop and, by the same session with the DNS, what is true now. Nobody asks the
+// DNS about a user who is exempt.
 func (r *Replay) hop(ctx context.Context, hop *past.Hop) *Outcome {
 	site := r.Judge.Site
 	site.Hostname = cmp.Or(site.Hostname, hop.By)
-	reason := r.Judge.Exempt.Client(hop.Client)
-	if hop.User {
-		reason = cmp.Or(reason, r.Judge.Exempt.Login())
-	}
-	o := &Outcome{Hop: true, Then: r.judge(hop, hop.Facts(site), reason, "recorded")}
+	o := &Outcome{Hop: true, Then: decide(r.Judge.Reopen(hop.Facts(site)), hop, "recorded")}
 	if r.DNS == nil {
 		return o
 	}
 	dns := r.DNS
-	if reason != "" {
+	if o.Then.Exempt == "authenticated" {
 		dns = nil
 	}
-	lookups := checks.NewLookups(ctx, dns, hop.Client, site)
-	defer lookups.Close()
-	if hop.Helo != "" {
-		lookups.Greet(checks.ParseHelo(hop.Helo))
+	s := r.Judge.Open(ctx, dns, hop.Client, site)
+	defer s.Close()
+	switch {
+	case !hop.Said:
+		s.Unheard()
+	case hop.Helo != "":
+		s.Greet(checks.ParseHelo(hop.Helo))
 	}
-	facts := lookups.Facts()
-	facts.Unheard, facts.Login = !hop.Said, hop.User
-	o.Now = r.judge(hop, facts, reason, "now")
+	o.Now = decide(s, hop, "now")
 	return o
 }
 
-func (r *Replay) judge(hop *past.Hop, facts *checks.Facts, reason, dns string) *checks.Record {
-	d := &checks.Decision{
-		ID: "replay", MTA: facts.Site.Hostname, QueueID: hop.QueueID, MailFrom: hop.From, RcptTo: hop.To,
-		Facts: facts, Time: hop.Time,
+func decide(s *checks.Session, hop *past.Hop, dns string) *checks.Record {
+	s.Mail(hop.Time)
+	if hop.User {
+		s.LoggedIn()
 	}
-	r.Judge.Decide(d, reason)
-	record := r.Judge.Policy.Record(d, false)
+	s.Rcpts(hop.To)
+	d := s.Decision()
+	d.ID, d.QueueID, d.MailFrom, d.RcptTo = "replay", hop.QueueID, hop.From, hop.To
+	record := d.Record(false)
 	record.Source = &checks.Source{Place: hop.Place, DNS: dns, Label: hop.Spam.String()}
 	return record
 }

@@ -24,14 +24,14 @@ type Summary struct {
 // Decisions are judged again.
 type Decisions struct {
 	Table
-	Same    int            // the same is wanted
-	Exactly int            // and the verdict is the same, byte for byte
-	Lost    int            // cannot be judged: see checks.Judge.Again
-	Refused Clients        // refused now, and not then
-	Passed  Clients        // refused then, and not now
-	Harder  int            // rejected now, and only put off then
-	Softer  int            // the reverse
-	Unasked map[string]int // by rule: could not be judged by it, see checks.Judge.Unasked
+	Same         int            // the same is wanted
+	Exactly      int            // and the verdict is the same, byte for byte
+	Lost         int            // cannot be judged: see checks.Judge.Again
+	Refused      Clients        // refused now, and not then
+	Passed       Clients        // refused then, and not now
+	Harder       int            // rejected now, and only put off then
+	Softer       int            // the reverse
+	Unanswerable map[string]int // by rule: could not be judged by it, see checks.Judge.Unanswerable
 }
 
 // Hops are judged for the first time.
@@ -105,11 +105,11 @@ func (d *Decisions) add(o *Outcome) {
 	case then == "reject" && now == "tempfail":
 		d.Softer++
 	}
-	for _, rule := range o.Unasked {
-		if d.Unasked == nil {
-			d.Unasked = map[string]int{}
+	for _, rule := range o.Unanswerable {
+		if d.Unanswerable == nil {
+			d.Unanswerable = map[string]int{}
 		}
-		d.Unasked[rule]++
+		d.Unanswerable[rule]++
 	}
 	if o.Then.Verdict == o.Now.Verdict && o.Then.Exempt == o.Now.Exempt {
 		d.Exactly++

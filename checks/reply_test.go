@@ -36,7 +36,7 @@ func TestReply(t *testing.T) {
 		}
 		policy := checks.NewPolicy(checks.Standard)
 		policy.Actions[checks.Index("helo-not-fqdn")] = checks.Reject
-		v := policy.Judge(checks.Evaluate(f, nil, ""))
+		v := policy.Decide(checks.Evaluate(f, nil, ""))
 		if got := v.Reply(f, helpURL).String(); got != tt.want {
 			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
 		}
@@ -81,13 +81,11 @@ func TestHeader(t *testing.T) {
 		},
 	} {
 		f, policy := factsOf(t, tt.client, tt.helo), checks.NewPolicy(checks.Standard)
-		findings := checks.Evaluate(f, nil, "")
-		v := policy.Judge(findings)
-		if got := policy.Header("id1", f, findings, &v); got != tt.want {
+		v := policy.Decide(checks.Evaluate(f, nil, ""))
+		if got := v.Header("id1", f); got != tt.want {
 			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
 		}
 	}
-	policy := checks.NewPolicy(checks.Standard)
 	for _, tt := range []struct {
 		verdict checks.Verdict
 		want    string
@@ -101,7 +99,7 @@ func TestHeader(t *testing.T) {
 			"accept; client=none; helo=none; iprev=none; score=0.0;\n\trules=none; unsure=internal; id=id1",
 		},
 	} {
-		if got := policy.Header("id1", &checks.Facts{}, nil, &tt.verdict); got != tt.want {
+		if got := tt.verdict.Header("id1", &checks.Facts{}); got != tt.want {
 			t.Errorf("without findings\n got %s\nwant %s", got, tt.want)
 		}
 	}

@@ -1,7 +1,6 @@
 package checks
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -115,39 +114,4 @@ func mask(text string, limit int, keep func(byte) bool) string {
 		}
 	}
 	return string(b)
-}
-
-// Header returns the value of the header field, folded with LF and a tab (RFC 5322 §2.2.3): what the
-// policy wants, the facts in short, and the findings that are not off.
-func (p *Policy) Header(id string, f *Facts, findings []Finding, v *Verdict) string {
-	helo, client := "none", "none"
-	if h := f.LastHelo(); h.Form&(FormMissing|FormUnheard) == 0 {
-		helo = token(h.Raw, headerHelo)
-	}
-	if f.Client.IsValid() {
-		client = token(f.Client.String(), headerHelo)
-	}
-	return fmt.Sprintf("%s; client=%s; helo=%s; iprev=%s; score=%.1f;\n\trules=%s; unsure=%s; id=%s",
-		v.Want(), client, helo, f.Iprev(), v.Score,
-		p.Names(findings, Fail), p.Unsure(findings, v), token(id, headerHelo))
-}
-
-// Unsure returns the names of the rules that are unsure, as Names does, or Internal.
-func (p *Policy) Unsure(findings []Finding, v *Verdict) string {
-	if v.Internal {
-		return Internal
-	}
-	return p.Names(findings, Unsure)
-}
-
-// Names returns the names of the rules that ended so, with commas between, in the table's order and
-// without those that are off; "none" when there are none.
-func (p *Policy) Names(findings []Finding, result Result) string {
-	var names []string
-	for i, f := range findings {
-		if f.Result == result && p.Actions[i] != Off {
-			names = append(names, All[i].Name)
-		}
-	}
-	return cmp.Or(strings.Join(names, ","), "none")
 }

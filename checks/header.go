@@ -1,0 +1,44 @@
+package checks
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// Header returns the value of the header field, folded with LF and a tab (RFC 5322 §2.2.3): what the
+// policy wants, the facts in short, and the findings that are not off. id is the session's.
+func (v *Verdict) Header(id string, f *Facts) string {
+	helo, client := "none", "none"
+	if h := f.LastHelo(); h.Form&(FormMissing|FormUnheard) == 0 {
+		helo = token(h.Raw, headerHelo)
+	}
+	if f.Client.IsValid() {
+		client = token(f.Client.String(), headerHelo)
+	}
+	return fmt.Sprintf("%s; client=%s; helo=%s; iprev=%s; score=%.1f;\n\trules=%s; unsure=%s; id=%s",
+		v.Want(), client, helo, f.Iprev(), v.Score,
+		v.Failed(), v.Unsure(), token(id, headerHelo))
+}
+
+// Failed returns the names of the rules that failed and are not off, with commas between, in the table's order;
+// "none" when there are none.
+func (v *Verdict) Failed() string { return v.names(Fail) }
+
+// Unsure returns the names of the rules that are unsure, as Failed does, or Internal.
+func (v *Verdict) Unsure() string {
+	if v.Internal {
+		return Internal
+	}
+	return v.names(Unsure)
+}
+
+func (v *Verdict) names(result Result) string {
+	var names []string
+	for i, f := range v.Findings {
+		if f.Result == result && f.Action != Off {
+			names = append(names, All[i].Name)
+		}
+	}
+	return cmp.Or(strings.Join(names, ","), "none")
+}
