@@ -17,8 +17,8 @@ func steps(r *Record, name string, example bool) []Step {
 	switch {
 	case !failed.ofNames() || !f.Client.IsValid():
 	case !Public(f.Client):
-		list = append(list, Step{Text: fmt.Sprintf("Send mail from a public address. %s is none, and no record "+
-			"of the public DNS can lead to it.", f.Client)})
+		list = append(list, Step{Text: fmt.Sprintf("Send mail from a public address: %s is not one, and no "+
+			"record in the public DNS can point to it.", f.Client)})
 	case !unknown:
 		if !confirmed {
 			list = append(list, f.address(name)...)
@@ -34,7 +34,7 @@ func steps(r *Record, name string, example bool) []Step {
 		target := name
 		switch {
 		case confirmed:
-			target += ": the DNS confirms that this is " + f.Client.String()
+			target += ", which the DNS confirms for " + f.Client.String()
 		case unknown:
 			target = "the name in the PTR record of " + f.Client.String() + ", which could not be looked up"
 		}
@@ -44,8 +44,8 @@ func steps(r *Record, name string, example bool) []Step {
 		list = append(list, f.allow(name))
 	}
 	if failed.any("helo-denied", "helo-host-denied", "ptr-denied") {
-		list = append(list, Step{Text: "The receiving server has you on its own deny list. " +
-			"Its postmaster can say why, and take you off it."})
+		list = append(list, Step{Text: "You are on the receiving server's own deny list. " +
+			"Its postmaster can tell you why, and remove you from it."})
 	}
 	return append(list, f.delist(name, failed)...)
 }
@@ -62,24 +62,24 @@ func (f *Facts) address(name string) []Step {
 		}
 	}
 	return []Step{{
-		Text:    fmt.Sprintf("Publish the address %s for %s.", f.Client, name),
+		Text:    fmt.Sprintf("Publish an address record that points from %s to %s.", name, f.Client),
 		Records: []string{fmt.Sprintf("%s. %s %s", name, qtype, f.Client)},
 	}}
 }
 
 // pointer is the record that leads from the client to the name.
 func (f *Facts) pointer(name string, failed failures) []Step {
-	text := "Ask the owner of the address, usually your hosting or access provider, to set the PTR record " +
+	text := "Ask whoever controls the address, usually your hosting or access provider, to set the PTR record " +
 		"of %s to %s"
 	switch {
 	case failed.any("ptr-many", "ptr-reserved"):
-		text += ", and to remove every other"
+		text += " and to remove all others"
 	case slices.Contains(f.ptrNames(), name):
 		return nil
 	case f.PTR.Status == Failed || f.PTR.Stale:
-		text += " (its lookup failed, so it may be that already)"
+		text += " (its lookup failed, so this may already be the case)"
 	}
-	text += ". Who cannot have that sends mail through the provider's mail server instead."
+	text += ". If that is not possible, send mail through the provider's mail server instead."
 	return []Step{{
 		Text:    fmt.Sprintf(text, f.Client, name),
 		Records: []string{fmt.Sprintf("%s PTR %s.", ReverseName(f.Client), name)},
@@ -88,16 +88,16 @@ func (f *Facts) pointer(name string, failed failures) []Step {
 
 // greet is the HELO. target is the name in words.
 func greet(target, name string, failed failures) Step {
-	text := "Set the HELO name of the mail server to " + target + "."
+	text := "Set the mail server's HELO name to " + target + "."
 	if failed.any("helo-own-address", "helo-own-name", "helo-rcpt-domain", "helo-forged-brand",
 		"helo-brand-no-ptr") {
-		text = "The HELO is somebody else's name. " + text
+		text = "The current HELO name belongs to somebody else. " + text
 	}
 	if failed["helo-missing"] {
-		return Step{Text: text + " It has to send EHLO with that name before MAIL."}
+		return Step{Text: text + " It must send EHLO with that name before MAIL."}
 	}
 	if failed["helo-changed"] {
-		text += " It has to say the same name in every greeting."
+		text += " It must send the same name every time."
 	}
 	return Step{Text: text, Settings: settings(name)}
 }
@@ -124,7 +124,7 @@ func (f *Facts) allow(name string) Step {
 		mechanism = "ip6:"
 	}
 	return Step{
-		Text:    fmt.Sprintf("Allow the address in the SPF record of %s: put this behind \"v=spf1\".", name),
+		Text:    fmt.Sprintf("Authorize the address in the SPF record of %s: add this after \"v=spf1\".", name),
 		Records: []string{mechanism + f.Client.String()},
 	}
 }
@@ -144,7 +144,7 @@ func (f *Facts) delist(name string, failed failures) []Step {
 	}
 	var steps []Step
 	for domain, on := range lists {
-		steps = append(steps, Step{Text: fmt.Sprintf("Have %s taken off the block list %s: its operator says how.",
+		steps = append(steps, Step{Text: fmt.Sprintf("Ask for %s to be removed from the block list %s; its operator explains how.",
 			clean(domain, replyQuoted), strings.Join(on, " and "))})
 	}
 	slices.SortFunc(steps, func(a, b Step) int { return strings.Compare(a.Text, b.Text) })

@@ -76,7 +76,7 @@ func (p *patient) obey(t *testing.T, steps []checks.Step) {
 				t.Errorf("nobody can do that: %s", record)
 			}
 		}
-		if name := regexp.MustCompile(`[Ss]et the HELO name of the mail server to ([a-z0-9.-]*[a-z])`).
+		if name := regexp.MustCompile(`[Ss]et the mail server's HELO name to ([a-z0-9.-]*[a-z])`).
 			FindStringSubmatch(step.Text); name != nil {
 			p.helos = name[1:]
 		}

@@ -18,9 +18,9 @@ func TestAdviceWithoutRecords(t *testing.T) {
 		{"203.0.113.1", "mail.example.org", ""},
 		{"203.0.113.4", "localhost", "to the name in the PTR record of 203.0.113.4, which could"},
 		{"203.0.113.6", "localhost", "to the name in the PTR record of 203.0.113.6, which could"},
-		{"0.0.0.0", "localhost", "0.0.0.0 is none"},
-		{"10.0.0.1", "localhost", "10.0.0.1 is none"},
-		{"fe80::1", "localhost", "fe80::1 is none"},
+		{"0.0.0.0", "localhost", "0.0.0.0 is not one"},
+		{"10.0.0.1", "localhost", "10.0.0.1 is not one"},
+		{"fe80::1", "localhost", "fe80::1 is not one"},
 	} {
 		p := &patient{client: netip.MustParseAddr(tt.client), helos: []string{tt.helo}, zone: parseZone(world)}
 		record := p.examine(t)
@@ -50,7 +50,7 @@ func TestAdviceNames(t *testing.T) {
 		{"203.0.113.29", "shunned.example.org", false, "deny list"},
 		{"203.0.113.24", "mail.listed.org", false, "block list"},
 		{"203.0.113.29", "localhost", true, "deny list"},
-		{"203.0.113.4", "new.example.org", true, "its lookup failed, so it may be that already"},
+		{"203.0.113.4", "new.example.org", true, "its lookup failed, so this may already be the case"},
 		{"203.0.113.1", "mail.example.org", false, ""},
 	} {
 		p := &patient{netip.MustParseAddr(tt.client), []string{tt.helo}, "", parseZone(sick), denials(t)}

@@ -48,7 +48,7 @@ func (v *Verdict) Reply(f *Facts, helpURL string) *Reply {
 	switch {
 	case v.Finding.Result == Unsure:
 		code = dnsTrouble
-		text += "a DNS lookup failed that it takes to judge this client. Try again later."
+		text += "a DNS lookup needed to evaluate this client failed; please try again later."
 	case v.Action == TempFail:
 		code = code.temporary()
 		fallthrough

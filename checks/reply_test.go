@@ -14,19 +14,19 @@ func TestReply(t *testing.T) {
 	for _, tt := range []struct{ client, helo, want string }{
 		{
 			"203.0.113.9", "friend",
-			`504 5.5.2 HELO "friend" from 203.0.113.9: the HELO name has one label only and ` +
-				`is no full host name. Set the HELO name of the mail server to its full public host name, such as ` +
+			`504 5.5.2 HELO "friend" from 203.0.113.9: the HELO name is a single label, ` +
+				`not a full host name. Set the mail server's HELO name to its full public host name, such as ` +
 				`mail.example.org. Rule: helo-not-fqdn https://mx.example.net/helo`,
 		},
 		{
-			"203.0.113.9", "-", `503 5.5.1 203.0.113.9: no HELO or EHLO was sent before MAIL. Greet with EHLO and ` +
+			"203.0.113.9", "-", `503 5.5.1 203.0.113.9: no HELO or EHLO was sent before MAIL. Send EHLO with ` +
 				`your full host name first. Rule: helo-missing https://mx.example.net/helo`,
 		},
 		{
 			"203.0.113.1", "private.example.org",
 			`550 5.7.1 HELO "private.example.org" from 203.0.113.1 (10.0.0.1): ` +
-				`the HELO name resolves only to addresses that are not on the public Internet. Publish the public ` +
-				`address of the mail server for its HELO name. Rule: helo-bogus-address https://mx.example.net/helo`,
+				`the HELO name resolves only to addresses that are not on the public Internet. Publish the mail ` +
+				`server's public address for its HELO name. Rule: helo-bogus-address https://mx.example.net/helo`,
 		},
 		{"203.0.113.1", "mail.example.org", ""},
 	} {

@@ -2,12 +2,12 @@ package checks
 
 // Sentences that several rows share.
 const (
-	fixHelo = "Set the HELO name of the mail server to its full public host name, such as mail.example.org."
-	fixPTR  = "Ask the owner of the address, usually the hosting or access provider, to set its PTR record " +
+	fixHelo = "Set the mail server's HELO name to its full public host name, such as mail.example.org."
+	fixPTR  = "Ask whoever controls the address, usually the hosting or access provider, to set its PTR record " +
 		"to the mail server's host name."
-	fixDenied = "Ask the postmaster of this server why, by another way than this one."
-	fixListed = "Have the domain taken off the block list: its operator says how."
-	fixMatch  = "Let the HELO name, the PTR record of the address and the address record of that name agree."
+	fixDenied = "Contact this server's postmaster by other means to find out why."
+	fixListed = "Ask the operator of the block list to remove the domain."
+	fixMatch  = "Make the HELO name, the PTR record of the address and the address record of that name agree."
 )
 
 // All is the rule table: what is checked, in the order in which ties are settled. It is final at
@@ -15,7 +15,7 @@ const (
 var All = []Rule{
 	{
 		Name: "helo-missing",
-		Doc:  "no HELO or EHLO was sent before MAIL", Fix: "Greet with EHLO and your full host name first.",
+		Doc:  "no HELO or EHLO was sent before MAIL", Fix: "Send EHLO with your full host name first.",
 		Code: Code{503, "5.5.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
 		On: FormMissing, Problem: said,
 	},
@@ -27,7 +27,7 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-underscore",
-		Doc:  "the HELO name contains an underscore, which host names must not", Fix: fixHelo,
+		Doc:  "the HELO name contains an underscore, which is not allowed in host names", Fix: fixHelo,
 		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 3,
 		On: FormName, Problem: heloUnderscore,
 	},
@@ -39,19 +39,19 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-numeric",
-		Doc:  "the HELO is a number or an address in disguise", Fix: fixHelo,
+		Doc:  "the HELO is a number or a disguised IP address", Fix: fixHelo,
 		Code: Code{504, "5.5.2"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
 		On: FormNumeric, Problem: said,
 	},
 	{
 		Name: "helo-literal-malformed",
-		Doc:  "the HELO is in brackets but is no address literal of RFC 5321", Fix: fixHelo,
+		Doc:  "the HELO is in brackets but is not a valid address literal (RFC 5321)", Fix: fixHelo,
 		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
 		On: FormLiteralMalformed, Problem: said,
 	},
 	{
 		Name: "helo-literal-mismatch",
-		Doc:  "the HELO is the literal of another address than the client's", Fix: fixHelo,
+		Doc:  "the HELO is an address literal, but not of the client's address", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2,
 		On: FormLiteral, Problem: heloLiteralMismatch,
 	},
@@ -63,25 +63,25 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-localhost",
-		Doc:  "the HELO name is localhost, which every host is to itself", Fix: fixHelo,
+		Doc:  "the HELO name is localhost, which does not identify the host", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.8,
 		On: FormLocalhost, Problem: said,
 	},
 	{
 		Name: "helo-not-fqdn",
-		Doc:  "the HELO name has one label only and is no full host name", Fix: fixHelo,
+		Doc:  "the HELO name is a single label, not a full host name", Fix: fixHelo,
 		Code: Code{504, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2,
 		On: FormSingle, Problem: said,
 	},
 	{
 		Name: "helo-reserved-tld",
-		Doc:  "the HELO name is under a reserved top-level domain and cannot be in the public DNS", Fix: fixHelo,
+		Doc:  "the HELO name is under a reserved top-level domain and cannot exist in the public DNS", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.8,
 		On: FormReserved, Problem: said,
 	},
 	{
 		Name: "helo-private-tld",
-		Doc:  "the HELO name is one of a private network and cannot be in the public DNS", Fix: fixHelo,
+		Doc:  "the HELO name belongs to a private network and cannot exist in the public DNS", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.6,
 		On: FormPrivate, Problem: said,
 	},
@@ -93,25 +93,25 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-public-suffix",
-		Doc:  "the HELO is a public suffix, under which others register their names", Fix: fixHelo,
+		Doc:  "the HELO is a public suffix, a domain under which others register names", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
 		On: FormPublic, Problem: heloPublicSuffix,
 	},
 	{
 		Name: "helo-own-address",
-		Doc:  "the HELO is our own address, not the client's", Fix: fixHelo,
+		Doc:  "the HELO is this server's own address, not the client's", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
 		On: FormBareIP | FormLiteral, Problem: heloOwnAddress,
 	},
 	{
 		Name: "helo-own-name",
-		Doc:  "the HELO is our own name, not the client's", Fix: fixHelo,
+		Doc:  "the HELO is this server's own name, not the client's", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
 		On: FormName, Problem: heloOwnName,
 	},
 	{
 		Name: "helo-rcpt-domain",
-		Doc:  "the HELO is the recipient's domain, and the client is not known to be in it", Fix: fixHelo,
+		Doc:  "the HELO is the recipient's domain, and nothing shows that the client belongs to it", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 3,
 		On: FormDotted, Clears: PTRAddrs, Problem: heloRcptDomain,
 	},
@@ -136,15 +136,15 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-unresolvable",
-		Doc:  "the HELO name has no address and no MX record",
-		Fix:  "Publish an address record for the HELO name, or set it to a name that has one.",
+		Doc:  "the HELO name has no address record and no MX record",
+		Fix:  "Publish an address record for the HELO name, or use a HELO name that has one.",
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.2,
 		On: FormPublic, Clears: HeloAddrs | HeloMX, Problem: heloUnresolvable,
 	},
 	{
 		Name: "helo-bogus-address",
 		Doc:  "the HELO name resolves only to addresses that are not on the public Internet",
-		Fix:  "Publish the public address of the mail server for its HELO name.",
+		Fix:  "Publish the mail server's public address for its HELO name.",
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
 		On: FormPublic | FormUnknownTLD, Reads: HeloAddrs, Clears: HeloAddrs, Problem: heloBogusAddress,
 	},
@@ -156,55 +156,55 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-ptr-mismatch",
-		Doc:  "no confirmed PTR name of the client is the HELO name or of its organisation", Fix: fixMatch,
+		Doc:  "no confirmed PTR name of the client matches the HELO name or its organisational domain", Fix: fixMatch,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.6,
 		On: FormDotted, Clears: PTRAddrs, Problem: heloPTRMismatch,
 	},
 	{
 		Name: "helo-bare-domain",
-		Doc:  "the HELO is a registered domain, not a host in it, and the client is not known to be in it",
+		Doc:  "the HELO is a registered domain rather than a host in it, and nothing shows that the client belongs to it",
 		Fix:  fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
 		On: FormPublic, Clears: PTRAddrs, Problem: heloBareDomain,
 	},
 	{
 		Name: "helo-unverified",
-		Doc:  "neither the address of the HELO name nor the PTR of the client shows that the name is the client's",
+		Doc:  "neither the HELO name's address nor the client's PTR record shows that the name is the client's",
 		Fix:  fixMatch,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.1,
 		On: FormDotted, Clears: HeloAddrs | PTRAddrs, Problem: heloUnverified,
 	},
 	{
 		Name: "helo-forged-brand",
-		Doc:  "the HELO claims a well-known mail provider, but the client is not one of its hosts", Fix: fixHelo,
+		Doc:  "the HELO claims to be a well-known mail provider, but the client is not one of its hosts", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 4,
 		On: FormPublic, Clears: PTRAddrs | HeloAddrs | HeloSPF, Problem: heloForgedBrand,
 	},
 	{
 		Name: "helo-brand-no-ptr",
-		Doc:  "the HELO claims a well-known mail provider, but the client has no PTR record", Fix: fixHelo,
+		Doc:  "the HELO claims to be a well-known mail provider, but the client has no PTR record", Fix: fixHelo,
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 1,
 		On: FormPublic, Clears: PTRAddrs | HeloAddrs | HeloSPF, Problem: heloBrandNoPTR,
 	},
 	{
 		Name: "helo-spf",
-		Doc:  "the SPF record of the HELO name forbids the client to use it",
-		Fix:  "Add the address to the SPF record of the HELO name, or set the HELO name to the host's own.",
+		Doc:  "the SPF record of the HELO name does not authorize the client to use it",
+		Fix:  "Add the address to the SPF record of the HELO name, or use the host's own name as its HELO name.",
 		Code: Code{550, "5.7.23"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
 		On: FormPublic | FormUnknownTLD, Reads: HeloSPF, Problem: heloSPF,
 	},
 	{
 		Name: "helo-generic",
-		Doc:  "the HELO name looks like that of a dynamic address: it carries the address, or dial-up words",
-		Fix: "Give the mail server a name of its own, such as mail.example.org, in HELO, PTR and address " +
-			"record.",
+		Doc:  "the HELO name looks like that of a dynamic address: it contains the address or dial-up words",
+		Fix: "Give the mail server a name of its own, such as mail.example.org, in its HELO, PTR and address " +
+			"records.",
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.2,
 		On: FormDotted, Problem: heloGeneric,
 	},
 	{
 		Name: "helo-changed",
-		Doc:  "the client greeted with different names in one session",
-		Fix:  "Greet with the same host name every time.",
+		Doc:  "the client sent different HELO names in one session",
+		Fix:  "Send the same host name in every HELO or EHLO.",
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
 		On: FormAny, Problem: heloChanged,
 	},
@@ -217,37 +217,37 @@ var All = []Rule{
 	{
 		Name: "ptr-unconfirmed",
 		Doc:  "no PTR name of the client resolves back to its address",
-		Fix:  "Publish an address record that leads from the PTR name back to the address.",
+		Fix:  "Publish an address record that points from the PTR name back to the address.",
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.2,
 		On: FormClient, Clears: PTRAddrs, Problem: ptrUnconfirmed,
 	},
 	{
 		Name: "ptr-malformed",
-		Doc:  "no PTR name of the client is a host name", Fix: fixPTR,
+		Doc:  "no PTR name of the client is a valid host name", Fix: fixPTR,
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
 		On: FormClient, Reads: PTRNames, Problem: ptrMalformed,
 	},
 	{
 		Name: "ptr-reserved",
-		Doc:  "a PTR name of the client is not one of the public DNS", Fix: fixPTR,
+		Doc:  "a PTR name of the client cannot exist in the public DNS", Fix: fixPTR,
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
 		On: FormClient, Reads: PTRNames, Problem: ptrReserved,
 	},
 	{
 		Name: "ptr-generic",
-		Doc:  "the client's PTR name is one that was made from its address", Fix: fixPTR,
+		Doc:  "the client's PTR name is made from its address", Fix: fixPTR,
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.2,
 		On: FormClient, Reads: PTRNames, Problem: ptrGeneric,
 	},
 	{
 		Name: "ptr-dynamic",
-		Doc:  "the client's PTR name says that its address is a dynamic one", Fix: fixPTR,
+		Doc:  "the client's PTR name says that its address is dynamic", Fix: fixPTR,
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
 		On: FormClient, Reads: PTRNames, Problem: ptrDynamic,
 	},
 	{
 		Name: "ptr-many",
-		Doc:  "the client has more than 10 PTR names", Fix: "Keep one PTR record: the mail server's host name.",
+		Doc:  "the client has more than 10 PTR names", Fix: "Keep one PTR record, with the mail server's host name.",
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
 		On: FormClient, Reads: PTRNames, Problem: ptrMany,
 	},

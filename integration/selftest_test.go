@@ -17,15 +17,15 @@ func TestSelftest(t *testing.T) {
 		exit int
 		says string // pieces of the output, between "|"
 	}{
-		{"203.0.113.10", 0, "HELO  should be mail.example.org, and nothing has to be changed"},
+		{"203.0.113.10", 0, "HELO  should be mail.example.org; nothing to change"},
 		{"203.0.113.40 203.0.113.50", 0, "should be relay.example.org|should be classless.example.org"},
 		{"203.0.113.30", 1, "PTR   none|30.113.0.203.in-addr.arpa. PTR "},
 		{"203.0.113.33", 1, "gone.example.org. A 203.0.113.33"},
-		{"203.0.113.80", 1, "PTR   203-0-113-80.dsl.example.org (which leads back|should be a name of its own"},
-		{"203.0.113.66", 1, "PTR   the lookup failed|HELO  cannot be told: the DNS did not answer"},
+		{"203.0.113.80", 1, "PTR   203-0-113-80.dsl.example.org (resolves back|should be a name of its own"},
+		{"203.0.113.66", 1, "PTR   the lookup failed|HELO  unknown: the DNS did not answer"},
 		{
 			"203.0.113.10 2001:db8::10", 1,
-			"mail.example.org. AAAA 2001:db8::10|ip6.arpa. PTR mail.example.org.|over both: mail.example.org",
+			"mail.example.org. AAAA 2001:db8::10|ip6.arpa. PTR mail.example.org.|for both: mail.example.org",
 		},
 		{"", 2, "no public address of its own"},
 	} {
@@ -55,8 +55,8 @@ func TestSelftestListens(t *testing.T) {
 	}{
 		{"Postfix", "203.0.113.10", true, `client   203.0.113.10|HELO     "mail.example.org"|nothing is`},
 		{"Sendmail", "203.0.113.10", true, `client   203.0.113.10|HELO     "mail.example.org"|nothing is`},
-		{"Postfix", "203.0.113.10", false, `HELO     "mx.example.net"|mail server to mail.example.org`},
-		{"Sendmail", "203.0.113.10", false, `HELO     "mx.example.net"|mail server to mail.example.org`},
+		{"Postfix", "203.0.113.10", false, `HELO     "mx.example.net"|mail server's HELO name to mail.example.org`},
+		{"Sendmail", "203.0.113.10", false, `HELO     "mx.example.net"|mail server's HELO name to mail.example.org`},
 		{"Postfix", "127.0.0.1", true, `127.0.0.1, which is|HELO     "mail.example.org"|nothing is`},
 	} {
 		t.Run(fmt.Sprint(tt.program, tt.from, tt.advised), func(t *testing.T) {

@@ -33,7 +33,7 @@ func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, qu
 	explainRules(out, r, colours)
 	explainVerdict(out, r, header, colours)
 	if len(a.Steps) > 0 {
-		fmt.Fprintf(out, "\nWhat the administrator of %s has to change\n", r.Client)
+		fmt.Fprintf(out, "\nWhat the administrator of %s must change\n", r.Client)
 		advise(out, &a, wide)
 	}
 }
@@ -84,7 +84,7 @@ func explainVerdict(out io.Writer, r *checks.Record, header string, colours colo
 		fmt.Fprintf(out, " because of %s", v.Rule)
 	}
 	enforced := map[string]string{
-		"accept": "accepts it, too", "tempfail": "tells the client to come back later", "reject": "refuses it",
+		"accept": "accepts it, too", "tempfail": "defers it", "reject": "refuses it",
 	}[v.Want]
 	fmt.Fprintf(out, ", score %.1f\n", v.Score)
 	fmt.Fprintf(out, "         observe mode accepts the mail; enforce mode %s\n", enforced)
@@ -117,6 +117,6 @@ func advise(out io.Writer, a *checks.Advice, width int) {
 		}
 	}
 	if a.Example && len(a.Steps) > 0 {
-		paragraph(out, "  ", a.Name+" is an example: put the mail server's own name in its place.", width)
+		paragraph(out, "  ", a.Name+" is an example; use the mail server's own name instead.", width)
 	}
 }

@@ -16,19 +16,19 @@ func letter(out io.Writer, r *checks.Record, a checks.Advice) {
 		return
 	}
 	say := func(text string) { paragraph(out, "", text, narrow) }
-	subject := "HELO and reverse DNS of your mail server %s"
-	wrong := "the name that it gives itself in SMTP (HELO) or its entries in the DNS do not fit"
+	subject := "HELO name and reverse DNS of your mail server %s"
+	wrong := "its HELO name or DNS records do not match"
 	if !a.Names {
-		subject = "Your mail server %s is on a list"
-		wrong = "it is on a list of those whose mail is not wanted"
+		subject = "Your mail server %s is on a block list"
+		wrong = "it is on a list of servers whose mail is not wanted"
 	}
 	fmt.Fprintf(out, "Subject: "+subject+"\n\n", r.Client)
 	say("Hello,")
 	fmt.Fprintln(out)
-	say("your mail server sends mail to us, and " + wrong + ". This text says what we saw, and how to mend it.")
+	say("your mail server sends mail to us, and " + wrong + ". This message explains what we saw and how to fix it.")
 	fmt.Fprintln(out, "\nWHAT WE SAW")
 	seen(out, r)
-	fmt.Fprintln(out, "\nWHAT IS WRONG WITH IT")
+	fmt.Fprintln(out, "\nWHAT IS WRONG")
 	for _, f := range r.Findings {
 		if f.Result == checks.Fail && f.Action != checks.Off {
 			paragraph(out, "  - ", checks.All[checks.Index(f.Rule)].Doc, narrow)
@@ -39,7 +39,7 @@ func letter(out io.Writer, r *checks.Record, a checks.Advice) {
 	fmt.Fprintln(out, "\nWHAT TO CHANGE")
 	advise(out, &a, narrow)
 	if a.Names && checks.Public(r.Client) {
-		fmt.Fprintln(out, "\nHOW TO TEST IT")
+		fmt.Fprintln(out, "\nHOW TO CHECK IT")
 		test(out, r, &a)
 	}
 	fmt.Fprintln(out)
@@ -56,14 +56,14 @@ func noLetter(r *checks.Record) string {
 	}
 	switch {
 	case r.Exempt == "private":
-		return fmt.Sprintf("%s is a private address: clients with such a one are not judged.", r.Client)
+		return fmt.Sprintf("%s is a private address; such clients are not judged.", r.Client)
 	case r.Iprev == "temperror":
-		return fmt.Sprintf("The DNS did not answer, so nothing can be said of %s: try again later.", r.Client)
+		return fmt.Sprintf("The DNS did not answer, so nothing can be said about %s; try again later.", r.Client)
 	case len(unsure) > 0:
-		return fmt.Sprintf("Nothing was found that the administrator of %s has to change, but not all could be "+
-			"looked up. Unsure: %s.", r.Client, strings.Join(unsure, ", "))
+		return fmt.Sprintf("Nothing was found that the administrator of %s must change, but some lookups "+
+			"failed. Unsure: %s.", r.Client, strings.Join(unsure, ", "))
 	}
-	return fmt.Sprintf("There is nothing that the administrator of %s has to change.", r.Client)
+	return fmt.Sprintf("There is nothing that the administrator of %s must change.", r.Client)
 }
 
 // seen is what the client said, and what the DNS said.
@@ -80,9 +80,9 @@ func seen(out io.Writer, r *checks.Record) {
 		}
 	}
 	if r.Verdict.Reply != "" && r.Exempt == "" {
-		heading := "our answer"
+		heading := "our reply"
 		if r.Verdict.Did == "accept" {
-			heading = "answer to come"
+			heading = "planned reply"
 		}
 		for reply := range strings.Lines(r.Verdict.Reply) {
 			line(heading, reply)
@@ -105,11 +105,11 @@ func pointers(f *checks.Facts) string {
 		name := safe(h.Name)
 		switch {
 		case slices.Contains(h.Addrs.Values, f.Client):
-			name += " (which leads back to the address)"
+			name += " (resolves back to the address)"
 		case h.Addrs.Status == checks.Failed:
-			name += " (whose address could not be looked up)"
+			name += " (its address lookup failed)"
 		default:
-			name += " (which does not lead back to the address)"
+			name += " (does not resolve back to the address)"
 		}
 		names = append(names, name)
 	}
@@ -141,24 +141,24 @@ func addresses(g *checks.Greeting) string {
 func why(r *checks.Record, names bool) string {
 	refused := "refused"
 	if r.Verdict.Want == "tempfail" {
-		refused = "put off"
+		refused = "deferred"
 	}
-	here := "Here such mail is let through, with a mark."
+	here := "Here, such mail is accepted and marked."
 	switch {
 	case r.Exempt != "":
-		here = "Here your mail is let through, because we have made an exception for it."
+		here = "Here, your mail is accepted because we have made an exception for it."
 	case r.Verdict.Did != "accept":
-		here = "Here such mail is " + refused + "."
+		here = "Here, such mail is " + refused + "."
 	case r.Verdict.Want != "accept":
-		here = "Here such mail is let through for now, with a mark; it is meant to be " + refused + " later."
+		here = "Here, such mail is accepted and marked for now; later it will be " + refused + "."
 	}
 	if !names {
-		return here + " Answer this text to ask why."
+		return here + " Reply to this message to ask why."
 	}
-	return "The HELO has to be the host's full name in the public DNS; an address in brackets is for hosts " +
-		"that have none (RFC 5321, sections 2.3.5 and 4.1.1.1). Many receivers compare it with the name that " +
-		"the PTR record of the address gives, and that name with the address. What does not agree looks like " +
-		"an infected computer; it counts as a sign of spam, or the mail is refused. " + here
+	return "The HELO name must be the host's full name in the public DNS; an address in brackets is for hosts " +
+		"that have no name (RFC 5321, sections 2.3.5 and 4.1.1.1). Many receivers compare it with the name in " +
+		"the PTR record of the address, and that name with the address. A mismatch looks like an infected " +
+		"computer: it counts as a sign of spam, or the mail is refused. " + here
 }
 
 // test is how the administrator sees that it is right now: by what the DNS and the mail server say.
@@ -167,13 +167,13 @@ func test(out io.Writer, r *checks.Record, a *checks.Advice) {
 	if r.Client.Is6() {
 		qtype = "AAAA"
 	}
-	fmt.Fprintf(out, "  dig +short -x %s\n    has to say %s.\n", r.Client, a.Name)
-	fmt.Fprintf(out, "  dig +short %s %s\n    has to say %s\n", a.Name, qtype, r.Client)
-	fmt.Fprintf(out, "  host %s and host %s say the same.\n", r.Client, a.Name)
+	fmt.Fprintf(out, "  dig +short -x %s\n    must print %s.\n", r.Client, a.Name)
+	fmt.Fprintf(out, "  dig +short %s %s\n    must print %s\n", a.Name, qtype, r.Client)
+	fmt.Fprintf(out, "  host %s and host %s show the same.\n", r.Client, a.Name)
 	ofSPF := func(s checks.Step) bool { return len(s.Records) > 0 && strings.HasPrefix(s.Records[0], "ip") }
 	if slices.ContainsFunc(a.Steps, ofSPF) {
-		fmt.Fprintf(out, "  dig +short %s TXT\n    has the SPF record.\n", a.Name)
+		fmt.Fprintf(out, "  dig +short %s TXT\n    must show the SPF record.\n", a.Name)
 	}
 	paragraph(out, "  ",
-		"The HELO is behind \"from\" in the topmost Received line of a mail to another provider.", narrow)
+		"The HELO name comes after \"from\" in the topmost Received line of a message to another provider.", narrow)
 }

@@ -28,7 +28,7 @@ func (c *selftestCmd) listen(p *program, q *inquiry, clients []netip.Addr) (good
 	if err != nil {
 		return false, exitError{exitUsage, fmt.Errorf("--listen-for: %w", err)}
 	}
-	fmt.Fprintf(p.stdout, "waits %v for an SMTP connection to %s\n\n", c.Wait, listener.Addr())
+	fmt.Fprintf(p.stdout, "waiting %v for an SMTP connection to %s\n\n", c.Wait, listener.Addr())
 	heard, err := hear(p.ctx, p.stdout, listener, c.Wait)
 	if err != nil {
 		return false, err
@@ -75,12 +75,12 @@ func (q *inquiry) spelling(p *program, peer netip.Addr, helos []string) bool {
 	record := d.Record(false)
 	record.Findings = slices.DeleteFunc(record.Findings,
 		func(found checks.RuleFinding) bool { return found.Result != checks.Fail })
-	paragraph(p.stdout, "client   ", peer.String()+", which is not public: its greeting is judged without the "+
-		"DNS. Give the public address for the rest.", wide)
+	paragraph(p.stdout, "client   ", peer.String()+", which is not public: its greeting is judged without "+
+		"the DNS. Give the public address to judge the rest.", wide)
 	paragraph(p.stdout, "HELO     ", quoted(record.Helo.Raw, wholeHelo), wide)
 	explainRules(p.stdout, record, colourOf(p.stdout))
 	if a := checks.Advise(record, nil); len(a.Steps) > 0 {
-		fmt.Fprintln(p.stdout, "\nWhat has to be changed")
+		fmt.Fprintln(p.stdout, "\nWhat must be changed")
 		advise(p.stdout, &a, wide)
 	}
 	return len(record.Findings) == 0
@@ -120,15 +120,15 @@ func hear(ctx context.Context, out io.Writer, l net.Listener, wait time.Duration
 			return s, nil
 		}
 		somebody = true
-		fmt.Fprintf(out, "%s said neither HELO nor EHLO, but %s\n", s.peer, s.came)
+		fmt.Fprintf(out, "%s sent neither HELO nor EHLO, but %s\n", s.peer, s.came)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, errors.New("interrupted")
 	case somebody:
-		return nil, fmt.Errorf("nobody who connected in %v said HELO or EHLO", wait)
+		return nil, fmt.Errorf("no client that connected within %v sent HELO or EHLO", wait)
 	default:
-		return nil, fmt.Errorf("nobody connected in %v", wait)
+		return nil, fmt.Errorf("no client connected within %v", wait)
 	}
 }
 
@@ -175,14 +175,14 @@ func attend(ctx context.Context, conn net.Conn) *session {
 func converse(conn net.Conn) (helos []string, came string) {
 	const host = "selftest.invalid"
 	in := bufio.NewReaderSize(conn, 1024) // a command has at most 512 bytes: RFC 5321 §4.5.3.1.4
-	reply := "220 " + host + " ESMTP listens for a greeting"
+	reply := "220 " + host + " ESMTP HELO test"
 	came = "nothing"
 	for range 50 {
 		if _, err := fmt.Fprintf(conn, "%s\r\n", reply); err != nil || strings.HasPrefix(reply, "221") {
 			return helos, came
 		}
 		if first, _ := in.Peek(1); len(first) == 1 && first[0] == 0x16 { // its record type: RFC 8446 §5.1
-			return helos, "what looks like a TLS handshake: SMTP has to begin without TLS here"
+			return helos, "what looks like a TLS handshake; SMTP must begin without TLS here"
 		}
 		line, err := in.ReadSlice('\n')
 		if came == "nothing" && len(line) > 0 {
@@ -201,9 +201,9 @@ func converse(conn net.Conn) (helos []string, came string) {
 		case "RSET", "NOOP":
 			reply = "250 2.0.0 Ok"
 		case "MAIL":
-			reply = "450 4.3.2 This is a test of the greeting, and nothing is delivered here; send it elsewhere"
+			reply = "450 4.3.2 This host only tests the HELO name; deliver the message elsewhere"
 		default:
-			reply = "502 5.5.1 Only the greeting is tested here"
+			reply = "502 5.5.1 Only HELO and EHLO are tested here"
 		}
 	}
 	return helos, came

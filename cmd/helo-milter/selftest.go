@@ -93,8 +93,8 @@ func (q *inquiry) selftest(p *program, clients []netip.Addr) (good bool, err err
 			return false, err
 		}
 		if len(clients) == 0 {
-			return false, exitError{exitUsage, errors.New("this host has no public address of its own: give those " +
-				"that its mail is sent from")}
+			return false, exitError{exitUsage, errors.New("this host has no public address of its own: give the " +
+				"addresses that it sends mail from")}
 		}
 	}
 	var selves []self
@@ -119,7 +119,7 @@ func (q *inquiry) selftest(p *program, clients []netip.Addr) (good bool, err err
 	}
 	if common != "" {
 		fmt.Fprintln(p.stdout,
-			"\nIPv4 and IPv6 need one HELO name, since a mail server says the same over both:", common)
+			"\nA mail server sends the same HELO name over IPv4 and IPv6. Use this one for both:", common)
 	}
 	return good, nil
 }
@@ -162,13 +162,13 @@ func (s *self) report(out io.Writer) bool {
 	}
 	switch {
 	case len(s.advice.Steps) > 0:
-		fmt.Fprintf(out, "  HELO  should be %s, and this has to be changed:\n", name)
+		fmt.Fprintf(out, "  HELO  should be %s; change this:\n", name)
 		advise(out, &s.advice, wide)
 		return false
 	case s.record.Iprev == "temperror":
-		fmt.Fprintln(out, "  HELO  cannot be told: the DNS did not answer. Try again later.")
+		fmt.Fprintln(out, "  HELO  unknown: the DNS did not answer; try again later")
 		return false
 	}
-	fmt.Fprintf(out, "  HELO  should be %s, and nothing has to be changed\n", name)
+	fmt.Fprintf(out, "  HELO  should be %s; nothing to change\n", name)
 	return true
 }

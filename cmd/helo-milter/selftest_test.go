@@ -22,26 +22,26 @@ func TestSelftest(t *testing.T) {
 		exit int
 		says string // pieces of the output, between "|"
 	}{
-		{"203.0.113.10", 0, "HELO  should be mail.example.org, and nothing has to be changed"},
-		{"203.0.113.33", 1, "should be gone.example.org, and this|gone.example.org. A 203.0.113.33"},
+		{"203.0.113.10", 0, "HELO  should be mail.example.org; nothing to change"},
+		{"203.0.113.33", 1, "should be gone.example.org; change this|gone.example.org. A 203.0.113.33"},
 		{"203.0.113.99", 1, "PTR   none|of its own|99.113.0.203.in-addr.arpa. PTR mail.example.org.|an example"},
-		{"203.0.113.66", 1, "203.0.113.66\n  PTR   the lookup failed\n  HELO  cannot be told: the DNS"},
-		{"203.0.113.10 203.0.113.11", 0, "should be mail.example.org, and nothing|be notes.example.com, and"},
-		{"203.0.113.14 2001:db8::14", 0, "one HELO name, since|over both: both.example.org"},
+		{"203.0.113.66", 1, "203.0.113.66\n  PTR   the lookup failed\n  HELO  unknown: the DNS"},
+		{"203.0.113.10 203.0.113.11", 0, "should be mail.example.org; nothing|be notes.example.com;"},
+		{"203.0.113.14 2001:db8::14", 0, "the same HELO name|for both: both.example.org"},
 		{ // each family has a good name, and they are not the same
 			"203.0.113.11 2001:db8::11", 1,
-			"notes.example.com. AAAA 2001:db8::11|ip6.arpa. PTR notes.example.com.|over both: notes.example.com",
+			"notes.example.com. AAAA 2001:db8::11|ip6.arpa. PTR notes.example.com.|for both: notes.example.com",
 		},
-		{"203.0.113.99 2001:db8::11", 1, "other.example.org. A 203.0.113.99|over both: other.example.org"},
-		{"203.0.113.10 203.0.113.14 2001:db8::14", 0, "be mail.example.org, and nothing|both: both.example.org"},
+		{"203.0.113.99 2001:db8::11", 1, "other.example.org. A 203.0.113.99|for both: other.example.org"},
+		{"203.0.113.10 203.0.113.14 2001:db8::14", 0, "be mail.example.org; nothing|for both: both.example.org"},
 		{"10.0.0.1", exitUsage, "10.0.0.1 is not public"},
 		{"mail.example.org", exitUsage, "is not an IP address"},
 		{"--listen-for 203.0.113.1:nonsense 203.0.113.10", exitUsage, "--listen-for"},
 		{"--config no-such-file 203.0.113.10", exitConfig, "no-such-file"},
-		{"--listen-for 127.0.0.1:0 --wait 50ms", 1, "nobody connected in 50ms"},
-		{"--config testdata/selftest.toml 203.0.113.10", 0, "mail.example.org, and nothing has to be changed"},
-		{"203.0.113.24", 1, "should be spf24.example.org, and this|SPF record|ip4:203.0.113.24"},
-		{"203.0.113.22", 1, "PTR   203-0-113-22.dsl.example.org (which leads back|of its own, and this"},
+		{"--listen-for 127.0.0.1:0 --wait 50ms", 1, "no client connected within 50ms"},
+		{"--config testdata/selftest.toml 203.0.113.10", 0, "mail.example.org; nothing to change"},
+		{"203.0.113.24", 1, "should be spf24.example.org; change this|SPF record|ip4:203.0.113.24"},
+		{"203.0.113.22", 1, "PTR   203-0-113-22.dsl.example.org (resolves back|of its own; change this"},
 	} {
 		text, code := ranOn(t, checkZone, "selftest", strings.Fields(tt.args)...)
 		if code != tt.exit {
@@ -137,9 +137,9 @@ func TestListenFor(t *testing.T) {
 		output        string // pieces, between "|"
 	}{
 		{"EHLO mail.example.org", "203.0.113.10", 0, "verdict  accept|nothing is wrong"},
-		{"EHLO localhost", "203.0.113.10", 1, "helo-localhost|HELO name of the mail server to mail.example"},
+		{"EHLO localhost", "203.0.113.10", 1, "helo-localhost|mail server's HELO name to mail.example"},
 		{"HELO mail.example.org", "203.0.113.10 203.0.113.11", 1, "client   203.0.113.10|client   203.0.113.11"},
-		{"EHLO mail.example.org|EHLO a", "203.0.113.10", 1, "helo-changed|the same name in every greeting"},
+		{"EHLO mail.example.org|EHLO a", "203.0.113.10", 1, "helo-changed|must send the same name every time"},
 		{"EHLO ", "203.0.113.10", 1, "helo-malformed"},
 		{
 			"\x16\x03\x01||QUIT||EHLO mail.example.org", "203.0.113.10 203.0.113.14", 1,
@@ -172,8 +172,8 @@ func TestHearEnds(t *testing.T) {
 		want string
 	}{
 		{interrupted, "", "interrupted"},
-		{t.Context(), "", "nobody connected in 500ms"},
-		{t.Context(), "QUIT", "nobody who connected in 500ms said HELO or EHLO"},
+		{t.Context(), "", "no client connected within 500ms"},
+		{t.Context(), "QUIT", "no client that connected within 500ms sent HELO or EHLO"},
 		{t.Context(), "EHLO mail.example.org", "<nil>"},
 	} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -198,7 +198,7 @@ func TestHearEnds(t *testing.T) {
 		}
 		var out bytes.Buffer
 		heard, err := hear(tt.ctx, &out, listener, 500*time.Millisecond)
-		if tt.says == "QUIT" && !strings.Contains(out.String(), `said neither HELO nor EHLO, but "QUIT"`) {
+		if tt.says == "QUIT" && !strings.Contains(out.String(), `sent neither HELO nor EHLO, but "QUIT"`) {
 			t.Errorf("%q: %s", tt.says, &out)
 		}
 		if fmt.Sprint(err) != tt.want || (err == nil) != (heard != nil && len(heard.helos) == 1) {
@@ -229,7 +229,7 @@ func TestSpelling(t *testing.T) {
 		text := out.String()
 		if good != (tt.fails == "") || !strings.Contains(text, "which is not public") ||
 			!strings.Contains(text, cmp.Or(tt.fails, "nothing is wrong")) ||
-			good == strings.Contains(text, "Set the HELO name of the mail server to ") {
+			good == strings.Contains(text, "Set the mail server's HELO name to ") {
 			t.Errorf("%s: good %t\n%s", tt.helo, good, text)
 		}
 	}
