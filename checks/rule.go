@@ -6,6 +6,16 @@ import (
 )
 
 // Rule is one thing that can be wrong with a client: a row of the table All.
+//
+// Problem sees a failed lookup as an empty answer and need not care; Reads and Clears say what the evaluator
+// makes of that. Reads are the answers that the rule accuses by: it is skipped where none was asked for, and
+// unsure where all of them failed. Clears are the answers that could have cleared the client: where one of them
+// failed, a fail becomes unsure, since the missing answer may be the proof.
+//
+// For example, helo-ip-mismatch has Reads and Clears HeloAddrs. A is 192.0.2.9 and not the client's address:
+// fail. AAAA failed besides: it might be the client's, so unsure. Both failed: nothing to accuse by, unsure.
+// helo-unresolvable has Clears HeloAddrs|HeloMX and no Reads: it accuses by what is not there, so that one
+// failed lookup is enough to be unsure.
 type Rule struct {
 	Name    string             // its only spelling: TOML key, header token, log value, README row
 	Doc     string             // what is wrong, as a clause: README, `rules`, reply
@@ -14,8 +24,8 @@ type Rule struct {
 	Actions [3]Action          // by Profile
 	Score   float64            // weight in the summed score
 	On      Form               // the forms of HELO it looks at; with others it is skipped
-	Reads   Answers            // what it judges: unsure if that failed wholly, skipped if nobody asked
-	Clears  Answers            // what could have cleared the client: if a part failed, no fail but unsure
+	Reads   Answers            // the answers that it accuses by
+	Clears  Answers            // the answers that could clear the client
 	Problem func(*Case) string // what is wrong, in the case's own words, or "": pure, and quick
 }
 
