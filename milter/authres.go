@@ -32,13 +32,13 @@ func authResults(host string, f *checks.Facts) string {
 	return fmt.Sprintf("%s;\n\tiprev=%s policy.iprev=%s%s", host, iprev, ip, comment)
 }
 
-// isPlain tells whether a name can stand in a field as it is, unlike some that the DNS has.
+// isPlain reports whether a name can stand in a field as it is, unlike some that the DNS has.
 func isPlain(name string) bool {
 	const bytes = "abcdefghijklmnopqrstuvwxyz0123456789.-_"
 	return name != "" && len(name) <= maxMacro && strings.Trim(name, bytes) == ""
 }
 
-// claims tells whether an Authentication-Results field says that the host wrote it: RFC 8601 §5 has those
+// claims reports whether an Authentication-Results field says that the host wrote it: RFC 8601 §5 has those
 // removed at the border, whatever their version. What does not begin as §2.2 has it tells nothing to those
 // who go by the RFC, and who does not may find our name anywhere in it: it is ours if the name is there,
 // even as a MIME word, which Python's email package decodes in any field.

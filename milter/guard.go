@@ -11,17 +11,16 @@ import (
 	"time"
 )
 
-// Limits bounds what the MTAs, and whoever else connects, may use up. A zero field means its default.
+// Limits bounds what MTAs, and anybody else who connects, may use up. A zero field means its default.
 type Limits struct {
-	Connections int            // open at a time, on all listeners; default 1000
-	PerPeer     int            // of them from one TCP address; default half, and all from loopback
+	Connections int            // most open at a time, on all listeners; default 1000
+	PerPeer     int            // most from one TCP address; default half of Connections, and all from loopback
 	Peers       []netip.Prefix // who may connect to TCP listeners; empty is everybody
 	Idle        time.Duration  // from one frame to the next; default 70 min, above Sendmail's one hour
 	Frame       time.Duration  // from a frame's first byte to its last; default 10 s
 
-	// OnViolation is told whom the guard turned away and why, if set; kind is
-	// one of the names below. Connections call it each in their own goroutine,
-	// so it must be safe for concurrent use and must not block.
+	// OnViolation, if not nil, is called for each connection that the guard turned away; kind is one of the
+	// names below. It is called by several goroutines at the same time, and must not block.
 	OnViolation func(remote net.Addr, kind string)
 }
 
@@ -89,7 +88,7 @@ func NewGuard(l Limits) *Guard {
 	return g
 }
 
-// SetLimits holds for the connections that come from now on.
+// SetLimits sets the limits of the connections that are accepted from now on.
 func (g *Guard) SetLimits(l Limits) {
 	l.Connections = cmp.Or(l.Connections, 1000)
 	l.Idle = cmp.Or(l.Idle, 70*time.Minute)
@@ -109,14 +108,13 @@ func (l *Limits) perPeer(peer netip.Addr) int {
 	return math.MaxInt
 }
 
-// welcome tells whether a peer may connect at all; who may use a unix socket is
-// the file's mode to say.
+// welcome reports whether a peer may connect at all. Of a unix socket, the file's mode decides that.
 func (l *Limits) welcome(peer netip.Addr) bool {
 	in := func(p netip.Prefix) bool { return p.Contains(peer) }
 	return len(l.Peers) == 0 || !peer.IsValid() || slices.ContainsFunc(l.Peers, in)
 }
 
-// violation tells whoever wants to know.
+// violation calls OnViolation.
 func (l *Limits) violation(remote net.Addr, kind string) {
 	if l.OnViolation != nil {
 		l.OnViolation(remote, kind)

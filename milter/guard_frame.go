@@ -120,7 +120,7 @@ func checkConnect(data []byte) (kind string) {
 	return ""
 }
 
-// isAddress tells whether the library takes text for an address of family 4 or
+// isAddress reports whether the library takes text for an address of family 4 or
 // 6. As 6 it takes Sendmail's "IPv6:2001:db8:0:0:0:0:0:7", brackets, and IPv4.
 func isAddress(family byte, text string) bool {
 	if family == '6' {

@@ -117,7 +117,7 @@ func (g *Guard) pass(nc net.Conn) {
 	}
 }
 
-// temporary tells whether Accept may succeed later: we have run out of
+// temporary reports whether Accept may succeed later: we have run out of
 // something, or the peer's connection was broken before we saw it (accept(2)).
 func temporary(err error) bool {
 	for _, errno := range []syscall.Errno{
@@ -181,8 +181,7 @@ func (g *Guard) place(c *guardConn) (evicted *guardConn, kind string) {
 	return evicted, ""
 }
 
-// peerOf is whom a TCP connection is with; those of unix sockets are with nobody
-// in particular.
+// peerOf is the address of a TCP connection's peer. Those of unix sockets have none.
 func peerOf(nc net.Conn) netip.Addr {
 	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		return tcp.AddrPort().Addr().Unmap().WithZone("")
@@ -221,7 +220,7 @@ func (g *Guard) settleLocked(c *guardConn) {
 	}
 }
 
-// Connections is how many hold a place.
+// Connections returns how many connections are open, probes not counted.
 func (g *Guard) Connections() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -45,7 +45,7 @@ func (s *source) read(c *guardConn, size int) (int, error) {
 	return s.n, s.err
 }
 
-// tryRead tells whether there was something to read, if only the end.
+// tryRead reports whether there was something to read, if only the end.
 func (s *source) tryRead(c *guardConn, fd uintptr) bool {
 	n, err := 0, error(syscall.EINTR)
 	for err == syscall.EINTR {

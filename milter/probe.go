@@ -16,8 +16,8 @@ import (
 var optneg = []byte("\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
 
 // Probe connects to every listener as an MTA does and negotiates. It returns
-// what went wrong, at the latest when the context ends. Limits do not hold for
-// it: a daemon that is full is well.
+// what went wrong, at the latest when the context ends. Limits do not apply to
+// it: a daemon that is full is healthy.
 func (g *Guard) Probe(ctx context.Context) error {
 	g.mu.Lock()
 	var addrs []net.Addr
@@ -41,10 +41,10 @@ func (g *Guard) probe(ctx context.Context, addr net.Addr) error {
 	}
 	g.expect(from)
 	if err := negotiate(ctx, from, addr.Network(), to); err != nil {
-		g.met(from)
+		g.forget(from)
 		return err
 	}
-	if !g.met(from) {
+	if !g.forget(from) {
 		return errors.New("another program answers there")
 	}
 	return nil
@@ -106,8 +106,8 @@ func (g *Guard) expect(from net.Addr) {
 	g.probes[from.String()] = false
 }
 
-// met tells whether the probe came, and forgets it.
-func (g *Guard) met(from net.Addr) bool {
+// forget reports whether the probe came, and forgets it.
+func (g *Guard) forget(from net.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	came := g.probes[from.String()]

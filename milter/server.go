@@ -1,5 +1,3 @@
-// Package milter is the MTA's side of helo-milter: it takes sessions from Postfix or Sendmail over the
-// milter protocol, has them judged by package checks, and gives the answer.
 package milter
 
 import (
@@ -42,20 +40,21 @@ func (s *Stage) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Config is all that a session needs. It is not changed any more once a Server has it.
+// Config is all that a session needs. It must not be modified once a Server has it.
 type Config struct {
 	*checks.Judge // of its Site, the hostname is the MTA's when empty, and the MTA's addresses are added
 
 	DNS     *checks.DNS // its timeout is that of the wait at MAIL or RCPT
 	ReplyAt Stage
 	Header  string // the name of the header field; "" adds none
-	// AuthResults adds Authentication-Results, too (RFC 8601), and removes those that claim to be ours.
+	// AuthResults adds Authentication-Results (RFC 8601), too, and removes those that claim to be ours.
 	AuthResults bool
 	Log         *slog.Logger
 
-	// Decided is told of each transaction, from its session's goroutine: it must not wait. Nil is nobody.
+	// Decided, if not nil, is called for each transaction in its session's goroutine. It must not block.
 	Decided func(*checks.Decision)
-	// OnPanic is told of each internal error that a session survived, from its goroutine. Nil is nobody.
+	// OnPanic, if not nil, is called for each internal error that a session survived, in the session's
+	// goroutine.
 	OnPanic func(value any, stack []byte)
 }
 
@@ -82,8 +81,9 @@ func NewServer(cfg *Config, guard *Guard) *Server {
 			gomilter.MacroMTAFQDN, gomilter.MacroDaemonAddr, gomilter.MacroIfAddr,
 			gomilter.MacroClientName, gomilter.MacroClientPTR, macroClientResolve,
 		}),
-		// Sendmail has the queue id at MAIL already. At the end of a message it gives what was asked for there
-		// only to who asked for something at the end of the header, too (milter_data in its milter.c).
+		// Sendmail has the queue id at MAIL already. At the end of a message it gives what was asked for
+		// there only to a milter that asked for something at the end of the header, too (milter_data in its
+		// milter.c).
 		gomilter.WithMacroRequest(gomilter.StageMail, []gomilter.MacroName{
 			gomilter.MacroAuthType, gomilter.MacroAuthAuthen, gomilter.MacroQueueId,
 		}),
@@ -102,8 +102,8 @@ func (s *Server) Serve() error { return s.server.Serve(s.guard) }
 // partingTime is how long sessions may take to end once nothing is read any more.
 const partingTime = 2 * time.Second
 
-// Shutdown closes the listeners and waits until no transaction is open, or until the context ends, which
-// it returns an error for. Then it closes the connections, each after the reply that it is about to give.
+// Shutdown closes the listeners and waits until no transaction is open, or until the context ends: then it
+// returns an error. It closes the connections last, each after the reply that it is about to give.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.guard.Close()
 	if waitErr := s.wait(ctx); waitErr != nil {
@@ -115,7 +115,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.server.Shutdown(ctx))
 }
 
-// negotiate asks for what we want of what the MTA offers. The library would break up with an MTA that
+// negotiate asks for what we want of what the MTA offers. The library would hang up on an MTA that
 // does not offer all of it: an old one, or Postfix with a small milter_protocol.
 //
 // CONNECT and HELO are answered: what is not, Postfix keeps until something is, and the lookups would start

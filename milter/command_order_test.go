@@ -50,7 +50,7 @@ func exchange(t *testing.T, address, script string) string {
 
 // An MTA may send its commands in any order: nothing is lost, nothing is said twice, nobody is blamed for
 // another's message.
-func TestStrangeDays(t *testing.T) {
+func TestCommandOrder(t *testing.T) {
 	const (
 		bad     = "Cclient~4~~203.0.113.1~ | H0x7f~ | M<>~"
 		good    = "Cclient~4~~203.0.113.1~ | Hmail.example.org~"

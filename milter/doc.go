@@ -1,0 +1,27 @@
+// Package milter is the MTA's side of helo-milter: it takes SMTP sessions from Postfix or Sendmail over the
+// milter protocol, has them judged by package checks, and gives the answer.
+//
+// # How a session flows
+//
+//	MTA ── bytes ──► Guard ── well-formed frames ──► go-milter ── callbacks ──► session ──► checks.Session
+//	    ◄────────────── answer, header ────────────────────────────────────────────── Reply, Header, Decision
+//
+// [Guard] is the listener: it joins all sockets, bounds how many connections there are and how long they may
+// take, and lets only such frames through as go-milter survives. [Server] hands each connection to go-milter,
+// whose callbacks reach one session per connection. A session is an adapter: CONNECT opens a
+// [checks.Session], HELO greets, MAIL begins a transaction, RCPT asks for a verdict, and the end of the
+// message inserts the header. CONNECT and HELO are answered at once, so that the lookups run while the client
+// goes on; MAIL or RCPT waits for them, never longer than checks.DNS.Timeout.
+//
+// Everything that can fail in us fails open: a panic in a callback is counted by Config.OnPanic, the
+// transaction goes on unjudged, and its record and header say so ("unsure=internal").
+//
+// # How to add something
+//
+// A check of the guard: a kind in guard.go with a word of comment, the check in checkFrame (guard_frame.go),
+// and a line in the table of TestGuardFrames. FuzzGuard then tries it without another line.
+//
+// Something that the MTA knows (a macro): its name in [NewServer] at the stage where the MTA has it;
+// mta-facts in a comment where Postfix and Sendmail differ; read it in the callback of that stage, cut to a
+// bound, since a macro may be text from the network; and a line in the table of TestSession.
+package milter
