@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/dnscache"
 )
 
@@ -34,9 +35,11 @@ func (c *checkCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	ours := *q.Judge
+	ours := q.Judge
 	if c.Mail { // a client that is on the allow list in spite of a wrong HELO is one to write to
-		q.Exempt = &checks.Exemptions{Private: q.Exempt.Private}
+		judge := *ours
+		judge.Exempt = &checks.Exemptions{Private: ours.Exempt.Private}
+		q.Judge = &judge
 	}
 	var traces traces
 	ctx := dnscache.WithTrace(p.ctx, traces.add)
@@ -46,7 +49,7 @@ func (c *checkCmd) Run(p *program) error {
 	case c.JSON:
 		fmt.Fprintln(p.stdout, record)
 	case c.Mail:
-		record.Exempt = exemption(&ours, d)
+		record.Exempt = exemption(ours, d)
 		letter(p.stdout, record, q.advice(p.ctx, record))
 	default:
 		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.sorted())
@@ -60,8 +63,7 @@ func (c *checkCmd) Run(p *program) error {
 // inquiry takes clients through the same pipe as a session of the daemon, by the DNS as it is now.
 type inquiry struct {
 	*checks.Judge
-	cfg      *Config
-	resolver *dnscache.Resolver
+	cfg *config.Config
 }
 
 // inquire is an inquiry with the configuration, or with these DNS servers instead of its own.
@@ -71,16 +73,15 @@ func (p *program) inquire(dns []string) (*inquiry, error) {
 		return nil, err
 	}
 	if len(dns) > 0 {
-		if err := servers(dns); err != nil {
+		if err := config.CheckServers(dns); err != nil {
 			return nil, exitError{exitUsage, fmt.Errorf("--dns: %w", err)}
 		}
-		cfg.DNS.Servers = dns
+		cfg.Resolver.Servers = dns
 	}
-	resolver, err := cfg.resolver()
-	if err != nil {
+	if cfg.DNS.Resolver, err = resolver(cfg); err != nil {
 		return nil, err
 	}
-	return &inquiry{cfg.judge(), cfg, resolver}, nil
+	return &inquiry{cfg.Judge, cfg}, nil
 }
 
 // exemption is why a judge does not judge the client of a decision, or "".
@@ -96,7 +97,7 @@ func (q *inquiry) decide(
 	ctx context.Context, client netip.Addr, rcpts []string, helo ...string,
 ) *checks.Decision {
 	start := time.Now()
-	s := q.Open(ctx, q.cfg.dns(q.resolver, nil), client, q.Site)
+	s := q.Open(ctx, &q.cfg.DNS, client, q.Site)
 	defer s.Close()
 	for _, h := range helo {
 		s.Greet(checks.ParseHelo(h))

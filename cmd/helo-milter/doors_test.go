@@ -12,16 +12,25 @@ import (
 )
 
 // doors are what a package may import besides the standard library. The program is one pipe: checks and
-// dnscache do not know each other, and nobody knows the commands.
+// dnscache do not know each other, and nobody knows the commands. TOML is read in config only, and what
+// serves (Prometheus, systemd) is in daemon only.
 var doors = map[string][]string{
 	"cmd/helo-milter": {
-		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter", "github.com/BurntSushi/toml",
+		"helo-milter/checks", "helo-milter/dnscache",
+		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/daemon",
 		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/past",
-		"helo-milter/cmd/helo-milter/internal/replay", "helo-milter/cmd/helo-milter/internal/spool",
-		"github.com/cheggaaa/pb/v3",
-		"github.com/agnivade/levenshtein", "github.com/alecthomas/kong", "github.com/d--j/go-milter",
+		"helo-milter/cmd/helo-milter/internal/replay",
+		"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "golang.org/x/term",
+	},
+	"cmd/helo-milter/internal/config": {
+		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter",
+		"github.com/BurntSushi/toml", "github.com/agnivade/levenshtein",
+	},
+	"cmd/helo-milter/internal/daemon": {
+		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter",
+		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
-		"golang.org/x/net/netutil", "golang.org/x/term",
+		"github.com/d--j/go-milter", "golang.org/x/net/netutil",
 		"github.com/prometheus/client_golang/prometheus",
 		"github.com/prometheus/client_golang/prometheus/collectors",
 		"github.com/prometheus/client_golang/prometheus/promhttp",

@@ -8,12 +8,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
-	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/dnscache"
 )
 
 // Exit codes: contract of every command.
@@ -97,8 +97,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // configuration loads the configuration of the command line. Its mistakes are printed as editors read
 // them, the place first.
-func (p *program) configuration() (*Config, error) {
-	c, err := load(p.config)
+func (p *program) configuration() (*config.Config, error) {
+	c, err := config.Load(p.config)
 	if err != nil {
 		fmt.Fprintln(p.stderr, err)
 		return nil, exitError{code: exitConfig}
@@ -106,36 +106,11 @@ func (p *program) configuration() (*Config, error) {
 	return c, nil
 }
 
-type versionCmd struct{}
-
-// Run prints the version that the program was built from.
-func (versionCmd) Run(p *program) error {
-	version := "(unknown)"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-	}
-	_, err := fmt.Fprintf(p.stdout, "helo-milter %s\ntop-level domains: %s\nwell-known providers: %s\n",
-		version, checks.KnownTLDs(), checks.BrandsDate)
-	return err
-}
-
-type configCmd struct {
-	Default bool `help:"Print the commented default configuration instead."`
-}
-
-// Run prints a configuration.
-func (c configCmd) Run(p *program) error {
-	if c.Default {
-		_, err := io.WriteString(p.stdout, defaults())
-		return err
-	}
-	cfg, err := p.configuration()
+// resolver is one for a command that ends.
+func resolver(cfg *config.Config) (*dnscache.Resolver, error) {
+	r, err := dnscache.New(cfg.Resolver)
 	if err != nil {
-		return err
+		return nil, exitError{exitConfig, fmt.Errorf("dns: %w", err)}
 	}
-	for _, warning := range cfg.warnings() {
-		fmt.Fprintln(p.stderr, "helo-milter: warning:", warning)
-	}
-	_, err = io.WriteString(p.stdout, cfg.String())
-	return err
+	return r, nil
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"helo-milter/cmd/helo-milter/internal/config"
 )
 
 // readmeBlock holds what is between two marks of README.md against a text.
@@ -33,7 +35,7 @@ func TestReadme(t *testing.T) {
 	}
 	for _, block := range blocks {
 		block, _, _ = strings.Cut(block, "```")
-		if err := builtin().read("README.md", []byte(block)); err != nil {
+		if _, err := config.Parse("README.md", []byte(block)); err != nil {
 			t.Errorf("%v in\n%s", err, block)
 		}
 	}

@@ -37,14 +37,14 @@ func (c *replayCmd) Run(p *program) error {
 	if len(c.Files)+len(c.Ham)+len(c.Spam) == 0 {
 		return exitError{exitUsage, errors.New("replay: which files? (- is standard input)")}
 	}
-	r := &replay.Replay{Judge: cfg.judge()}
+	r := &replay.Replay{Judge: cfg.Judge}
 	if !c.RecordedDNS {
-		resolver, err := cfg.resolver()
+		resolver, err := resolver(cfg)
 		if err != nil {
 			return err
 		}
-		r.DNS = cfg.dns(resolver, nil)
-		r.DNS.Degraded = resolver.Degraded
+		r.DNS = &cfg.DNS
+		r.DNS.Resolver, r.DNS.Degraded = resolver, resolver.Degraded
 	}
 	read, finish := c.progress(p.stderr)
 	source := &past.Source{Trusted: c.Trusted, Now: time.Now(), Stdin: p.stdin, Read: read}

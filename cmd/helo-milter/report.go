@@ -22,7 +22,7 @@ func (c *reportCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	tally, unread, files, broken := evidence.New(cfg.judge(), cfg.Actions), error(nil), 0, 0
+	tally, unread, files, broken := evidence.New(cfg.Judge, cfg.Actions), error(nil), 0, 0
 	for _, name := range c.Files {
 		n, err := c.read(p, tally, name)
 		broken += n

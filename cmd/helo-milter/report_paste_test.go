@@ -14,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/config"
 )
 
 // What there is to paste is a configuration that refuses for the recommended rules and for nothing else that
@@ -34,13 +35,14 @@ func TestReportPaste(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &r); err != nil || len(r.Sections) != 1 {
 		t.Fatal(err, len(r.Sections))
 	}
-	paste, cfg := r.Sections[0].TOML, builtin()
-	if err := cfg.read("paste", []byte(paste)); err != nil {
+	paste := r.Sections[0].TOML
+	cfg, err := config.Parse("paste", []byte(paste))
+	if err != nil {
 		t.Fatalf("%v\n%s", err, paste)
 	}
 	recommended := 0
 	for _, step := range r.Sections[0].Ladder {
-		refuses := cfg.policy().Actions[checks.Index(step.Rule)] == checks.Reject
+		refuses := cfg.Judge.Policy.Actions[checks.Index(step.Rule)] == checks.Reject
 		if step.Hits > 0 && refuses != (step.Advice == "enforce") || step.Enforced {
 			t.Errorf("%+v is pasted as %t", step, refuses)
 		}
@@ -49,11 +51,11 @@ func TestReportPaste(t *testing.T) {
 	if recommended < 3 || cfg.Mode != checks.Enforce || cfg.Profile != checks.Careful {
 		t.Errorf("%d rules are recommended\n%s", recommended, paste)
 	}
-	config := filepath.Join(t.TempDir(), "helo-milter.toml")
-	if err := os.WriteFile(config, []byte(paste), 0o600); err != nil {
+	pasted := filepath.Join(t.TempDir(), "helo-milter.toml")
+	if err := os.WriteFile(pasted, []byte(paste), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	text, _ = report(t, exitDone, "--config", config, file)
+	text, _ = report(t, exitDone, "--config", pasted, file)
 	if got := strings.Count(text, "enforce*"); got != recommended {
 		t.Errorf("%d rules are said to be enforced already, want %d\n%s", got, recommended, text)
 	}
@@ -117,26 +119,26 @@ func TestReportPasteInto(t *testing.T) {
 }
 
 // judgedBy are the records of healthy mail by a configuration.
-func judgedBy(t *testing.T, config string) (list []*checks.Record) {
+func judgedBy(t *testing.T, file string) (list []*checks.Record) {
 	t.Helper()
-	cfg, err := load(config)
+	cfg, err := config.Load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range healthy {
-		list = append(list, c.records(cfg.policy())...)
+		list = append(list, c.records(cfg.Judge.Policy)...)
 	}
 	return list
 }
 
 // refusedBy is how many clients a configuration refuses.
-func refusedBy(t *testing.T, config string, records []*checks.Record) int {
+func refusedBy(t *testing.T, text string, records []*checks.Record) int {
 	t.Helper()
-	cfg := builtin()
-	if err := cfg.read("after", []byte(config)); err != nil {
-		t.Fatalf("%v\n%s", err, config)
+	cfg, err := config.Parse("after", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
 	}
-	judge, refused := cfg.judge(), map[netip.Addr]bool{}
+	judge, refused := cfg.Judge, map[netip.Addr]bool{}
 	for _, r := range records {
 		if again := judge.Again(r); again != nil && again.Verdict.Did == "reject" {
 			refused[r.Client] = true

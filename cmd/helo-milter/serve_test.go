@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,73 +118,4 @@ func greet(t *testing.T, socket, helo string) string {
 		t.Fatal(err)
 	}
 	return action.SMTPReply
-}
-
-func TestListen(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "sock")
-	try := func() (net.Listener, error) { return listenUnix(path, &Config{SocketMode: 0o600}) }
-
-	first, err := try()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := try(); err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("a live socket is taken: %v", err)
-	}
-	first.(*unixSocket).UnixListener.Close() // as if killed
-	second, err := try()
-	if err != nil {
-		t.Fatalf("what a killed daemon left is in the way: %v", err)
-	}
-	os.Remove(path)
-	third, err := try() // somebody removed the file and started another daemon
-	if err != nil {
-		t.Fatal(err)
-	}
-	second.Close()
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the other daemon's socket is removed: %v", err)
-	}
-	third.Close()
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("its own socket is left behind: %v", err)
-	}
-	if err := os.WriteFile(path, []byte("mail"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := try(); err == nil || !strings.Contains(err.Error(), "no socket") {
-		t.Errorf("a file is taken for a socket: %v", err)
-	}
-	if text, err := os.ReadFile(path); string(text) != "mail" {
-		t.Errorf("the file is gone: %q, %v", text, err)
-	}
-}
-
-func TestParseListen(t *testing.T) {
-	for _, tt := range []struct{ listen, want string }{
-		{"inet:127.0.0.1:8891", "tcp 127.0.0.1:8891"},
-		{"inet:8891@localhost", "tcp localhost:8891"},
-		{"inet:localhost:8891", "tcp localhost:8891"},
-		{"inet6:[::1]:8891", "tcp6 [::1]:8891"},
-		{"inet6:8891@::1", "tcp6 [::1]:8891"},
-		{"inet6:8891@[::1]", "tcp6 [::1]:8891"},
-		{"unix:/run/helo-milter/sock", "unix /run/helo-milter/sock"},
-		{"local:/run/helo-milter/sock", "unix /run/helo-milter/sock"},
-		{"inet:8891", "error"},
-		{"inet:host:port", "error"},
-		{"inet:127.0.0.1:0", "error"},
-		{"inet::8891", "error"},
-		{"tcp:127.0.0.1:8891", "error"},
-		{"", "error"},
-	} {
-		network, address, err := parseListen(tt.listen)
-		got := network + " " + address
-		if err != nil {
-			got = "error"
-		}
-		if got != tt.want {
-			t.Errorf("%s is %s, want %s", tt.listen, got, tt.want)
-		}
-	}
 }

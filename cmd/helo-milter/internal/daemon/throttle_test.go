@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// A script is events by their letter, and pauses. The result: what is told of, with how many were not.
-func TestRarely(t *testing.T) {
+// A script is events by their letter, and pauses. The result: what is let through, and how many were
+// suppressed before it.
+func TestThrottle(t *testing.T) {
 	for _, tt := range []struct{ script, want string }{
 		{"a", "a0"},
 		{"a a a", "a0"},
@@ -19,13 +20,13 @@ func TestRarely(t *testing.T) {
 		{"a 1m a a 1m a", "a0 a0 a1"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRarely(time.Minute)
+			r := newThrottle(time.Minute)
 			var got []string
 			for word := range strings.FieldsSeq(tt.script) {
 				if pause, err := time.ParseDuration(word); err == nil {
 					time.Sleep(pause)
-				} else if ok, untold := r.allow(word); ok {
-					got = append(got, fmt.Sprint(word, untold))
+				} else if ok, suppressed := r.allow(word); ok {
+					got = append(got, fmt.Sprint(word, suppressed))
 				}
 			}
 			if got := strings.Join(got, " "); got != tt.want {
@@ -36,19 +37,19 @@ func TestRarely(t *testing.T) {
 }
 
 // However many kinds there are, memory is bounded; there is room again when they are old.
-func TestRarelyFull(t *testing.T) {
+func TestThrottleFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, told := newRarely(time.Minute), 0
+		r, allowed := newThrottle(time.Minute), 0
 		for range 2 {
 			for n := range 2 * maxKeys {
 				if ok, _ := r.allow(fmt.Sprint(n)); ok {
-					told++
+					allowed++
 				}
 			}
 			time.Sleep(time.Minute)
 		}
-		if told != 2*maxKeys || len(r.last) > maxKeys {
-			t.Errorf("told of %d, remembers %d", told, len(r.last))
+		if allowed != 2*maxKeys || len(r.last) > maxKeys {
+			t.Errorf("%d let through, %d remembered", allowed, len(r.last))
 		}
 	})
 }

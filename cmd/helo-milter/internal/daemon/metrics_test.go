@@ -1,6 +1,7 @@
-package main
+package daemon
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -65,7 +66,7 @@ func TestMetrics(t *testing.T) {
 
 // However often code panics, it is counted each time, and each place is logged once.
 func TestPanicked(t *testing.T) {
-	m, out := newMetrics(), new(output)
+	m, out := newMetrics(), new(bytes.Buffer)
 	panicked := m.panicked(slog.New(slog.NewTextHandler(out, nil)))
 	survive := func(do func()) {
 		defer func() { panicked(recover(), debug.Stack()) }()

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -115,12 +115,12 @@ func panicSite(stack []byte) string {
 
 // panicked returns what counts panics and logs them, with the stack once for each place.
 func (m *metrics) panicked(log *slog.Logger) func(value any, stack []byte) {
-	told := newRarely(24 * time.Hour)
+	places := newThrottle(24 * time.Hour)
 	return func(value any, stack []byte) {
 		m.errors.Inc()
 		site := panicSite(stack)
-		if ok, untold := told.allow(site); ok {
-			log.Error("internal error, the mail goes on", "panic", value, "at", site, "untold", untold,
+		if ok, suppressed := places.allow(site); ok {
+			log.Error("internal error, the mail goes on", "panic", value, "at", site, "suppressed", suppressed,
 				"stack", string(stack))
 		}
 	}

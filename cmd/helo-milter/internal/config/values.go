@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -98,4 +98,26 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return p, fmt.Errorf("%q has bits beyond its length: did you mean %s?", s, p.Masked())
 	}
 	return p, nil
+}
+
+// domain is a domain, or ".domain" for every name under it, in canonical form.
+type domain string
+
+func (d *domain) UnmarshalText(text []byte) error {
+	*d = domain(checks.Canonical(string(text)))
+	return names([]string{string(text)}, true)
+}
+
+// until is a moment at which something ends.
+type until time.Time
+
+// store takes a TOML date. One without a time is over when the day is.
+func (u *until) store(value any) error {
+	var t time.Time
+	err := store(&t, value, "date")
+	if t.Location().String() == "date-local" {
+		t = t.AddDate(0, 0, 1)
+	}
+	*u = until(t)
+	return err
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"net"
-	"net/netip"
 	"os"
 	"os/user"
 	"slices"
@@ -17,40 +16,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"helo-milter/cmd/helo-milter/internal/config"
 )
-
-// maxPath is how long the path of a unix socket may be, in bytes: unix(7).
-const maxPath = 107
-
-// parseListen reads an address to listen on, in Postfix's notation (inet:HOST:PORT, unix:PATH) or in
-// Sendmail's (inet:PORT@HOST, inet6:PORT@HOST, local:PATH).
-func parseListen(s string) (network, address string, err error) {
-	family, rest, _ := strings.Cut(s, ":")
-	switch family {
-	case "unix", "local":
-		if !strings.HasPrefix(rest, "/") {
-			return "", "", fmt.Errorf("%q: the path must be absolute, as in unix:/run/helo-milter/sock", s)
-		}
-		if len(rest) > maxPath {
-			return "", "", fmt.Errorf("%q: the path has %d bytes, at most %d fit", s, len(rest), maxPath)
-		}
-		return "unix", rest, nil
-	case "inet", "inet6":
-		if port, host, ok := strings.Cut(rest, "@"); ok {
-			rest = net.JoinHostPort(strings.Trim(host, "[]"), port)
-		}
-		host, port, err := net.SplitHostPort(rest)
-		if err != nil || host == "" {
-			break
-		}
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return "", "", fmt.Errorf("%q: %q is not a port from 1 to 65535", s, port)
-		}
-		network := map[string]string{"inet": "tcp", "inet6": "tcp6"}[family]
-		return network, net.JoinHostPort(host, port), nil
-	}
-	return "", "", fmt.Errorf("%q is not an address to listen on, such as inet:127.0.0.1:8891 or unix:/path", s)
-}
 
 // sockets are the daemon's listeners, by their address in Postfix's notation.
 type sockets map[string]net.Listener
@@ -70,26 +38,22 @@ func (s sockets) names() []string { return slices.Sorted(maps.Keys(s)) }
 
 // with returns the sockets of a configuration: those that are there, and new ones, which it opens and
 // also returns by themselves.
-func (s sockets) with(c *Config) (all sockets, opened []io.Closer, err error) {
+func (s sockets) with(c *config.Config) (all sockets, opened []io.Closer, err error) {
 	all = sockets{}
-	for _, l := range c.Listen {
-		network, address, err := parseListen(l)
-		if err != nil {
-			return nil, opened, err
-		}
-		name := socketName(network, address)
+	for _, a := range c.Listen {
+		name := socketName(a.Network, a.Address)
 		if here := s[name]; here != nil && !isGone(here) {
 			all[name] = here
 			continue
 		}
-		if network == "unix" {
-			all[name], err = listenUnix(address, c)
+		if a.Network == "unix" {
+			all[name], err = listenUnix(a.Address, c)
 		} else {
-			all[name], err = net.Listen(network, address)
+			all[name], err = net.Listen(a.Network, a.Address)
 		}
 		if err != nil {
-			if _, other := errors.AsType[*keyError](err); !other { // it may be the group's
-				err = &keyError{"listen", fmt.Errorf("%s: %w", l, err)}
+			if _, other := errors.AsType[*config.KeyError](err); !other { // it may be the group's
+				err = &config.KeyError{Key: "listen", Err: fmt.Errorf("%s: %w", a, err)}
 			}
 			return nil, opened, err
 		}
@@ -98,28 +62,14 @@ func (s sockets) with(c *Config) (all sockets, opened []io.Closer, err error) {
 	return all, opened, nil
 }
 
-// openToStrangers is an error when hosts can connect of which the configuration says nothing.
-func (s sockets) openToStrangers(c *Config) error {
+// checkPeers is an error when hosts can connect of which the configuration says nothing.
+func (s sockets) checkPeers(c *config.Config) error {
 	for _, ln := range s {
-		if err := c.openToStrangers(ln.Addr().Network(), ln.Addr().String()); err != nil {
+		if err := c.CheckPeers(ln.Addr().Network(), ln.Addr().String()); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// openToStrangers is an error when other hosts than this can connect to an address, and nothing says
-// which. A milter believes whatever its MTA says.
-func (c *Config) openToStrangers(network, address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if network == "unix" || err != nil || len(c.Limits.Peers) > 0 || host == "localhost" {
-		return nil
-	}
-	if addr, err := netip.ParseAddr(host); err == nil && addr.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("other hosts can connect to %s: say in limits.peers which may, such as [\"192.0.2.25\"]",
-		address)
 }
 
 // unixSocket removes its file when it is closed, unless another daemon has put its own there.
@@ -154,7 +104,7 @@ func (s *unixSocket) Close() error {
 
 // listenUnix makes a socket that nobody can connect to before it has its mode and its group. A socket
 // that nobody answers at is what a killed daemon left, and is replaced; anything else is left alone.
-func listenUnix(path string, c *Config) (net.Listener, error) {
+func listenUnix(path string, c *config.Config) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -169,7 +119,7 @@ func listenUnix(path string, c *Config) (net.Listener, error) {
 	s := &unixSocket{UnixListener: ln.(*net.UnixListener), path: path}
 	s.SetUnlinkOnClose(false)
 	if s.file, err = os.Lstat(path); err == nil {
-		err = c.giveAccess(s)
+		err = giveAccess(s, c)
 	}
 	if err != nil {
 		_ = s.Close()
@@ -179,7 +129,7 @@ func listenUnix(path string, c *Config) (net.Listener, error) {
 }
 
 // giveAccess sets who may connect to a unix socket of ours.
-func (c *Config) giveAccess(ln net.Listener) error {
+func giveAccess(ln net.Listener, c *config.Config) error {
 	s, ok := ln.(*unixSocket)
 	if !ok {
 		return nil
@@ -187,17 +137,17 @@ func (c *Config) giveAccess(ln net.Listener) error {
 	if c.SocketGroup != "" {
 		group, err := user.LookupGroup(c.SocketGroup)
 		if err != nil {
-			return &keyError{"socket_group", err}
+			return &config.KeyError{Key: "socket_group", Err: err}
 		}
 		gid, err := strconv.Atoi(group.Gid)
 		if err != nil {
-			return &keyError{"socket_group", err}
+			return &config.KeyError{Key: "socket_group", Err: err}
 		}
 		if err := os.Chown(s.path, -1, gid); err != nil {
-			return &keyError{"socket_group", err}
+			return &config.KeyError{Key: "socket_group", Err: err}
 		}
 	}
-	return os.Chmod(s.path, fs.FileMode(c.SocketMode))
+	return os.Chmod(s.path, c.SocketMode)
 }
 
 func removeStale(path string) error {

@@ -1,10 +1,14 @@
-package main
+package daemon
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"sync/atomic"
+	"syscall"
+
+	"helo-milter/cmd/helo-milter/internal/config"
 )
 
 // recordFile is a file that is appended to, and opened when there is something to write if it could not
@@ -89,4 +93,28 @@ func (f *recordFile) Close() error {
 		return file.Close()
 	}
 	return nil
+}
+
+// openRecords opens the decision log, unless it is open and still the file of that name. A file that
+// cannot be opened is no reason not to serve, unless it is the configuration that is wrong, or new: it is
+// tried again.
+func (d *Daemon) openRecords(cfg *config.Config) (io.Writer, error) {
+	here := d.cfg != nil && d.cfg.DecisionLog == cfg.DecisionLog
+	switch file, isFile := d.records.(*recordFile); {
+	case cfg.DecisionLog == "":
+		return nil, nil
+	case here && (!isFile || file.isThere()):
+		return d.records, nil
+	case cfg.DecisionLog == "-":
+		return &standardOutput{d.stdout}, nil
+	}
+	file := &recordFile{path: cfg.DecisionLog}
+	err := file.open()
+	wrong := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR)
+	if err != nil && (d.cfg != nil && !here || wrong) {
+		return nil, err
+	} else if err != nil {
+		d.log.Error("decision log: cannot be opened, decisions wait or are dropped", "error", err)
+	}
+	return file, nil
 }

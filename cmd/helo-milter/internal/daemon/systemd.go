@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -71,7 +71,7 @@ func newWatchdog(log *slog.Logger) watchdog {
 }
 
 // live gives the sign of life when an MTA would be served.
-func (d *daemon) live(ctx context.Context, within time.Duration) {
+func (d *Daemon) live(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	if err := d.guard.Probe(ctx); err != nil {

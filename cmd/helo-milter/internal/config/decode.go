@@ -1,11 +1,9 @@
-package main
+package config
 
 import (
 	"encoding"
 	"fmt"
 	"net/netip"
-	"regexp"
-	"strings"
 	"time"
 
 	"helo-milter/checks"
@@ -52,11 +50,15 @@ func decode(at, value any) error {
 		prefix, err := parsePrefix(text)
 		*p = prefix
 		return err
+	case *until:
+		return p.store(value)
 	case *[]string:
 		return decodeList(p, value)
 	case *[]netip.Addr:
 		return decodeList(p, value)
 	case *[]netip.Prefix:
+		return decodeList(p, value)
+	case *[]Address:
 		return decodeList(p, value)
 	case *[]network:
 		return decodeList(p, value)
@@ -111,35 +113,3 @@ func tomlType(v any) string {
 		return "table"
 	}
 }
-
-var (
-	tableLine = regexp.MustCompile(`^\s*\[\[?\s*([^\[\]]+?)\s*\]`)
-	keyLine   = regexp.MustCompile(`^\s*([A-Za-z0-9_."'\- ]+?)\s*=`)
-)
-
-// locate finds where a key stands in a TOML text: line and column from 1. The library keeps the places
-// of keys to itself. entry is the index of the table in a list of tables. What stands in an inline table
-// is found by the key of that.
-func locate(text []byte, path string, entry int) (line, col int) {
-	table, seen := "", map[string]int{}
-	for n, s := range strings.Split(string(text), "\n") {
-		m, full := tableLine.FindStringSubmatchIndex(s), ""
-		if m != nil {
-			table = bare(s[m[2]:m[3]])
-			full = table
-			seen[table]++
-		} else if m = keyLine.FindStringSubmatchIndex(s); m != nil {
-			full = strings.TrimPrefix(table+"."+bare(s[m[2]:m[3]]), ".")
-		}
-		if m != nil && full == path && (table == "" || seen[table] == entry+1) {
-			return n + 1, m[2] + 1
-		}
-	}
-	if i := strings.LastIndexByte(path, '.'); i > 0 {
-		return locate(text, path[:i], entry)
-	}
-	return 1, 1
-}
-
-// bare takes quotes and spaces out of a dotted key.
-func bare(key string) string { return strings.NewReplacer(" ", "", `"`, "", "'", "").Replace(key) }

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// build makes what follows from the keys: the judge, its questions, and who answers them.
+func (c *Config) build() {
+	c.Judge = &checks.Judge{
+		Site: checks.Site{
+			Hostname: checks.Canonical(c.site.hostname), Names: canonical(c.site.names), Addresses: c.site.addresses,
+		},
+		Lists: canonical(c.blockLists), Exempt: c.exemptions(), Deny: c.denyList(), Policy: c.policy(),
+		HelpURL: c.helpURL,
+	}
+	c.DNS = checks.DNS{Timeout: c.timeout, Lists: c.Judge.Lists, Hosts: c.Judge.Deny.Hosts()}
+	c.Resolver.Timeout = c.timeout
+}
+
+func (c *Config) policy() *checks.Policy {
+	p := checks.NewPolicy(c.Profile)
+	p.Mode, p.OnDNSError = c.Mode, c.onDNSError
+	p.TempFailAt, p.RejectAt = c.tempFailAt, c.rejectAt
+	for i := range checks.All {
+		if c.Actions[i] != nil {
+			p.Actions[i] = *c.Actions[i]
+		}
+		if c.scores[i] != nil {
+			p.Scores[i] = *c.scores[i]
+		}
+	}
+	return p
+}
+
+func (c *Config) exemptions() *checks.Exemptions {
+	e := &checks.Exemptions{Authenticated: c.exempt.authenticated}
+	for _, n := range c.exempt.networks {
+		if n.private {
+			e.Private = true
+		} else {
+			e.Network(n.prefix)
+		}
+	}
+	for _, a := range c.allow {
+		e.Allow(a)
+	}
+	return e
+}
+
+func (c *Config) denyList() *checks.DenyList {
+	d := &checks.DenyList{}
+	for _, entry := range c.deny {
+		d.Add(entry)
+	}
+	return d
+}
+
+func canonical(names []string) []string {
+	var list []string
+	for _, name := range names {
+		list = append(list, checks.Canonical(name))
+	}
+	return list
+}
+
+// Warnings are what is wrong with a configuration without being an error.
+func (c *Config) Warnings() []string {
+	var list []string
+	for _, a := range c.allow {
+		if a.Expired(time.Now()) {
+			who := a.Name
+			if a.Network.IsValid() {
+				who = strings.TrimSpace(a.Network.String() + " " + a.Name)
+			}
+			list = append(list, fmt.Sprintf("allow: the entry for %s (%q) has expired: it has no effect",
+				who, a.Reason))
+		}
+	}
+	return list
+}

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"helo-milter/checks"
+	"helo-milter/dnscache"
+)
+
+func between[T int | time.Duration](v, low, high T) error {
+	if v < low || v > high {
+		return fmt.Errorf("%v is not between %v and %v", v, low, high)
+	}
+	return nil
+}
+
+func score(v float64) error {
+	if v >= 0 && v <= 1000 { // NaN is not
+		return nil
+	}
+	return fmt.Errorf("%v is not between 0 and 1000", v)
+}
+
+func printable(s string, limit int) error {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return fmt.Errorf("%q has a byte that is not printable ASCII", s)
+		}
+	}
+	if len(s) > limit {
+		return fmt.Errorf("has %d bytes, at most %d fit", len(s), limit)
+	}
+	return nil
+}
+
+// fieldName is a header field name by RFC 5322 §2.2.
+func fieldName(s string) error {
+	if s == "" || strings.Contains(s, ":") || printable(s, 76) != nil {
+		return fmt.Errorf("%q is not a header field name", s)
+	}
+	if strings.EqualFold(s, "Authentication-Results") {
+		return errors.New("is another field's name: set header.authentication_results for that")
+	}
+	return nil
+}
+
+func names(list []string, suffix bool) error {
+	for _, name := range list {
+		plain := name
+		if suffix {
+			plain = strings.TrimPrefix(name, ".")
+		}
+		helo := checks.ParseHelo(checks.Canonical(plain))
+		if (name != "" || suffix) && helo.Form&checks.FormName == 0 {
+			return fmt.Errorf("%q is not a host name or a domain", name)
+		}
+	}
+	return nil
+}
+
+func hostPort(s string) error {
+	if _, _, err := net.SplitHostPort(s); s != "" && err != nil {
+		return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:9891", s)
+	}
+	return nil
+}
+
+func zones(list []string) error {
+	if slices.Contains(list, "") {
+		return errors.New("an empty name is no list")
+	}
+	return names(list, false)
+}
+
+// CheckServers is the check of dns.servers, for servers that come from a command line, too.
+func CheckServers(list []string) error {
+	for _, server := range list {
+		if err := dnscache.CheckServer(server); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func notEmpty(addresses []Address) error {
+	if len(addresses) == 0 {
+		return errors.New("empty: give at least one address to listen on")
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+// Package config is the configuration: it turns a TOML file into the one value that the daemon and the
+// commands run with, and prints it as a file again.
+//
+// A file goes through it in this order. Load reads the text. Each key is a row of a table (keys.go;
+// lists.go for the keys of [[allow]] and [[deny]]): decode.go stores the value where the row says, the
+// row's check (check.go) looks at it, and place.go finds line and column of what is wrong. From the
+// values, build.go makes what a configuration is for: the checks.Judge that judges by it, the questions
+// that it asks the DNS, and the configuration of the resolver that answers them. print.go reads the same
+// rows for `config` and `config --default`.
+//
+// To add a key:
+//
+//  1. Give Config a field for it: an exported one if the daemon or a command is to read it, and one among the
+//     unexported if it only takes part in what build makes.
+//  2. Add a row to plainKeys in keys.go, beside the others of its table; this is also its place in `config`.
+//     The default is TOML. The pointer has to be of a type that decode knows: for a text with a form of its
+//     own, write a type with MarshalText and UnmarshalText in values.go, and convert the pointer to it, as
+//     timeout does.
+//  3. If the type allows values that make no sense, name a check in the row.
+//  4. Use it: in build, or where the field is read.
+//  5. Set it in testdata/every-key.toml, to something else than the default. For each mistake that it can
+//     have, add testdata/config/MISTAKE.toml.
+//  6. Run go test ./cmd/helo-milter/internal/config -update, and read what git diff shows of testdata.
+//
+// A key of [[allow]] or [[deny]] is a row in lists.go, with an example in the place of the default. A rule
+// needs nothing here: its two keys come from the rule table.
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/agnivade/levenshtein"
+
+	"helo-milter/checks"
+	"helo-milter/dnscache"
+	"helo-milter/milter"
+)
+
+// Config is what the daemon and the commands run with. Load and Parse make one; it must not be modified
+// once in use.
+type Config struct {
+	File string // that it was read from; "" without one
+
+	// What the file says.
+	Mode        checks.Mode
+	Profile     checks.Profile
+	Listen      []Address
+	SocketMode  fs.FileMode
+	SocketGroup string // "" is the daemon's own
+	ReplyAt     milter.Stage
+	DecisionLog string // a file; "-" is standard output, and "" none
+	Header      struct {
+		Add                   bool
+		Name                  string
+		AuthenticationResults bool
+	}
+	Actions  []*checks.Action // by rule, as checks.All; nil is the profile's
+	Limits   milter.Limits    // without OnViolation
+	Shutdown time.Duration    // how long transactions may go on when the daemon is stopped
+	HTTP     struct{ Listen string }
+
+	// What follows from it.
+	Judge    *checks.Judge
+	DNS      checks.DNS      // what Judge needs to know; without Resolver, Degraded and Trouble
+	Resolver dnscache.Config // its Timeout is that of a decision; without callbacks
+
+	// What is only said to make the judge and the questions.
+	timeout    time.Duration
+	onDNSError checks.Action
+	helpURL    string
+	site       struct {
+		hostname  string
+		names     []string
+		addresses []netip.Addr
+	}
+	exempt struct {
+		networks      []network
+		authenticated bool
+	}
+	allow                []checks.Allow
+	deny                 []checks.Deny
+	blockLists           []string
+	scores               []*float64 // by rule; nil is the rule table's
+	tempFailAt, rejectAt float64
+
+	text []byte // of the file
+}
+
+// Load reads a configuration file; what it does not say is as in Default. The file "" says nothing. The error
+// has all mistakes of the file, each in a line with its place.
+func Load(file string) (*Config, error) {
+	if file == "" {
+		return Parse("", nil)
+	}
+	text, err := os.ReadFile(file)
+	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
+		return nil, fmt.Errorf("%s: cannot be read: %w", file, pathErr.Err)
+	} else if err != nil {
+		return nil, err
+	}
+	return Parse(file, text)
+}
+
+// Parse reads the text of a configuration file as Load does. The name is for errors.
+func Parse(file string, text []byte) (*Config, error) {
+	c := &Config{
+		File: file, text: text,
+		Actions: make([]*checks.Action, len(checks.All)),
+		scores:  make([]*float64, len(checks.All)),
+	}
+	if err := c.read("built-in", []byte(Default())); err != nil {
+		panic(err) // the key table contradicts itself: no configuration of a user can do that
+	}
+	if err := c.read(file, text); err != nil {
+		return nil, err
+	}
+	c.build()
+	return c, nil
+}
+
+// failFunc notes an error about a key. entry is the index of the table in a list of tables.
+type failFunc func(path string, entry int, err error)
+
+// read sets what a TOML text says and leaves the rest as it is.
+func (c *Config) read(file string, text []byte) error {
+	doc := map[string]any{}
+	meta, err := toml.Decode(string(text), &doc)
+	if syntax := (toml.ParseError{}); errors.As(err, &syntax) {
+		return fmt.Errorf("%s:%d:%d: %s", file, syntax.Position.Line, syntax.Position.Col, syntax.Message)
+	} else if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	var errs []error
+	fail := func(path string, entry int, err error) {
+		line, col := locate(text, path, entry)
+		errs = append(errs, fmt.Errorf("%s:%d:%d: %s: %w", file, line, col, path, err))
+	}
+	unknownTable := "."
+	for _, k := range meta.Keys() {
+		if slices.ContainsFunc(lists, func(l list) bool { return l.name == k[0] }) {
+			continue
+		}
+		path := strings.Join(k, ".")
+		if err := c.set(keys, path, lookup(doc, k)); err != nil && !strings.HasPrefix(path, unknownTable+".") {
+			fail(path, 0, err)
+			unknownTable = path // and its keys need no errors of their own
+		}
+	}
+	for _, l := range lists {
+		c.readList(l, doc[l.name], fail)
+	}
+	for _, a := range c.Listen {
+		if err := c.CheckPeers(a.Network, a.Address); err != nil && len(errs) == 0 {
+			fail("listen", 0, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lookup returns the value at a path of tables.
+func lookup(doc map[string]any, path toml.Key) any {
+	var v any = doc
+	for _, name := range path {
+		table, _ := v.(map[string]any)
+		v = table[name]
+	}
+	return v
+}
+
+// set decodes the value of one key, and checks it.
+func (c *Config) set(rows []key, path string, value any) error {
+	i := slices.IndexFunc(rows, func(k key) bool { return k.name == path })
+	if i < 0 {
+		if slices.ContainsFunc(rows, func(k key) bool { return strings.HasPrefix(k.name, path+".") }) {
+			return store(new(map[string]any), value, "table")
+		}
+		return unknown(path)
+	}
+	if err := decode(rows[i].at(c), value); err != nil {
+		return err
+	}
+	if rows[i].check != nil {
+		return rows[i].check(c)
+	}
+	return nil
+}
+
+// unknown is the error for a key that does not exist, with the nearest that does.
+func unknown(path string) error {
+	what := "unknown key"
+	if strings.HasPrefix(path, "rules.") || strings.HasPrefix(path, "scores.") {
+		what = "unknown rule"
+	}
+	all := slices.Clone(keys)
+	for _, l := range lists {
+		all = append(all, l.keys(0)...)
+	}
+	var known []string
+	for _, k := range all {
+		table, _, _ := strings.Cut(k.name, ".")
+		known = append(known, k.name, table)
+	}
+	slices.Sort(known)
+	nearest := slices.MinFunc(known, func(a, b string) int {
+		return cmp.Compare(levenshtein.ComputeDistance(path, a), levenshtein.ComputeDistance(path, b))
+	})
+	if levenshtein.ComputeDistance(path, nearest) > max(3, len(path)/3) {
+		return errors.New(what)
+	}
+	return fmt.Errorf("%s (nearest: %s)", what, nearest)
+}

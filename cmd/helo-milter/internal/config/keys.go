@@ -1,0 +1,158 @@
+package config
+
+import (
+	"slices"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// key is a row of the table of configuration keys: the parser, `config` and `config --default` read it.
+type key struct {
+	name  string              // dotted, as a TOML path
+	value string              // in TOML: the default, or an example for [[allow]] and [[deny]]; "" for a rule's
+	doc   string              // for `config --default`
+	at    func(*Config) any   // where its value lives: a pointer to what decode knows
+	check func(*Config) error // what else has to be true of the value; may be nil
+}
+
+// keys are the configuration keys in the order in which they are printed.
+var keys = slices.Concat(plainKeys, ruleKeys())
+
+// plainKeys are those that are not about a rule.
+var plainKeys = []key{
+	{"mode", `"observe"`, "observe | enforce", func(c *Config) any { return &c.Mode }, nil},
+	{"profile", `"standard"`, "careful | standard | strict", func(c *Config) any { return &c.Profile }, nil},
+	{
+		"listen", `["inet:127.0.0.1:8891"]`, "also unix:/path, inet6:[::1]:8891, inet:8891@localhost",
+		func(c *Config) any { return &c.Listen },
+		func(c *Config) error { return notEmpty(c.Listen) },
+	},
+	{"socket_mode", `"0660"`, "of unix sockets", func(c *Config) any { return (*fileMode)(&c.SocketMode) }, nil},
+	{
+		"socket_group", `""`, "of unix sockets; default: the daemon's own",
+		func(c *Config) any { return &c.SocketGroup }, nil,
+	},
+	{"reply_at", `"rcpt"`, "mail | rcpt", func(c *Config) any { return &c.ReplyAt }, nil},
+	{
+		"timeout", `"5s"`, "whole decision, at most 9s", func(c *Config) any { return (*duration)(&c.timeout) },
+		func(c *Config) error { return between(c.timeout, 100*time.Millisecond, 9*time.Second) },
+	},
+	{
+		"on_dns_error", `"accept"`, "accept | tempfail: the most that a failed lookup can cause",
+		func(c *Config) any { return (*onDNSError)(&c.onDNSError) }, nil,
+	},
+	{
+		"help_url", `""`, "appended to every refusal", func(c *Config) any { return &c.helpURL },
+		func(c *Config) error { return printable(c.helpURL, 200) },
+	},
+	{
+		"decision_log", `""`, `file, or "-" for standard output: one JSON record a line`,
+		func(c *Config) any { return &c.DecisionLog }, nil,
+	},
+	{"header.add", "true", "", func(c *Config) any { return &c.Header.Add }, nil},
+	{
+		"header.name", `"X-HELO-Check"`, "", func(c *Config) any { return &c.Header.Name },
+		func(c *Config) error { return fieldName(c.Header.Name) },
+	},
+	{
+		"header.authentication_results", "false", "also add iprev as RFC 8601 has it",
+		func(c *Config) any { return &c.Header.AuthenticationResults }, nil,
+	},
+	{
+		"site.hostname", `""`, "our host name; default: what the MTA says ({j})",
+		func(c *Config) any { return &c.site.hostname },
+		func(c *Config) error { return names([]string{c.site.hostname}, false) },
+	},
+	{
+		"site.names", `[]`, `host names and domains that are ours; ".example.net" covers what is under it`,
+		func(c *Config) any { return &c.site.names },
+		func(c *Config) error { return names(c.site.names, true) },
+	},
+	{
+		"site.addresses", `[]`, "public addresses of ours, beside those the MTA reports",
+		func(c *Config) any { return &c.site.addresses }, nil,
+	},
+	{
+		"exempt.networks", `["private"]`,
+		`CIDRs; "private" is loopback, link-local, RFC 1918, CGNAT and ULA`,
+		func(c *Config) any { return &c.exempt.networks }, nil,
+	},
+	{"exempt.authenticated", "true", "", func(c *Config) any { return &c.exempt.authenticated }, nil},
+	{
+		"lists.domain", `[]`, `domain block lists, such as "dbl.example."`,
+		func(c *Config) any { return &c.blockLists },
+		func(c *Config) error { return zones(c.blockLists) },
+	},
+	{
+		"dns.servers", `[]`, "HOST:PORT or tls://HOST:PORT#NAME; default: resolv.conf",
+		func(c *Config) any { return &c.Resolver.Servers },
+		func(c *Config) error { return CheckServers(c.Resolver.Servers) },
+	},
+	{
+		"dns.case_randomization", `"auto"`, "auto | on | off: random case in questions; auto is off for loopback",
+		func(c *Config) any { return &c.Resolver.CaseRandomization }, nil,
+	},
+	{
+		"dns.cache_entries", "100000", "", func(c *Config) any { return &c.Resolver.Entries },
+		func(c *Config) error { return between(c.Resolver.Entries, 1, 100_000_000) },
+	},
+	{
+		"limits.connections", "1000", "from MTAs at a time", func(c *Config) any { return &c.Limits.Connections },
+		func(c *Config) error { return between(c.Limits.Connections, 1, 1_000_000) },
+	},
+	{
+		"limits.per_peer", "0", "of them from one address; 0 is half, and all over loopback",
+		func(c *Config) any { return &c.Limits.PerPeer },
+		func(c *Config) error { return between(c.Limits.PerPeer, 0, 1_000_000) },
+	},
+	{
+		"limits.peers", `[]`, "networks of the MTAs that may connect over TCP; a must where other hosts can",
+		func(c *Config) any { return &c.Limits.Peers }, nil,
+	},
+	{
+		"limits.idle", `"70m"`, "the longest silence of an MTA; Sendmail waits an hour for its client",
+		func(c *Config) any { return (*duration)(&c.Limits.Idle) },
+		func(c *Config) error { return between(c.Limits.Idle, time.Second, 24*time.Hour) },
+	},
+	{
+		"limits.shutdown", `"20s"`, "how long transactions may go on when the daemon is stopped",
+		func(c *Config) any { return (*duration)(&c.Shutdown) },
+		func(c *Config) error { return between(c.Shutdown, 0, 10*time.Minute) },
+	},
+	{
+		"http.listen", `""`, `"127.0.0.1:9891": /metrics, /healthz, /readyz`,
+		func(c *Config) any { return &c.HTTP.Listen },
+		func(c *Config) error { return hostPort(c.HTTP.Listen) },
+	},
+}
+
+// sumKeys are about the sum of the scores.
+var sumKeys = []key{
+	{
+		"scores.tempfail_at", "0.0", "summed score from which a client is tempfailed; 0 is never",
+		func(c *Config) any { return &c.tempFailAt },
+		func(c *Config) error { return score(c.tempFailAt) },
+	},
+	{
+		"scores.reject_at", "0.0", "the same for a reject", func(c *Config) any { return &c.rejectAt },
+		func(c *Config) error { return score(c.rejectAt) },
+	},
+}
+
+// ruleKeys are an action and a score for each rule of the rule table.
+func ruleKeys() []key {
+	var actions, scores []key
+	for i, rule := range checks.All {
+		actions = append(actions, key{
+			name: "rules." + rule.Name,
+			at:   func(c *Config) any { return &c.Actions[i] },
+		})
+		scores = append(scores, key{
+			name:  "scores." + rule.Name,
+			at:    func(c *Config) any { return &c.scores[i] },
+			check: func(c *Config) error { return score(*c.scores[i]) },
+		})
+	}
+	return slices.Concat(actions, sumKeys, scores)
+}

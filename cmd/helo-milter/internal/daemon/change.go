@@ -1,0 +1,170 @@
+package daemon
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+
+	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/dnscache"
+	"helo-milter/milter"
+)
+
+// change is a configuration with all that it needs, open and not in use yet.
+type change struct {
+	cfg      *config.Config
+	resolver *dnscache.Resolver
+	serving  *milter.Config
+	sockets  sockets      // all, those that stay included
+	http     net.Listener // nil: as it is, or none
+	records  io.Writer    // nil: none
+
+	opened []io.Closer // what was not open before
+}
+
+// prepare opens what a configuration needs beyond what is open: all of it, or nothing.
+func (d *Daemon) prepare(cfg *config.Config) (*change, error) {
+	c := &change{cfg: cfg}
+	for _, step := range []func(*change) error{
+		d.openResolver, d.openSockets, d.openHTTP, d.openDecisionLog,
+		d.giveAccess, // last: it changes what is in use
+	} {
+		if err := step(c); err != nil {
+			for _, o := range c.opened {
+				_ = o.Close()
+			}
+			return nil, cfg.Placed(err)
+		}
+	}
+	c.serving = d.serving(c)
+	return c, nil
+}
+
+// openSockets takes the sockets of systemd, or else those that are there and new ones.
+func (d *Daemon) openSockets(c *change) error {
+	if d.activated != nil {
+		c.sockets = d.activated
+		return d.activated.checkPeers(c.cfg)
+	}
+	all, opened, err := d.sockets.with(c.cfg)
+	c.sockets, c.opened = all, append(c.opened, opened...)
+	return err
+}
+
+// openHTTP listens on another address than now.
+func (d *Daemon) openHTTP(c *change) (err error) {
+	address := c.cfg.HTTP.Listen
+	if address == "" || d.cfg != nil && address == d.cfg.HTTP.Listen {
+		return nil
+	}
+	if c.http, err = net.Listen("tcp", address); err != nil {
+		return &config.KeyError{Key: "http.listen", Err: err}
+	}
+	c.opened = append(c.opened, c.http)
+	return nil
+}
+
+func (d *Daemon) openDecisionLog(c *change) (err error) {
+	if c.records, err = d.openRecords(c.cfg); err != nil {
+		return &config.KeyError{Key: "decision_log", Err: err}
+	}
+	if file, ok := c.records.(io.Closer); ok && c.records != d.records {
+		c.opened = append(c.opened, file)
+	}
+	return nil
+}
+
+// giveAccess sets who may connect to the sockets that stay: as the change has it, or else as it was.
+func (d *Daemon) giveAccess(c *change) (err error) {
+	for name, s := range d.sockets {
+		if c.sockets[name] == s {
+			err = errors.Join(err, giveAccess(s, c.cfg))
+		}
+	}
+	for _, s := range d.sockets {
+		if err != nil {
+			_ = giveAccess(s, d.cfg)
+		}
+	}
+	return err
+}
+
+// commit puts a change in use, and closes what is not needed any more.
+func (d *Daemon) commit(c *change) {
+	d.record(c.records)
+	d.guard.SetLimits(d.limits(c.cfg))
+	d.server.Configure(c.serving)
+	for name, s := range c.sockets {
+		if d.sockets[name] != s {
+			d.guard.Add(s)
+		}
+	}
+	for name, s := range d.sockets {
+		if c.sockets[name] != s {
+			_ = d.guard.Remove(s)
+		}
+	}
+	if d.http != nil && (c.http != nil || c.cfg.HTTP.Listen == "") {
+		_ = d.http.Close()
+		d.http = nil
+	}
+	if c.http != nil {
+		d.http = d.metrics.serve(c.http, d.log)
+	}
+	degraded := c.resolver.Degraded
+	d.metrics.degraded.Store(&degraded)
+	d.cfg, d.resolver, d.sockets = c.cfg, c.resolver, c.sockets
+	d.warn()
+}
+
+// record has the decisions go to a file from now on.
+func (d *Daemon) record(file io.Writer) {
+	if file != d.records {
+		d.decisions.Use(file)
+		d.records = file
+	}
+}
+
+// spareFiles are what is open beside connections: logs, listeners, questions to the DNS.
+const spareFiles = 100
+
+// warn logs what is wrong with the configuration in use without being an error.
+func (d *Daemon) warn() {
+	for _, w := range d.cfg.Warnings() {
+		d.log.Warn("configuration", "warning", w)
+	}
+	if most, ok := openFiles(); ok && most < d.cfg.Limits.Connections+spareFiles {
+		d.log.Warn("limits.connections does not fit: raise LimitNOFILE of the service, or ulimit -n",
+			"connections", d.cfg.Limits.Connections, "open_files", most)
+	}
+}
+
+// openFiles is how many files this process may open; what is not known is not warned of.
+func openFiles() (most int, known bool) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, false
+	}
+	return int(min(limit.Cur, 1<<30)), true
+}
+
+// reload takes the new configuration, or keeps the old one whole. The decision log is opened anew in any
+// case: whoever moved it away waits for that.
+func (d *Daemon) reload() {
+	cfg, err := config.Load(d.cfg.File)
+	var c *change
+	if err == nil {
+		c, err = d.prepare(cfg)
+	}
+	d.metrics.reloaded(err)
+	if err == nil {
+		d.commit(c)
+		d.log.Info("reloaded", "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
+		return
+	}
+	d.log.Error("reload failed, the old configuration stays", "error", err)
+	if records, err := d.openRecords(d.cfg); err == nil {
+		d.record(records)
+	}
+}

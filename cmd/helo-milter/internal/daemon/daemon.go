@@ -1,0 +1,160 @@
+// Package daemon is what serves: it keeps a milter.Server running with a configuration, and puts another
+// in its place on request.
+//
+// New opens all that the configuration needs, and Run serves. What is open while a configuration is in use
+// (the resolver and its cache, sockets, the HTTP server, the decision log) is in a change first
+// (change.go): prepare opens what is not open yet, all of it or nothing, and commit puts it in use and
+// closes what is not needed any more. The start is the first change, and each SIGHUP the next, so that a
+// mistake never stops a daemon that runs. What a session does goes the other way: milter calls back
+// (serving.go), and the decision is counted (metrics.go) and written to the decision log (recordfile.go)
+// by way of a spool, for which nobody waits. Events that any peer can trigger are logged through a
+// throttle.
+//
+// To open something else for a configuration: add a field to change and to Daemon, a step to prepare that
+// takes what is in use where it fits and otherwise opens it and notes in opened what to close, and a line
+// in commit.
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	gomilter "github.com/d--j/go-milter"
+
+	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/spool"
+	"helo-milter/dnscache"
+	"helo-milter/milter"
+)
+
+// Daemon serves, whatever its configuration. Its methods are for one goroutine.
+type Daemon struct {
+	stdout    io.Writer
+	lines     *spool.Spool // the log
+	log       *slog.Logger // writes to it
+	decisions *spool.Spool // the decision log
+	metrics   *metrics
+	guard     *milter.Guard
+	server    *milter.Server
+	activated sockets // what systemd opened for us, instead of the configured ones
+
+	violations  *throttle // by peer
+	listTrouble *throttle // by block list
+	onPanic     func(value any, stack []byte)
+
+	// What the configuration in use has open.
+	cfg      *config.Config
+	resolver *dnscache.Resolver
+	sockets  sockets
+	http     *http.Server
+	records  io.Writer // where the decisions go, or nil
+}
+
+// flushTime is how long the last lines of a log may take to be written.
+const flushTime = 2 * time.Second
+
+// New opens what the configuration needs, for Run. It logs to stderr. The decision log goes to stdout
+// where the configuration says so, and otherwise what to paste into the MTA's configuration. An error is
+// about the configuration or about the sockets that systemd has passed.
+func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
+	d := &Daemon{
+		stdout: stdout, metrics: newMetrics(),
+		violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
+	}
+	d.openLogs(stderr)
+	if err := d.start(cfg); err != nil {
+		d.decisions.Close(0)
+		d.lines.Close(flushTime)
+		return nil, err
+	}
+	return d, nil
+}
+
+// openLogs makes the log, and the decision log that has no file yet.
+func (d *Daemon) openLogs(stderr io.Writer) {
+	d.lines = spool.New(struct{ io.Writer }{stderr}, nil)
+	d.log = slog.New(slog.NewTextHandler(d.lines, nil))
+	gomilter.LogWarning = func(format string, args ...any) {
+		d.log.Debug("go-milter", "warning", fmt.Sprintf(format, args...))
+	}
+	d.onPanic = d.metrics.panicked(d.log)
+	failures := newThrottle(time.Minute)
+	d.decisions = spool.New(nil, func(err error) {
+		if ok, _ := failures.allow(""); ok {
+			d.log.Error("decision log: cannot be written, decisions wait or are dropped", "error", err)
+		}
+	})
+	d.metrics.spool("log", d.lines)
+	d.metrics.spool("decision_log", d.decisions)
+}
+
+// start puts the first configuration in use.
+func (d *Daemon) start(cfg *config.Config) (err error) {
+	if d.activated, err = activatedSockets(); err != nil {
+		return err
+	}
+	first, err := d.prepare(cfg)
+	if err != nil {
+		return err
+	}
+	d.guard = milter.NewGuard(d.limits(cfg))
+	d.server = milter.NewServer(first.serving, d.guard)
+	d.metrics.watch(d.server, d.guard)
+	d.commit(first)
+	return nil
+}
+
+// Run serves until the context ends, or until a listener breaks, which is the error. It reads the
+// configuration file again for each signal of hup. It returns when the open transactions have ended, or
+// had their time.
+func (d *Daemon) Run(ctx context.Context, hup <-chan os.Signal) error {
+	defer d.lines.Close(flushTime)
+	served := make(chan error, 1)
+	go func() { served <- d.server.Serve() }()
+	d.introduce()
+	err := d.loop(ctx, hup, served)
+	d.stop()
+	return err
+}
+
+// loop waits for what happens to a daemon.
+func (d *Daemon) loop(ctx context.Context, hup <-chan os.Signal, served <-chan error) error {
+	notify(d.log, sd.SdNotifyReady)
+	watchdog := newWatchdog(d.log)
+	defer watchdog.stop()
+	for {
+		select {
+		case <-hup:
+			notify(d.log, sd.SdNotifyReloading+"\n"+sd.SdNotifyMonotonicUsec())
+			d.reload()
+			notify(d.log, sd.SdNotifyReady)
+		case <-watchdog.beat:
+			d.live(ctx, watchdog.within)
+		case err := <-served:
+			return fmt.Errorf("a listener broke: %w", err)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// stop takes no further connections, gives transactions their time, and closes everything but the log.
+func (d *Daemon) stop() {
+	notify(d.log, sd.SdNotifyStopping)
+	d.log.Info("stopping", "transactions", d.server.Transactions(), "they_have", d.cfg.Shutdown)
+	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Shutdown)
+	defer cancel()
+	if err := d.server.Shutdown(ctx); err != nil {
+		d.log.Warn("stopped in the middle of transactions", "error", err)
+	}
+	if d.http != nil {
+		_ = d.http.Close()
+	}
+	d.decisions.Close(flushTime)
+}

@@ -1,0 +1,38 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"helo-milter/cmd/helo-milter/internal/spool"
+)
+
+// introduce says what to paste into the MTA's configuration, on standard output unless that is a log.
+func (d *Daemon) introduce() {
+	out := d.lines
+	if d.cfg.DecisionLog != "-" {
+		out = spool.New(struct{ io.Writer }{d.stdout}, nil) // a pipe that nobody reads must not hold up the start
+		defer out.Close(100 * time.Millisecond)
+	}
+	_, _ = io.WriteString(out, paste(d.sockets))
+	d.log.Info("serving", "listen", d.sockets.names(), "mode", d.cfg.Mode.String(),
+		"profile", d.cfg.Profile.String())
+}
+
+// paste is what the administrator copies into the MTA's configuration.
+func paste(s sockets) string {
+	var b strings.Builder
+	for _, name := range s.names() {
+		family, address, _ := strings.Cut(name, ":")
+		postfix, sendmail := "unix:"+address, "local:"+address
+		if host, port, err := net.SplitHostPort(address); family != "unix" && err == nil {
+			postfix, sendmail = "inet:"+address, family+":"+port+"@"+host
+		}
+		fmt.Fprintf(&b, "Postfix, main.cf:\n    smtpd_milters = { %s, default_action=accept }\n", postfix)
+		fmt.Fprintf(&b, "Sendmail, sendmail.mc:\n    INPUT_MAIL_FILTER(`helo-milter', `S=%s')dnl\n", sendmail)
+	}
+	return b.String()
+}

@@ -1,0 +1,86 @@
+package daemon
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"reflect"
+	"time"
+
+	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/dnscache"
+	"helo-milter/milter"
+)
+
+// minQuestion is the least time that a question to the DNS gets. What comes too late for the decision that
+// asked is good for the next.
+const minQuestion = 5 * time.Second
+
+// openResolver takes the resolver in use, with its cache, unless the configuration wants another one.
+func (d *Daemon) openResolver(c *change) (err error) {
+	if d.cfg != nil && reflect.DeepEqual(d.cfg.Resolver, c.cfg.Resolver) {
+		c.resolver = d.resolver
+		return nil
+	}
+	cfg := c.cfg.Resolver
+	cfg.Timeout = max(cfg.Timeout, minQuestion)
+	cfg.OnPanic = d.onPanic
+	cfg.OnDegraded = func(degraded bool) {
+		if degraded {
+			d.log.Warn("dns degraded: no rule that needs the DNS refuses until it recovers")
+		} else {
+			d.log.Info("dns recovered")
+		}
+	}
+	if c.resolver, err = dnscache.New(cfg); err != nil {
+		return &config.KeyError{Key: "dns.servers", Err: err}
+	}
+	d.log.Info("resolving", "servers", c.resolver.Servers())
+	return nil
+}
+
+// serving is a change as package milter has it.
+func (d *Daemon) serving(c *change) *milter.Config {
+	cfg, dns := c.cfg, c.cfg.DNS
+	dns.Resolver, dns.Degraded = c.resolver, c.resolver.Degraded
+	dns.Trouble = func(list, answer string) {
+		d.metrics.trouble.WithLabelValues(list).Inc()
+		if ok, _ := d.listTrouble.allow(list); ok {
+			d.log.Warn("block list does not answer questions of this resolver: no listing is taken from it",
+				"list", list, "answer", answer)
+		}
+	}
+	serving := &milter.Config{
+		Judge: cfg.Judge, DNS: &dns, ReplyAt: cfg.ReplyAt, AuthResults: cfg.Header.AuthenticationResults,
+		Log: d.log, OnPanic: d.onPanic,
+	}
+	if cfg.Header.Add {
+		serving.Header = cfg.Header.Name
+	}
+	if cfg.HTTP.Listen != "" || cfg.DecisionLog != "" {
+		serving.Decided = func(decision *checks.Decision) {
+			d.metrics.decided(decision)
+			if cfg.DecisionLog != "" {
+				fmt.Fprintln(d.decisions, decision.Record(false))
+			}
+		}
+	}
+	return serving
+}
+
+// limits are those of the guard. Each peer's violations are logged at most once a minute.
+func (d *Daemon) limits(cfg *config.Config) milter.Limits {
+	limits := cfg.Limits
+	limits.OnViolation = func(remote net.Addr, kind string) {
+		d.metrics.violations.WithLabelValues(kind).Inc()
+		peer := remote.String()
+		if host, _, err := net.SplitHostPort(peer); err == nil {
+			peer = host
+		}
+		if ok, suppressed := d.violations.allow(peer); ok {
+			d.log.Warn("guard", "peer", cmp.Or(peer, remote.Network()), "kind", kind, "suppressed", suppressed)
+		}
+	}
+	return limits
+}
