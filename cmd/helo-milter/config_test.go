@@ -9,6 +9,8 @@ import (
 	"testing"
 )
 
+// With -update, this package writes its golden files and the tables of README.md, and internal/config its own
+// golden files. What differs says which of the two to run.
 var update = flag.Bool("update", false, "write the golden files and README.md's table anew")
 
 // golden compares with a file, or writes it with -update.

@@ -10,20 +10,22 @@
 //
 // To add a key:
 //
-//  1. Give Config a field for it: an exported one if the daemon or a command is to read it, and one among the
-//     unexported if it only takes part in what build makes.
+//  1. Give Config a field for it: an exported one if the daemon or a command is to read it, and an unexported
+//     one if it only takes part in what build makes.
 //  2. Add a row to plainKeys in keys.go, beside the others of its table; this is also its place in `config`.
-//     The default is TOML. The pointer has to be of a type that decode knows: for a text with a form of its
-//     own, write a type with MarshalText and UnmarshalText in values.go, and convert the pointer to it, as
-//     timeout does.
-//  3. If the type allows values that make no sense, name a check in the row.
+//     It has the name, which is never to change, the default in TOML, the comment for `config --default`, and
+//     a pointer to the field. The pointer has to be of a type that decode knows. For a text with a form of its
+//     own, take a type of values.go, or write one with MarshalText and UnmarshalText there, and convert the
+//     pointer to it, as the row of timeout does; only a list of a new type needs a case in decode.
+//  3. If the type allows values that make no sense, add a check to the row. check.go has some.
 //  4. Use it: in build, or where the field is read.
-//  5. Set it in testdata/every-key.toml, to something else than the default. For each mistake that it can
-//     have, add testdata/config/MISTAKE.toml.
-//  6. Run go test ./cmd/helo-milter/internal/config -update, and read what git diff shows of testdata.
+//  5. Set it in testdata/every-key.toml, to something other than the default. For each mistake that it can
+//     have, add testdata/config/MISTAKE.toml, with no golden file yet.
+//  6. Run go test ./cmd/helo-milter/internal/config -update, which writes those, and read what git diff shows
+//     of testdata: the line in `config --default`, the value as it was read, and what is said of each mistake.
 //
-// A key of [[allow]] or [[deny]] is a row in lists.go, with an example in the place of the default. A rule
-// needs nothing here: its two keys come from the rule table.
+// A key of [[allow]] or [[deny]] is a field of checks.Allow or checks.Deny, and a row in lists.go, with an
+// example in the place of the default. A rule needs nothing here: its two keys come from the rule table.
 package config
 
 import (

@@ -4,9 +4,11 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/BurntSushi/toml"
 	"go.uber.org/goleak"
 )
 
@@ -88,4 +90,21 @@ func TestEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/every-key.golden", c.String())
+	meta, err := toml.Decode(string(c.text), new(map[string]any))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := map[string]bool{}
+	for _, k := range meta.Keys() {
+		set[strings.Join(k, ".")] = true
+	}
+	rows := slices.Concat(plainKeys, sumKeys)
+	for _, l := range lists {
+		rows = append(rows, l.keys(0)...)
+	}
+	for _, k := range rows {
+		if !set[k.name] {
+			t.Errorf("testdata/every-key.toml does not set %s", k.name)
+		}
+	}
 }

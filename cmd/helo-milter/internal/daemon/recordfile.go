@@ -56,7 +56,7 @@ func (f *recordFile) Write(p []byte) (int, error) {
 	return file.Write(p)
 }
 
-// endsWithin tells whether the file ends within a line.
+// endsWithin reports whether the file ends within a line.
 func (f *recordFile) endsWithin() bool {
 	info, err := f.file.Load().Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
@@ -72,7 +72,7 @@ func (f *recordFile) endsWithin() bool {
 	return err == nil && last[0] != '\n'
 }
 
-// isThere tells whether the open file is still the one of its name.
+// isThere reports whether the open file is still the one of its name.
 func (f *recordFile) isThere() bool {
 	file := f.file.Load()
 	if file == nil {

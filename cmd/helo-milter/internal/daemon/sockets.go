@@ -80,7 +80,7 @@ type unixSocket struct {
 	once sync.Once
 }
 
-// isGone tells whether nobody can find a socket of ours any more, because its file was removed.
+// isGone reports whether nobody can find a socket of ours any more, because its file was removed.
 func isGone(ln net.Listener) bool {
 	s, ok := ln.(*unixSocket)
 	if !ok {
