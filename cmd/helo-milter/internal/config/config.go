@@ -10,19 +10,19 @@
 //
 // To add a key:
 //
-//  1. Give Config a field for it: an exported one if the daemon or a command is to read it, and an unexported
-//     one if it only takes part in what build makes.
+//  1. Give Config a field for it: an exported one if the daemon or a command is to read it, and an
+//     unexported one if it only takes part in what build makes.
 //  2. Add a row to plainKeys in keys.go, beside the others of its table; this is also its place in `config`.
 //     It has the name, which is never to change, the default in TOML, the comment for `config --default`, and
-//     a pointer to the field. The pointer has to be of a type that decode knows. For a text with a form of its
-//     own, take a type of values.go, or write one with MarshalText and UnmarshalText there, and convert the
-//     pointer to it, as the row of timeout does; only a list of a new type needs a case in decode.
+//     a pointer to the field. The pointer has to be of a type that decode knows. For a text with a form of
+//     its own, take a type of values.go, or write one with MarshalText and UnmarshalText there, and convert
+//     the pointer to it, as the row of timeout does; only a list of a new type needs a case in decode.
 //  3. If the type allows values that make no sense, add a check to the row. check.go has some.
 //  4. Use it: in build, or where the field is read.
 //  5. Set it in testdata/every-key.toml, to something other than the default. For each mistake that it can
 //     have, add testdata/config/MISTAKE.toml, with no golden file yet.
 //  6. Run go test ./cmd/helo-milter/internal/config -update, which writes those, and read what git diff shows
-//     of testdata: the line in `config --default`, the value as it was read, and what is said of each mistake.
+//     of testdata: the line in `config --default`, the value as it was read, and the text of each mistake.
 //
 // A key of [[allow]] or [[deny]] is a field of checks.Allow or checks.Deny, and a row in lists.go, with an
 // example in the place of the default. A rule needs nothing here: its two keys come from the rule table.
