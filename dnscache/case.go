@@ -6,53 +6,33 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 
 	"github.com/miekg/dns"
 )
 
-// CaseRandomization says to which servers a name is spelled with letters of random case, which their
-// replies have to repeat: one more bit for each letter that a forger has to guess
-// (draft-vixie-dnsext-dns0x20). It is for UDP only: who can write into a TCP connection has seen the
-// question. A server that does not repeat the case is asked again over TCP, each time.
-type CaseRandomization uint8
+// CaseRandomization selects the servers that names are sent to with letters of random case, which their
+// replies must repeat: one more bit that a forger must guess for each letter (draft-vixie-dnsext-dns0x20).
+// It applies to UDP only: whoever can write into a TCP connection has seen the question. A server that
+// does not repeat the case is asked again over TCP, each time.
+type CaseRandomization string
 
-// To which servers the case is random.
+// The servers that are sent random case.
 const (
-	CaseAuto CaseRandomization = iota // all but those on a loopback address: nobody is between
-	CaseOn                            // all
-	CaseOff                           // none
+	CaseAuto CaseRandomization = "auto" // all but those on loopback addresses, where nobody is in between
+	CaseOn   CaseRandomization = "on"   // all
+	CaseOff  CaseRandomization = "off"  // none
 )
 
-var caseText = []string{"auto", "on", "off"}
-
-// String returns "auto", "on" or "off".
-func (c CaseRandomization) String() string {
-	if int(c) >= len(caseText) {
-		return fmt.Sprintf("CaseRandomization(%d)", uint8(c))
+// Check returns an error unless c is one of the constants. Config also takes "", which is CaseAuto.
+func (c CaseRandomization) Check() error {
+	switch c {
+	case CaseAuto, CaseOn, CaseOff:
+		return nil
 	}
-	return caseText[c]
+	return fmt.Errorf("%q is none of auto, on, off", string(c))
 }
 
-// MarshalText implements encoding.TextMarshaler. It fails for a value that is none of the constants.
-func (c CaseRandomization) MarshalText() ([]byte, error) {
-	if int(c) >= len(caseText) {
-		return nil, fmt.Errorf("%d is no case randomization", uint8(c))
-	}
-	return []byte(caseText[c]), nil
-}
-
-// UnmarshalText implements encoding.TextUnmarshaler. It takes what String returns, in lower case.
-func (c *CaseRandomization) UnmarshalText(text []byte) error {
-	i := slices.Index(caseText, string(text))
-	if i < 0 {
-		return fmt.Errorf("%q is none of %s", text, strings.Join(caseText, ", "))
-	}
-	*c = CaseRandomization(i)
-	return nil
-}
-
-// mixes tells whether a query to server gets random case.
+// mixes reports whether a query to server gets random case.
 func (c CaseRandomization) mixes(server net.Addr) bool {
 	udp, ok := server.(*net.UDPAddr)
 	return ok && (c == CaseOn || c == CaseAuto && !udp.IP.IsLoopback())

@@ -9,27 +9,30 @@ import (
 )
 
 func TestCaseRandomizationText(t *testing.T) {
-	for i, text := range []string{"auto", "on", "off"} {
-		want := CaseRandomization(i)
-		var got CaseRandomization
-		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
-			t.Errorf("%s: got %v, %v", text, got, err)
+	for _, test := range []struct {
+		text  CaseRandomization
+		check string // an error for a configuration file
+		build string // an error of New
+	}{
+		{"auto", "", ""},
+		{"on", "", ""},
+		{"off", "", ""},
+		{"", `"" is none of auto, on, off`, ""}, // the zero value of Config
+		{"On", `"On" is none of auto, on, off`, `case randomization: "On" is none of auto, on, off`},
+	} {
+		_, err := New(Config{Servers: []string{"192.0.2.53:53"}, CaseRandomization: test.text})
+		if check, build := errorText(test.text.Check()), errorText(err); check != test.check || build != test.build {
+			t.Errorf("%q: Check says %q, want %q; New says %q, want %q",
+				test.text, check, test.check, build, test.build)
 		}
-		if back, err := want.MarshalText(); err != nil || string(back) != text || want.String() != text {
-			t.Errorf("%v: got %s, %v, want %s", want, back, err, text)
-		}
 	}
-	got := CaseOn
-	if err := got.UnmarshalText([]byte("On")); err == nil || got != CaseOn ||
-		err.Error() != `"On" is none of auto, on, off` {
-		t.Errorf("got %v, %v", got, err)
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
 	}
-	if text, err := CaseRandomization(3).MarshalText(); err == nil {
-		t.Errorf("3 is %s", text)
-	}
-	if got, want := CaseRandomization(3).String(), "CaseRandomization(3)"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
+	return err.Error()
 }
 
 func TestWhoseCaseIsMixed(t *testing.T) {

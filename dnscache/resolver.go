@@ -50,8 +50,8 @@ type Config struct {
 	// OnPanic, if not nil, is told of each panic that has become the failure of a question, by several
 	// goroutines at the same time.
 	OnPanic func(value any, stack []byte)
-	// CaseRandomization says which servers must repeat names in the case they were asked in, over
-	// UDP; the zero value means all but those on loopback addresses.
+	// CaseRandomization selects the servers that must repeat names in the random case in which they were
+	// asked over UDP; "" means CaseAuto.
 	CaseRandomization CaseRandomization
 	// RootCAs are those who may sign the certificates of servers asked over TLS. Nil means whom the
 	// system trusts.
@@ -88,11 +88,15 @@ type Resolver struct {
 }
 
 // New returns a resolver. It fails when a server is none to CheckServer, when none is given and resolv.conf
-// names none, or when Entries or InFlight is negative.
+// names none, when CaseRandomization is unknown, or when Entries or InFlight is negative.
 func New(cfg Config) (*Resolver, error) {
 	servers, err := newPool(cfg)
 	if err != nil {
 		return nil, err
+	}
+	cfg.CaseRandomization = cmp.Or(cfg.CaseRandomization, CaseAuto)
+	if err := cfg.CaseRandomization.Check(); err != nil {
+		return nil, fmt.Errorf("case randomization: %w", err)
 	}
 	if cfg.InFlight < 0 {
 		return nil, fmt.Errorf("%d DNS questions in flight: the number is negative", cfg.InFlight)

@@ -91,7 +91,8 @@ var plainKeys = []key{
 	},
 	{
 		"dns.case_randomization", `"auto"`, "auto | on | off: random case in questions; auto is off for loopback",
-		func(c *Config) any { return &c.Resolver.CaseRandomization }, nil,
+		func(c *Config) any { return (*string)(&c.Resolver.CaseRandomization) },
+		func(c *Config) error { return c.Resolver.CaseRandomization.Check() },
 	},
 	{
 		"dns.cache_entries", "100000", "", func(c *Config) any { return &c.Resolver.Entries },
