@@ -2,11 +2,6 @@ package dnscache
 
 import (
 	"cmp"
-	"context"
-	"errors"
-	"net"
-	"net/netip"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -42,86 +37,10 @@ type reply struct {
 	transport string // "udp", "tcp", "cache", or "" where nothing was asked
 }
 
-// failure is why there are no values. It never changes once it is in a reply.
-type failure struct {
-	kind   kind
-	streak uint8 // how many failures of the same question came before it in a row
-	text   string
-	server string
-}
-
-// kind sorts failures by how telling they are, where several servers fail.
-type kind uint8
-
-const (
-	canceled    kind = iota // the caller did not wait
-	unreachable             // the server could not be talked to
-	timeout
-	unusable // an answer that settles nothing, or that we cannot bear
-	refused  // an answer with an rcode such as SERVFAIL or REFUSED
-	missing  // NXDOMAIN or NODATA: final, and no server's fault
-)
-
-func (a answer) failure() *failure {
-	f, _ := a.result.(*failure)
-	return f
-}
-
-// error is the reply's as the caller gets it, who asked for the name; nil for values.
-func (r reply) error(name string) error {
-	switch result := r.result.(type) {
-	case *failure:
-		return result.error(name)
-	case *stale:
-		return &net.DNSError{Err: "stale", Name: name, Server: r.server, IsTemporary: true}
-	}
-	return nil
-}
-
-func (f *failure) error(name string) *net.DNSError {
-	e := &net.DNSError{
-		Err:         f.text,
-		Name:        name,
-		Server:      f.server,
-		IsTimeout:   f.kind == timeout,
-		IsTemporary: f.kind != missing,
-		IsNotFound:  f.kind == missing,
-	}
-	switch f.kind {
-	case timeout:
-		e.UnwrapErr = context.DeadlineExceeded
-	case canceled:
-		e.UnwrapErr = context.Canceled
-	}
-	return e
-}
-
-// left is the reply to a caller whose context ended. It is never cached.
-func left(ctx context.Context) reply {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return reply{answer: answer{result: &failure{kind: timeout, text: "timeout"}}}
-	}
-	return reply{answer: answer{result: &failure{kind: canceled, text: "canceled"}}}
-}
-
-// survive is for a goroutine of ours, where a panic would end the program: it makes a failure of it.
-func (r *Resolver) survive(server string, find func() reply) (got reply) {
-	defer func() {
-		if p := recover(); p != nil {
-			f := &failure{kind: unusable, text: "internal error", server: server}
-			got = reply{answer: answer{result: f}, ttl: failureTTL, server: server}
-			if r.onPanic != nil {
-				r.onPanic(p, debug.Stack())
-			}
-		}
-	}()
-	return find()
-}
-
 // read returns what m, a reply to q, comes to, and how long that may be kept.
 func read(m *dns.Msg, q question) (result any, ttl time.Duration) {
 	if m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
-		return &failure{kind: refused, text: cmp.Or(dns.RcodeToString[m.Rcode], "unknown rcode")}, failureTTL
+		return &failure{kind: badRcode, text: cmp.Or(dns.RcodeToString[m.Rcode], "unknown rcode")}, failureTTL
 	}
 	if m.Truncated {
 		return &failure{kind: unusable, text: "truncated over TCP"}, failureTTL
@@ -168,74 +87,6 @@ func follow(section []dns.RR, q question) (owner string, records []dns.RR, ttl t
 		owner, ttl = alias.Target, min(ttl, seconds(alias.Hdr.Ttl))
 	}
 	return owner, nil, 0, false
-}
-
-// values copies what the records say, in the form the cache keeps. It is nil where they say nothing:
-// a record may come without data (RFC 2136 §2.4).
-func values(records []dns.RR) any {
-	switch records[0].Header().Rrtype { // all are of the type asked for
-	case dns.TypeA, dns.TypeAAAA:
-		return collect(records, address)
-	case dns.TypePTR, dns.TypeNS, dns.TypeTXT:
-		return collect(records, text)
-	case dns.TypeMX:
-		result := collect(records, exchanger)
-		if mxs, ok := result.([]net.MX); ok {
-			slices.SortStableFunc(mxs, func(a, b net.MX) int { return cmp.Compare(a.Pref, b.Pref) })
-		}
-		return result
-	}
-	return nil
-}
-
-// collect reads the records into a T if there is one, else into a []T without room to spare. Nearly all
-// answers are one address or one name, and a slice around it takes as much memory again.
-func collect[T any](records []dns.RR, read func(dns.RR) (T, bool)) any {
-	values := make([]T, 0, len(records))
-	for _, rr := range records {
-		if value, ok := read(rr); ok {
-			values = append(values, value)
-		}
-	}
-	switch len(values) {
-	case 0:
-		return nil
-	case 1:
-		return values[0]
-	}
-	return values
-}
-
-// list is the way back from collect. The slice belongs to the caller.
-func list[T any](result any) []T {
-	switch result := result.(type) {
-	case T:
-		return []T{result}
-	case []T:
-		return slices.Clone(result)
-	case *stale:
-		return list[T](result.values)
-	}
-	return nil
-}
-
-// address is what an A or AAAA record says. It reports false for a record without data.
-func address(rr dns.RR) (netip.Addr, bool) {
-	switch rr := rr.(type) {
-	case *dns.A:
-		return netip.AddrFromSlice(rr.A.To4())
-	case *dns.AAAA:
-		return netip.AddrFromSlice(rr.AAAA.To16())
-	}
-	return netip.Addr{}, false
-}
-
-// exchanger is what an MX record says. It reports false for a record without data.
-func exchanger(rr dns.RR) (net.MX, bool) {
-	if mx, ok := rr.(*dns.MX); ok {
-		return net.MX{Host: mx.Mx, Pref: mx.Preference}, mx.Mx != ""
-	}
-	return net.MX{}, false
 }
 
 // negativeTTL is how long the absence of owner may be kept: the SOA record says so, and without

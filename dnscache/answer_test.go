@@ -10,8 +10,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// message makes a reply to query with lines of zone text as the answer.
-func message(t testing.TB, query *dns.Msg, rcode int, answer ...string) *dns.Msg {
+// response makes a reply to query with lines of zone text as the answer.
+func response(t testing.TB, query *dns.Msg, rcode int, answer ...string) *dns.Msg {
 	t.Helper()
 	m := new(dns.Msg).SetRcode(query, rcode)
 	m.RecursionAvailable = true
@@ -44,7 +44,7 @@ func TestRead(t *testing.T) {
 		{"a record without data", `mx.example.org. A \# 0`, "malformed records"},
 	} {
 		q := question{"mx.example.org.", dns.TypeA}
-		m := message(t, q.query(true), dns.RcodeSuccess, strings.Split(test.answer, "; ")...)
+		m := response(t, q.query(true), dns.RcodeSuccess, strings.Split(test.answer, "; ")...)
 		result, _ := read(m, q)
 		got := texts(result)[0]
 		if got != test.want {
@@ -53,60 +53,6 @@ func TestRead(t *testing.T) {
 		m.Rcode = dns.RcodeNameError
 		if result, _ := read(m, q); !isFailure(result) {
 			t.Errorf("%s: NXDOMAIN with records gave values", test.story)
-		}
-	}
-}
-
-func TestMatchIgnores(t *testing.T) {
-	q := question{"mx.example.org.", dns.TypeA}
-	query := q.query(true)
-	for _, test := range []struct {
-		story string
-		spoil func(*dns.Msg)
-		want  bool
-	}{
-		{"the reply", func(*dns.Msg) {}, true},
-		{"another case", func(m *dns.Msg) { m.Question[0].Name = "MX.example.org." }, true},
-		{"another ID", func(m *dns.Msg) { m.Id++ }, false},
-		{"a query", func(m *dns.Msg) { m.Response = false }, false},
-		{"another opcode", func(m *dns.Msg) { m.Opcode = dns.OpcodeStatus }, false},
-		{"another name", func(m *dns.Msg) { m.Question[0].Name = "example.org." }, false},
-		{"another type", func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeAAAA }, false},
-		{"another class", func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }, false},
-		{"two questions", func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) }, false},
-		{"no question", func(m *dns.Msg) { m.Question = nil }, false},
-		{"no question, NXDOMAIN", func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeNameError }, false},
-		{"no question, FORMERR", func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeFormatError }, true},
-	} {
-		m := message(t, query, dns.RcodeSuccess)
-		test.spoil(m)
-		packet, err := m.Pack()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := match(query, packet) != nil; got != test.want {
-			t.Errorf("%s: taken %v, want %v", test.story, got, test.want)
-		}
-	}
-}
-
-func TestMatchBrokenPackets(t *testing.T) {
-	q := question{"mx.example.org.", dns.TypeA}
-	query := q.query(true)
-	packet, err := message(t, query, dns.RcodeSuccess, "mx.example.org. A 192.0.2.1").Pack()
-	if err != nil {
-		t.Fatal(err)
-	}
-	end := 12 + len("?mx?example?org?") + 4 // header and question
-	for size := range packet {
-		if match(query, packet[:size]) != nil {
-			t.Errorf("took %d octets of %d", size, len(packet))
-		}
-	}
-	packet[2] |= 2 // TC: the rest may be cut anywhere
-	for size := range packet {
-		if got, want := match(query, packet[:size]) != nil, size >= end; got != want {
-			t.Errorf("truncated to %d octets: taken %v, want %v", size, got, want)
 		}
 	}
 }
@@ -131,7 +77,7 @@ func FuzzAnswer(f *testing.F) {
 		q := question{"mx.example.org.", sample.qtype}
 		record := "b.example.org. 300 " + dns.TypeToString[q.qtype] + " " + sample.data
 		for _, rcode := range []int{dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeServerFailure} {
-			m := message(f, q.query(true), rcode, record, "mx.example.org. 60 CNAME b.example.org.")
+			m := response(f, q.query(true), rcode, record, "mx.example.org. 60 CNAME b.example.org.")
 			m.Id = 1
 			packet, err := m.Pack()
 			if err != nil {
@@ -213,15 +159,15 @@ func FuzzTTL(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, link, end, soa, minimum uint32, kind uint8) {
 		q := question{"mx.example.org.", dns.TypeA}
-		m := message(t, q.query(true), dns.RcodeSuccess, "mx.example.org. CNAME b.example.org.")
+		m := response(t, q.query(true), dns.RcodeSuccess, "mx.example.org. CNAME b.example.org.")
 		m.Answer[0].Header().Ttl = link
 		used, most := []uint32{link}, maxTTL
 		if kind%4 == 0 {
-			m.Answer = append(m.Answer, message(t, m, 0, "b.example.org. A 192.0.2.1").Answer...)
+			m.Answer = append(m.Answer, response(t, m, 0, "b.example.org. A 192.0.2.1").Answer...)
 			m.Answer[1].Header().Ttl = end
 			used = append(used, end)
 		} else {
-			m.Ns = message(t, m, 0, "example.org. SOA . . 1 1 1 1 1").Answer
+			m.Ns = response(t, m, 0, "example.org. SOA . . 1 1 1 1 1").Answer
 			m.Ns[0].Header().Ttl, m.Ns[0].(*dns.SOA).Minttl = soa, minimum
 			used, most = append(used, soa, minimum), maxNegTTL
 		}

@@ -11,9 +11,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// log is an ExchangeFunc of a server that is as words says for the n-th query, the last word for all that
+// scripted is an ExchangeFunc of a server that is as words says for the n-th query, the last word for all that
 // follow, takes 100 ms, and remembers when it was asked.
-type log struct {
+type scripted struct {
 	t     *testing.T
 	words []string
 	start time.Time
@@ -22,24 +22,24 @@ type log struct {
 	asked []string
 }
 
-func newLog(t *testing.T, words string) (*Resolver, *log) {
-	l := &log{t: t, words: strings.Fields(words), start: time.Now()}
+func newScripted(t *testing.T, words string) (*Resolver, *scripted) {
+	l := &scripted{t: t, words: strings.Fields(words), start: time.Now()}
 	return newResolver(t, Config{Servers: []string{"192.0.2.53:53"}, Exchange: l.exchange}), l
 }
 
-func (l *log) exchange(_ context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
+func (l *scripted) exchange(_ context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
 	l.mu.Lock()
 	word := l.words[min(len(l.asked), len(l.words)-1)]
 	l.asked = append(l.asked, time.Since(l.start).String())
 	l.mu.Unlock()
 	time.Sleep(100 * time.Millisecond)
 	if word == "servfail" {
-		return message(l.t, query, dns.RcodeServerFailure), nil
+		return response(l.t, query, dns.RcodeServerFailure), nil
 	}
-	return message(l.t, query, dns.RcodeSuccess, query.Question[0].Name+" "+word+" A 192.0.2.1"), nil
+	return response(l.t, query, dns.RcodeSuccess, query.Question[0].Name+" "+word+" A 192.0.2.1"), nil
 }
 
-func (l *log) String() string {
+func (l *scripted) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.asked, " ")
@@ -69,9 +69,9 @@ func TestBackoff(t *testing.T) {
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, server := newLog(t, test.words)
+				r, server := newScripted(t, test.words)
 				for range test.until / test.every {
-					go look(t.Context(), r, "A mx.example.org")
+					go resolve(t.Context(), r, "A mx.example.org")
 					time.Sleep(test.every)
 				}
 				if got := server.String(); got != test.want {
@@ -86,7 +86,7 @@ func TestBackoff(t *testing.T) {
 // How long a failure is kept belongs to the question that failed.
 func TestBackoffIsPerQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, _ := newLog(t, "servfail")
+		r, _ := newScripted(t, "servfail")
 		for _, test := range []struct {
 			lookup string
 			want   time.Duration
@@ -97,7 +97,7 @@ func TestBackoffIsPerQuestion(t *testing.T) {
 			{"A b.example.org", time.Second},
 		} {
 			var kept time.Duration
-			look(WithTrace(t.Context(), func(trace Trace) { kept = trace.TTL }), r, test.lookup)
+			resolve(WithTrace(t.Context(), func(trace Trace) { kept = trace.TTL }), r, test.lookup)
 			if kept != test.want {
 				t.Errorf("%s: kept for %v, want %v", test.lookup, kept, test.want)
 			}
@@ -109,12 +109,12 @@ func TestBackoffIsPerQuestion(t *testing.T) {
 // Those who wait for an answer that does not come all get the failure, and do not ask in turn.
 func TestFailureIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, server := newLog(t, "servfail")
+		r, server := newScripted(t, "servfail")
 		var callers sync.WaitGroup
 		for i := range 1000 {
 			callers.Go(func() {
 				time.Sleep(time.Duration(i) * time.Millisecond) // some before it failed, some after
-				if got, want := look(t.Context(), r, "A mx.example.org"), "SERVFAIL, temporary"; got != want {
+				if got, want := resolve(t.Context(), r, "A mx.example.org"), "SERVFAIL, temporary"; got != want {
 					t.Errorf("got %s, want %s", got, want)
 				}
 			})
@@ -138,8 +138,8 @@ func TestRefresh(t *testing.T) {
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, server := newLog(t, test.words)
-				look(t.Context(), r, "A mx.example.org")
+				r, server := newScripted(t, test.words)
+				resolve(t.Context(), r, "A mx.example.org")
 				for moment := range strings.FieldsSeq(test.hits) {
 					at, err := time.ParseDuration(moment)
 					if err != nil {
@@ -147,7 +147,7 @@ func TestRefresh(t *testing.T) {
 					}
 					time.Sleep(time.Until(server.start.Add(at)))
 					asked := time.Now()
-					if got := look(t.Context(), r, "A mx.example.org"); got != "192.0.2.1" {
+					if got := resolve(t.Context(), r, "A mx.example.org"); got != "192.0.2.1" {
 						t.Errorf("got %s", got)
 					}
 					if took := time.Since(asked); took > 0 && at < 100*time.Second {
@@ -166,12 +166,12 @@ func TestRefresh(t *testing.T) {
 // Many hits in the last tenth are one query.
 func TestRefreshIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, server := newLog(t, "100")
-		look(t.Context(), r, "A mx.example.org")
+		r, server := newScripted(t, "100")
+		resolve(t.Context(), r, "A mx.example.org")
 		time.Sleep(95 * time.Second)
 		var callers sync.WaitGroup
 		for range 1000 {
-			callers.Go(func() { look(t.Context(), r, "A mx.example.org") })
+			callers.Go(func() { resolve(t.Context(), r, "A mx.example.org") })
 		}
 		callers.Wait()
 		time.Sleep(time.Minute)
@@ -183,7 +183,7 @@ func TestRefreshIsShared(t *testing.T) {
 
 // A clock that jumps moves no answer's end: time is counted on the monotonic clock.
 func TestMonotonicTime(t *testing.T) {
-	r, _ := newLog(t, "100")
+	r, _ := newScripted(t, "100")
 	if r.start == r.start.Round(0) { // Round strips it, and Since would go by the wall clock
 		t.Errorf("%v has no monotonic reading", r.start)
 	}

@@ -80,7 +80,7 @@ func BenchmarkBytesPerEntry(b *testing.B) {
 				before := heap()
 				r := flooded(b, *entries, answer)
 				for i := range *entries {
-					look(b.Context(), r, fmt.Sprintf("A mx%07d.example.org", i))
+					resolve(b.Context(), r, fmt.Sprintf("A mx%07d.example.org", i))
 				}
 				r.cache.CleanUp()
 				b.ReportMetric(float64(heap()-before)/float64(r.cache.EstimatedSize()), "B/entry")
@@ -108,7 +108,7 @@ func BenchmarkBytesPerEntry(b *testing.B) {
 func BenchmarkHitRatio(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		r := flooded(b, *entries, "address")
-		measureHits(b, func(q question) bool { return r.find(b.Context(), q).transport == "cache" })
+		measureHits(b, func(q question) bool { return r.readThrough(b.Context(), q).transport == "cache" })
 	})
 	b.Run("anchor: LRU", func(b *testing.B) {
 		recent := &lru{entries: *entries, order: recency.New(), places: map[question]*recency.Element{}}

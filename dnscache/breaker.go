@@ -15,7 +15,7 @@ const (
 	// count neither as failures nor as questions: who asks on and on for names in a broken zone of his
 	// own, to switch the rules off for everybody, needs five such zones and half of all questions.
 	maxFailures = 4
-	// maxDomains bounds the failing domains that are told apart within a second. Where there are more,
+	// maxDomains bounds the failing domains that are notified apart within a second. Where there are more,
 	// they are not the doing of one.
 	maxDomains = 1000
 )
@@ -23,14 +23,14 @@ const (
 // breaker knows whether the DNS as a whole works for us. It has no clock of its own: what is old is
 // left out when somebody looks. Its size is bounded: about 1 MB if 1000 domains fail in each second.
 type breaker struct {
-	tell func(degraded bool) // may be nil
-	seed maphash.Seed        // nobody can choose names that are taken for another's
+	notify func(degraded bool) // may be nil
+	seed   maphash.Seed        // nobody can choose names that are taken for another's
 
-	mu      sync.Mutex
-	seconds [windowSeconds]second
-	state   bool // degraded, when somebody looked last
-	told    bool // the state that tell knows
-	telling bool // by somebody, who has let go of mu
+	mu        sync.Mutex
+	seconds   [windowSeconds]second
+	state     bool // degraded, when somebody looked last
+	notified  bool // the state that tell knows
+	notifying bool // by somebody, who has let go of mu
 }
 
 // second is what came to an end in one second.
@@ -41,11 +41,11 @@ type second struct {
 	domains   map[uint64]uint8 // failures by the hash of their domain
 }
 
-func newBreaker(tell func(degraded bool)) *breaker {
-	if tell == nil {
-		tell = func(bool) {}
+func newBreaker(notify func(degraded bool)) *breaker {
+	if notify == nil {
+		notify = func(bool) {}
 	}
-	return &breaker{tell: tell, seed: maphash.MakeSeed()}
+	return &breaker{notify: notify, seed: maphash.MakeSeed()}
 }
 
 // Degraded tells whether the DNS as a whole fails, so that what is missing in it proves nothing: of
@@ -108,22 +108,22 @@ func (b *breaker) degraded(now time.Duration) bool {
 	}
 	b.state = questions >= minQuestions && 2*failures > questions
 	degraded := b.state
-	for b.told != b.state && !b.telling { // it may change again while it is told
+	for b.notified != b.state && !b.notifying { // it may change again while it is notified
 		news := b.state
-		b.told, b.telling = news, true
-		b.say(news)
+		b.notified, b.notifying = news, true
+		b.deliver(news)
 	}
 	return degraded
 }
 
 // say calls tell without the lock, and holds it again even when tell panics.
-func (b *breaker) say(degraded bool) {
+func (b *breaker) deliver(degraded bool) {
 	b.mu.Unlock()
 	defer func() {
 		b.mu.Lock()
-		b.telling = false
+		b.notifying = false
 	}()
-	b.tell(degraded)
+	b.notify(degraded)
 }
 
 // within tells whether s belongs to the window that ends with the second now.

@@ -121,7 +121,7 @@ func TestDegraded(t *testing.T) {
 					if strings.Contains(name, "%d") {
 						name = fmt.Sprintf(name, i)
 					}
-					look(t.Context(), r, name)
+					resolve(t.Context(), r, name)
 				}
 				if got := r.Degraded(); got != test.want {
 					t.Errorf("degraded %v, want %v", got, test.want)

@@ -104,15 +104,15 @@ func TestFailureTTL(t *testing.T) {
 // expectKept looks up at the moments before and after the answer should expire.
 func expectKept(t *testing.T, r *Resolver, queries *atomic.Int32, lookup string, want time.Duration) {
 	t.Helper()
-	look(t.Context(), r, lookup)
+	resolve(t.Context(), r, lookup)
 	if want > 0 {
 		time.Sleep(want - time.Nanosecond)
-		if look(t.Context(), r, lookup); queries.Load() != 1 {
+		if resolve(t.Context(), r, lookup); queries.Load() != 1 {
 			t.Errorf("%d queries before %v were over, want 1", queries.Load(), want)
 		}
 		time.Sleep(time.Nanosecond)
 	}
-	if look(t.Context(), r, lookup); queries.Load() != 2 {
+	if resolve(t.Context(), r, lookup); queries.Load() != 2 {
 		t.Errorf("%d queries after %v, want 2", queries.Load(), want)
 	}
 }
@@ -129,7 +129,7 @@ func TestOneQueryForAll(t *testing.T) {
 				var callers sync.WaitGroup
 				results := make(chan string, 1000)
 				for range cap(results) {
-					callers.Go(func() { results <- look(t.Context(), r, lookup) })
+					callers.Go(func() { results <- resolve(t.Context(), r, lookup) })
 				}
 				callers.Wait()
 				first := <-results
@@ -154,7 +154,7 @@ func TestLeavingIsPrivate(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var callers sync.WaitGroup
 		callers.Go(func() {
-			if got, want := look(ctx, r, "A mx.example.org"), "canceled, temporary"; got != want {
+			if got, want := resolve(ctx, r, "A mx.example.org"), "canceled, temporary"; got != want {
 				t.Errorf("the first got %s, want %s", got, want)
 			}
 			if took := time.Since(start); took != time.Millisecond {
@@ -163,14 +163,14 @@ func TestLeavingIsPrivate(t *testing.T) {
 		})
 		time.Sleep(time.Millisecond)
 		cancel()
-		if got, want := look(t.Context(), r, "A mx.example.org"), "192.0.2.1"; got != want {
+		if got, want := resolve(t.Context(), r, "A mx.example.org"), "192.0.2.1"; got != want {
 			t.Errorf("the second got %s, want %s", got, want)
 		}
 		callers.Wait()
 		if took := time.Since(start); took != 100*time.Millisecond || queries.Load() != 1 {
 			t.Errorf("the second waited until %v for %d queries, want 100ms and 1", took, queries.Load())
 		}
-		look(ctx, r, "A other.example.org")
+		resolve(ctx, r, "A other.example.org")
 		if queries.Load() != 1 {
 			t.Error("asked for a caller who had left before")
 		}
@@ -183,12 +183,12 @@ func TestAbandonedQuery(t *testing.T) {
 		r, queries := countingResolver(t, "mx.example.org. A 192.0.2.1", nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if got, want := look(ctx, r, "A mx.example.org"), "timeout, temporary, timeout"; got != want {
+		if got, want := resolve(ctx, r, "A mx.example.org"), "timeout, temporary, timeout"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		time.Sleep(time.Second)
 		start := time.Now()
-		if got, want := look(t.Context(), r, "A mx.example.org"), "192.0.2.1"; got != want {
+		if got, want := resolve(t.Context(), r, "A mx.example.org"), "192.0.2.1"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		if took := time.Since(start); took != 0 || queries.Load() != 1 {
@@ -218,12 +218,12 @@ func TestValuesAreBounded(t *testing.T) {
 				exchange := func(_ context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
 					record := query.Question[0].Name + " 300 " + test.answer
 					records := slices.Repeat([]string{record}, test.records)
-					return message(t, query, dns.RcodeSuccess, records...), nil
+					return response(t, query, dns.RcodeSuccess, records...), nil
 				}
 				r := newResolver(t, Config{Servers: []string{"192.0.2.53:53"}, Entries: 100, Exchange: exchange})
 				qtype, _, _ := strings.Cut(test.answer, " ")
 				for i := range 100 {
-					values := look(t.Context(), r, fmt.Sprintf("%s %d.example.org", qtype, i))
+					values := resolve(t.Context(), r, fmt.Sprintf("%s %d.example.org", qtype, i))
 					if n := len(strings.Fields(values)); n != test.records {
 						t.Fatalf("%d values, want all %d", n, test.records)
 					}
@@ -249,7 +249,7 @@ func TestEntriesAreBounded(t *testing.T) {
 			},
 		})
 		for i := range 1000 {
-			look(t.Context(), r, "A "+string(rune('a'+i%26))+string(rune('a'+i/26))+".example.org")
+			resolve(t.Context(), r, "A "+string(rune('a'+i%26))+string(rune('a'+i/26))+".example.org")
 		}
 		synctest.Wait()
 		r.cache.CleanUp()

@@ -82,7 +82,7 @@ func mixCase(name []byte) {
 }
 
 // reply returns the message in packet if it is a reply to p, and nil if it is not. It fails with
-// errDoubt when nothing but the case is wrong. Random case ends here: it writes the plain name into
+// errSuspect when nothing but the case is wrong. Random case ends here: it writes the plain name into
 // packet, so that the records whose names refer to it (RFC 1035 §4.1.4) have it in theirs.
 func (p packed) reply(packet []byte) (*dns.Msg, error) {
 	same := len(packet) > headerSize && bytes.HasPrefix(packet[headerSize:], p.name)
@@ -91,7 +91,7 @@ func (p packed) reply(packet []byte) (*dns.Msg, error) {
 	}
 	m := match(p.query, packet)
 	if m != nil && p.plain != nil && !same && len(m.Question) > 0 {
-		return nil, errDoubt
+		return nil, errSuspect
 	}
 	return m, nil
 }

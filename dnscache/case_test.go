@@ -120,7 +120,7 @@ func TestCaseLeavesNoTrace(t *testing.T) {
 		}
 		name := asked.Question[0].Name
 		domain := name[strings.IndexByte(name, '.'):]
-		m := message(t, asked, dns.RcodeSuccess, name+" MX 10 MX"+domain)
+		m := response(t, asked, dns.RcodeSuccess, name+" MX 10 MX"+domain)
 		m.Compress = true
 		packet, err := m.Pack()
 		if err != nil {

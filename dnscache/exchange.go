@@ -16,9 +16,9 @@ import (
 // are no accident: somebody guesses, and each further one we look at is one more guess for him.
 const maxWrong = 5
 
-// errDoubt is an exchange without a reply that can be believed: maxWrong messages were not to the
+// errSuspect is an exchange without a reply that can be believed: maxWrong messages were not to the
 // query, or one spelled its name differently. Over TCP no stranger can put in a word.
-var errDoubt = errors.New("no reply to be believed")
+var errSuspect = errors.New("no reply to be believed")
 
 // wire is the exchange of real life.
 type wire struct {
@@ -67,7 +67,7 @@ func (w *wire) exchange(ctx context.Context, network, server string, query *dns.
 			return reply, err
 		}
 	}
-	return nil, errDoubt
+	return nil, errSuspect
 }
 
 // dial connects to a server of Config.Servers. One that is to be asked over TLS is, whatever network

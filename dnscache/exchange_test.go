@@ -56,7 +56,7 @@ header-only.example.org.      A   192.0.2.12
 		t.Run(test.lookup, func(t *testing.T) {
 			t.Parallel()
 			var got Trace
-			result := look(WithTrace(t.Context(), func(trace Trace) { got = trace }), r, test.lookup)
+			result := resolve(WithTrace(t.Context(), func(trace Trace) { got = trace }), r, test.lookup)
 			queries := server.Queries(got.Name, dns.StringToType[got.Type])
 			if result := fmt.Sprintf("%s %s %d", result, got.Transport, queries); result != test.want {
 				t.Errorf("got %s, want %s", result, test.want)
@@ -108,13 +108,13 @@ func TestWrongAnswers(t *testing.T) {
 	}{
 		{"none", 0, nil, nil},
 		{"one less than too many", 4, otherID, nil},
-		{"too many", 5, otherID, errDoubt},
+		{"too many", 5, otherID, errSuspect},
 		{"empty ones, one less than too many", 4, func(*dns.Msg) *dns.Msg { return nil }, nil},
-		{"empty ones", 5, func(*dns.Msg) *dns.Msg { return nil }, errDoubt},
+		{"empty ones", 5, func(*dns.Msg) *dns.Msg { return nil }, errSuspect},
 		{"one in another case", 1, func(m *dns.Msg) *dns.Msg {
 			m.Question[0].Name = swapCase(m.Question[0].Name)
 			return m
-		}, errDoubt},
+		}, errSuspect},
 		{"one in another case to another query", 1, func(m *dns.Msg) *dns.Msg {
 			m.Question[0].Name = swapCase(m.Question[0].Name)
 			return otherID(m)

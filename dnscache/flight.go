@@ -2,139 +2,67 @@ package dnscache
 
 import (
 	"context"
+	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/miekg/dns"
-	"golang.org/x/net/publicsuffix"
-	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
 )
 
-const (
-	// perDomain is how many questions about one organisational domain are asked at a time, so that a
-	// slow zone cannot hold all slots.
-	perDomain = 8
-	// waitersPerSlot bounds those who wait for a slot, by the number of all slots.
-	waitersPerSlot = 10
-)
+// fly finds the answer to q, once for all who want it at the same time.
+func (r *Resolver) join(q question, find func(question) reply) <-chan singleflight.Result {
+	return r.flights.DoChan(q.String(), func() (any, error) {
+		return r.recovered("", func() reply { return find(q) }), nil
+	})
+}
 
-// limited is ask within the limits, and tells the breaker how it went. A question that gets no slot
-// in time fails for now: nobody was asked, so it is not kept and nobody's failure.
-func (r *Resolver) limited(ctx context.Context, q question) reply {
-	domain := orgDomain(q.name)
-	if !r.limits.acquire(ctx, domain) {
-		return reply{answer: answer{result: &failure{kind: unreachable, text: "too many questions"}}}
+// fetch asks the servers unless somebody has just done so.
+func (r *Resolver) fetchIfExpired(q question) reply {
+	if kept, now := r.peek(q), r.now(); kept.fresh(now) { // by a flight that landed after this caller had looked
+		return kept.reply(now)
 	}
-	defer r.limits.release(domain)
-	got := r.ask(ctx, q)
-	f := got.failure()
-	failed := f != nil && f.kind != missing
-	if failed && r.pool.allDown() {
-		domain = "" // nobody's in particular
+	return r.fetch(q)
+}
+
+// renew asks the servers, on a deadline of its own, and remembers what they say.
+func (r *Resolver) fetch(q question) reply {
+	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
+	defer cancel()
+	got := r.limit(ctx, q)
+	now := r.now()
+	if f := got.failure(); f != nil && f.kind == missing {
+		shared, _ := r.negatives.LoadOrStore(*f, f)
+		got.result = shared
+	} else if f != nil {
+		kept := r.peek(q)
+		if kept.fresh(now) { // it is better than a failure
+			return kept.reply(now)
+		}
+		got = kept.fail(now, got, *f)
+		if got.ttl == 0 { // says nothing about the question
+			return got
+		}
 	}
-	r.breaker.record(r.now(), domain, failed)
+	got.expires = now + got.ttl
+	if got.ttl <= 0 {
+		r.cache.Invalidate(q) // what we knew is no longer true
+		return got
+	}
+	q.name = strings.Clone(q.name) // it may be a small part of the caller's large text
+	r.cache.Set(q, &entry{answer: got.answer, life: uint32(got.ttl / time.Second)})
 	return got
 }
 
-// limits hands out slots, first come first served: one of a domain's own and then one of all, so
-// that never more than perDomain questions about a domain stand in the way of the others.
-type limits struct {
-	slots *semaphore.Weighted
-	most  int // that may have a slot or wait for one
-
-	mu        sync.Mutex
-	questions int
-	domains   map[string]*domainSlots // those with questions
-}
-
-type domainSlots struct {
-	slots     *semaphore.Weighted
-	questions int // that have a slot or wait for one
-}
-
-func newLimits(inFlight int) *limits {
-	return &limits{
-		slots:   semaphore.NewWeighted(int64(inFlight)),
-		most:    (1 + waitersPerSlot) * inFlight,
-		domains: map[string]*domainSlots{},
-	}
-}
-
-// acquire waits for a slot for a question about domain, and tells whether it got one. It waits for
-// half of the time that ctx leaves: the servers need the rest.
-func (l *limits) acquire(ctx context.Context, domain string) bool {
-	d := l.enter(domain)
-	if d == nil {
-		return false
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	if d.slots.Acquire(ctx, 1) == nil {
-		if l.slots.Acquire(ctx, 1) == nil {
-			return true
+// survive is for a goroutine of ours, where a panic would end the program: it makes a failure of it.
+func (r *Resolver) recovered(server string, find func() reply) (got reply) {
+	defer func() {
+		if p := recover(); p != nil {
+			f := &failure{kind: unusable, text: "internal error", server: server}
+			got = reply{answer: answer{result: f}, ttl: failureTTL, server: server}
+			if r.onPanic != nil {
+				r.onPanic(p, debug.Stack())
+			}
 		}
-		d.slots.Release(1)
-	}
-	l.leave(domain)
-	return false
-}
-
-// release gives back what acquire got.
-func (l *limits) release(domain string) {
-	l.slots.Release(1)
-	l.leave(domain).slots.Release(1)
-}
-
-// enter counts a question in. It returns nil when too many wait already.
-func (l *limits) enter(domain string) *domainSlots {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.questions >= l.most {
-		return nil
-	}
-	l.questions++
-	d := l.domains[domain]
-	if d == nil {
-		d = &domainSlots{slots: semaphore.NewWeighted(perDomain)}
-		l.domains[domain] = d
-	}
-	d.questions++
-	return d
-}
-
-// leave counts a question out, and forgets the domain with its last one.
-func (l *limits) leave(domain string) *domainSlots {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.questions--
-	d := l.domains[domain]
-	if d.questions--; d.questions == 0 {
-		delete(l.domains, domain)
-	}
-	return d
-}
-
-// orgDomain returns what stands for the one who answers for a canonical name: the label below the
-// public suffix, or of an address's reverse name what names the /24 or the /48. Names that are above
-// that stand for themselves.
-func orgDomain(name string) string {
-	labels := 0
-	switch {
-	case dns.IsSubDomain("in-addr.arpa.", name):
-		labels = 2 + 24/8
-	case dns.IsSubDomain("ip6.arpa.", name):
-		labels = 2 + 48/4
-	}
-	if labels > 0 {
-		at, _ := dns.PrevLabel(name, labels)
-		return name[at:]
-	}
-	if org, err := publicsuffix.EffectiveTLDPlusOne(strings.TrimSuffix(name, ".")); err == nil {
-		return org + "."
-	}
-	return name
+	}()
+	return find()
 }

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// maxMissed is how many questions in a row a server may leave without an answer before it counts
+	// maxMisses is how many questions in a row a server may leave without an answer before it counts
 	// as down.
-	maxMissed = 2
+	maxMisses = 2
 	// A server that is down is left in peace for minPause, and after each vain probe for twice as
 	// long as before, up to maxPause.
 	minPause = time.Second
@@ -19,16 +19,39 @@ const (
 // upstream is one server. The pool's mutex guards all but addr.
 type upstream struct {
 	addr    string
-	missed  int           // questions in a row without an answer
-	settled time.Duration // when the last of them, or an answer, was counted
+	misses  int           // questions in a row without an answer
+	counted time.Duration // when the last of them, or an answer, was counted
 	pause   time.Duration // 0 while it is up
 	probe   time.Duration // when it is down: not to be asked before others until then
+}
+
+// try is an attempt, and remembers what it tells about the server. An attempt that was broken off
+// tells nothing, unless hedgeDelay with it had ended.
+func (r *Resolver) track(ctx context.Context, u *upstream, q question) reply {
+	began := r.now()
+	got := r.negotiate(ctx, u.addr, q)
+	f := got.failure()
+	switch now := r.now(); {
+	case f == nil || f.kind > timeout:
+		r.pool.answered(u, now)
+	case ctx.Err() == nil || now-began >= hedgeDelay:
+		r.pool.unanswered(u, began, now)
+	}
+	return got
+}
+
+// probe is a try that goes on when ctx is canceled, since the server that answers first must not hide
+// that the other one would answer too. It ends before the next probe of u may begin.
+func (r *Resolver) probe(ctx context.Context, u *upstream, q question) reply {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), minPause)
+	defer cancel()
+	return r.track(ctx, u, q)
 }
 
 // turn returns the order in which to ask the servers: those that are down come last. Those of them
 // whose pause is over are probes too, this once: to be asked at the same time as the first. When
 // all are down, all are asked as if none were.
-func (p *pool) turn(now time.Duration) (o order, probes []*upstream) {
+func (p *pool) order(now time.Duration) (o order, probes []*upstream) {
 	p.reread(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,55 +78,32 @@ func (p *pool) turn(now time.Duration) (o order, probes []*upstream) {
 	return o, probes
 }
 
-// allDown tells whether no server answers anything.
-func (p *pool) allDown() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !slices.ContainsFunc(p.servers, func(u *upstream) bool { return u.pause == 0 })
-}
-
 // heard notes that u has answered, whatever it said.
-func (p *pool) heard(u *upstream, now time.Duration) {
+func (p *pool) answered(u *upstream, now time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	u.missed, u.pause, u.settled = 0, 0, now
+	u.misses, u.pause, u.counted = 0, 0, now
 }
 
 // lost notes that u has not answered an attempt that began then. What began before the last verdict
 // is none of its own: many questions that are lost in one moment are one loss, and so are the tries
 // of one question; and an answer meanwhile shows that it was the question, not the server.
-func (p *pool) lost(u *upstream, began, now time.Duration) {
+func (p *pool) unanswered(u *upstream, began, now time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if u.pause > 0 || began < u.settled {
+	if u.pause > 0 || began < u.counted {
 		return
 	}
-	u.settled = now
-	if u.missed++; u.missed >= maxMissed {
+	u.counted = now
+	if u.misses++; u.misses >= maxMisses {
 		u.pause = minPause
 		u.probe = now + minPause
 	}
 }
 
-// try is an attempt, and remembers what it tells about the server. An attempt that was broken off
-// tells nothing, unless patience with it had ended.
-func (r *Resolver) try(ctx context.Context, u *upstream, q question) reply {
-	began := r.now()
-	got := r.attempt(ctx, u.addr, q)
-	f := got.failure()
-	switch now := r.now(); {
-	case f == nil || f.kind > timeout:
-		r.pool.heard(u, now)
-	case ctx.Err() == nil || now-began >= patience:
-		r.pool.lost(u, began, now)
-	}
-	return got
-}
-
-// probe is a try that goes on when ctx is canceled, since the server that answers first must not hide
-// that the other one would answer too. It ends before the next probe of u may begin.
-func (r *Resolver) probe(ctx context.Context, u *upstream, q question) reply {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), minPause)
-	defer cancel()
-	return r.try(ctx, u, q)
+// allDown tells whether no server answers anything.
+func (p *pool) allDown() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !slices.ContainsFunc(p.servers, func(u *upstream) bool { return u.pause == 0 })
 }

@@ -57,7 +57,7 @@ func (f *fleet) exchange(ctx context.Context, _, server string, query *dns.Msg) 
 	}
 	select {
 	case <-time.After(wait):
-		return message(f.t, query, rcode, query.Question[0].Name+" 300 A 192.0.2.1"), nil
+		return response(f.t, query, rcode, query.Question[0].Name+" 300 A 192.0.2.1"), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -141,7 +141,7 @@ func TestHealth(t *testing.T) {
 
 func askNew(t *testing.T, r *Resolver, world *fleet, i int) string {
 	began := time.Now()
-	look(t.Context(), r, fmt.Sprintf("A n%d.example.org", i))
+	resolve(t.Context(), r, fmt.Sprintf("A n%d.example.org", i))
 	synctest.Wait()
 	return fmt.Sprintf("%d %s", time.Since(began).Milliseconds(), world.whom())
 }
@@ -153,11 +153,11 @@ func TestPause(t *testing.T) {
 		world.set("a", "silent")
 		r := newResolver(t, Config{Servers: []string{"a:53", "b:53"}, Exchange: world.exchange})
 		for i := range 1200 {
-			look(t.Context(), r, fmt.Sprintf("A n%d.example.org", i))
+			resolve(t.Context(), r, fmt.Sprintf("A n%d.example.org", i))
 			time.Sleep(90 * time.Millisecond)
 		}
 		var got []string
-		times := world.times["a"][maxMissed:]
+		times := world.times["a"][maxMisses:]
 		for i := range times[1:] {
 			got = append(got, fmt.Sprint((times[i+1] - times[i]).Round(time.Second)))
 		}
@@ -185,10 +185,10 @@ func TestLost(t *testing.T) {
 		for _, event := range strings.Fields(test.events) {
 			began, now, lost := strings.Cut(event, "-")
 			if !lost {
-				p.heard(u, at(began))
+				p.answered(u, at(began))
 				continue
 			}
-			p.lost(u, at(began), at(now))
+			p.unanswered(u, at(began), at(now))
 		}
 		if down := u.pause > 0; down != test.want {
 			t.Errorf("%s: down %v, want %v", test.story, down, test.want)

@@ -36,9 +36,9 @@ func resolverOf(t testing.TB, zone string, cfg Config) (*Resolver, *dnstest.Serv
 	return newResolver(t, cfg), server
 }
 
-// look does the lookup "TYPE NAME" and tells its result in one line: the values, or the error's
+// resolve does the lookup "TYPE NAME" and tells its result in one line: the values, or the error's
 // text and what it claims to be.
-func look(ctx context.Context, r *Resolver, lookup string) string {
+func resolve(ctx context.Context, r *Resolver, lookup string) string {
 	qtype, name, _ := strings.Cut(lookup, " ")
 	var result []string
 	var err error

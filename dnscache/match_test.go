@@ -42,7 +42,7 @@ func seedReplies(f *testing.F, query *dns.Msg) {
 		return slices.Clone(packet)
 	}
 	for _, name := range []string{"mx.example.org.", "mX.Example.ORG.", "mx.example.com."} {
-		m := message(f, query, dns.RcodeSuccess, "mx.example.org. CNAME b.example.", "b.example. A 192.0.2.1")
+		m := response(f, query, dns.RcodeSuccess, "mx.example.org. CNAME b.example.", "b.example. A 192.0.2.1")
 		m.Question[0].Name = name
 		packet := add(m)
 		f.Add(packet[:headerSize])
@@ -52,7 +52,7 @@ func seedReplies(f *testing.F, query *dns.Msg) {
 		packet[5] = 2 // QDCOUNT, for one question
 		f.Add(packet)
 	}
-	refusal := message(f, query, dns.RcodeRefused)
+	refusal := response(f, query, dns.RcodeRefused)
 	refusal.Question = nil
 	add(refusal)
 	f.Add([]byte{})
@@ -61,7 +61,7 @@ func seedReplies(f *testing.F, query *dns.Msg) {
 func checkReply(t *testing.T, sent packed, packet []byte) {
 	m, err := sent.reply(slices.Clone(packet))
 	if m == nil || err != nil {
-		if m != nil || err != nil && !errors.Is(err, errDoubt) {
+		if m != nil || err != nil && !errors.Is(err, errSuspect) {
 			t.Errorf("got %v, %v", m, err)
 		}
 		return
@@ -81,5 +81,59 @@ func checkReply(t *testing.T, sent packed, packet []byte) {
 		t.Errorf("taken for another question: %v", m)
 	case sent.plain != nil && !strings.HasPrefix(string(packet[headerSize:]), string(sent.name)):
 		t.Errorf("taken in another case: %x", packet)
+	}
+}
+
+func TestMatchIgnores(t *testing.T) {
+	q := question{"mx.example.org.", dns.TypeA}
+	query := q.query(true)
+	for _, test := range []struct {
+		story string
+		spoil func(*dns.Msg)
+		want  bool
+	}{
+		{"the reply", func(*dns.Msg) {}, true},
+		{"another case", func(m *dns.Msg) { m.Question[0].Name = "MX.example.org." }, true},
+		{"another ID", func(m *dns.Msg) { m.Id++ }, false},
+		{"a query", func(m *dns.Msg) { m.Response = false }, false},
+		{"another opcode", func(m *dns.Msg) { m.Opcode = dns.OpcodeStatus }, false},
+		{"another name", func(m *dns.Msg) { m.Question[0].Name = "example.org." }, false},
+		{"another type", func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeAAAA }, false},
+		{"another class", func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS }, false},
+		{"two questions", func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) }, false},
+		{"no question", func(m *dns.Msg) { m.Question = nil }, false},
+		{"no question, NXDOMAIN", func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeNameError }, false},
+		{"no question, FORMERR", func(m *dns.Msg) { m.Question, m.Rcode = nil, dns.RcodeFormatError }, true},
+	} {
+		m := response(t, query, dns.RcodeSuccess)
+		test.spoil(m)
+		packet, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := match(query, packet) != nil; got != test.want {
+			t.Errorf("%s: taken %v, want %v", test.story, got, test.want)
+		}
+	}
+}
+
+func TestMatchBrokenPackets(t *testing.T) {
+	q := question{"mx.example.org.", dns.TypeA}
+	query := q.query(true)
+	packet, err := response(t, query, dns.RcodeSuccess, "mx.example.org. A 192.0.2.1").Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := 12 + len("?mx?example?org?") + 4 // header and question
+	for size := range packet {
+		if match(query, packet[:size]) != nil {
+			t.Errorf("took %d octets of %d", size, len(packet))
+		}
+	}
+	packet[2] |= 2 // TC: the rest may be cut anywhere
+	for size := range packet {
+		if got, want := match(query, packet[:size]) != nil, size >= end; got != want {
+			t.Errorf("truncated to %d octets: taken %v, want %v", size, got, want)
+		}
 	}
 }

@@ -54,7 +54,7 @@ func TestPanic(t *testing.T) {
 				} else if step == "pause" {
 					time.Sleep(minPause)
 				} else {
-					result := look(t.Context(), r, fmt.Sprintf("A mx.d%d.example", i))
+					result := resolve(t.Context(), r, fmt.Sprintf("A mx.d%d.example", i))
 					got = append(got, strings.TrimPrefix(result, "udp: "))
 				}
 			}

@@ -1,6 +1,7 @@
 package dnscache
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -86,7 +87,7 @@ func TestResolvConfChanges(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(test.wait)
-				look(t.Context(), r, "A mx.example.org")
+				resolve(t.Context(), r, "A mx.example.org")
 				if got := strings.Join(r.Servers(), " "); got != test.want {
 					t.Errorf("got %s, want %s", got, test.want)
 				}
@@ -158,5 +159,29 @@ func extend(text string) func(string) error {
 			return err
 		}
 		return os.Chtimes(file, past, past)
+	}
+}
+
+func TestSystemServers(t *testing.T) {
+	for _, test := range []struct{ conf, want string }{
+		{"nameserver 192.0.2.53\nnameserver 2001:db8::53\n", "192.0.2.53:53 [2001:db8::53]:53"},
+		{"search example.org\nnameserver fe80::1%eth0\n", "[fe80::1%eth0]:53"},
+		{"search example.org\n", "no DNS server configured, and no nameserver line in "},
+	} {
+		file := filepath.Join(t.TempDir(), "resolv.conf")
+		if err := os.WriteFile(file, []byte(test.conf), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		servers, err := systemServers(file)
+		got := strings.Join(servers, " ")
+		if err != nil {
+			got = strings.TrimSuffix(err.Error(), file)
+		}
+		if got != test.want {
+			t.Errorf("%q: got %s, want %s", test.conf, got, test.want)
+		}
+	}
+	if _, err := systemServers(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: got %v", err)
 	}
 }

@@ -1,8 +1,3 @@
-// Package dnscache is a caching stub resolver with the shape of *net.Resolver.
-//
-// It asks the configured recursive servers and nobody else: no hosts file, no search list, every
-// name is absolute. Each question goes upstream once however many callers ask it at the same time,
-// and its answer, good or bad, is kept for as long as the DNS allows.
 package dnscache
 
 import (
@@ -75,16 +70,16 @@ type ExchangeFunc func(ctx context.Context, network, server string, query *dns.M
 // that they gave last, expired for a day at most (RFC 8767). A caller that needs the truth takes it for
 // the failure it is; to a caller for whom good news of yesterday is good enough it brings them.
 type Resolver struct {
-	pool     *pool
-	limits   *limits
-	breaker  *breaker
-	timeout  time.Duration
-	exchange ExchangeFunc
-	onPanic  func(value any, stack []byte)
-	start    time.Time // answers expire at a distance from it: 8 bytes, on the monotonic clock
-	cache    *otter.Cache[question, *entry]
-	missing  sync.Map // failure to *failure: one for all names that a server says are not there
-	flights  singleflight.Group
+	pool      *pool
+	limits    *limits
+	breaker   *breaker
+	timeout   time.Duration
+	exchange  ExchangeFunc
+	onPanic   func(value any, stack []byte)
+	start     time.Time // answers expire at a distance from it: 8 bytes, on the monotonic clock
+	cache     *otter.Cache[question, *entry]
+	negatives sync.Map // failure to *failure: one for all names that a server says are not there
+	flights   singleflight.Group
 }
 
 // New returns a resolver. It fails when a server is none to CheckServer, when none is given and resolv.conf
@@ -183,7 +178,7 @@ func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) (
 	var found reply
 	if name, ok := canonical(q.name); ok {
 		q.name = name
-		found = r.find(ctx, q)
+		found = r.readThrough(ctx, q)
 	} else {
 		found.result = &failure{kind: missing, text: "not a DNS name"}
 	}
@@ -192,4 +187,8 @@ func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) (
 		trace(found.trace(q, time.Since(began), found.expires-r.now(), err))
 	}
 	return list[T](found.result), err
+}
+
+func (r *Resolver) now() time.Duration {
+	return time.Since(r.start)
 }

@@ -108,7 +108,7 @@ func TestLookup(t *testing.T) {
 	} {
 		t.Run(test.lookup, func(t *testing.T) {
 			for _, when := range []string{"asked", "cached"} {
-				if got := look(t.Context(), r, test.lookup); got != test.want {
+				if got := resolve(t.Context(), r, test.lookup); got != test.want {
 					t.Errorf("%s: got %s, want %s", when, got, test.want)
 				}
 			}
@@ -150,7 +150,7 @@ truncate-dead.example.org.   A 192.0.2.10
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			name := test.name + ".example.org"
-			if got := look(t.Context(), r, "A "+name); got != test.want {
+			if got := resolve(t.Context(), r, "A "+name); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 			if n := server.Queries(name, dns.TypeA); test.queries > 0 && n != test.queries {
@@ -167,7 +167,7 @@ func TestSilentServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			name += ".example.org"
 			for range 2 {
-				if got, want := look(t.Context(), r, "A "+name), "timeout, temporary, timeout"; got != want {
+				if got, want := resolve(t.Context(), r, "A "+name), "timeout, temporary, timeout"; got != want {
 					t.Errorf("got %s, want %s", got, want)
 				}
 			}
@@ -198,7 +198,7 @@ func TestRefusedConnection(t *testing.T) {
 	free := socket.LocalAddr().String()
 	socket.Close()
 	r := newResolver(t, Config{Servers: []string{free}})
-	if got, want := look(t.Context(), r, "A mx.example.org"), "udp: connection refused, temporary"; got != want {
+	if got, want := resolve(t.Context(), r, "A mx.example.org"), "udp: connection refused, temporary"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -244,10 +244,19 @@ func TestCallerLeaves(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || describe(err) != "timeout, temporary, timeout" {
 		t.Errorf("got %v", err)
 	}
-	if got, want := look(t.Context(), r, "A slow.example.org"), "192.0.2.1"; got != want {
+	if got, want := resolve(t.Context(), r, "A slow.example.org"), "192.0.2.1"; got != want {
 		t.Errorf("the other caller got %s, want %s", got, want)
 	}
 	if n := server.Queries("slow.example.org", dns.TypeA); n > 2 {
 		t.Errorf("%d queries, want those of one lookup", n)
+	}
+}
+
+func TestNegativeNumbers(t *testing.T) {
+	for _, cfg := range []Config{{Entries: -1}, {InFlight: -1}} {
+		cfg.Servers = []string{"127.0.0.1:53"}
+		if _, err := New(cfg); err == nil {
+			t.Errorf("%+v: want an error", cfg)
+		}
 	}
 }

@@ -17,6 +17,12 @@ type server struct {
 	name    string // whose certificate it must have, for "tls"
 }
 
+// CheckServer tells what is wrong with a text as one of Config.Servers. It asks nobody.
+func CheckServer(server string) error {
+	_, err := parseServer(server)
+	return err
+}
+
 // parseServer reads HOST:PORT, such as 192.0.2.53:53 or [fe80::1%eth0]:53, or the same as in
 // tls://HOST:PORT#NAME for DNS over TLS (RFC 7858). Without #NAME the certificate must be for HOST. The
 // port is from 1 to 65535 and never left out.

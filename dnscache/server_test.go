@@ -90,7 +90,7 @@ wrong-id.example.org.  A 192.0.2.4
 			t.Parallel()
 			r := newResolver(t, Config{Servers: []string{tlsScheme + test.server}, RootCAs: test.pool})
 			var trace Trace
-			got := look(WithTrace(t.Context(), func(got Trace) { trace = got }), r, test.lookup)
+			got := resolve(WithTrace(t.Context(), func(got Trace) { trace = got }), r, test.lookup)
 			if got += " " + trace.Transport; got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
@@ -102,7 +102,7 @@ wrong-id.example.org.  A 192.0.2.4
 func TestNeverInPlainText(t *testing.T) {
 	server := dnstest.Start(t, "mx.example.org. A 192.0.2.1")
 	r := newResolver(t, Config{Servers: []string{tlsScheme + server.Addr()}, Timeout: 50 * time.Millisecond})
-	if got, want := look(t.Context(), r, "A mx.example.org"), "timeout, temporary, timeout"; got != want {
+	if got, want := resolve(t.Context(), r, "A mx.example.org"), "timeout, temporary, timeout"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	query := question{"mx.example.org.", dns.TypeA}.query(true)
@@ -115,5 +115,30 @@ func TestNeverInPlainText(t *testing.T) {
 	}
 	if n := server.Queries("mx.example.org", dns.TypeA); n != 0 {
 		t.Errorf("asked %d times in plain text", n)
+	}
+}
+
+func TestServers(t *testing.T) {
+	for _, test := range []struct{ servers, want string }{
+		{"127.0.0.1:53", "127.0.0.1:53"},
+		{"127.0.0.1:53 [2001:db8::1]:53 127.0.0.1:53", "127.0.0.1:53 [2001:db8::1]:53"}, // each once
+		{"[fe80::1%eth0]:53", "[fe80::1%eth0]:53"},
+		{"unbound:53", "unbound:53"},
+		{"127.0.0.1", `"127.0.0.1" is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53`},
+		{"2001:db8::1", `"2001:db8::1" is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53`},
+		{":53", `":53" is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53`},
+		{"127.0.0.1:dns", `"127.0.0.1:dns": the port is not a number from 1 to 65535`},
+		{"127.0.0.1:0", `"127.0.0.1:0": the port is not a number from 1 to 65535`},
+	} {
+		r, err := New(Config{Servers: strings.Fields(test.servers)})
+		var got string
+		if err != nil {
+			got = err.Error()
+		} else {
+			got = strings.Join(r.Servers(), " ")
+		}
+		if got != test.want {
+			t.Errorf("%s: got %s, want %s", test.servers, got, test.want)
+		}
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// weather is an ExchangeFunc of a server that is as its word says, and counts what it is asked.
-type weather struct {
+// switchable is an ExchangeFunc of a server that is as its word says, and counts what it is asked.
+type switchable struct {
 	t       *testing.T
 	word    atomic.Value
 	queries atomic.Int32
 }
 
-func (w *weather) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
+func (w *switchable) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
 	w.queries.Add(1)
 	name := query.Question[0].Name
 	soa := "example.org. 60 SOA . . 1 1 1 1 60"
@@ -45,9 +45,9 @@ func (w *weather) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*d
 		if word == "late" {
 			time.Sleep(3 * time.Second)
 		}
-		m := message(w.t, query, reply.rcode, reply.answer...)
+		m := response(w.t, query, reply.rcode, reply.answer...)
 		if reply.soa != "" {
-			m.Ns = message(w.t, query, 0, reply.soa).Answer
+			m.Ns = response(w.t, query, 0, reply.soa).Answer
 		}
 		return m, nil
 	}
@@ -56,7 +56,7 @@ func (w *weather) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*d
 }
 
 // A scenario is a list of "MOMENT WORD: RESULT", perhaps with " after DURATION": what a caller gets at that
-// moment of a server that is as WORD says, as look tells it, and how long that takes.
+// moment of a server that is as WORD says, as resolve writes it, and how long that takes.
 func TestStale(t *testing.T) {
 	const gone, stale = "timeout, temporary, timeout", "192.0.2.1 stale, temporary"
 	for _, test := range []struct{ story, scenario string }{
@@ -83,7 +83,7 @@ func TestStale(t *testing.T) {
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := &weather{t: t}
+				w := &switchable{t: t}
 				r := newResolver(t, Config{Servers: []string{"192.0.2.53:53"}, Exchange: w.exchange})
 				play(t, r, w, test.scenario)
 				time.Sleep(time.Minute) // queries go on without us
@@ -92,7 +92,7 @@ func TestStale(t *testing.T) {
 	}
 }
 
-func play(t *testing.T, r *Resolver, w *weather, scenario string) {
+func play(t *testing.T, r *Resolver, w *switchable, scenario string) {
 	start := time.Now()
 	for step := range strings.SplitSeq(scenario, "; ") {
 		when, want, _ := strings.Cut(step, ": ")
@@ -105,7 +105,7 @@ func play(t *testing.T, r *Resolver, w *weather, scenario string) {
 		time.Sleep(time.Until(start.Add(at)))
 		w.word.Store(word)
 		asked := time.Now()
-		got := look(t.Context(), r, "A mx.example.org")
+		got := resolve(t.Context(), r, "A mx.example.org")
 		if took := time.Since(asked); took > 0 {
 			got += " after " + took.String()
 		}
@@ -119,7 +119,7 @@ func play(t *testing.T, r *Resolver, w *weather, scenario string) {
 // Who has less time than the servers take gets the stale answer at the end of it, but not who gives up.
 func TestStaleForTheHasty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &weather{t: t}
+		w := &switchable{t: t}
 		r := newResolver(t, Config{Servers: []string{"192.0.2.53:53"}, Exchange: w.exchange})
 		play(t, r, w, "0s good: 192.0.2.1")
 		time.Sleep(time.Minute)
@@ -134,7 +134,7 @@ func TestStaleForTheHasty(t *testing.T) {
 			want string
 		}{{ctx, "192.0.2.1 stale, temporary"}, {left, "canceled, temporary"}} {
 			callers.Go(func() {
-				if got := look(caller.ctx, r, "A mx.example.org"); got != caller.want {
+				if got := resolve(caller.ctx, r, "A mx.example.org"); got != caller.want {
 					t.Errorf("got %s, want %s", got, caller.want)
 				}
 			})
@@ -147,14 +147,14 @@ func TestStaleForTheHasty(t *testing.T) {
 // The trace says that an answer is stale, and why.
 func TestTraceOfStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &weather{t: t}
+		w := &switchable{t: t}
 		r := newResolver(t, Config{Servers: []string{"192.0.2.53:53"}, Exchange: w.exchange})
 		play(t, r, w, "0s good: 192.0.2.1; 60s servfail: 192.0.2.1 stale, temporary")
 		for _, want := range []string{
 			"mx.example.org. A 192.0.2.53:53 cache SERVFAIL 1s 0s 192.0.2.1 stale",
 			"mx.example.org. A 192.0.2.53:53 cache SERVFAIL 0s 0s 192.0.2.1 stale", // sent for
 		} {
-			look(WithTrace(t.Context(), func(trace Trace) {
+			resolve(WithTrace(t.Context(), func(trace Trace) {
 				if got := line(trace); got != want || !trace.Stale {
 					t.Errorf("got  %s, stale %v\nwant %s", got, trace.Stale, want)
 				}

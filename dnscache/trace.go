@@ -62,6 +62,17 @@ func (r reply) trace(q question, took, ttl time.Duration, err error) Trace {
 	return t
 }
 
+// rcode is the answer's where there was one that says why.
+func (f *failure) rcode(transport string) string {
+	switch {
+	case transport == "" || f.kind < unusable:
+		return ""
+	case f.kind > unusable:
+		return f.text
+	}
+	return "NOERROR"
+}
+
 // display writes values for people.
 func display(qtype uint16, result any) []string {
 	texts := list[string](result)
@@ -77,15 +88,4 @@ func display(qtype uint16, result any) []string {
 		texts = append(texts, mx.Host)
 	}
 	return texts
-}
-
-// rcode is the answer's where there was one that says why.
-func (f *failure) rcode(transport string) string {
-	switch {
-	case transport == "" || f.kind < unusable:
-		return ""
-	case f.kind > unusable:
-		return f.text
-	}
-	return "NOERROR"
 }

@@ -72,7 +72,7 @@ loop.example.org.    CNAME loop.example.org.
 				})
 				for _, want := range []string{test.first, test.second} {
 					var got []string
-					look(WithTrace(t.Context(), func(trace Trace) { got = append(got, line(trace)) }), r, test.lookup)
+					resolve(WithTrace(t.Context(), func(trace Trace) { got = append(got, line(trace)) }), r, test.lookup)
 					if len(got) != 1 || got[0] != want {
 						t.Errorf("got %q\nwant [%q]", got, want)
 					}
@@ -89,7 +89,7 @@ func TestTraceOfLeaving(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		var got string
-		look(WithTrace(ctx, func(trace Trace) { got = line(trace) }), r, "A mx.example.org")
+		resolve(WithTrace(ctx, func(trace Trace) { got = line(trace) }), r, "A mx.example.org")
 		if want := "mx.example.org. A - - - 0s 1ms timeout"; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

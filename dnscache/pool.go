@@ -62,12 +62,6 @@ func (p *pool) set(addrs []string) {
 	p.servers = servers
 }
 
-// CheckServer tells what is wrong with a text as one of Config.Servers. It asks nobody.
-func CheckServer(server string) error {
-	_, err := parseServer(server)
-	return err
-}
-
 // Servers returns the servers in use as in Config.Servers, in the order of preference.
 func (r *Resolver) Servers() []string {
 	r.pool.mu.Lock()

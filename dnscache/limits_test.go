@@ -12,28 +12,28 @@ import (
 	"github.com/miekg/dns"
 )
 
-// crowd is an ExchangeFunc that takes 399 ms for each query, just less than it takes to be asked
+// meter is an ExchangeFunc that takes 399 ms for each query, just less than it takes to be asked
 // again, and knows how many came at the same time.
-type crowd struct {
+type meter struct {
 	t  *testing.T
 	mu sync.Mutex
 	at map[string]int // by domain, "" for all
 	up map[string]int // the most of it
 }
 
-func (c *crowd) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
+func (c *meter) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
 	name := query.Question[0].Name
 	c.count(name, 1)
 	defer c.count(name, -1)
 	select {
-	case <-time.After(patience - time.Millisecond):
-		return message(c.t, query, dns.RcodeSuccess, name+" 300 A 192.0.2.1"), nil
+	case <-time.After(hedgeDelay - time.Millisecond):
+		return response(c.t, query, dns.RcodeSuccess, name+" 300 A 192.0.2.1"), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func (c *crowd) count(name string, n int) {
+func (c *meter) count(name string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, domain := range []string{orgDomain(name), ""} {
@@ -52,7 +52,7 @@ func lookMany(t *testing.T, r *Resolver, n int, domain string) string {
 	start := time.Now()
 	for i := range n {
 		callers.Go(func() {
-			got := look(t.Context(), r, fmt.Sprintf("A n%d.%s", i, domain))
+			got := resolve(t.Context(), r, fmt.Sprintf("A n%d.%s", i, domain))
 			got += fmt.Sprintf("@%d", time.Since(start).Milliseconds())
 			mu.Lock()
 			defer mu.Unlock()
@@ -91,7 +91,7 @@ func TestPerDomain(t *testing.T) {
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				world := &crowd{t: t, at: map[string]int{}, up: map[string]int{}}
+				world := &meter{t: t, at: map[string]int{}, up: map[string]int{}}
 				r := newResolver(t, Config{Servers: []string{"a:53"}, Exchange: world.exchange})
 				var other sync.WaitGroup
 				other.Go(func() {
@@ -116,7 +116,7 @@ func TestPerDomain(t *testing.T) {
 
 func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		world := &crowd{t: t, at: map[string]int{}, up: map[string]int{}}
+		world := &meter{t: t, at: map[string]int{}, up: map[string]int{}}
 		r := newResolver(t, Config{Servers: []string{"a:53"}, InFlight: 3, Exchange: world.exchange})
 		want := "3x192.0.2.1@399 3x192.0.2.1@798 2x192.0.2.1@1197"
 		if got := lookMany(t, r, 8, "com"); got != want {
@@ -143,7 +143,7 @@ func TestTooMany(t *testing.T) {
 		world.set("a", "ok")
 		answered := 0
 		for i := range 20 {
-			if look(t.Context(), r, fmt.Sprintf("A n%d.com", i)) == "192.0.2.1" {
+			if resolve(t.Context(), r, fmt.Sprintf("A n%d.com", i)) == "192.0.2.1" {
 				answered++
 			}
 		}

@@ -8,29 +8,29 @@ import (
 )
 
 const (
-	// patience is how long we wait for an answer before we also ask the next server: what a lost
+	// hedgeDelay is how long we wait for an answer before we also ask the next server: what a lost
 	// datagram costs.
-	patience = 400 * time.Millisecond
+	hedgeDelay = 400 * time.Millisecond
 	// triesPerServer bounds the queries for one question.
 	triesPerServer = 3
 )
 
 // ask puts q to the servers in turn until one gives a usable answer or ctx ends. The next query goes
-// out when patience with the last one ends, or at once when a server fails and there is one not yet
+// out when hedgeDelay with the last one ends, or at once when a server fails and there is one not yet
 // asked; the earlier ones are still listened to. A server that failed is not asked again. If all
 // fail, the reply is the most telling failure. A server that is due for a probe is asked beside the
 // first one, and ask does not wait for it when it has an answer.
-func (r *Resolver) ask(ctx context.Context, q question) reply {
+func (r *Resolver) failover(ctx context.Context, q question) reply {
 	ctx, cancel := context.WithCancel(ctx)
 	var attempts sync.WaitGroup
 	defer attempts.Wait() // they end when ctx does
 	defer cancel()
 
-	order, probes := r.pool.turn(r.now())
+	order, probes := r.pool.order(r.now())
 	servers, most := len(order.queue), triesPerServer*len(order.queue)
 	replies := make(chan reply, most+len(probes))
 	for _, server := range probes {
-		go func() { replies <- r.survive(server.addr, func() reply { return r.probe(ctx, server, q) }) }()
+		go func() { replies <- r.recovered(server.addr, func() reply { return r.probe(ctx, server, q) }) }()
 	}
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -40,7 +40,7 @@ func (r *Resolver) ask(ctx context.Context, q question) reply {
 		case <-next.C:
 			server, wait := order.next()
 			attempts.Go(func() {
-				replies <- r.survive(server.addr, func() reply { return r.try(ctx, server, q) })
+				replies <- r.recovered(server.addr, func() reply { return r.track(ctx, server, q) })
 			})
 			if tries++; tries < most {
 				next.Reset(wait)
@@ -69,9 +69,9 @@ type order struct {
 }
 
 // next returns the server to ask now, and how long to wait for it alone: not at all for one that is
-// down, where there is one that is up. So a lost datagram costs patience once, and no more.
+// down, where there is one that is up. So a lost datagram costs hedgeDelay once, and no more.
 func (o *order) next() (server *upstream, wait time.Duration) {
-	server, wait = o.queue[0], patience
+	server, wait = o.queue[0], hedgeDelay
 	o.queue = append(o.queue[1:], server)
 	up := func(u *upstream) bool { return !slices.Contains(o.down, u) }
 	if !up(server) && slices.ContainsFunc(o.queue, up) {

@@ -15,9 +15,9 @@ import (
 	"helo-milter/dnscache/dnstest"
 )
 
-// servers is an ExchangeFunc of servers that do what their host names say, and remembers when they
+// namedServers is an ExchangeFunc of servers that do what their host names say, and remembers when they
 // were asked. All that answer know mx.example.org as 192.0.2.1.
-type servers struct {
+type namedServers struct {
 	zone  dnstest.Zone
 	start time.Time
 
@@ -25,11 +25,11 @@ type servers struct {
 	asked []string // "host@milliseconds", with "/tcp" if so
 }
 
-func newServers(t *testing.T) *servers {
-	return &servers{zone: dnstest.Parse(t, "mx.example.org. A 192.0.2.1"), start: time.Now()}
+func newNamedServers(t *testing.T) *namedServers {
+	return &namedServers{zone: dnstest.Parse(t, "mx.example.org. A 192.0.2.1"), start: time.Now()}
 }
 
-func (s *servers) exchange(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error) {
+func (s *namedServers) exchange(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error) {
 	host, _, _ := strings.Cut(server, ":")
 	asked := fmt.Sprintf("%s@%d", host, time.Since(s.start).Milliseconds())
 	if network == "tcp" {
@@ -152,13 +152,13 @@ func TestAsk(t *testing.T) {
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				world := newServers(t)
+				world := newNamedServers(t)
 				cfg := Config{Exchange: world.exchange}
 				for _, host := range strings.Fields(test.servers) {
 					cfg.Servers = append(cfg.Servers, host+":53")
 				}
 				r := newResolver(t, cfg)
-				if got := look(t.Context(), r, "A mx.example.org"); got != test.want {
+				if got := resolve(t.Context(), r, "A mx.example.org"); got != test.want {
 					t.Errorf("got %s, want %s", got, test.want)
 				}
 				if took := time.Since(world.start); took != test.took {

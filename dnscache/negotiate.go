@@ -16,10 +16,10 @@ import (
 const tcpTimeout = 2 * time.Second
 
 // attempt asks one server: over UDP, then over TCP if the answer did not fit (RFC 7766 §5) or could not
-// be believed (errDoubt); or over TLS and nothing else, since such a server was chosen so that nobody
+// be believed (errSuspect); or over TLS and nothing else, since such a server was chosen so that nobody
 // listens (RFC 7858 §4). It asks with EDNS, then without if the server does not know it (RFC 6891
 // §6.2.2).
-func (r *Resolver) attempt(ctx context.Context, server string, q question) reply {
+func (r *Resolver) negotiate(ctx context.Context, server string, q question) reply {
 	to, _ := parseServer(server) // New has seen to it
 	got := reply{server: server, transport: to.network}
 	edns := true
@@ -32,7 +32,7 @@ func (r *Resolver) attempt(ctx context.Context, server string, q question) reply
 		return m, err
 	}
 	m, err := say(ctx)
-	if got.transport == "udp" && (errors.Is(err, errDoubt) || err == nil && m.Truncated) {
+	if got.transport == "udp" && (errors.Is(err, errSuspect) || err == nil && m.Truncated) {
 		got.transport = "tcp"
 		tcp, cancel := context.WithTimeout(ctx, tcpTimeout)
 		defer cancel()

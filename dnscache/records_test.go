@@ -72,7 +72,7 @@ func TestLookupText(t *testing.T) {
 	} {
 		t.Run(test.lookup, func(t *testing.T) {
 			for _, when := range []string{"asked", "cached"} {
-				if got := look(t.Context(), r, test.lookup); got != test.want {
+				if got := resolve(t.Context(), r, test.lookup); got != test.want {
 					t.Errorf("%s: got %s, want %s", when, got, test.want)
 				}
 			}
