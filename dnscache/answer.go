@@ -9,10 +9,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// How long we remember at most. An administrator who repaired his DNS should not have to wait much
-// longer than that (RFC 2308 §5). A failure is kept for failureTTL at first, so that what came of a
-// lost second is soon forgotten, and for longer and longer while it goes on (see entry.fail), so that a
-// broken domain is not asked anew for every connection (RFC 2308 §7, RFC 9520 §3.2).
+// The longest times that answers are kept. An administrator who has fixed a zone should not have to wait
+// much longer (RFC 2308 §5). A failure is kept for failureTTL at first, so that a short outage is soon
+// forgotten, and twice as long each time that it recurs (see entry.fail), so that a broken domain is not
+// asked for every connection (RFC 2308 §7, RFC 9520 §3.2).
 const (
 	maxTTL        = time.Hour
 	maxNegTTL     = 30 * time.Minute
@@ -20,24 +20,24 @@ const (
 	maxFailureTTL = 5 * time.Minute
 )
 
-// maxLinks bounds a CNAME chain, and thereby ends a loop.
+// maxLinks is the longest CNAME chain that is followed. It also ends a loop.
 const maxLinks = 8
 
-// answer is what a question came to. Its result is shared and never changes once it is cached.
+// answer is the result of a question: values or a failure. It must not be modified once it is in the cache.
 type answer struct {
-	result  any           // string, netip.Addr or net.MX, a slice of several, *failure or *stale
+	result  any           // one string, netip.Addr or net.MX, a slice of several, *failure or *stale
 	expires time.Duration // on the resolver's clock
 }
 
-// reply is an answer and how this caller came to it.
+// reply is an answer and where this caller got it from.
 type reply struct {
 	answer
-	ttl       time.Duration // how long it may be kept; 0 for not at all
-	server    string
-	transport string // "udp", "tcp", "cache", or "" where nothing was asked
+	ttl       time.Duration // how long it may be kept; 0 is not at all
+	server    string        // as in Config.Servers
+	transport string        // "udp", "tcp", "tls", "cache", or "" if no server was asked
 }
 
-// read returns what m, a reply to q, comes to, and how long that may be kept.
+// read returns the values or the failure that m, a reply to q, means, and how long that may be kept.
 func read(m *dns.Msg, q question) (result any, ttl time.Duration) {
 	if m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
 		return &failure{kind: badRcode, text: cmp.Or(dns.RcodeToString[m.Rcode], "unknown rcode")}, failureTTL
@@ -62,9 +62,9 @@ func read(m *dns.Msg, q question) (result any, ttl time.Duration) {
 	return &failure{kind: missing, text: "NODATA"}, negativeTTL(m, owner, ttl)
 }
 
-// follow walks the CNAME chain from the name of q through records in any order. It returns the
-// chain's end, the records there that q asks for, and the least TTL of all that was used (at most
-// maxTTL). It reports false for a chain of more than maxLinks.
+// follow follows the CNAME chain from the name of q through the records of section, in any order. It returns
+// the end of the chain, the records there that q asks for, and the least TTL of all records used (at most
+// maxTTL). It reports false if the chain is longer than maxLinks.
 func follow(section []dns.RR, q question) (owner string, records []dns.RR, ttl time.Duration, ok bool) {
 	owner, ttl = q.name, maxTTL
 	for range maxLinks + 1 {
@@ -89,8 +89,8 @@ func follow(section []dns.RR, q question) (owner string, records []dns.RR, ttl t
 	return owner, nil, 0, false
 }
 
-// negativeTTL is how long the absence of owner may be kept: the SOA record says so, and without
-// one not at all (RFC 2308 §5).
+// negativeTTL returns how long a negative answer about owner may be kept: as long as its SOA record says,
+// and without one not at all (RFC 2308 §5). ttl is the bound of the CNAME chain.
 func negativeTTL(m *dns.Msg, owner string, ttl time.Duration) time.Duration {
 	for _, rr := range m.Ns {
 		if soa, ok := rr.(*dns.SOA); ok && dns.IsSubDomain(soa.Hdr.Name, owner) {
@@ -100,8 +100,8 @@ func negativeTTL(m *dns.Msg, owner string, ttl time.Duration) time.Duration {
 	return 0
 }
 
-// lame tells an answer without data that settles nothing: from a server that neither knows the zone nor
-// recurses, a referral for instance (RFC 2308 §2.2), or that knows the alias and not whom it stands for.
+// lame reports whether m, which has no data, proves nothing: it is a referral (RFC 2308 §2.2) or otherwise
+// from a server that neither has the zone nor recurses, or that has the alias but not its target.
 func lame(m *dns.Msg, aliased bool) bool {
 	empty := aliased || !m.Authoritative && len(m.Answer) == 0
 	return empty && !m.RecursionAvailable && !slices.ContainsFunc(m.Ns, isSOA)
@@ -111,7 +111,7 @@ func isSOA(rr dns.RR) bool {
 	return rr.Header().Rrtype == dns.TypeSOA
 }
 
-// seconds reads a TTL. The top bit set means zero (RFC 2181 §8).
+// seconds returns a TTL as a duration. A TTL with the top bit set is zero (RFC 2181 §8).
 func seconds(ttl uint32) time.Duration {
 	if ttl > 1<<31-1 {
 		return 0

@@ -7,37 +7,38 @@ import (
 )
 
 const (
-	// The window of the breaker: so many whole seconds up to now.
+	// windowSeconds is the window of the breaker: this many whole seconds up to now.
 	windowSeconds = 30
-	// minQuestions is how many questions in the window it takes to say anything.
+	// minQuestions is the least number of questions in the window for a degraded state.
 	minQuestions = 20
-	// maxFailures is how many failures of one organisational domain in the window count. The next ones
-	// count neither as failures nor as questions: who asks on and on for names in a broken zone of his
-	// own, to switch the rules off for everybody, needs five such zones and half of all questions.
+	// maxFailures is how many failures of one organizational domain in the window count. Further ones count
+	// neither as failures nor as questions: an attacker who causes questions about a broken zone of his own,
+	// to switch the rules off for everybody, needs five such zones and half of all questions.
 	maxFailures = 4
-	// maxDomains bounds the failing domains that are notified apart within a second. Where there are more,
-	// they are not the doing of one.
+	// maxDomains bounds the failing domains that are counted apart within a second. If there are more, they
+	// are not the doing of one attacker.
 	maxDomains = 1000
 )
 
-// breaker knows whether the DNS as a whole works for us. It has no clock of its own: what is old is
-// left out when somebody looks. Its size is bounded: about 1 MB if 1000 domains fail in each second.
+// breaker is the circuit breaker: it decides whether the DNS as a whole fails. It has no timer: what is
+// older than the window is left out when the state is read. Its size is bounded: about 1 MB if 1000 domains
+// fail in each second.
 type breaker struct {
 	notify func(degraded bool) // may be nil
-	seed   maphash.Seed        // nobody can choose names that are taken for another's
+	seed   maphash.Seed        // random, so that nobody can choose domains that collide
 
 	mu        sync.Mutex
 	seconds   [windowSeconds]second
-	state     bool // degraded, when somebody looked last
-	notified  bool // the state that tell knows
-	notifying bool // by somebody, who has let go of mu
+	state     bool // degraded, when it was last computed
+	notified  bool // the state that notify was last called with
+	notifying bool // a goroutine calls notify, without mu
 }
 
-// second is what came to an end in one second.
+// second counts the questions that ended in one second.
 type second struct {
 	at        int64 // on the resolver's clock
 	questions int
-	failures  int              // of them
+	failures  int              // of these questions
 	domains   map[uint64]uint8 // failures by the hash of their domain
 }
 
@@ -48,16 +49,17 @@ func newBreaker(notify func(degraded bool)) *breaker {
 	return &breaker{notify: notify, seed: maphash.MakeSeed()}
 }
 
-// Degraded tells whether the DNS as a whole fails, so that what is missing in it proves nothing: of
-// the questions that were put to servers in the last 30 s there are at least 20, and more than half
-// got no usable answer from any server. NXDOMAIN and NODATA are usable. Of each organisational domain
-// only the first 4 failures count, unless no server answers anything: then it is not the domain's doing. It
-// ends by itself when that is no longer so.
+// Degraded reports whether the DNS as a whole fails, so that what is missing in it proves nothing: at
+// least 20 questions went to the servers in the last 30 s, and more than half of them got no usable answer
+// from any server. NXDOMAIN and NODATA are usable. Only the first 4 failures of each organizational domain
+// count, unless all servers are down: then the domain is not to blame. The state ends by itself when this
+// is no longer so.
 func (r *Resolver) Degraded() bool {
 	return r.breaker.degraded(r.now())
 }
 
-// record counts a question about domain that was put to servers; a failure of no domain in particular is "".
+// record counts a question about domain that went to the servers; "" is a failure that no domain is to blame
+// for.
 func (b *breaker) record(now time.Duration, domain string, failed bool) {
 	b.mu.Lock()
 	s := &b.seconds[seconds64(now)%windowSeconds]
@@ -72,10 +74,10 @@ func (b *breaker) record(now time.Duration, domain string, failed bool) {
 		s.failures++
 	}
 	b.mu.Unlock()
-	b.degraded(now) // calls tell
+	b.degraded(now) // calls notify
 }
 
-// admit tells whether one more failure of a domain counts in s, the present second.
+// admit reports whether one more failure of a domain counts in s, the present second.
 func (b *breaker) admit(s *second, domain uint64) bool {
 	failures := 0
 	for i := range b.seconds {
@@ -95,7 +97,7 @@ func (b *breaker) admit(s *second, domain uint64) bool {
 	return true
 }
 
-// degraded looks at the window, and calls tell when the state is another than tell knows.
+// degraded computes the state from the window, and calls notify if it has changed.
 func (b *breaker) degraded(now time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,7 +110,7 @@ func (b *breaker) degraded(now time.Duration) bool {
 	}
 	b.state = questions >= minQuestions && 2*failures > questions
 	degraded := b.state
-	for b.notified != b.state && !b.notifying { // it may change again while it is notified
+	for b.notified != b.state && !b.notifying { // it may change again during the call
 		news := b.state
 		b.notified, b.notifying = news, true
 		b.deliver(news)
@@ -116,7 +118,7 @@ func (b *breaker) degraded(now time.Duration) bool {
 	return degraded
 }
 
-// say calls tell without the lock, and holds it again even when tell panics.
+// deliver calls notify without the lock, and holds it again even if notify panics.
 func (b *breaker) deliver(degraded bool) {
 	b.mu.Unlock()
 	defer func() {
@@ -126,7 +128,7 @@ func (b *breaker) deliver(degraded bool) {
 	b.notify(degraded)
 }
 
-// within tells whether s belongs to the window that ends with the second now.
+// within reports whether s belongs to the window that ends with the second now.
 func (s *second) within(now int64) bool {
 	return s.at > now-windowSeconds
 }

@@ -10,25 +10,25 @@ import (
 )
 
 const (
-	// popular is how many hits make an entry worth to be refreshed before it expires.
+	// prefetchHits is how many hits make an entry worth fetching again before it expires.
 	prefetchHits = 3
-	// prefetched is the number of hits of an entry that was sent for: each is refreshed once.
+	// prefetched, as a number of hits, marks an entry whose prefetch has begun: there is one for each.
 	prefetched = prefetchHits + 1
 )
 
-// entry is what the cache keeps: an answer, which is not dropped when it expires. It may still be
-// served when the servers fail, or tell how often they did.
+// entry is what the cache keeps: an answer, which stays when it expires. It may still be served when the
+// servers fail, and a failure has the number of failures before it.
 type entry struct {
 	answer
-	life uint32        // how long it was to be kept, in seconds
-	hits atomic.Uint32 // up to popular, then prefetched
+	ttl  uint32        // its TTL when it was stored, in seconds
+	hits atomic.Uint32 // up to prefetchHits, then prefetched
 }
 
-// newCache makes room for so many entries of weight 1. Expiry is ours, not the cache's: the cache would
-// keep a goroutine for it, and an expired entry is still of use.
+// newCache returns a cache for this many entries of weight 1. It does not expire them: that would take a
+// goroutine, and an expired entry is still useful.
 func newCache(entries int) (*otter.Cache[question, *entry], error) {
 	if entries < 0 {
-		return nil, errors.New("the number is negative")
+		return nil, errors.New("negative")
 	}
 	return otter.New(&otter.Options[question, *entry]{
 		MaximumWeight: uint64(entries),
@@ -36,10 +36,10 @@ func newCache(entries int) (*otter.Cache[question, *entry], error) {
 	})
 }
 
-// find returns the answer to q from the cache or else from the servers, together with everybody
-// who asks the same now. When ctx ends the caller leaves, and the query goes on for the others.
-// Where there is a stale answer, nobody waits for longer than staleWait, and nobody at all for a
-// question that failed last time.
+// readThrough returns the answer to q from the cache, or else from the servers by a flight that is shared
+// with all callers of the same question. When ctx ends this caller stops waiting, and the flight goes on.
+// If there is a stale answer, no caller waits longer than staleWait for a better one, and none waits if
+// the question failed lately.
 func (r *Resolver) readThrough(ctx context.Context, q question) reply {
 	now := r.now()
 	kept, _ := r.cache.GetIfPresent(q)
@@ -73,12 +73,12 @@ func (r *Resolver) readThrough(ctx context.Context, q question) reply {
 	return old.reply()
 }
 
-// fresh tells whether there is an entry and it has not expired.
+// fresh reports whether there is an entry and it has not expired.
 func (e *entry) fresh(now time.Duration) bool {
 	return e != nil && now < e.expires
 }
 
-// reply is what a fresh entry comes to.
+// reply returns the reply that a fresh entry is.
 func (e *entry) reply(now time.Duration) reply {
 	got := reply{answer: e.answer, transport: "cache"}
 	if s, ok := e.result.(*stale); ok {
@@ -90,19 +90,19 @@ func (e *entry) reply(now time.Duration) reply {
 	return got
 }
 
-// due counts a hit, and tells whether it is the one that makes the entry be refreshed: in the last
-// tenth of its life, when it has proved popular.
+// prefetchDue counts a hit, and reports whether it is the one that starts the prefetch: in the last tenth
+// of the TTL, when there have been prefetchHits. It does so once for each entry.
 func (e *entry) prefetchDue(now time.Duration) bool {
 	hits := e.hits.Load()
 	if hits < prefetchHits && e.hits.CompareAndSwap(hits, hits+1) {
 		hits++
 	}
-	tenth := time.Duration(e.life) * time.Second / 10
+	tenth := time.Duration(e.ttl) * time.Second / 10
 	return hits == prefetchHits && e.expires-now <= tenth && e.failed() == nil &&
 		e.hits.CompareAndSwap(prefetchHits, prefetched)
 }
 
-// kept returns the entry of q, or nil, without counting that as a use.
+// peek returns the entry of q, or nil, without counting as a use of it.
 func (r *Resolver) peek(q question) *entry {
 	found, _ := r.cache.GetEntryQuietly(q)
 	return found.Value

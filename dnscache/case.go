@@ -45,19 +45,19 @@ const headerSize = 12
 type packed struct {
 	query  *dns.Msg
 	packet []byte
-	name   []byte // that of the question, in packet
-	plain  []byte // the same as it was before its case was mixed; nil if it was not
+	name   []byte // the name of the question, a part of packet
+	plain  []byte // the name before its case was mixed; nil if it was not mixed
 }
 
-// pack packs query, which has one question, with its name in random case if mixed. It fails for what
-// is no name.
+// pack packs query, which has one question, with its name in random case if mixed. It returns an error if
+// the name is not a valid one.
 func pack(query *dns.Msg, mixed bool) (packed, error) {
 	packet, err := query.Pack()
 	if err != nil {
 		return packed{}, err
 	}
 	end := headerSize
-	for packet[end] != 0 { // nothing before the first name to be compressed to
+	for packet[end] != 0 { // the first name of a message is never compressed
 		end += 1 + int(packet[end])
 	}
 	p := packed{query: query, packet: packet, name: packet[headerSize : end+1]}
@@ -68,22 +68,22 @@ func pack(query *dns.Msg, mixed bool) (packed, error) {
 	return p, nil
 }
 
-// mixCase gives each letter of a name in wire format a random case. The lengths between the labels
-// are no letters: they are below 64 (RFC 1035 §3.1). The bits are from where the ID is from, since a
-// server whose zone we ask for sees them and must not learn from them what we say to others.
+// mixCase gives each letter of a name in wire format a random case. The length octets of the labels are not
+// letters: they are below 64 (RFC 1035 §3.1). The bits come from crypto/rand, as the ID does: a server that
+// sees them must not be able to predict those of other queries.
 func mixCase(name []byte) {
-	dice := make([]byte, len(name))
-	rand.Read(dice) // never fails
+	random := make([]byte, len(name))
+	rand.Read(random) // never fails
 	for i, c := range name {
 		if lower := c | 0x20; 'a' <= lower && lower <= 'z' {
-			name[i] = c ^ dice[i]&0x20
+			name[i] = c ^ random[i]&0x20
 		}
 	}
 }
 
-// reply returns the message in packet if it is a reply to p, and nil if it is not. It fails with
-// errSuspect when nothing but the case is wrong. Random case ends here: it writes the plain name into
-// packet, so that the records whose names refer to it (RFC 1035 §4.1.4) have it in theirs.
+// reply returns the message in packet if it is a reply to p, nil if it is not, and errSuspect if nothing but
+// the case is wrong. It writes the plain name into packet, so that records whose names point to it (RFC 1035
+// §4.1.4) do not have the random case.
 func (p packed) reply(packet []byte) (*dns.Msg, error) {
 	same := len(packet) > headerSize && bytes.HasPrefix(packet[headerSize:], p.name)
 	if same && p.plain != nil {

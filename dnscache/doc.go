@@ -1,6 +1,51 @@
-// Package dnscache is a caching stub resolver with the shape of *net.Resolver.
+// Package dnscache is a caching stub resolver with methods like those of *net.Resolver.
 //
-// It asks the configured recursive servers and nobody else: no hosts file, no search list, every
-// name is absolute. Each question goes upstream once however many callers ask it at the same time,
-// and its answer, good or bad, is kept for as long as the DNS allows.
+// It asks the configured recursive servers and no other source: no hosts file, no search list, and every
+// name is absolute. Each question goes to the servers once, however many callers ask it at the same time,
+// and its answer, positive or negative, is kept for as long as the DNS allows. A failure is never taken for
+// an answer: a caller that decides about mail can tell "there is no such name" from "nobody knows", and
+// [Resolver.Degraded] reports when the DNS as a whole fails.
+//
+// # How a question is answered
+//
+// Each rung of this ladder is one function. It calls the next one, and adds one thing to it:
+//
+//	lookup         resolver.go    canonical name before, trace and *net.DNSError after
+//	readThrough    cache.go       cache: fresh answers, stale ones if the servers are late; caller's deadline
+//	join           flight.go      one flight for all callers of a question; a panic is a failure
+//	fetch          flight.go      its own deadline; keeps the result, a failure longer each time
+//	limit          limits.go      a slot, of all and of the domain's; circuit breaker
+//	failover       failover.go    servers in order: the next one after 400 ms, or as soon as one fails
+//	track          health.go      health of the server: one that is down comes last and is probed
+//	negotiate      negotiate.go   one server: with EDNS or without, UDP and then TCP, or TLS
+//	exchange       exchange.go    one query on the wire, and the one reply that belongs to it
+//
+// The first two run in the goroutine of each caller, the others once for all callers: the flight goes on when
+// a caller leaves. Beside the rungs, stale.go and weight.go are about the entries of the cache that have
+// expired or are large, breaker.go decides from what limit records, pool.go and resolvconf.go have the list of
+// servers, and case.go is the random case of exchange.
+//
+// What comes back is a plain value at each rung (answer.go): the values, in the types that the lookups
+// return, or a failure with its kind (failure.go). A message of the DNS becomes such a value in one place,
+// read in answer.go, and a record in records.go. Only lookup makes an error of a failure.
+//
+// # How to add a record type
+//
+// SRV would take these steps:
+//
+//   - records.go: a case of values, and a function that reads one record for collect. A record without data
+//     is no value.
+//   - weight.go: if the type of the values is new, its size in octets, as one value and as a slice.
+//   - trace.go: the same in display, and the name of the record type in the comment of Trace.Type.
+//   - resolver.go: the exported LookupSRV, which calls lookup with that type and is named and documented
+//     after the method of *net.Resolver.
+//   - Tests: a case of resolve in main_test.go and of samples in answer_test.go, which seeds the fuzz
+//     targets, and rows in the table of TestLookup. Package dnstest serves any type of zone text; falseRecords
+//     there needs a line for what forged answers carry.
+//
+// # How to test
+//
+// Package dnstest is a DNS server for tests that misbehaves on request; how to add a misbehaviour is
+// described there. Tests of time run in a testing/synctest bubble, without sockets: they set
+// [Config.Exchange] to a function, which usually asks a dnstest.Zone.
 package dnscache

@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	// hedgeDelay is how long we wait for an answer before we also ask the next server: what a lost
-	// datagram costs.
+	// hedgeDelay is how long one server is waited for before the next one is asked too: what a lost datagram
+	// costs.
 	hedgeDelay = 400 * time.Millisecond
-	// triesPerServer bounds the queries for one question.
+	// triesPerServer, times the number of servers, bounds the tries of one question.
 	triesPerServer = 3
 )
 
-// ask puts q to the servers in turn until one gives a usable answer or ctx ends. The next query goes
-// out when hedgeDelay with the last one ends, or at once when a server fails and there is one not yet
-// asked; the earlier ones are still listened to. A server that failed is not asked again. If all
-// fail, the reply is the most telling failure. A server that is due for a probe is asked beside the
-// first one, and ask does not wait for it when it has an answer.
+// failover asks the servers in order, and again from the first one, until one gives a usable answer or ctx
+// ends. The next one is asked hedgeDelay after the last, or at once when a server fails and another has not
+// been asked yet; earlier queries are still waited for. A server that failed is not asked again. If all
+// fail, the reply is the most telling failure. Servers that are due for a probe are asked beside the first
+// one, and failover does not wait for them once it has an answer.
 func (r *Resolver) failover(ctx context.Context, q question) reply {
 	ctx, cancel := context.WithCancel(ctx)
 	var attempts sync.WaitGroup
@@ -34,7 +34,7 @@ func (r *Resolver) failover(ctx context.Context, q question) reply {
 	}
 	next := time.NewTimer(0)
 	defer next.Stop()
-	var failed reply // with the worst failure
+	var failed reply // with the most telling failure
 	for tries := 0; len(order.queue) > 0; {
 		select {
 		case <-next.C:
@@ -50,7 +50,7 @@ func (r *Resolver) failover(ctx context.Context, q question) reply {
 			if f == nil || f.kind == missing {
 				return got
 			}
-			if worst := failed.failure(); worst == nil || f.kind > worst.kind {
+			if most := failed.failure(); most == nil || f.kind > most.kind {
 				failed = got
 			}
 			order.drop(got.server)
@@ -62,14 +62,14 @@ func (r *Resolver) failover(ctx context.Context, q question) reply {
 	return failed
 }
 
-// order is whom to ask next for one question.
+// order is the order in which the servers are asked one question.
 type order struct {
-	queue []*upstream // those that have not failed, the longest unasked first
-	down  []*upstream // those of them that hardly answer; nil where none is better
+	queue []*upstream // those that have not failed, the least recently asked first
+	down  []*upstream // those of them that are down; nil if all are
 }
 
-// next returns the server to ask now, and how long to wait for it alone: not at all for one that is
-// down, where there is one that is up. So a lost datagram costs hedgeDelay once, and no more.
+// next returns the server to ask now, and how long to wait until the next one: not at all after one that is
+// down, if there is one that is up. So a lost datagram costs hedgeDelay once, not once for each server.
 func (o *order) next() (server *upstream, wait time.Duration) {
 	server, wait = o.queue[0], hedgeDelay
 	o.queue = append(o.queue[1:], server)
@@ -80,6 +80,7 @@ func (o *order) next() (server *upstream, wait time.Duration) {
 	return server, wait
 }
 
+// drop takes out the server that failed.
 func (o *order) drop(addr string) {
 	o.queue = slices.DeleteFunc(o.queue, func(u *upstream) bool { return u.addr == addr })
 }

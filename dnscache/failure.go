@@ -6,32 +6,33 @@ import (
 	"net"
 )
 
-// failure is why there are no values. It never changes once it is in a reply.
+// failure is why there are no values. It must not be modified once it is in a reply.
 type failure struct {
 	kind   kind
-	streak uint8 // how many failures of the same question came before it in a row
+	streak uint8 // the number of failures of the same question in a row before it
 	text   string
 	server string
 }
 
-// kind sorts failures by how telling they are, where several servers fail.
+// kind is the kind of a failure. If several servers fail, the greatest kind is reported: it tells most.
 type kind uint8
 
 const (
-	canceled    kind = iota // the caller did not wait
-	unreachable             // the server could not be talked to
+	canceled    kind = iota // the caller's context was canceled
+	unreachable             // nothing was sent, or the connection failed
 	timeout
-	unusable // an answer that settles nothing, or that we cannot bear
+	unusable // an answer that proves nothing or is malformed
 	badRcode // an answer with an rcode such as SERVFAIL or REFUSED
-	missing  // NXDOMAIN or NODATA: final, and no server's fault
+	missing  // NXDOMAIN or NODATA: a definite answer, not a fault of the server
 )
 
+// failure returns the failure that a is, or nil if it has values, stale ones included.
 func (a answer) failure() *failure {
 	f, _ := a.result.(*failure)
 	return f
 }
 
-// error is the reply's as the caller gets it, who asked for the name; nil for values.
+// error returns the error of a lookup of name, or nil if the reply has values.
 func (r reply) error(name string) error {
 	switch result := r.result.(type) {
 	case *failure:
@@ -60,7 +61,7 @@ func (f *failure) error(name string) *net.DNSError {
 	return e
 }
 
-// left is the reply to a caller whose context ended. It is never cached.
+// contextDone returns the reply to a caller whose context is done. It is never cached.
 func contextDone(ctx context.Context) reply {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return reply{answer: answer{result: &failure{kind: timeout, text: "timeout"}}}

@@ -9,22 +9,24 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// fly finds the answer to q, once for all who want it at the same time.
-func (r *Resolver) join(q question, find func(question) reply) <-chan singleflight.Result {
+// join returns the channel on which the reply to q will be: that of the flight under way if there is one,
+// else of a new one that calls fetch. A panic in it is a failure of q.
+func (r *Resolver) join(q question, fetch func(question) reply) <-chan singleflight.Result {
 	return r.flights.DoChan(q.String(), func() (any, error) {
-		return r.recovered("", func() reply { return find(q) }), nil
+		return r.recovered("", func() reply { return fetch(q) }), nil
 	})
 }
 
-// fetch asks the servers unless somebody has just done so.
+// fetchIfExpired is fetch unless the cache has a fresh answer by now: another flight may have landed since
+// the caller looked there.
 func (r *Resolver) fetchIfExpired(q question) reply {
-	if kept, now := r.peek(q), r.now(); kept.fresh(now) { // by a flight that landed after this caller had looked
+	if kept, now := r.peek(q), r.now(); kept.fresh(now) {
 		return kept.reply(now)
 	}
 	return r.fetch(q)
 }
 
-// renew asks the servers, on a deadline of its own, and remembers what they say.
+// fetch asks the servers, with a deadline of its own, and keeps what they say in the cache.
 func (r *Resolver) fetch(q question) reply {
 	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 	defer cancel()
@@ -35,26 +37,27 @@ func (r *Resolver) fetch(q question) reply {
 		got.result = shared
 	} else if f != nil {
 		kept := r.peek(q)
-		if kept.fresh(now) { // it is better than a failure
+		if kept.fresh(now) { // a prefetch failed, and the old answer is still good
 			return kept.reply(now)
 		}
 		got = kept.fail(now, got, *f)
-		if got.ttl == 0 { // says nothing about the question
+		if got.ttl == 0 { // no server was asked: see limit
 			return got
 		}
 	}
 	got.expires = now + got.ttl
 	if got.ttl <= 0 {
-		r.cache.Invalidate(q) // what we knew is no longer true
+		r.cache.Invalidate(q) // what it has is outdated
 		return got
 	}
-	q.name = strings.Clone(q.name) // it may be a small part of the caller's large text
-	r.cache.Set(q, &entry{answer: got.answer, life: uint32(got.ttl / time.Second)})
+	q.name = strings.Clone(q.name) // it may be a substring of a large text of the caller's
+	r.cache.Set(q, &entry{answer: got.answer, ttl: uint32(got.ttl / time.Second)})
 	return got
 }
 
-// survive is for a goroutine of ours, where a panic would end the program: it makes a failure of it.
-func (r *Resolver) recovered(server string, find func() reply) (got reply) {
+// recovered returns what do returns, or a failure if it panics: in a goroutine of the resolver a panic would
+// end the program.
+func (r *Resolver) recovered(server string, do func() reply) (got reply) {
 	defer func() {
 		if p := recover(); p != nil {
 			f := &failure{kind: unusable, text: "internal error", server: server}
@@ -64,5 +67,5 @@ func (r *Resolver) recovered(server string, find func() reply) (got reply) {
 			}
 		}
 	}()
-	return find()
+	return do()
 }

@@ -7,26 +7,25 @@ import (
 )
 
 const (
-	// maxMisses is how many questions in a row a server may leave without an answer before it counts
-	// as down.
+	// maxMisses is how many questions in a row a server leaves unanswered until it counts as down.
 	maxMisses = 2
-	// A server that is down is left in peace for minPause, and after each vain probe for twice as
-	// long as before, up to maxPause.
+	// A server that is down is not probed for minPause, and after each probe that fails for twice as long as
+	// before, up to maxPause.
 	minPause = time.Second
 	maxPause = 30 * time.Second
 )
 
-// upstream is one server. The pool's mutex guards all but addr.
+// upstream is one server and its health. The mutex of the pool guards all but addr.
 type upstream struct {
 	addr    string
 	misses  int           // questions in a row without an answer
 	counted time.Duration // when the last of them, or an answer, was counted
-	pause   time.Duration // 0 while it is up
-	probe   time.Duration // when it is down: not to be asked before others until then
+	pause   time.Duration // between probes; 0 while it is up
+	probe   time.Duration // when the next probe is due, if it is down
 }
 
-// try is an attempt, and remembers what it tells about the server. An attempt that was broken off
-// tells nothing, unless hedgeDelay with it had ended.
+// track is negotiate, and records whether u answered. What was canceled is not recorded, unless u had at
+// least hedgeDelay to answer.
 func (r *Resolver) track(ctx context.Context, u *upstream, q question) reply {
 	began := r.now()
 	got := r.negotiate(ctx, u.addr, q)
@@ -40,17 +39,17 @@ func (r *Resolver) track(ctx context.Context, u *upstream, q question) reply {
 	return got
 }
 
-// probe is a try that goes on when ctx is canceled, since the server that answers first must not hide
-// that the other one would answer too. It ends before the next probe of u may begin.
+// probe is track that goes on when ctx is canceled: the answer of another server must not hide that u is up
+// again. It ends before the next probe of u can begin.
 func (r *Resolver) probe(ctx context.Context, u *upstream, q question) reply {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), minPause)
 	defer cancel()
 	return r.track(ctx, u, q)
 }
 
-// turn returns the order in which to ask the servers: those that are down come last. Those of them
-// whose pause is over are probes too, this once: to be asked at the same time as the first. When
-// all are down, all are asked as if none were.
+// order returns the order in which to ask the servers one question: those that are down come last. Those of
+// them that are due for a probe are also returned as probes, to be asked beside the first one. If all are
+// down, all are asked as if they were up.
 func (p *pool) order(now time.Duration) (o order, probes []*upstream) {
 	p.reread(now)
 	p.mu.Lock()
@@ -78,16 +77,16 @@ func (p *pool) order(now time.Duration) (o order, probes []*upstream) {
 	return o, probes
 }
 
-// heard notes that u has answered, whatever it said.
+// answered records that u has answered, whatever it said.
 func (p *pool) answered(u *upstream, now time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	u.misses, u.pause, u.counted = 0, 0, now
 }
 
-// lost notes that u has not answered an attempt that began then. What began before the last verdict
-// is none of its own: many questions that are lost in one moment are one loss, and so are the tries
-// of one question; and an answer meanwhile shows that it was the question, not the server.
+// unanswered records that u has not answered a query that began at that time. Queries that began before the
+// last one that was counted are not counted: many questions that are lost in the same moment are one miss,
+// and so are the retries of one question; and an answer since then shows that the server is up.
 func (p *pool) unanswered(u *upstream, began, now time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,7 +100,7 @@ func (p *pool) unanswered(u *upstream, began, now time.Duration) {
 	}
 }
 
-// allDown tells whether no server answers anything.
+// allDown reports whether all servers are down.
 func (p *pool) allDown() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// perDomain is how many questions about one organisational domain are asked at a time, so that a
+	// perDomain is how many questions about one organizational domain are in flight at a time, so that a
 	// slow zone cannot hold all slots.
 	perDomain = 8
-	// waitersPerSlot bounds those who wait for a slot, by the number of all slots.
+	// waitersPerSlot bounds the questions that wait for a slot, for each slot that there is.
 	waitersPerSlot = 10
 )
 
-// limited is ask within the limits, and tells the breaker how it went. A question that gets no slot
-// in time fails for now: nobody was asked, so it is not kept and nobody's failure.
+// limit is failover within the limits, and records for the breaker whether it failed. A question that gets
+// no slot in time fails with a TTL of 0: no server was asked, so the failure is neither kept nor recorded.
 func (r *Resolver) limit(ctx context.Context, q question) reply {
 	domain := orgDomain(q.name)
 	if !r.limits.acquire(ctx, domain) {
@@ -31,21 +31,21 @@ func (r *Resolver) limit(ctx context.Context, q question) reply {
 	f := got.failure()
 	failed := f != nil && f.kind != missing
 	if failed && r.pool.allDown() {
-		domain = "" // nobody's in particular
+		domain = "" // no domain is to blame
 	}
 	r.breaker.record(r.now(), domain, failed)
 	return got
 }
 
-// limits hands out slots, first come first served: one of a domain's own and then one of all, so
-// that never more than perDomain questions about a domain stand in the way of the others.
+// limits hands out slots, first come first served: one of the domain's own and then one of all, so that at
+// most perDomain questions about a domain are in the way of the others.
 type limits struct {
 	slots *semaphore.Weighted
-	most  int // that may have a slot or wait for one
+	most  int // questions that may have a slot or wait for one
 
 	mu        sync.Mutex
 	questions int
-	domains   map[string]*domainSlots // those with questions
+	domains   map[string]*domainSlots // with at least one question
 }
 
 type domainSlots struct {
@@ -61,8 +61,8 @@ func newLimits(inFlight int) *limits {
 	}
 }
 
-// acquire waits for a slot for a question about domain, and tells whether it got one. It waits for
-// half of the time that ctx leaves: the servers need the rest.
+// acquire waits for a slot for a question about domain, and reports whether it got one. It waits for half
+// of the time that ctx leaves: the servers need the rest.
 func (l *limits) acquire(ctx context.Context, domain string) bool {
 	d := l.enter(domain)
 	if d == nil {
@@ -89,7 +89,7 @@ func (l *limits) release(domain string) {
 	l.leave(domain).slots.Release(1)
 }
 
-// enter counts a question in. It returns nil when too many wait already.
+// enter counts a question in. It returns nil if too many wait already.
 func (l *limits) enter(domain string) *domainSlots {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -118,9 +118,9 @@ func (l *limits) leave(domain string) *domainSlots {
 	return d
 }
 
-// orgDomain returns what stands for the one who answers for a canonical name: the label below the
-// public suffix, or of an address's reverse name what names the /24 or the /48. Names that are above
-// that stand for themselves.
+// orgDomain returns the organizational domain of a canonical name (RFC 7489 §3.2): its public suffix and one
+// label more, or, of the reverse name of an address, the part for the /24 or the /48. Names above that are
+// returned as they are.
 func orgDomain(name string) string {
 	labels := 0
 	switch {

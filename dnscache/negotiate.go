@@ -12,18 +12,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-// tcpTimeout bounds the second half of an answer that UDP could not give.
+// tcpTimeout bounds the query over TCP after one over UDP.
 const tcpTimeout = 2 * time.Second
 
-// attempt asks one server: over UDP, then over TCP if the answer did not fit (RFC 7766 §5) or could not
-// be believed (errSuspect); or over TLS and nothing else, since such a server was chosen so that nobody
-// listens (RFC 7858 §4). It asks with EDNS, then without if the server does not know it (RFC 6891
-// §6.2.2).
+// negotiate asks one server: over UDP, then over TCP if the answer did not fit (RFC 7766 §5) or may be forged
+// (errSuspect); or over TLS and nothing else, since such a server was chosen for privacy (RFC 7858 §4). It
+// asks with EDNS, then without if the server does not support it (RFC 6891 §6.2.2).
 func (r *Resolver) negotiate(ctx context.Context, server string, q question) reply {
-	to, _ := parseServer(server) // New has seen to it
+	to, _ := parseServer(server) // newPool and nameservers have checked it
 	got := reply{server: server, transport: to.network}
 	edns := true
-	say := func(ctx context.Context) (*dns.Msg, error) {
+	send := func(ctx context.Context) (*dns.Msg, error) {
 		m, err := r.exchange(ctx, got.transport, server, q.query(edns))
 		if err == nil && edns && ednsUnknown(m.Rcode) {
 			edns = false
@@ -31,12 +30,12 @@ func (r *Resolver) negotiate(ctx context.Context, server string, q question) rep
 		}
 		return m, err
 	}
-	m, err := say(ctx)
+	m, err := send(ctx)
 	if got.transport == "udp" && (errors.Is(err, errSuspect) || err == nil && m.Truncated) {
 		got.transport = "tcp"
 		tcp, cancel := context.WithTimeout(ctx, tcpTimeout)
 		defer cancel()
-		m, err = say(tcp)
+		m, err = send(tcp)
 	}
 	if err != nil {
 		got.result, got.ttl = transportFailure(got.transport, err), failureTTL
@@ -49,10 +48,12 @@ func (r *Resolver) negotiate(ctx context.Context, server string, q question) rep
 	return got
 }
 
+// ednsUnknown reports whether a server that does not support EDNS may answer a query with it so.
 func ednsUnknown(rcode int) bool {
 	return rcode == dns.RcodeFormatError || rcode == dns.RcodeNotImplemented || rcode == dns.RcodeBadVers
 }
 
+// transportFailure returns err as a failure, with a text short enough for a log line.
 func transportFailure(transport string, err error) *failure {
 	var network net.Error // context.DeadlineExceeded is one too
 	if errors.As(err, &network) && network.Timeout() {
@@ -63,7 +64,7 @@ func transportFailure(transport string, err error) *failure {
 	if errors.As(err, &errno) {
 		reason = errno
 	}
-	var certificate *tls.CertificateVerificationError // what is wrong with it, without its octets
+	var certificate *tls.CertificateVerificationError // the reason, without the certificate
 	if errors.As(err, &certificate) {
 		reason = certificate.Err
 	}

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// pool is whom to ask, and how well each of them is. It grows no larger than the list of servers.
+// pool is the servers and the health of each.
 type pool struct {
-	file string // the resolv.conf that names the servers; "" where Config does
+	file string // the resolv.conf that names the servers; "" if Config does
 
 	mu      sync.Mutex
-	servers []*upstream // in the order of preference, each once, never empty
-	seen    os.FileInfo // file as it was when servers came from it
-	look    time.Duration
-	reading bool // by somebody, who has let go of mu
+	servers []*upstream   // in order of preference, each once, never empty
+	seen    os.FileInfo   // file as it was when servers were read from it
+	check   time.Duration // when to check next whether file has changed
+	reading bool          // a goroutine reads file, without mu
 }
 
-// newPool takes the servers of cfg, or else those of its resolv.conf.
+// newPool returns a pool of the servers of cfg, or else of its resolv.conf.
 func newPool(cfg Config) (*pool, error) {
 	p := new(pool)
 	servers := cfg.Servers
@@ -27,8 +27,8 @@ func newPool(cfg Config) (*pool, error) {
 		if p.file == "" {
 			p.file = "/etc/resolv.conf"
 		}
-		p.look = lookInterval
-		p.seen, _ = os.Stat(p.file) // before the reading: a change after that is a change
+		p.check = checkInterval
+		p.seen, _ = os.Stat(p.file) // before it is read: a change from now on counts
 		var err error
 		if servers, err = systemServers(p.file); err != nil {
 			return nil, err
@@ -43,7 +43,7 @@ func newPool(cfg Config) (*pool, error) {
 	return p, nil
 }
 
-// set replaces the servers. Those that stay keep what is known of them. The caller holds mu.
+// set replaces the servers. Those that stay keep their health. The caller holds mu.
 func (p *pool) set(addrs []string) {
 	var servers []*upstream
 	at := func(list []*upstream, addr string) int {
@@ -62,7 +62,7 @@ func (p *pool) set(addrs []string) {
 	p.servers = servers
 }
 
-// Servers returns the servers in use as in Config.Servers, in the order of preference.
+// Servers returns the servers in use, written as in Config.Servers, in order of preference.
 func (r *Resolver) Servers() []string {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()

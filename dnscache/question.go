@@ -6,7 +6,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// question is what is asked and what is cached: a canonical name and a type, in class IN.
+// question is a canonical name and a type, in class IN: what is asked, and the key of the cache.
 type question struct {
 	name  string
 	qtype uint16
@@ -16,12 +16,12 @@ func (q question) String() string {
 	return q.name + " " + dns.TypeToString[q.qtype]
 }
 
-// ednsSize is the datagram in octets we offer to take: what passes every path in one piece, IPv6's
-// least MTU of 1280 (RFC 8200 §5) less the headers.
+// ednsSize is the largest UDP message in octets that we accept: what passes every path unfragmented, IPv6's
+// minimum MTU of 1280 (RFC 8200 §5) less the headers.
 const ednsSize = 1232
 
-// query returns a new message that asks q, with a random ID: dns.Id reads crypto/rand, so that those of
-// earlier queries tell nothing about it (RFC 5452 §9.2).
+// query returns a new message that asks q, with a random ID: dns.Id reads crypto/rand, so that it cannot be
+// predicted from earlier queries (RFC 5452 §9.2).
 func (q question) query(edns bool) *dns.Msg {
 	m := new(dns.Msg).SetQuestion(q.name, q.qtype)
 	if edns {
@@ -30,9 +30,9 @@ func (q question) query(edns bool) *dns.Msg {
 	return m
 }
 
-// canonical returns the one spelling of a name that we ask, cache and compare: absolute, lower case,
-// escaped as miekg/dns escapes names in answers. It reports false for what does not fit into a
-// question: the empty text, labels over 63 octets, names over 255 (RFC 1035 §3.1), bad escapes.
+// canonical returns the one spelling of a name that is asked, cached and compared: absolute, lower case,
+// escaped as miekg/dns escapes names in answers. It reports false if name cannot be asked: it is empty, has
+// a label over 63 octets or more than 255 octets (RFC 1035 §3.1), or a bad escape.
 func canonical(name string) (string, bool) {
 	if name == "" {
 		return "", false
@@ -51,7 +51,7 @@ func canonical(name string) (string, bool) {
 	return strings.ToLower(name), true
 }
 
-// plain tells names that need no escaping. Nearly all do not.
+// plain reports whether name needs no escaping. Nearly no name does.
 func plain(name string) bool {
 	for _, c := range []byte(name) {
 		switch {

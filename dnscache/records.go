@@ -10,8 +10,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// values copies what the records say, in the form the cache keeps. It is nil where they say nothing:
-// a record may come without data (RFC 2136 §2.4).
+// values returns the data of records of one type in the form that the cache keeps, or nil if there is none:
+// a record may have empty data (RFC 2136 §2.4).
 func values(records []dns.RR) any {
 	switch records[0].Header().Rrtype { // all are of the type asked for
 	case dns.TypeA, dns.TypeAAAA:
@@ -28,8 +28,8 @@ func values(records []dns.RR) any {
 	return nil
 }
 
-// collect reads the records into a T if there is one, else into a []T without room to spare. Nearly all
-// answers are one address or one name, and a slice around it takes as much memory again.
+// collect reads the records into a T if there is one, else into a []T. Nearly all answers are one address
+// or one name, and a slice of it would take as much memory again.
 func collect[T any](records []dns.RR, read func(dns.RR) (T, bool)) any {
 	values := make([]T, 0, len(records))
 	for _, rr := range records {
@@ -46,7 +46,8 @@ func collect[T any](records []dns.RR, read func(dns.RR) (T, bool)) any {
 	return values
 }
 
-// list is the way back from collect. The slice belongs to the caller.
+// list returns the values of type T that collect has put into result, stale ones too, or nil if they are of
+// another type. The slice belongs to the caller.
 func list[T any](result any) []T {
 	switch result := result.(type) {
 	case T:
@@ -59,7 +60,7 @@ func list[T any](result any) []T {
 	return nil
 }
 
-// address is what an A or AAAA record says. It reports false for a record without data.
+// address returns the address of an A or AAAA record. It reports false for a record without data.
 func address(rr dns.RR) (netip.Addr, bool) {
 	switch rr := rr.(type) {
 	case *dns.A:
@@ -70,7 +71,7 @@ func address(rr dns.RR) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// exchanger is what an MX record says. It reports false for a record without data.
+// exchanger returns the data of an MX record. It reports false for a record without data.
 func exchanger(rr dns.RR) (net.MX, bool) {
 	if mx, ok := rr.(*dns.MX); ok {
 		return net.MX{Host: mx.Mx, Pref: mx.Preference}, mx.Mx != ""
@@ -78,8 +79,8 @@ func exchanger(rr dns.RR) (net.MX, bool) {
 	return net.MX{}, false
 }
 
-// text is what a PTR, NS or TXT record says. It reports false for a record without data. A TXT record
-// with nothing but empty strings has data, and says "".
+// text returns the name of a PTR or NS record, or the joined strings of a TXT record. It reports false for a
+// record without data. A TXT record of empty strings has data: the text "".
 func text(rr dns.RR) (string, bool) {
 	switch rr := rr.(type) {
 	case *dns.PTR:
@@ -96,10 +97,9 @@ func text(rr dns.RR) (string, bool) {
 	return "", false
 }
 
-// appendOctets appends the octets that a character-string has on the wire. miekg/dns presents them
-// with the escapes \DDD and \X (RFC 1035 §5.1). What is no such escape, and does not come from the
-// wire, is read as miekg/dns would pack it: \DDD over 255 without the bits above, and a \ at the end
-// not at all.
+// appendOctets appends the octets that a character-string has on the wire. miekg/dns presents them with the
+// escapes \DDD and \X (RFC 1035 §5.1). Malformed escapes, which it never makes of what is on the wire, are
+// read as it would pack them: \DDD over 255 modulo 256, and a trailing \ as nothing.
 func appendOctets(octets []byte, s string) []byte {
 	for {
 		plain, rest, escape := strings.Cut(s, `\`)

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// lookInterval is how long a resolv.conf is not looked at again.
-	lookInterval = time.Second
-	// maxConf bounds the octets of a resolv.conf.
+	// checkInterval is the least time between two checks of a resolv.conf.
+	checkInterval = time.Second
+	// maxConf is the largest resolv.conf in octets.
 	maxConf = 64 << 10
 )
 
-// systemServers reads the nameservers of a resolv.conf(5), all of them. It fails when there is none
-// and when the file cannot be read or is longer than 64 KiB.
+// systemServers returns all nameservers of a resolv.conf(5). It returns an error if there is none, and if the
+// file cannot be read or is longer than 64 KiB.
 func systemServers(file string) ([]string, error) {
 	text, err := readConf(file)
 	if err != nil {
-		return nil, fmt.Errorf("no DNS server configured, and no resolv.conf: %w", err)
+		return nil, fmt.Errorf("no DNS server configured, and resolv.conf cannot be read: %w", err)
 	}
 	servers := nameservers(text)
 	if len(servers) == 0 {
@@ -39,14 +39,14 @@ func readConf(file string) (string, error) {
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxConf+1))
-	if err == nil && len(text) > maxConf { // a cut might leave a shorter address that is one too
+	if err == nil && len(text) > maxConf { // what is cut off might make a shorter address of the last one
 		err = errors.New(file + " is longer than 64 KiB")
 	}
 	return string(text), err
 }
 
-// nameservers reads the text of a resolv.conf(5) as glibc and Go do: lines and words that they would
-// pass over are passed over. Only addresses count, as a name had to be looked up first.
+// nameservers returns the nameservers in the text of a resolv.conf(5). It ignores the lines and words that
+// glibc and Go ignore, and servers that are not written as an address.
 func nameservers(text string) []string {
 	var servers []string
 	for line := range strings.Lines(text) {
@@ -65,22 +65,22 @@ func nameservers(text string) []string {
 	return servers
 }
 
-// reread takes the servers of a resolv.conf that has changed. It looks at the file on the way of a
-// question, at most once a second. While the file is missing, unreadable or names nobody, as between
-// the two steps of a tool that writes it anew, the old servers remain: they are the best guess there
-// is, and if they are no good, the questions fail and Degraded tells.
+// reread replaces the servers if the resolv.conf has changed. It is called with each question, and checks the
+// file at most once in checkInterval. While the file is missing, unreadable or without a nameserver, as
+// between the two steps of a tool that replaces it, the old servers remain: they are the best guess, and if
+// they do not answer, Degraded reports it.
 func (p *pool) reread(now time.Duration) {
 	p.mu.Lock()
-	if p.file == "" || p.reading || now < p.look {
+	if p.file == "" || p.reading || now < p.check {
 		p.mu.Unlock()
 		return
 	}
 	p.reading = true
-	p.look = now + lookInterval
+	p.check = now + checkInterval
 	seen := p.seen
 	p.mu.Unlock()
 
-	info, servers := changed(p.file, seen) // a slow file system keeps nobody else waiting
+	info, servers := changed(p.file, seen) // without the lock: the file system may be slow
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +91,7 @@ func (p *pool) reread(now time.Duration) {
 	}
 }
 
-// changed returns the servers of file if it is not the one that was seen, else none.
+// changed returns file's info and servers if it differs from seen, else nil.
 func changed(file string, seen os.FileInfo) (os.FileInfo, []string) {
 	info, err := os.Stat(file)
 	if err != nil {

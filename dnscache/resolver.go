@@ -15,60 +15,60 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Config says whom to ask and how much to remember. Its zero value is ready to use.
+// Config selects the servers and bounds what is kept and how much is asked. Its zero value is ready to use.
 type Config struct {
 	// Servers are the recursive servers as HOST:PORT, [IPv6%zone]:PORT included, or as
-	// tls://HOST:PORT#NAME for DNS over TLS, in the order of preference. Empty means the nameservers
-	// of ResolvConf.
+	// tls://HOST:PORT#NAME for DNS over TLS, in order of preference. Empty means the nameservers of
+	// ResolvConf.
 	//
-	// Over TLS (RFC 7858) a server must have a certificate for NAME, or for HOST where #NAME is left
-	// out, and is never asked otherwise. A HOST that is a name is looked up as the system does it.
+	// Over TLS (RFC 7858) a server must have a certificate for NAME, or for HOST if #NAME is left out, and
+	// is never asked in plain text. A HOST that is a name is resolved by the system.
 	Servers []string
-	// ResolvConf is the resolv.conf(5) that names the servers where Servers is empty: all of them, and
-	// again when the file changes, which is looked for at most once a second and only when there is
-	// something to ask. Empty means /etc/resolv.conf.
+	// ResolvConf is the resolv.conf(5) file whose nameservers are used, all of them, if Servers is empty.
+	// It is read again after it has changed, which is checked when a question goes to the servers, at most
+	// once a second. Empty means /etc/resolv.conf.
 	ResolvConf string
-	// Entries bounds the number of cached answers, failures and stale ones included; 0 means 100000.
-	// An answer counts once more for each 256 octets of its name and values, so that the cache takes
-	// at most 512 octets times Entries, 51 MB by default, whatever people ask and publish. An answer
-	// of one address takes less than 200.
+	// Entries bounds the number of cached answers, including failures and stale answers; 0 means 100000.
+	// An answer counts once more for each full 256 octets of its name and values, so that the cache takes
+	// at most 512 octets times Entries (51 MB by default) whatever is asked and published. An answer with
+	// one address takes less than 200 octets.
 	Entries int
-	// Timeout bounds one question over all servers and tries; 0 means 5 s. A caller who wants to
-	// wait less says so in its context.
+	// Timeout bounds one question over all servers and retries; 0 means 5 s. A caller can wait for less
+	// by the deadline of its context.
 	Timeout time.Duration
-	// InFlight bounds the questions that are put to servers at the same time; 0 means 1000. Each may
-	// have a few sockets open. At most 8 of them are about one organisational domain.
+	// InFlight bounds the questions that are with the servers at the same time; 0 means 1000. Each may
+	// have a few sockets open. At most 8 of them are about names of one organizational domain.
 	InFlight int
-	// OnDegraded, if not nil, is called with the new state whenever Degraded changes, once on each edge
-	// and never by two goroutines at the same time. Lookups may wait for it.
+	// OnDegraded, if not nil, is called with the new state whenever Degraded changes, once for each change
+	// and never concurrently. Lookups may wait for it.
 	OnDegraded func(degraded bool)
-	// OnPanic, if not nil, is told of each panic that has become the failure of a question, by several
-	// goroutines at the same time.
+	// OnPanic, if not nil, is called with the value and the stack of each panic that was turned into the
+	// failure of a question. It may be called concurrently.
 	OnPanic func(value any, stack []byte)
 	// CaseRandomization selects the servers that must repeat names in the random case in which they were
 	// asked over UDP; "" means CaseAuto.
 	CaseRandomization CaseRandomization
-	// RootCAs are those who may sign the certificates of servers asked over TLS. Nil means whom the
-	// system trusts.
+	// RootCAs verify the certificates of servers that are asked over TLS. Nil means the system's roots.
 	RootCAs *x509.CertPool
 	// Exchange replaces the sockets, for tests. Nil means UDP, TCP and TLS.
 	Exchange ExchangeFunc
 }
 
-// ExchangeFunc sends query to server, one of Config.Servers, over network ("udp" or "tcp", or "tls" to
-// a server so written) and returns the reply to it. It returns when ctx ends, and only replies that
-// belong to the query.
+// ExchangeFunc sends query to server, one of Config.Servers, over network ("udp" or "tcp", or "tls" if the
+// server is written with tls://) and returns the reply. It must return when ctx ends, must return only
+// replies that belong to the query, and must not modify the query.
 type ExchangeFunc func(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error)
 
-// Resolver looks up names and remembers the answers. Its methods are safe for concurrent use.
+// Resolver looks up names and caches the answers. Its methods are safe for concurrent use. It needs no
+// Close: its goroutines end with the questions that they ask.
 //
-// Their errors are always *net.DNSError. IsNotFound tells that there is nothing to be found (NXDOMAIN,
-// NODATA, or a text that cannot be a DNS name). Everything else is IsTemporary: it says nothing
-// about the name. Err is a word or two: "NXDOMAIN", "NODATA", "SERVFAIL", "timeout".
+// The errors of lookups are always *net.DNSError. IsNotFound means that there is nothing to find: NXDOMAIN,
+// NODATA, or a text that cannot be a DNS name. Every other failure is IsTemporary: it says nothing about
+// the name. Err is a word or two, such as "NXDOMAIN", "NODATA", "SERVFAIL" or "timeout".
 //
-// One error comes with values: Err "stale", IsTemporary. The servers fail, and the values are those
-// that they gave last, expired for a day at most (RFC 8767). A caller that needs the truth takes it for
-// the failure it is; to a caller for whom good news of yesterday is good enough it brings them.
+// One error comes with values: Err "stale", IsTemporary. The servers fail, and the values are those that
+// they gave last, expired for at most a day (RFC 8767). A caller that needs a current answer treats it as
+// the failure that it is; a caller that can do with yesterday's answer uses the values.
 type Resolver struct {
 	pool      *pool
 	limits    *limits
@@ -76,14 +76,15 @@ type Resolver struct {
 	timeout   time.Duration
 	exchange  ExchangeFunc
 	onPanic   func(value any, stack []byte)
-	start     time.Time // answers expire at a distance from it: 8 bytes, on the monotonic clock
+	start     time.Time // of the resolver's clock: an expiry takes 8 bytes, and is monotonic
 	cache     *otter.Cache[question, *entry]
-	negatives sync.Map // failure to *failure: one for all names that a server says are not there
+	negatives sync.Map // failure to *failure: one is shared by all names that a server says are missing
 	flights   singleflight.Group
 }
 
-// New returns a resolver. It fails when a server is none to CheckServer, when none is given and resolv.conf
-// names none, when CaseRandomization is unknown, or when Entries or InFlight is negative.
+// New returns a resolver. It returns an error if CheckServer does for one of cfg.Servers, if they are empty
+// and resolv.conf names none, if CaseRandomization is unknown, or if Entries or InFlight is negative. It
+// sends no query.
 func New(cfg Config) (*Resolver, error) {
 	servers, err := newPool(cfg)
 	if err != nil {
@@ -94,7 +95,7 @@ func New(cfg Config) (*Resolver, error) {
 		return nil, fmt.Errorf("case randomization: %w", err)
 	}
 	if cfg.InFlight < 0 {
-		return nil, fmt.Errorf("%d DNS questions in flight: the number is negative", cfg.InFlight)
+		return nil, fmt.Errorf("%d DNS questions in flight: negative", cfg.InFlight)
 	}
 	r := &Resolver{
 		pool:     servers,
@@ -114,18 +115,19 @@ func New(cfg Config) (*Resolver, error) {
 	return r, nil
 }
 
-// LookupAddr returns all PTR names of an address, absolute and in presentation format, also those
-// that are no valid host names. An IPv4-mapped address is looked up as the IPv4 address it carries,
-// a zone is ignored.
+// LookupAddr returns all PTR names of addr, absolute and in presentation format, including those that are
+// not valid host names. An IPv4-mapped address is looked up as the IPv4 address that it carries, and an
+// IPv6 zone is ignored.
 func (r *Resolver) LookupAddr(ctx context.Context, addr string) ([]string, error) {
-	ip, _ := netip.ParseAddr(addr) // what is no address has no reverse name, and "" is never asked
+	ip, _ := netip.ParseAddr(addr) // the reverse name of anything else is "", which is never asked
 	name, _ := dns.ReverseAddr(ip.Unmap().WithZone("").String())
 	return lookup[string](ctx, r, question{name, dns.TypePTR}, addr)
 }
 
-// LookupNetIP returns the A records of host where network is "ip4", the AAAA records where it is
-// "ip6". It knows no other network: one failure must not hide behind the other family's answer.
-// An AAAA record with an IPv4-mapped address stays one.
+// LookupNetIP returns the addresses of host: its A records if network is "ip4", its AAAA records if it is
+// "ip6". Any other network is an error, which is neither IsNotFound nor IsTemporary: "ip" would hide the
+// failure of one family behind the answer of the other. The IPv4-mapped address of an AAAA record is
+// returned as it is.
 func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	var qtype uint16
 	switch network {
@@ -139,8 +141,8 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 	return lookup[netip.Addr](ctx, r, question{host, qtype}, host)
 }
 
-// LookupMX returns the MX records of name, the most preferred first. The host of a null MX
-// (RFC 7505) is ".".
+// LookupMX returns the MX records of name, the most preferred first. The host of a null MX (RFC 7505) is
+// ".".
 func (r *Resolver) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 	found, err := lookup[net.MX](ctx, r, question{name, dns.TypeMX}, name)
 	var records []*net.MX
@@ -160,15 +162,15 @@ func (r *Resolver) LookupNS(ctx context.Context, name string) ([]*net.NS, error)
 	return records, err
 }
 
-// LookupTXT returns a text for each TXT record of name: its character-strings joined without a
-// separator (RFC 7208 §3.3), octet for octet as they are on the wire. All texts together are below
-// 64 KiB, as the message is.
+// LookupTXT returns one text for each TXT record of name: its character-strings joined without a separator
+// (RFC 7208 §3.3), octet for octet as on the wire. All texts together are smaller than 64 KiB, the maximum
+// of a DNS message.
 func (r *Resolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	return lookup[string](ctx, r, question{name, dns.TypeTXT}, name)
 }
 
-// lookup returns the values of q, which belong to the caller, and calls the trace. An error carries
-// the name as the caller asked for it.
+// lookup returns the values of q, which belong to the caller, and calls the trace of ctx. An error has the
+// name as the caller wrote it.
 func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) ([]T, error) {
 	trace := traceOf(ctx)
 	var began time.Time
@@ -189,6 +191,7 @@ func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) (
 	return list[T](found.result), err
 }
 
+// now is the time on the resolver's clock, which starts with the resolver and never jumps: time.Since is monotonic.
 func (r *Resolver) now() time.Duration {
 	return time.Since(r.start)
 }

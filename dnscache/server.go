@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// tlsScheme is what a server has before its address that is asked over TLS.
+// tlsScheme comes before the address of a server that is asked over TLS.
 const tlsScheme = "tls://"
 
 // server is one of Config.Servers, parsed.
 type server struct {
-	network string // "udp", and TCP where that does not do; or "tls", and nothing else
+	network string // "udp", with TCP as the fallback; or "tls", and nothing else
 	address string // HOST:PORT
-	name    string // whose certificate it must have, for "tls"
+	name    string // the name or address in its certificate, for "tls"
 }
 
-// CheckServer tells what is wrong with a text as one of Config.Servers. It asks nobody.
+// CheckServer returns an error if server cannot be one of Config.Servers. It checks the text only, and
+// sends no query.
 func CheckServer(server string) error {
 	_, err := parseServer(server)
 	return err
 }
 
-// parseServer reads HOST:PORT, such as 192.0.2.53:53 or [fe80::1%eth0]:53, or the same as in
-// tls://HOST:PORT#NAME for DNS over TLS (RFC 7858). Without #NAME the certificate must be for HOST. The
-// port is from 1 to 65535 and never left out.
+// parseServer parses HOST:PORT, such as 192.0.2.53:53 or [fe80::1%eth0]:53, and tls://HOST:PORT#NAME for DNS
+// over TLS (RFC 7858), where #NAME defaults to HOST. The port is a number from 1 to 65535 and is required.
 func parseServer(text string) (server, error) {
 	s := server{network: "udp", address: text}
 	example := "HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53"
@@ -51,13 +51,13 @@ func parseServer(text string) (server, error) {
 	return s, nil
 }
 
-// bare returns host without the zone of an IPv6 address: no certificate has one.
+// bare returns host without the zone of an IPv6 address, which no certificate has.
 func bare(host string) string {
 	host, _, _ = strings.Cut(host, "%")
 	return host
 }
 
-// String returns what parseServer reads.
+// String returns the shortest text that parseServer parses as s.
 func (s server) String() string {
 	if s.network != "tls" {
 		return s.address

@@ -8,19 +8,19 @@ const (
 	// staleWait is how long a caller waits for the servers before it gets a stale answer: the client
 	// response timer of RFC 8767 §5.
 	staleWait = 1800 * time.Millisecond
-	// maxStreak is where backoff ends: it has come to maxFailureTTL by then.
+	// maxStreak is where doubling ends: the TTL of a failure has reached maxFailureTTL by then.
 	maxStreak = 9
 )
 
-// stale is what has become of values while their question fails: they are served, but not as the truth.
+// stale is expired values whose question fails now: they are served, but as the error "stale".
 type stale struct {
 	values  any
 	until   time.Duration // when they end, on the resolver's clock
-	failure *failure      // why there is nothing better; nil where the servers are only late
+	failure *failure      // why there is nothing better; nil if the servers are only late
 }
 
-// stale returns what an expired entry can still be served for, or nil: only values, and none that
-// ended maxStale ago. To be told that there is nothing helps nobody who gets no answer.
+// stale returns the values for which an expired entry can still be served, or nil if it has none or they
+// expired maxStale ago. A negative answer is never served stale: it helps no caller more than the failure.
 func (e *entry) stale(now time.Duration) *stale {
 	if e == nil || e.failure() != nil {
 		return nil
@@ -35,7 +35,7 @@ func (e *entry) stale(now time.Duration) *stale {
 	return old
 }
 
-// reply is of stale values that may be asked for anew at any time.
+// reply returns stale values as a reply that is not to be kept.
 func (s *stale) reply() reply {
 	got := reply{answer: answer{result: s}, transport: "cache"}
 	if s.failure != nil {
@@ -44,9 +44,9 @@ func (s *stale) reply() reply {
 	return got
 }
 
-// fail returns what the failure f comes to after e, which may be nil: to e's values if they can still
-// be served, and to a longer wait if e was a failure already, and not one of long ago. A failure with
-// a TTL of 0 is nobody's but the caller's.
+// fail returns the reply to keep when the question of e, which may be nil, fails with f. Its result is e's
+// values if they can still be served, else f. Its TTL doubles with each failure in a row; one that expired
+// maxFailureTTL ago no longer counts. A TTL of 0 stays 0.
 func (e *entry) fail(now time.Duration, got reply, f failure) reply {
 	if last := e.failed(); last != nil && now < e.expires+maxFailureTTL {
 		f.streak = min(last.streak+1, maxStreak)
@@ -60,7 +60,7 @@ func (e *entry) fail(now time.Duration, got reply, f failure) reply {
 	return got
 }
 
-// failed is the failure that was kept, if there was one that may pass.
+// failed returns the temporary failure in e, or nil if there is none. An entry that is nil has none.
 func (e *entry) failed() *failure {
 	if e == nil {
 		return nil

@@ -10,33 +10,35 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Trace tells how one lookup went, as its caller saw it.
+// Trace describes one lookup as its caller saw it. Server is written as in Config.Servers.
 type Trace struct {
 	Name      string        // as asked: absolute and lower case
 	Type      string        // "A", "AAAA", "MX", "NS", "PTR", "TXT"
-	Server    string        // who answered or failed, as in Config.Servers; empty for good news from the cache
-	Transport string        // "udp", "tcp", "tls" or "cache"; empty if nothing was asked or the caller left
-	Stale     bool          // Values had expired; Server and Rcode say who failed to renew them, and how
+	Server    string        // that answered or failed; empty for values from the cache
+	Transport string        // "udp", "tcp", "tls" or "cache"; empty if none was asked or ctx ended
+	Stale     bool          // Values have expired; Server and Rcode are those of the failure to renew them
 	Rcode     string        // "NOERROR", "NODATA", "NXDOMAIN", "SERVFAIL"...; empty without an answer
-	Values    []string      // what was found: addresses, PTR names, MX and NS hosts, TXT texts in Go's quotes
-	TTL       time.Duration // how long the answer will be kept, in whole seconds; 0 for not at all
-	Took      time.Duration
-	Err       error // the lookup's error
+	Values    []string      // addresses, PTR names, MX and NS hosts, TXT texts as quoted by strconv.Quote
+	TTL       time.Duration // how long the answer will be kept, in whole seconds; 0 is not at all
+	Took      time.Duration // until the lookup returned
+	Err       error         // the lookup's error
 }
 
 type traceKey struct{}
 
-// WithTrace returns a context under which each lookup calls trace once, before it returns. Lookups
-// of several goroutines call it at the same time.
+// WithTrace returns a context with which each lookup calls trace once, before it returns. Lookups in several
+// goroutines call it concurrently.
 func WithTrace(ctx context.Context, trace func(Trace)) context.Context {
 	return context.WithValue(ctx, traceKey{}, trace)
 }
 
+// traceOf returns the function that WithTrace has put into ctx, or nil.
 func traceOf(ctx context.Context) func(Trace) {
 	trace, _ := ctx.Value(traceKey{}).(func(Trace))
 	return trace
 }
 
+// trace returns the Trace of a lookup that ended in r and err.
 func (r reply) trace(q question, took, ttl time.Duration, err error) Trace {
 	t := Trace{
 		Name:      q.name,
@@ -53,7 +55,7 @@ func (r reply) trace(q question, took, ttl time.Duration, err error) Trace {
 		t.Server, t.Rcode = result.server, result.rcode(r.transport)
 		return t
 	case *stale:
-		t.Stale, t.Server, t.Rcode = true, "", "" // where the servers are only late
+		t.Stale, t.Server, t.Rcode = true, "", "" // if the servers are only late
 		if f := result.failure; f != nil {
 			t.Server, t.Rcode = f.server, f.rcode(r.transport)
 		}
@@ -62,7 +64,7 @@ func (r reply) trace(q question, took, ttl time.Duration, err error) Trace {
 	return t
 }
 
-// rcode is the answer's where there was one that says why.
+// rcode returns the Trace.Rcode of a failure: "" if no server answered.
 func (f *failure) rcode(transport string) string {
 	switch {
 	case transport == "" || f.kind < unusable:
@@ -73,10 +75,10 @@ func (f *failure) rcode(transport string) string {
 	return "NOERROR"
 }
 
-// display writes values for people.
+// display returns the values as text for people.
 func display(qtype uint16, result any) []string {
 	texts := list[string](result)
-	if qtype == dns.TypeTXT { // any octets: they must not get at a terminal
+	if qtype == dns.TypeTXT { // any octets, and they must not reach a terminal
 		for i, text := range texts {
 			texts[i] = strconv.Quote(text)
 		}

@@ -5,22 +5,21 @@ import (
 	"net/netip"
 )
 
-// Sizes in octets: the room that one of Config.Entries gives to the name and the values of an answer,
-// and what a value takes besides its text, as a netip.Addr or a net.MX does, or a failure.
+// Sizes in octets.
 const (
-	unit        = 256
-	overhead    = 24
-	failureSize = 48
+	unit        = 256 // of name and values, for which an answer counts as one more of Config.Entries
+	overhead    = 24  // of a value besides its text: a string header, a netip.Addr or a net.MX
+	failureSize = 48  // of a failure besides its text
 )
 
-// weight is how many of Config.Entries an entry takes: one, and one more for each full unit of its name
-// and values. The 64 KiB of a message are no bound that would do: they come to megabytes where each
-// record repeats a long name in two octets (RFC 1035 §4.1.4).
+// weight returns how many of Config.Entries an entry takes: one, and one more for each full unit of its name
+// and values. The 64 KiB of a message are too weak a bound: they become megabytes if each record repeats a
+// long name in two octets (RFC 1035 §4.1.4).
 func weight(q question, e *entry) uint32 {
 	return 1 + uint32((len(q.name)+octets(e.result))/unit)
 }
 
-// octets is about what a result takes in memory.
+// octets returns about how much memory the result of an answer takes.
 func octets(result any) int {
 	sum := 0
 	switch result := result.(type) {
