@@ -101,6 +101,9 @@ func FuzzAnswer(f *testing.F) {
 		if len(texts(result)) == 0 {
 			t.Fatal("neither values nor a failure")
 		}
+		if octets(result) == 0 {
+			t.Errorf("%v has no weight in the cache", result)
+		}
 		if isFailure(result) {
 			return
 		}

@@ -11,7 +11,7 @@
 // Each rung of this ladder is one function. It calls the next one, and adds one thing to it:
 //
 //	lookup         resolver.go    canonical name before, trace and *net.DNSError after
-//	readThrough    cache.go       cache: fresh answers, stale ones if the servers are late; caller's deadline
+//	readThrough    cache.go       cache: fresh answers, stale ones if servers are late; caller's deadline
 //	join           flight.go      one flight for all callers of a question; a panic is a failure
 //	fetch          flight.go      its own deadline; keeps the result, a failure longer each time
 //	limit          limits.go      a slot, of all and of the domain's; circuit breaker
@@ -22,8 +22,8 @@
 //
 // The first two run in the goroutine of each caller, the others once for all callers: the flight goes on when
 // a caller leaves. Beside the rungs, stale.go and weight.go are about the entries of the cache that have
-// expired or are large, breaker.go decides from what limit records, pool.go and resolvconf.go have the list of
-// servers, and case.go is the random case of exchange.
+// expired or are large, breaker.go decides from what limit records, pool.go and resolvconf.go have the list
+// of servers, and case.go is the random case of exchange.
 //
 // What comes back is a plain value at each rung (answer.go): the values, in the types that the lookups
 // return, or a failure with its kind (failure.go). A message of the DNS becomes such a value in one place,
@@ -31,17 +31,20 @@
 //
 // # How to add a record type
 //
-// SRV would take these steps:
+// For example SRV:
 //
 //   - records.go: a case of values, and a function that reads one record for collect. A record without data
 //     is no value.
-//   - weight.go: if the type of the values is new, its size in octets, as one value and as a slice.
-//   - trace.go: the same in display, and the name of the record type in the comment of Trace.Type.
-//   - resolver.go: the exported LookupSRV, which calls lookup with that type and is named and documented
-//     after the method of *net.Resolver.
-//   - Tests: a case of resolve in main_test.go and of samples in answer_test.go, which seeds the fuzz
-//     targets, and rows in the table of TestLookup. Package dnstest serves any type of zone text; falseRecords
-//     there needs a line for what forged answers carry.
+//   - resolver.go: LookupSRV(ctx, name), which calls lookup with the type of one value. Take that of package
+//     net if there is one.
+//   - weight.go: if no other lookup returns that type, its size, as one value and as a slice. overhead covers
+//     a type of 24 octets besides its text.
+//   - trace.go: likewise a loop in display, and the name of the record type in the comment of Trace.Type.
+//   - Tests: a case of resolve in main_test.go, a line at the end of samples in answer_test.go (fuzz corpora
+//     refer to samples by index), and rows in the table of TestLookup. Package dnstest serves all types of
+//     zone text; in its falseRecords the type needs a line, the data of forged answers.
+//
+// FuzzAnswer fails if weight.go or trace.go has been forgotten.
 //
 // # How to test
 //

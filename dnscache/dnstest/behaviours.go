@@ -6,7 +6,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// conversation is one query and the proper reply to it.
+// conversation is one query and the reply to it from the zone.
 type conversation struct {
 	server *Server
 	w      dns.ResponseWriter
@@ -15,7 +15,7 @@ type conversation struct {
 	first  bool // the first query for its name and type
 }
 
-// behaviours are the words of the package comment.
+// behaviours are the misbehaviours that the package comment lists.
 var behaviours = map[string]func(conversation){
 	"servfail":      func(c conversation) { c.refuse(dns.RcodeServerFailure) },
 	"refused":       func(c conversation) { c.refuse(dns.RcodeRefused) },
@@ -48,7 +48,7 @@ var behaviours = map[string]func(conversation){
 	"foreign-owner": foreignOwner,
 }
 
-// send sends m, cut to what the client takes.
+// send sends m, truncated to the size that the client accepts.
 func (c conversation) send(m *dns.Msg) {
 	size := dns.MinMsgSize
 	if opt := c.query.IsEdns0(); opt != nil {
@@ -69,12 +69,14 @@ func (c conversation) tcp() bool {
 	return c.w.RemoteAddr().Network() == "tcp"
 }
 
+// refuse sends a reply that has only an rcode.
 func (c conversation) refuse(rcode int) {
 	m := new(dns.Msg).SetRcode(c.query, rcode)
 	m.RecursionAvailable = true
 	c.send(m)
 }
 
+// refuseEDNS is refuse if the query has EDNS.
 func (c conversation) refuseEDNS(rcode int) {
 	if c.query.IsEdns0() == nil {
 		c.send(c.reply)
@@ -83,8 +85,8 @@ func (c conversation) refuseEDNS(rcode int) {
 	c.refuse(rcode)
 }
 
-// sendGarbage sends a header that promises an answer, and then nonsense: a label of a kind that
-// does not exist (RFC 1035 §4.1.4).
+// sendGarbage sends a header that counts an answer, and then a label of a kind that does not exist (RFC 1035
+// §4.1.4).
 func (c conversation) sendGarbage() {
 	packet, err := new(dns.Msg).SetReply(c.query).Pack()
 	if err != nil {
@@ -94,7 +96,7 @@ func (c conversation) sendGarbage() {
 	c.w.Write(append(packet, 0x80, 0xff, 0xff))
 }
 
-// falseReply is a reply with data that a client must not believe.
+// falseReply returns a reply with data that a client must not accept.
 func (c conversation) falseReply() *dns.Msg {
 	m := new(dns.Msg).SetReply(c.query)
 	m.RecursionAvailable = true
@@ -117,7 +119,7 @@ func falseRecords(owner string, qtype uint16) []dns.RR {
 	return []dns.RR{record(owner + " 300 " + dns.TypeToString[qtype] + " " + data)}
 }
 
-// record parses one line of our own.
+// record parses a line that is known to be valid.
 func record(line string) dns.RR {
 	rr, err := dns.NewRR(line)
 	if err != nil {
@@ -200,7 +202,7 @@ func (c conversation) flood(send func()) {
 	}
 }
 
-// sendTCP sends the proper reply to a query over TCP, and none to one over UDP.
+// sendTCP sends the reply from the zone if the query came over TCP.
 func (c conversation) sendTCP() {
 	if c.tcp() {
 		c.send(c.reply)

@@ -16,12 +16,12 @@ import (
 	"github.com/miekg/dns"
 )
 
-// StartTLS serves zone on a loopback port over TLS (RFC 7858) and nothing else, until the test ends. The
-// certificate is for names, each a host name or an address, of its own signature, and the only one in
-// the pool. To misbehaviour, TLS is TCP.
+// StartTLS serves zone on a loopback port over TLS (RFC 7858) and nothing else, until the test ends. Its
+// self-signed certificate is for names, each a host name or an address, and the only one in the pool that is
+// returned. Misbehaviour is that on TCP.
 func StartTLS(t testing.TB, zone string, names ...string) (*Server, *x509.CertPool) {
 	t.Helper()
-	s := newServer(t, zone)
+	records := Parse(t, zone)
 	certificate := selfSigned(t, names)
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		Certificates: []tls.Certificate{certificate},
@@ -29,14 +29,15 @@ func StartTLS(t testing.TB, zone string, names ...string) (*Server, *x509.CertPo
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.addr = listener.Addr().String()
-	s.serveUntilEnd(t, &dns.Server{Listener: listener})
+	s := newServer(records, listener.Addr())
+	s.serve(&dns.Server{Listener: listener})
+	t.Cleanup(s.Close)
 	pool := x509.NewCertPool()
 	pool.AddCert(certificate.Leaf)
 	return s, pool
 }
 
-// selfSigned makes a certificate for names that is good for a day.
+// selfSigned returns a new certificate for names, valid for a day.
 func selfSigned(t testing.TB, names []string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -45,7 +46,7 @@ func selfSigned(t testing.TB, names []string) tls.Certificate {
 	}
 	leaf := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: rand.Text()}, // not to be taken for another's issuer
+		Subject:               pkix.Name{CommonName: rand.Text()}, // unique, so that it is not taken for another certificate's issuer
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(23 * time.Hour),
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},

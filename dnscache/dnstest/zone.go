@@ -1,6 +1,7 @@
 package dnstest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,35 +9,40 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Zone is a zone text, parsed: the records of each name. Tests that need no sockets, as those in a
-// testing/synctest bubble, ask it directly.
+// Zone is a parsed zone text: the records of each name, which is canonical. Tests without sockets, as those in
+// a testing/synctest bubble, ask it directly.
 type Zone map[string][]dns.RR
 
-// Parse reads a zone text. An error in it fails the test, and so does a misbehaviour there is not.
+// Parse parses a zone text. An error in it fails the test, and so does a misbehaviour that does not exist.
 func Parse(t testing.TB, text string) Zone {
 	t.Helper()
-	zone := Zone{}
-	parser := dns.NewZoneParser(strings.NewReader(text), ".", "zone text")
-	parser.SetDefaultTTL(300)
-	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
-		if word, _, ok := directive(rr); ok && behaviours[word] == nil {
-			t.Fatalf("no such misbehaviour: %s", rr)
-		}
-		name := dns.CanonicalName(rr.Header().Name)
-		zone[name] = append(zone[name], rr)
-	}
-	if err := parser.Err(); err != nil {
+	zone, err := parse(text)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return zone
 }
 
-// Reply makes the proper reply to query, whatever misbehaviour the zone asks for.
+func parse(text string) (Zone, error) {
+	zone := Zone{}
+	parser := dns.NewZoneParser(strings.NewReader(text), ".", "zone text")
+	parser.SetDefaultTTL(300)
+	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
+		if word, _, ok := directive(rr); ok && behaviours[word] == nil {
+			return nil, fmt.Errorf("no such misbehaviour: %s", rr)
+		}
+		name := dns.CanonicalName(rr.Header().Name)
+		zone[name] = append(zone[name], rr)
+	}
+	return zone, parser.Err()
+}
+
+// Reply returns the reply to query, without any misbehaviour that the zone asks for.
 func (z Zone) Reply(query *dns.Msg) *dns.Msg {
 	reply := new(dns.Msg).SetReply(query)
 	reply.RecursionAvailable = true
 	name, qtype := query.Question[0].Name, query.Question[0].Qtype
-	for range len(z) + 1 { // a loop ends there
+	for range len(z) + 1 { // ends a loop
 		var alias *dns.CNAME
 		for _, rr := range z[dns.CanonicalName(name)] {
 			if _, _, ok := directive(rr); ok {
@@ -64,14 +70,14 @@ func (z Zone) Reply(query *dns.Msg) *dns.Msg {
 	return reply
 }
 
-// as returns a copy of rr that spells its owner as it was asked for.
+// as returns a copy of rr whose owner is spelled as name.
 func as(name string, rr dns.RR) dns.RR {
 	rr = dns.Copy(rr)
 	rr.Header().Name = name
 	return rr
 }
 
-// exists tells whether name or a name below it has records (RFC 8020 §2).
+// exists reports whether name or a name below it has records (RFC 8020 §2).
 func (z Zone) exists(name string) bool {
 	for owner := range z {
 		if dns.IsSubDomain(name, owner) {
@@ -81,6 +87,7 @@ func (z Zone) exists(name string) bool {
 	return false
 }
 
+// soa returns the SOA record closest to name.
 func (z Zone) soa(name string) dns.RR {
 	name = dns.CanonicalName(name)
 	for off, end := 0, name == "."; !end; off, end = dns.NextLabel(name, off) {
@@ -96,7 +103,7 @@ func isSOA(rr dns.RR) bool {
 	return rr.Header().Rrtype == dns.TypeSOA
 }
 
-// behaviour returns the word that name and type of q have in the list of the package comment, or "".
+// behaviour returns the word of behaviours that applies to the name and type of q, or "".
 func (z Zone) behaviour(q dns.Question) string {
 	for _, rr := range z[q.Name] {
 		word, only, ok := directive(rr)
@@ -112,7 +119,8 @@ func (z Zone) behaviour(q dns.Question) string {
 	return ""
 }
 
-// directive reads a TXT record "dnstest" "WORD", perhaps with a third string for the one type it is about.
+// directive parses a TXT record "dnstest" "WORD" "TYPE", where the type is optional. It reports false for any
+// other record.
 func directive(rr dns.RR) (word, only string, ok bool) {
 	txt, ok := rr.(*dns.TXT)
 	if !ok || len(txt.Txt) < 2 || txt.Txt[0] != "dnstest" {
