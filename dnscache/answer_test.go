@@ -10,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// response makes a reply to query with lines of zone text as the answer.
+// response returns a reply to query with lines of zone text as the answer section.
 func response(t testing.TB, query *dns.Msg, rcode int, answer ...string) *dns.Msg {
 	t.Helper()
 	m := new(dns.Msg).SetRcode(query, rcode)
@@ -25,21 +25,21 @@ func response(t testing.TB, query *dns.Msg, rcode int, answer ...string) *dns.Ms
 	return m
 }
 
-// What a server may put into an answer section.
+// An answer section may have records in any order, foreign ones, and chains.
 func TestRead(t *testing.T) {
 	for _, test := range []struct{ story, answer, want string }{
 		{"plain", "mx.example.org. A 192.0.2.1", "192.0.2.1"},
 		{"another case", "MX.example.ORG. A 192.0.2.1", "192.0.2.1"},
 		{"a foreign owner", "other.example.org. A 192.0.2.1", "NODATA"},
-		{"a foreign owner beside", "other.example.org. A 192.0.2.1; mx.example.org. A 192.0.2.2", "192.0.2.2"},
+		{"a foreign owner beside it", "other.example.org. A 192.0.2.1; mx.example.org. A 192.0.2.2", "192.0.2.2"},
 		{"another class", "mx.example.org. CH A 192.0.2.1", "NODATA"},
 		{"another type", "mx.example.org. AAAA 2001:db8::1", "NODATA"},
 		{"a chain in reverse order", "c.example.org. A 192.0.2.1; b.example.org. CNAME c.example.org.; " +
 			"mx.example.org. CNAME b.example.org.", "192.0.2.1"},
-		{"a chain with data on the way", "mx.example.org. CNAME b.example.org.; mx.example.org. A 192.0.2.1; " +
+		{"a chain with data at its start", "mx.example.org. CNAME b.example.org.; mx.example.org. A 192.0.2.1; " +
 			"b.example.org. A 192.0.2.2", "192.0.2.1"},
-		{"a chain that ends", "mx.example.org. CNAME b.example.org.", "NODATA"},
-		{"a chain that bites its tail", "mx.example.org. CNAME b.example.org.; " +
+		{"a chain without data", "mx.example.org. CNAME b.example.org.", "NODATA"},
+		{"a loop", "mx.example.org. CNAME b.example.org.; " +
 			"b.example.org. CNAME mx.example.org.", "CNAME chain too long"},
 		{"a record without data", `mx.example.org. A \# 0`, "malformed records"},
 	} {
@@ -57,7 +57,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// samples are data of all types that are looked up.
+// samples are data of all record types that are looked up.
 var samples = []struct {
 	qtype uint16
 	data  string
@@ -70,8 +70,8 @@ var samples = []struct {
 	{dns.TypeTXT, `"v=spf1 \"\\" "\200 -all" ""`},
 }
 
-// FuzzAnswer reads packets as if they came from a server: what comes of them is about the name
-// asked for, or about the chain of aliases that starts there.
+// FuzzAnswer reads packets as if they came from a server, and checks that all values are from records of the
+// name that was asked, or of a chain of aliases that starts there.
 func FuzzAnswer(f *testing.F) {
 	for i, sample := range samples {
 		q := question{"mx.example.org.", sample.qtype}
@@ -108,16 +108,16 @@ func FuzzAnswer(f *testing.F) {
 			return
 		}
 		for _, value := range texts(result) {
-			if !slices.Contains(honest(m, q), value) {
-				t.Errorf("%s is no record of %s: %v", value, q, m)
+			if !slices.Contains(reachable(m, q), value) {
+				t.Errorf("%s is from no record of %s: %v", value, q, m)
 			}
 		}
 	})
 }
 
-// honest gives the values of all records whose owner can be reached from q by aliases: the slow and
-// simple way.
-func honest(m *dns.Msg, q question) []string {
+// reachable returns the values of all records whose owner can be reached from q by aliases: the slow and simple
+// way.
+func reachable(m *dns.Msg, q question) []string {
 	reached := map[string]bool{q.name: true}
 	for range m.Answer {
 		for _, rr := range m.Answer {
@@ -144,6 +144,7 @@ func isFailure(result any) bool {
 	return ok
 }
 
+// texts returns the values as display does, or the text of a failure.
 func texts(result any) []string {
 	if f, ok := result.(*failure); ok {
 		return []string{f.text}
@@ -151,8 +152,8 @@ func texts(result any) []string {
 	return display(0, result)
 }
 
-// FuzzTTL reads a chain of two links that ends in an address, in NXDOMAIN or in NODATA, and compares with
-// the rules in plain words.
+// FuzzTTL reads a chain of two links that ends in an address, in NXDOMAIN or in NODATA, and compares the TTL
+// with a minimum that is computed the simple way.
 func FuzzTTL(f *testing.F) {
 	for _, ttl := range []uint32{0, 1, 60, 3600, 86400, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
 		f.Add(ttl, uint32(300), uint32(60), uint32(60), uint8(0))
@@ -178,7 +179,7 @@ func FuzzTTL(f *testing.F) {
 		case 1:
 			m.Rcode = dns.RcodeNameError
 		case 2:
-			m.Ns, used = nil, []uint32{0} // no SOA, no proof
+			m.Ns, used = nil, []uint32{0} // without an SOA record it is not kept
 		}
 		want := most
 		for _, ttl := range used {

@@ -11,8 +11,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// scripted is an ExchangeFunc of a server that is as words says for the n-th query, the last word for all that
-// follow, takes 100 ms, and remembers when it was asked.
+// scripted is an ExchangeFunc of a server that answers the n-th query as the n-th of words says, and all further
+// ones as the last: a TTL, or servfail. It takes 100 ms, and records when it was asked.
 type scripted struct {
 	t     *testing.T
 	words []string
@@ -45,25 +45,25 @@ func (l *scripted) String() string {
 	return strings.Join(l.asked, " ")
 }
 
-// A question that fails is asked again after 1 s, 2 s, 4 s, at most 5 min (RFC 9520 §3.2), however many
-// want to know. The words are those of log: a TTL or servfail.
+// A question that fails is asked again after 1 s, 2 s, 4 s, at most 5 min (RFC 9520 §3.2), however often it
+// comes. The words are those of scripted.
 func TestBackoff(t *testing.T) {
 	for _, test := range []struct {
 		story, words string
-		every        time.Duration // somebody asks
+		every        time.Duration // between lookups
 		until        time.Duration
 		want         string // when the server is asked
 	}{
 		{
-			"twice as long each time", "servfail", 100 * time.Millisecond, 20 * time.Minute,
+			"doubled each time", "servfail", 100 * time.Millisecond, 20 * time.Minute,
 			"0s 1.1s 3.2s 7.3s 15.4s 31.5s 1m3.6s 2m7.7s 4m15.8s 8m31.9s 13m32s 18m32.1s",
 		},
 		{
-			"a success is a new start", "servfail servfail 2 servfail", 100 * time.Millisecond, 10 * time.Second,
-			"0s 1.1s 3.2s 5.1s 5.3s 6.4s 8.5s", // at 5.1s ahead of time
+			"a success resets it", "servfail servfail 2 servfail", 100 * time.Millisecond, 10 * time.Second,
+			"0s 1.1s 3.2s 5.1s 5.3s 6.4s 8.5s", // 5.1s is a prefetch
 		},
 		{
-			"so is a pause of 5 min", "servfail", 301100 * time.Millisecond, 21 * time.Minute,
+			"so does a pause of 5 min", "servfail", 301100 * time.Millisecond, 21 * time.Minute,
 			"0s 5m1.1s 10m2.2s 15m3.3s",
 		},
 	} {
@@ -83,7 +83,7 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// How long a failure is kept belongs to the question that failed.
+// The backoff of one question does not affect another.
 func TestBackoffIsPerQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := newScripted(t, "servfail")
@@ -106,14 +106,14 @@ func TestBackoffIsPerQuestion(t *testing.T) {
 	})
 }
 
-// Those who wait for an answer that does not come all get the failure, and do not ask in turn.
+// All callers that wait for an answer get its failure, and do not ask one after the other.
 func TestFailureIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, server := newScripted(t, "servfail")
 		var callers sync.WaitGroup
 		for i := range 1000 {
 			callers.Go(func() {
-				time.Sleep(time.Duration(i) * time.Millisecond) // some before it failed, some after
+				time.Sleep(time.Duration(i) * time.Millisecond) // some before it fails, some after
 				if got, want := resolve(t.Context(), r, "A mx.example.org"), "SERVFAIL, temporary"; got != want {
 					t.Errorf("got %s, want %s", got, want)
 				}
@@ -126,15 +126,15 @@ func TestFailureIsShared(t *testing.T) {
 	})
 }
 
-// A popular answer is asked for again in the last tenth of its life; nobody waits for that.
-func TestRefresh(t *testing.T) {
+// A popular answer is fetched again in the last tenth of its TTL, and no caller waits for that.
+func TestPrefetch(t *testing.T) {
 	for _, test := range []struct{ story, words, hits, want string }{
 		{"popular", "100 100", "1s 2s 95s 96s 150s", "0s 1m35s"},
-		{"the third hit makes it so", "100 100", "95s 96s 97s 98s", "0s 1m37s"},
-		{"not so popular", "100 100", "1s 99s 101s", "0s 1m41s"},
+		{"from the third hit", "100 100", "95s 96s 97s 98s", "0s 1m37s"},
+		{"not popular enough", "100 100", "1s 99s 101s", "0s 1m41s"},
 		{"not in the last tenth", "100 100", "1s 2s 3s 80s 90s 101s", "0s 1m41s"},
 		{"again and again", "100 100", "1s 2s 95s 96s 97s 190s 191s", "0s 1m35s 3m10s"},
-		{"it fails: the old one is good", "100 servfail 100", "1s 2s 95s 96s 97s 101s", "0s 1m35s 1m41s"},
+		{"it fails: the old answer stays", "100 servfail 100", "1s 2s 95s 96s 97s 101s", "0s 1m35s 1m41s"},
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestRefresh(t *testing.T) {
 }
 
 // Many hits in the last tenth are one query.
-func TestRefreshIsShared(t *testing.T) {
+func TestPrefetchIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, server := newScripted(t, "100")
 		resolve(t.Context(), r, "A mx.example.org")
@@ -181,7 +181,7 @@ func TestRefreshIsShared(t *testing.T) {
 	})
 }
 
-// A clock that jumps moves no answer's end: time is counted on the monotonic clock.
+// A clock that jumps moves no expiry: time is read from the monotonic clock.
 func TestMonotonicTime(t *testing.T) {
 	r, _ := newScripted(t, "100")
 	if r.start == r.start.Round(0) { // Round strips it, and Since would go by the wall clock

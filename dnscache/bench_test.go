@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// entries is the size of the cache that is measured: 1000000 for the figures of our targets.
+// entries is the size of the cache that is measured: 1000000 for the figures that the targets are about.
 var entries = flag.Int("entries", 100_000, "size of the cache in benchmarks")
 
 func BenchmarkCached(b *testing.B) {
@@ -37,7 +37,7 @@ func BenchmarkCached(b *testing.B) {
 	}
 }
 
-// answers are ways to answer a query without the cost of zone text: quickly, for floods.
+// answers fill in a reply without zone text, fast enough for floods.
 var answers = map[string]func(m *dns.Msg, name string){
 	"address": func(m *dns.Msg, name string) {
 		h := dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 3600}
@@ -57,7 +57,7 @@ var answers = map[string]func(m *dns.Msg, name string){
 	},
 }
 
-// flooded returns a resolver of so many entries whose server gives one of answers to all.
+// flooded returns a resolver of this many entries whose server gives one of answers to all questions.
 func flooded(t testing.TB, entries int, answer string) *Resolver {
 	return newResolver(t, Config{
 		Servers: []string{"192.0.2.53:53"},
@@ -71,8 +71,8 @@ func flooded(t testing.TB, entries int, answer string) *Resolver {
 	})
 }
 
-// BenchmarkBytesPerEntry tells the size of an entry: a name of 20 octets with one address, or with none,
-// next to a map of Go's with the same data that forgets nothing. The target is 200.
+// BenchmarkBytesPerEntry reports the size of an entry with a name of 20 octets and one address, or NXDOMAIN,
+// compared with a map of the same data. The target is 200.
 func BenchmarkBytesPerEntry(b *testing.B) {
 	for _, answer := range []string{"address", "NXDOMAIN"} {
 		b.Run(answer, func(b *testing.B) {
@@ -102,9 +102,9 @@ func BenchmarkBytesPerEntry(b *testing.B) {
 	})
 }
 
-// BenchmarkHitRatio tells how many of the questions about names with a zipf distribution are answered
-// from the cache, while as many names come by once and never again, as spammers' names do. The target is
-// 78 %. The anchor keeps the least recently used, as many of them.
+// BenchmarkHitRatio reports how many questions about names with a Zipf distribution are answered from the
+// cache, while as many names come once only, as spammers' names do. The target is 78 %. It is compared with an
+// LRU cache of the same size.
 func BenchmarkHitRatio(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		r := flooded(b, *entries, "address")
@@ -119,7 +119,7 @@ func BenchmarkHitRatio(b *testing.B) {
 func measureHits(b *testing.B, find func(question) bool) {
 	requests := 10 * *entries
 	for b.Loop() {
-		// As many as bring an LRU to about 72 %.
+		// so many that an LRU cache comes to about 72 %
 		names := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.01, 1, uint64(5**entries))
 		hits := 0
 		for i := range requests {
@@ -132,7 +132,7 @@ func measureHits(b *testing.B, find func(question) bool) {
 	}
 }
 
-// lru is a cache of the simple kind.
+// lru is a simple LRU cache of questions.
 type lru struct {
 	entries int
 	order   *recency.List

@@ -8,36 +8,37 @@ import (
 	"time"
 )
 
-// A script has questions ("10 fail", "3 ok": each of its own domain; "99 evil": failures of one; "5 dead": no
-// server answered) and times in seconds ("at 30"). The edges are what OnDegraded was told, with the second.
+// A script has questions ("10 fail", "3 ok": each about a domain of its own; "99 evil": failures of one domain;
+// "5 dead": all servers were down) and times in seconds ("at 30"). The edges are the calls of OnDegraded, with
+// the second.
 func TestBreaker(t *testing.T) {
 	for _, test := range []struct{ story, script, want string }{
-		{"nothing", "at 100", ""},
-		{"too few to tell", "19 fail", ""},
+		{"no questions", "at 100", ""},
+		{"too few", "19 fail", ""},
 		{"enough", "20 fail", "true@0"},
 		{"half", "10 ok, 10 fail", ""},
 		{"more than half", "10 ok, 11 fail", "true@0"},
-		{"as soon as that is so", "100 ok, at 5, 100 fail, at 6, 1 fail", "true@6"},
-		{"it recovers when they are old", "20 fail, at 29, 0 ok, at 30", "true@0 false@30"},
-		{"when few of them are left", "10 fail, at 20, 10 fail, at 29, 0 ok, at 30", "true@20 false@30"},
-		{"and when most go well again", "20 fail, at 3, 19 ok, at 4, 1 ok", "true@0 false@4"},
+		{"as soon as more than half fail", "100 ok, at 5, 100 fail, at 6, 1 fail", "true@6"},
+		{"it ends when they are old", "20 fail, at 29, 0 ok, at 30", "true@0 false@30"},
+		{"it ends when too few are left", "10 fail, at 20, 10 fail, at 29, 0 ok, at 30", "true@20 false@30"},
+		{"it ends when half are answered", "20 fail, at 3, 19 ok, at 4, 1 ok", "true@0 false@4"},
 		{
-			"and may come back", "20 fail, at 3, 20 ok, at 9, 1 fail, at 90, 20 fail",
+			"it comes back", "20 fail, at 3, 20 ok, at 9, 1 fail, at 90, 20 fail",
 			"true@0 false@3 true@9 false@90 true@90",
 		},
-		{"still there", "20 fail, at 20, 20 fail, at 40, 20 fail", "true@0"},
-		{"one broken domain", "1000 evil, at 1, 1000 evil", ""},
-		{"beside others", "16 fail, 1000 evil", "true@0"},
-		{"hides nothing", "100 ok, 1000 evil, 97 fail", "true@0"},
-		{"and proves nothing", "20 ok, 15 fail, 1000 evil", ""},
-		{"all the time", "12 ok, 4 evil, at 29, 99 evil, 12 ok, at 31, 99 evil", ""},
-		{"no server answers", "19 dead, 0 ok", ""},
-		{"and no domain is to blame", "20 dead", "true@0"},
+		{"it goes on without a gap", "20 fail, at 20, 20 fail, at 40, 20 fail", "true@0"},
+		{"one broken domain is ignored", "1000 evil, at 1, 1000 evil", ""},
+		{"one broken domain beside others", "16 fail, 1000 evil", "true@0"},
+		{"one broken domain does not hide others", "100 ok, 1000 evil, 97 fail", "true@0"},
+		{"one broken domain counts four times", "20 ok, 15 fail, 1000 evil", ""},
+		{"one broken domain, all the time", "12 ok, 4 evil, at 29, 99 evil, 12 ok, at 31, 99 evil", ""},
+		{"all servers down, too few", "19 dead, 0 ok", ""},
+		{"all servers down: no domain is to blame", "20 dead", "true@0"},
 		{"a flood of domains", "3000 fail, 2999 ok", "true@0"},
 	} {
 		got := strings.Join(runBreaker(test.script), " ")
 		if got != test.want {
-			t.Errorf("%s: told %q, want %q", test.story, got, test.want)
+			t.Errorf("%s: edges %q, want %q", test.story, got, test.want)
 		}
 	}
 }
@@ -72,14 +73,14 @@ func runBreaker(script string) (edges []string) {
 	return edges
 }
 
-// The callback may ask back, and is told of what it changed.
-func TestBreakerAsksBack(t *testing.T) {
+// OnDegraded may use the breaker, and is called again for what that changes.
+func TestBreakerReentrant(t *testing.T) {
 	var b *breaker
 	var edges []bool
 	b = newBreaker(func(degraded bool) {
 		edges = append(edges, degraded)
 		if degraded != b.degraded(0) {
-			t.Error("told otherwise")
+			t.Error("degraded differs from the argument")
 		}
 		for range 30 {
 			b.record(0, "example.org.", false)
@@ -89,7 +90,7 @@ func TestBreakerAsksBack(t *testing.T) {
 		b.record(0, fmt.Sprint(i), true)
 	}
 	if got, want := fmt.Sprint(edges), "[true false]"; got != want {
-		t.Errorf("told %s, want %s", got, want)
+		t.Errorf("edges %s, want %s", got, want)
 	}
 }
 
@@ -135,7 +136,7 @@ func TestDegraded(t *testing.T) {
 					want = "[true false]"
 				}
 				if got := fmt.Sprint(edges); got != want {
-					t.Errorf("told %s, want %s", got, want)
+					t.Errorf("edges %s, want %s", got, want)
 				}
 			})
 		})

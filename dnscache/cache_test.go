@@ -16,16 +16,17 @@ import (
 	"helo-milter/dnscache/dnstest"
 )
 
-// countingResolver asks the proper answers of zone, each of which takes 100 ms, and counts.
-func countingResolver(t *testing.T, zone string, mend func(*dns.Msg)) (*Resolver, *atomic.Int32) {
+// countingResolver returns a resolver whose server takes 100 ms for each reply from zone, and its number of
+// queries. change, if not nil, is applied to each reply.
+func countingResolver(t *testing.T, zone string, change func(*dns.Msg)) (*Resolver, *atomic.Int32) {
 	parsed := dnstest.Parse(t, zone)
 	queries := new(atomic.Int32)
 	exchange := func(_ context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
 		queries.Add(1)
 		time.Sleep(100 * time.Millisecond)
 		reply := parsed.Reply(query)
-		if mend != nil {
-			mend(reply)
+		if change != nil {
+			change(reply)
 		}
 		return reply, nil
 	}
@@ -53,18 +54,18 @@ lost.example.org.       90    CNAME none.example.org.
 		lookup string
 		want   time.Duration
 	}{
-		{"A a.example.org", 30 * time.Second},           // the least of the set
-		{"A day.example.org", time.Hour},                // at most
+		{"A a.example.org", 30 * time.Second},           // the least of the RRset
+		{"A day.example.org", time.Hour},                // maxTTL
 		{"A most.example.org", time.Hour},               //
-		{"A zero.example.org", 0},                       // used once
+		{"A zero.example.org", 0},                       // not kept
 		{"A wrapped.example.org", 0},                    // RFC 2181 §8
-		{"A alias.example.org", 20 * time.Second},       // the chain's least
+		{"A alias.example.org", 20 * time.Second},       // the least of the chain
 		{"A alias2.example.org", 30 * time.Second},      //
 		{"A none.example.org", 120 * time.Second},       // NXDOMAIN: the SOA's minimum
 		{"AAAA a.example.org", 120 * time.Second},       // NODATA
 		{"A lost.example.org", 90 * time.Second},        // the chain is part of the negative answer
 		{"A none.short.example.net", 300 * time.Second}, // the SOA's own TTL
-		{"A none.long.example.net", 30 * time.Minute},   // at most
+		{"A none.long.example.net", 30 * time.Minute},   // maxNegTTL
 		{"A none.strange.example.net", 0},               //
 	} {
 		t.Run(test.lookup, func(t *testing.T) {
@@ -78,30 +79,30 @@ lost.example.org.       90    CNAME none.example.org.
 
 func TestFailureTTL(t *testing.T) {
 	for _, test := range []struct {
-		story string
-		mend  func(*dns.Msg)
-		want  time.Duration
+		story  string
+		change func(*dns.Msg)
+		want   time.Duration
 	}{
 		{"SERVFAIL", func(m *dns.Msg) { m.Rcode = dns.RcodeServerFailure }, failureTTL},
 		{"lame", func(m *dns.Msg) { m.RecursionAvailable, m.Ns, m.Rcode = false, nil, 0 }, failureTTL},
-		{"an alias to nobody knows whom", func(m *dns.Msg) {
+		{"an alias with an unknown target", func(m *dns.Msg) {
 			alias, _ := dns.NewRR("mx.example.org. 300 CNAME mx.example.net.")
 			m.RecursionAvailable, m.Authoritative, m.Ns, m.Rcode = false, true, nil, 0
 			m.Answer = []dns.RR{alias}
 		}, failureTTL},
-		{"no SOA", func(m *dns.Msg) { m.Ns = nil }, 0},
-		{"a SOA of another zone", func(m *dns.Msg) { m.Ns[0].Header().Name = "example.com." }, 0},
+		{"no SOA record", func(m *dns.Msg) { m.Ns = nil }, 0},
+		{"an SOA record of another zone", func(m *dns.Msg) { m.Ns[0].Header().Name = "example.com." }, 0},
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, queries := countingResolver(t, "", test.mend)
+				r, queries := countingResolver(t, "", test.change)
 				expectKept(t, r, queries, "A mx.example.org", test.want)
 			})
 		})
 	}
 }
 
-// expectKept looks up at the moments before and after the answer should expire.
+// expectKept looks up just before and when the answer should expire.
 func expectKept(t *testing.T, r *Resolver, queries *atomic.Int32, lookup string, want time.Duration) {
 	t.Helper()
 	resolve(t.Context(), r, lookup)
@@ -146,8 +147,8 @@ func TestOneQueryForAll(t *testing.T) {
 	}
 }
 
-// The first caller leaves, and takes nothing from the second.
-func TestLeavingIsPrivate(t *testing.T) {
+// One caller cancels, and the other still gets the answer.
+func TestCancelIsPerCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, queries := countingResolver(t, "mx.example.org. A 192.0.2.1", nil)
 		start := time.Now()
@@ -172,12 +173,12 @@ func TestLeavingIsPrivate(t *testing.T) {
 		}
 		resolve(ctx, r, "A other.example.org")
 		if queries.Load() != 1 {
-			t.Error("asked for a caller who had left before")
+			t.Error("asked for a caller whose context had ended before")
 		}
 	})
 }
 
-// A query that all have left ends by itself, and still serves those who come later.
+// A query that no caller waits for any more still fills the cache.
 func TestAbandonedQuery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, queries := countingResolver(t, "mx.example.org. A 192.0.2.1", nil)
@@ -197,7 +198,7 @@ func TestAbandonedQuery(t *testing.T) {
 	})
 }
 
-// An answer weighs what it takes in memory, which may be much more than its message.
+// The weight of an answer is what it takes in memory, which may be much more than its message.
 func TestValuesAreBounded(t *testing.T) {
 	long := strings.Repeat(strings.Repeat(`\200`, 60)+".", 4) // 245 octets of a message, and 964 of memory
 	for _, test := range []struct {

@@ -35,7 +35,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-func TestWhoseCaseIsMixed(t *testing.T) {
+func TestCaseRandomizationByServer(t *testing.T) {
 	for _, test := range []struct {
 		network, addr string
 		auto, on, off bool
@@ -44,7 +44,7 @@ func TestWhoseCaseIsMixed(t *testing.T) {
 		{"udp", "[2001:db8::53]:53", true, true, false},
 		{"udp", "127.0.0.53:53", false, true, false}, // systemd-resolved
 		{"udp", "[::1]:53", false, true, false},
-		{"tcp", "192.0.2.53:53", false, false, false}, // also that of TLS
+		{"tcp", "192.0.2.53:53", false, false, false}, // TLS too
 	} {
 		var addr net.Addr
 		var err error
@@ -63,7 +63,7 @@ func TestWhoseCaseIsMixed(t *testing.T) {
 	}
 }
 
-// Each letter comes in both cases, and nothing but letters changes.
+// Each letter occurs in both cases, and nothing but letters changes.
 func TestMixCase(t *testing.T) {
 	const name = `az-09._@[\096\123\200.xn--e1afmkfd.example.`
 	query := question{name, dns.TypeA}.query(true)
@@ -93,7 +93,7 @@ func TestMixCase(t *testing.T) {
 		}
 	}
 	if query.Question[0].Name != name {
-		t.Errorf("the query of the caller became %s", query.Question[0].Name)
+		t.Errorf("the query was modified: %s", query.Question[0].Name)
 	}
 }
 
@@ -106,8 +106,8 @@ func sentName(t *testing.T, query *dns.Msg) []byte {
 	return sent.name
 }
 
-// Names that a server compressed to the question's do not get its case.
-func TestCaseLeavesNoTrace(t *testing.T) {
+// Names that are compressed to the name of the question do not have its random case.
+func TestReplyHasPlainCase(t *testing.T) {
 	query := question{"mail.example.org.", dns.TypeMX}.query(true)
 	for range 10 {
 		sent, err := pack(query, true)

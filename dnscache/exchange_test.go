@@ -15,9 +15,9 @@ import (
 	"helo-milter/dnscache/dnstest"
 )
 
-// The answer is right although the server, or somebody on the way, is not. All names are asked for in
+// The answer is right although the server is not, or a third party injects replies. All names are asked in
 // random case.
-func TestUnderFire(t *testing.T) {
+func TestHostileReplies(t *testing.T) {
 	r, server := resolverOf(t, `
 mx.example.org.               A   192.0.2.1
 formerr.example.org.          A   192.0.2.2
@@ -39,9 +39,9 @@ header-only.example.org.      A   192.0.2.12
 		{"A mx.example.org", "192.0.2.1 udp 1"},
 		{"A alias.example.org", "192.0.2.1 udp 1"},                // the chain starts in random case
 		{"A none.example.org", "NXDOMAIN, not found udp 1"},       //
-		{"A formerr.example.org", "192.0.2.2 udp 2"},              // the case is another without EDNS
+		{"A formerr.example.org", "192.0.2.2 udp 2"},              // each query has its own case
 		{"A truncate.example.org", "192.0.2.3 tcp 2"},             //
-		{"A garbage-first.example.org", "192.0.2.4 udp 1"},        // one is an accident
+		{"A garbage-first.example.org", "192.0.2.4 udp 1"},        // one is skipped
 		{"A wrong-id.example.org", "192.0.2.5 udp 1"},             //
 		{"A wrong-question.example.org", "192.0.2.6 udp 1"},       //
 		{"A wrong-case.example.org", "192.0.2.7 tcp 2"},           // old software, or a very good guess
@@ -49,7 +49,7 @@ header-only.example.org.      A   192.0.2.12
 		{"A wrong-flood.example.org", "192.0.2.9 tcp 2"},          //
 		{"A garbage-flood.example.org", "192.0.2.10 tcp 2"},       //
 		{"A wrong-case.formerr.example", "192.0.2.11 tcp 2"},      //
-		{"A header-only.example.org", "REFUSED, temporary udp 1"}, // there is no name in it
+		{"A header-only.example.org", "REFUSED, temporary udp 1"}, // which has no name to compare
 		{"PTR 192.0.2.9", "wrong-flood.example.org. tcp 2"},       //
 		{"A cname-loop.example", "CNAME chain too long, temporary udp 1"},
 	} {
@@ -65,8 +65,8 @@ header-only.example.org.      A   192.0.2.12
 	}
 }
 
-// datagrams is a UDP server that sends, to one query, what script makes of the proper reply to it. It
-// returns its address.
+// datagrams starts a UDP server that answers one query by script, which gets the right reply, and returns its
+// address.
 func datagrams(t *testing.T, script func(m *dns.Msg, send func(*dns.Msg), client net.Addr)) string {
 	t.Helper()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -98,7 +98,7 @@ func sendTo(socket net.PacketConn, client net.Addr, m *dns.Msg) {
 	socket.WriteTo(packet, client)
 }
 
-// How many wrong datagrams the right one may come after.
+// Fewer than maxWrong datagrams are skipped before the right one.
 func TestWrongAnswers(t *testing.T) {
 	for _, test := range []struct {
 		story string
@@ -107,10 +107,10 @@ func TestWrongAnswers(t *testing.T) {
 		want  error
 	}{
 		{"none", 0, nil, nil},
-		{"one less than too many", 4, otherID, nil},
-		{"too many", 5, otherID, errSuspect},
-		{"empty ones, one less than too many", 4, func(*dns.Msg) *dns.Msg { return nil }, nil},
-		{"empty ones", 5, func(*dns.Msg) *dns.Msg { return nil }, errSuspect},
+		{"fewer than maxWrong", 4, otherID, nil},
+		{"maxWrong", 5, otherID, errSuspect},
+		{"empty ones, fewer than maxWrong", 4, func(*dns.Msg) *dns.Msg { return nil }, nil},
+		{"empty ones, maxWrong", 5, func(*dns.Msg) *dns.Msg { return nil }, errSuspect},
 		{"one in another case", 1, func(m *dns.Msg) *dns.Msg {
 			m.Question[0].Name = swapCase(m.Question[0].Name)
 			return m
@@ -153,8 +153,8 @@ func swapCase(name string) string {
 	}, name)
 }
 
-// What another socket sends is not even looked at, be it the very reply.
-func TestOnlyTheServerIsHeard(t *testing.T) {
+// What another socket sends is not received, even the right reply.
+func TestOtherSourceIgnored(t *testing.T) {
 	stranger, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func TestOnlyTheServerIsHeard(t *testing.T) {
 }
 
 // Each query has an ID and a port of its own.
-func TestNothingToGuessFrom(t *testing.T) {
+func TestRandomIDAndPort(t *testing.T) {
 	const queries = 20
 	ids, ports := map[uint16]bool{}, map[uint16]bool{}
 	for range queries {
@@ -192,21 +192,21 @@ func TestNothingToGuessFrom(t *testing.T) {
 		}
 		ids[<-id], ports[<-port] = true, true
 	}
-	if len(ids) < queries-2 || len(ports) < queries-2 { // chance repeats some
+	if len(ids) < queries-2 || len(ports) < queries-2 { // some repeat by chance
 		t.Errorf("%d IDs and %d ports of %d queries", len(ids), len(ports), queries)
 	}
 }
 
-// BenchmarkExchange tells what one query costs on loopback, server included, over each transport.
+// BenchmarkExchange measures one query on loopback, including the server, over each transport.
 func BenchmarkExchange(b *testing.B) {
 	const zone = "mx.example.org. A 192.0.2.1"
 	plain := dnstest.Start(b, zone)
-	secret, pool := dnstest.StartTLS(b, zone, "127.0.0.1")
+	encrypted, pool := dnstest.StartTLS(b, zone, "127.0.0.1")
 	query := question{"mx.example.org.", dns.TypeA}.query(true)
 	for _, way := range []struct{ name, network, server string }{
 		{"udp", "udp", plain.Addr()},
 		{"tcp", "tcp", plain.Addr()},
-		{"tls", "tls", tlsScheme + secret.Addr()},
+		{"tls", "tls", tlsScheme + encrypted.Addr()},
 	} {
 		wire := newWire(Config{RootCAs: pool, CaseRandomization: CaseOn})
 		b.Run(way.name, func(b *testing.B) {

@@ -15,14 +15,14 @@ import (
 	"helo-milter/dnscache/dnstest"
 )
 
-// namedServers is an ExchangeFunc of servers that do what their host names say, and remembers when they
-// were asked. All that answer know mx.example.org as 192.0.2.1.
+// namedServers is an ExchangeFunc of servers that behave as their host names say, and records when they were
+// asked. Those that answer have the address 192.0.2.1 for mx.example.org.
 type namedServers struct {
 	zone  dnstest.Zone
 	start time.Time
 
 	mu    sync.Mutex
-	asked []string // "host@milliseconds", with "/tcp" if so
+	asked []string // "host@milliseconds", with "/tcp" over TCP
 }
 
 func newNamedServers(t *testing.T) *namedServers {
@@ -71,7 +71,7 @@ func (s *namedServers) exchange(ctx context.Context, network, server string, que
 	}
 }
 
-func TestAsk(t *testing.T) {
+func TestFailover(t *testing.T) {
 	for _, test := range []struct {
 		story, servers string
 		want           string
@@ -79,7 +79,7 @@ func TestAsk(t *testing.T) {
 		asked          string
 	}{
 		{
-			"the first one answers: nobody else is asked", "good other",
+			"the first one answers: no other is asked", "good other",
 			"192.0.2.1", 10 * time.Millisecond,
 			"good@0",
 		},
@@ -89,48 +89,48 @@ func TestAsk(t *testing.T) {
 			"silent@0 good@400",
 		},
 		{
-			"the next one still", "silent silent2 good",
+			"two silent ones cost 400 ms, not 800", "silent silent2 good",
 			"192.0.2.1", 410 * time.Millisecond,
 			"silent@0 silent2@400",
 		},
 		{
-			"a late answer is heard while the others are asked", "late silent",
+			"a late answer counts while the others are asked", "late silent",
 			"192.0.2.1", time.Second,
 			"late@0 silent@400 late@800",
 		},
 		{
-			"a failure passes the question on at once", "servfail good",
+			"a failure: the next one at once", "servfail good",
 			"192.0.2.1", 20 * time.Millisecond,
 			"servfail@0 good@10",
 		},
 		{
-			"so does a server out of reach", "unreachable refused good",
+			"unreachable: the next one at once", "unreachable refused good",
 			"192.0.2.1", 10*time.Millisecond + 10*time.Millisecond,
 			"unreachable@0 refused@0 good@10",
 		},
 		{
-			"one server that fails is asked once", "servfail",
+			"the only server fails: asked once", "servfail",
 			"SERVFAIL, temporary", 10 * time.Millisecond,
 			"servfail@0",
 		},
 		{
-			"one silent server is asked three times", "silent",
+			"the only server is silent: asked three times", "silent",
 			"timeout, temporary, timeout", 5 * time.Second,
 			"silent@0 silent@400 silent@800",
 		},
 		{
-			"a server that failed is left out of the next round", "servfail silent",
+			"a server that failed is not asked again", "servfail silent",
 			"SERVFAIL, temporary", 5 * time.Second,
 			"servfail@0 silent@10 silent@410 silent@810 silent@1210 silent@1610",
 		},
 		{
-			"all fail: what was said counts more than silence", "unreachable silent late-servfail",
+			"all fail: an rcode is reported rather than a timeout", "unreachable silent late-servfail",
 			"SERVFAIL, temporary", 5 * time.Second,
 			"unreachable@0 silent@0 late-servfail@400 silent@800 late-servfail@1200 " +
 				"silent@1600 silent@2000 silent@2400 silent@2800",
 		},
 		{
-			"silence counts more than no network", "unreachable silent",
+			"a timeout is reported rather than an unreachable server", "unreachable silent",
 			"timeout, temporary, timeout", 5 * time.Second,
 			"unreachable@0 silent@0 silent@400 silent@800 silent@1200 silent@1600",
 		},
@@ -140,12 +140,12 @@ func TestAsk(t *testing.T) {
 			"unreachable@0",
 		},
 		{
-			"TCP has a deadline of its own", "tcp-silent",
+			"TCP has its own deadline", "tcp-silent",
 			"timeout, temporary, timeout", 2010 * time.Millisecond,
 			"tcp-silent@0 tcp-silent@10/tcp tcp-silent@400 tcp-silent@410/tcp tcp-silent@800 tcp-silent@810/tcp",
 		},
 		{
-			"TCP has no room either", "truncates-tcp",
+			"truncated over TCP", "truncates-tcp",
 			"truncated over TCP, temporary", 20 * time.Millisecond,
 			"truncates-tcp@0 truncates-tcp@10/tcp",
 		},

@@ -10,17 +10,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A flood of distinct names, whatever they are and whatever is said about them, takes no more memory than
-// Config.Entries says: 512 octets each.
+// A flood of distinct names, with any kind of answer, takes no more memory than Config.Entries allows: 512
+// octets each.
 func TestFloodIsBounded(t *testing.T) {
 	const entries, names = 2_000, 20_000
 	long := strings.Repeat("a23456789012345678901234567890."[1:], 7) + "example.org."
 	for _, flood := range []struct{ story, suffix, answer string }{
 		{"names of mail hosts", "mx.example.org.", "address"},
-		{"names that are not there", "mx.example.org.", "NXDOMAIN"},
+		{"names that do not exist", "mx.example.org.", "NXDOMAIN"},
 		{"failures", "mx.example.org.", "SERVFAIL"},
 		{"long names", long, "address"},
-		{"long names that are not there", long, "NXDOMAIN"},
+		{"long names that do not exist", long, "NXDOMAIN"},
 		{"many addresses", "mx.example.org.", "addresses"},
 	} {
 		t.Run(flood.story, func(t *testing.T) {
@@ -43,15 +43,15 @@ func TestFloodIsBounded(t *testing.T) {
 	}
 }
 
-// A working set outlives a flood of names that are seen once.
-func TestFloodSweepsNothingAway(t *testing.T) {
+// The working set stays in the cache during a flood of names that are seen once.
+func TestFloodKeepsWorkingSet(t *testing.T) {
 	const entries = 1000
 	r := flooded(t, entries, "address")
 	random := rand.New(rand.NewPCG(1, 2))
 	hits, asked := 0, 0
 	for i := range 40_000 {
 		r.readThrough(t.Context(), question{fmt.Sprintf("once%d.example.org.", i), dns.TypeA})
-		if i%4 == 0 { // each of them comes every 2000 questions, when an LRU has forgotten it
+		if i%4 == 0 { // each comes once in 2000 questions, when an LRU cache has evicted it
 			mx := question{fmt.Sprintf("mx%d.example.org.", random.IntN(entries/2)), dns.TypeA}
 			if r.readThrough(t.Context(), mx).transport == "cache" {
 				hits++
@@ -64,7 +64,7 @@ func TestFloodSweepsNothingAway(t *testing.T) {
 	}
 }
 
-// BenchmarkFlood tells what a million distinct names leave in memory, and what one costs.
+// BenchmarkFlood reports the memory that a million distinct names take, and the time for one.
 func BenchmarkFlood(b *testing.B) {
 	const names = 1_000_000
 	for b.Loop() {

@@ -15,15 +15,15 @@ import (
 	"github.com/miekg/dns"
 )
 
-// fleet is an ExchangeFunc of servers a, b... that change while they are asked: "ok" after 10 ms,
-// "late" after 600 ms, "silent", "lossy" (silent once, then ok), "unreachable", "servfail", "panic".
+// fleet is an ExchangeFunc of servers a, b... whose behaviour can be set: "ok" after 10 ms, "late" after 600 ms,
+// "silent", "lossy" (silent once, then ok), "unreachable", "servfail", "panic".
 type fleet struct {
 	t     *testing.T
 	start time.Time
 
 	mu    sync.Mutex
-	ways  map[string]string // "ok" where there is none
-	asked []string          // since somebody looked
+	ways  map[string]string // "ok" if there is none
+	asked []string          // since the last call of whom
 	times map[string][]time.Duration
 }
 
@@ -79,44 +79,44 @@ func (f *fleet) whom() string {
 	return whom
 }
 
-// A script sets a server ("a=silent"), waits ("wait 1000") or asks a new question, and tells how many
-// milliseconds it takes and who is asked ("410 ab").
+// A script sets a server ("a=silent"), waits for milliseconds ("wait 1000"), or asks a new question: "410 ab" is
+// how many milliseconds that takes and which servers are asked.
 func TestHealth(t *testing.T) {
 	for _, test := range []struct{ story, script string }{
-		{"one that is down is asked last", "a=silent; 410 ab; 410 ab; 10 b; 10 b"},
-		{"or does not exist", "a=unreachable; 10 ab; 10 ab; 10 b; 10 b"},
-		{"one loss is none", "a=silent; 410 ab; a=ok; 10 a; a=silent; 410 ab; a=ok; 10 a"},
-		{"who says no is up", "a=servfail; 20 ab; 20 ab; 20 ab"},
-		{"who is late is up", "a=late; 410 ab; a=ok; 10 a"},
+		{"silent twice: down, and asked last", "a=silent; 410 ab; 410 ab; 10 b; 10 b"},
+		{"unreachable twice: down", "a=unreachable; 10 ab; 10 ab; 10 b; 10 b"},
+		{"one miss is not enough", "a=silent; 410 ab; a=ok; 10 a; a=silent; 410 ab; a=ok; 10 a"},
+		{"SERVFAIL is an answer", "a=servfail; 20 ab; 20 ab; 20 ab"},
+		{"a late answer is an answer", "a=late; 410 ab; a=ok; 10 a"},
 		{
-			"one question probes",
+			"one question probes, after 1 s and 2 s",
 			"a=silent; 410 ab; 410 ab; wait 1000; 10 ab; 10 b; wait 1900; 10 b; wait 100; 10 ab",
 		},
 		{
-			"and finds it well",
+			"a probe finds it up",
 			"a=silent; 410 ab; 410 ab; a=ok; 10 b; wait 1000; 10 ab; 10 a",
 		},
 		{
-			"though it is the slower one",
+			"a probe finds it up, later than the other answers",
 			"a=silent; 410 ab; 410 ab; a=late; wait 1000; 10 ab; wait 600; 410 ab",
 		},
 		{
-			"one that is down again",
+			"down again",
 			"a=silent; 410 ab; 410 ab; a=ok; wait 1000; 10 ab; " +
 				"a=silent; 410 ab; 410 ab; 10 b; wait 990; 10 ab",
 		},
 		{
-			"who had no time to answer is up",
+			"canceled early is not a miss",
 			"a=late; b=silent; 600 ab; 600 ab; a=silent; b=ok; wait 1000; 410 ab",
 		},
-		{"the last resort", "a=silent; 410 ab; 410 ab; a=ok; b=servfail; 20 ab; 10 a"},
+		{"down, but the only one left", "a=silent; 410 ab; 410 ab; a=ok; b=servfail; 20 ab; 10 a"},
 		{
-			"a probe that is the last resort",
+			"probed, but the only one left",
 			"a=silent; 410 ab; 410 ab; a=late; wait 1000; b=silent; 600 aabb; 600 ab",
 		},
-		{"all down: asked as ever", "a=silent; b=silent; 5000 aaabbb; 5000 aaabbb; 5000 aaabbb"},
-		{"and one comes back", "a=silent; b=silent; 5000 aaabbb; 5000 aaabbb; b=ok; 410 ab; 10 b"},
-		{"who says what we cannot bear is up", "a=panic; 10 ab; 10 ab; a=ok; 10 a"},
+		{"all down: asked as if up", "a=silent; b=silent; 5000 aaabbb; 5000 aaabbb; 5000 aaabbb"},
+		{"all down, and one comes back", "a=silent; b=silent; 5000 aaabbb; 5000 aaabbb; b=ok; 410 ab; 10 b"},
+		{"an answer that causes a panic is an answer", "a=panic; 10 ab; 10 ab; a=ok; 10 a"},
 		{"a lost datagram beside one that is down", "a=silent; 410 ab; 410 ab; b=lossy; 410 abb"},
 	} {
 		t.Run(test.story, func(t *testing.T) {
@@ -146,8 +146,8 @@ func askNew(t *testing.T, r *Resolver, world *fleet, i int) string {
 	return fmt.Sprintf("%d %s", time.Since(began).Milliseconds(), world.whom())
 }
 
-// One that stays down is probed less and less.
-func TestPause(t *testing.T) {
+// A server that stays down is probed less and less often.
+func TestProbeBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := newFleet(t)
 		world.set("a", "silent")
@@ -168,8 +168,8 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// What counts as lost in a row.
-func TestLost(t *testing.T) {
+// Which queries count as unanswered in a row.
+func TestUnanswered(t *testing.T) {
 	for _, test := range []struct {
 		story  string
 		events string // "began-now", or the time of an answer
@@ -178,13 +178,13 @@ func TestLost(t *testing.T) {
 		{"one after the other", "0-4 4-8", true},
 		{"at the same time", "0-4 1-5 2-6 3-7", false},
 		{"with an answer between", "0-4 5 6-9", false},
-		{"with an answer while it was waited for", "0-4 6 5-9 9-12", false},
+		{"with an answer during the wait", "0-4 6 5-9 9-12", false},
 		{"after an answer", "0 1-4 4-9", true},
 	} {
 		p, u := new(pool), new(upstream)
 		for _, event := range strings.Fields(test.events) {
-			began, now, lost := strings.Cut(event, "-")
-			if !lost {
+			began, now, missed := strings.Cut(event, "-")
+			if !missed {
 				p.answered(u, at(began))
 				continue
 			}

@@ -12,39 +12,39 @@ import (
 	"github.com/miekg/dns"
 )
 
-// meter is an ExchangeFunc that takes 399 ms for each query, just less than it takes to be asked
-// again, and knows how many came at the same time.
+// meter is an ExchangeFunc that takes 399 ms for each query, 1 ms less than hedgeDelay, and counts how many are
+// in progress at a time.
 type meter struct {
-	t  *testing.T
-	mu sync.Mutex
-	at map[string]int // by domain, "" for all
-	up map[string]int // the most of it
+	t    *testing.T
+	mu   sync.Mutex
+	now  map[string]int // by domain, "" for all
+	most map[string]int // the greatest now
 }
 
-func (c *meter) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
+func (m *meter) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
 	name := query.Question[0].Name
-	c.count(name, 1)
-	defer c.count(name, -1)
+	m.count(name, 1)
+	defer m.count(name, -1)
 	select {
 	case <-time.After(hedgeDelay - time.Millisecond):
-		return response(c.t, query, dns.RcodeSuccess, name+" 300 A 192.0.2.1"), nil
+		return response(m.t, query, dns.RcodeSuccess, name+" 300 A 192.0.2.1"), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func (c *meter) count(name string, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (m *meter) count(name string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, domain := range []string{orgDomain(name), ""} {
-		c.at[domain] += n
-		c.up[domain] = max(c.up[domain], c.at[domain])
+		m.now[domain] += n
+		m.most[domain] = max(m.most[domain], m.now[domain])
 	}
 }
 
-// lookMany looks up n names of domain at the same time. It returns the results in the order of the
-// milliseconds they took, with how often each came: "8x192.0.2.1@399".
-func lookMany(t *testing.T, r *Resolver, n int, domain string) string {
+// resolveMany looks up n names of domain at the same time. It returns the results in the order in which they came,
+// with their number and the milliseconds that they took: "8x192.0.2.1@399".
+func resolveMany(t *testing.T, r *Resolver, n int, domain string) string {
 	var callers sync.WaitGroup
 	var mu sync.Mutex
 	var order []string
@@ -68,7 +68,7 @@ func lookMany(t *testing.T, r *Resolver, n int, domain string) string {
 	return strings.Join(order, " ")
 }
 
-// One domain is asked about as much as it may be, and another one does not notice.
+// The limit of one domain does not delay another.
 func TestPerDomain(t *testing.T) {
 	for _, test := range []struct {
 		story     string
@@ -79,10 +79,10 @@ func TestPerDomain(t *testing.T) {
 	}{
 		{"8 for a domain", 20, "example.com", "8x192.0.2.1@399 8x192.0.2.1@798 4x192.0.2.1@1197", 16},
 		{"fewer", 7, "example.com", "7x192.0.2.1@399", 15},
-		{"its hosts are one domain", 9, "a.b.example.com", "8x192.0.2.1@399 1x192.0.2.1@798", 16},
-		{"a public suffix is none", 20, "com", "20x192.0.2.1@399", 28},
+		{"subdomains are the same domain", 9, "a.b.example.com", "8x192.0.2.1@399 1x192.0.2.1@798", 16},
+		{"a public suffix has many domains", 20, "com", "20x192.0.2.1@399", 28},
 		{
-			"who waits too long is told", 70, "example.com",
+			"failure after half the timeout", 70, "example.com",
 			"8x192.0.2.1@399 8x192.0.2.1@798 8x192.0.2.1@1197 " +
 				"8x192.0.2.1@1596 8x192.0.2.1@1995 8x192.0.2.1@2394 14xtoo many questions, temporary@2500 " +
 				"8x192.0.2.1@2793",
@@ -91,23 +91,23 @@ func TestPerDomain(t *testing.T) {
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				world := &meter{t: t, at: map[string]int{}, up: map[string]int{}}
+				world := &meter{t: t, now: map[string]int{}, most: map[string]int{}}
 				r := newResolver(t, Config{Servers: []string{"a:53"}, Exchange: world.exchange})
 				var other sync.WaitGroup
 				other.Go(func() {
-					if got, want := lookMany(t, r, 8, "example.org"), "8x192.0.2.1@399"; got != want {
+					if got, want := resolveMany(t, r, 8, "example.org"), "8x192.0.2.1@399"; got != want {
 						t.Errorf("the other one: got %s, want %s", got, want)
 					}
 				})
-				if got := lookMany(t, r, test.questions, test.domain); got != test.want {
+				if got := resolveMany(t, r, test.questions, test.domain); got != test.want {
 					t.Errorf("got %s, want %s", got, test.want)
 				}
 				other.Wait()
-				if world.up[""] != test.most {
-					t.Errorf("%d at a time, want %d", world.up[""], test.most)
+				if world.most[""] != test.most {
+					t.Errorf("%d at a time, want %d", world.most[""], test.most)
 				}
 				if n, all := len(r.limits.domains), r.limits.questions; n > 0 || all > 0 {
-					t.Errorf("%d domains and %d questions are left behind", n, all)
+					t.Errorf("%d domains and %d questions are left", n, all)
 				}
 			})
 		})
@@ -116,20 +116,20 @@ func TestPerDomain(t *testing.T) {
 
 func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		world := &meter{t: t, at: map[string]int{}, up: map[string]int{}}
+		world := &meter{t: t, now: map[string]int{}, most: map[string]int{}}
 		r := newResolver(t, Config{Servers: []string{"a:53"}, InFlight: 3, Exchange: world.exchange})
 		want := "3x192.0.2.1@399 3x192.0.2.1@798 2x192.0.2.1@1197"
-		if got := lookMany(t, r, 8, "com"); got != want {
+		if got := resolveMany(t, r, 8, "com"); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		if world.up[""] != 3 {
-			t.Errorf("%d at a time, want 3", world.up[""])
+		if world.most[""] != 3 {
+			t.Errorf("%d at a time, want 3", world.most[""])
 		}
 	})
 }
 
-// A question that found no slot is not kept: in the next moment it may find one. Too many do not
-// even wait.
+// The failure of a question without a slot is not kept: the next time it may find one. If too many wait already,
+// it fails at once.
 func TestTooMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := newFleet(t)
@@ -137,7 +137,7 @@ func TestTooMany(t *testing.T) {
 		r := newResolver(t, Config{Servers: []string{"a:53"}, InFlight: 1, Exchange: world.exchange})
 		want := "9xtoo many questions, temporary@0 10xtoo many questions, temporary@2500 " +
 			"1xtimeout, temporary, timeout@5000"
-		if got := lookMany(t, r, 20, "com"); got != want {
+		if got := resolveMany(t, r, 20, "com"); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		world.set("a", "ok")
@@ -147,8 +147,8 @@ func TestTooMany(t *testing.T) {
 				answered++
 			}
 		}
-		if answered != 19 { // all but the one that was asked
-			t.Errorf("%d are answered in the next moment, want 19", answered)
+		if answered != 19 { // all but the one that timed out
+			t.Errorf("%d are answered the next time, want 19", answered)
 		}
 	})
 }

@@ -28,7 +28,7 @@ func newResolver(t testing.TB, cfg Config) *Resolver {
 	return r
 }
 
-// resolverOf returns a resolver that asks a server with this zone.
+// resolverOf returns a resolver that asks a server with this zone, and the server.
 func resolverOf(t testing.TB, zone string, cfg Config) (*Resolver, *dnstest.Server) {
 	t.Helper()
 	server := dnstest.Start(t, zone)
@@ -36,8 +36,8 @@ func resolverOf(t testing.TB, zone string, cfg Config) (*Resolver, *dnstest.Serv
 	return newResolver(t, cfg), server
 }
 
-// resolve does the lookup "TYPE NAME" and tells its result in one line: the values, or the error's
-// text and what it claims to be.
+// resolve does the lookup "TYPE NAME" and returns its result as one line: the values, and the text and the kinds
+// of the error.
 func resolve(ctx context.Context, r *Resolver, lookup string) string {
 	qtype, name, _ := strings.Cut(lookup, " ")
 	var result []string

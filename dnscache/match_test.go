@@ -10,8 +10,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// FuzzMatch checks that nothing is taken for a reply but one to our question with our ID, as we
-// spelled it where that counts. The one exception is a refusal that is nothing but a header.
+// FuzzMatch checks that only a reply with the query's question and ID is accepted, in the query's spelling if
+// its case is random. The one exception is a refusal that is nothing but a header.
 func FuzzMatch(f *testing.F) {
 	query := question{"mx.example.org.", dns.TypeA}.query(true)
 	query.Id = 1
@@ -30,7 +30,7 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
-// seedReplies adds replies to query, and what is nearly one.
+// seedReplies adds replies to query, and packets that nearly are.
 func seedReplies(f *testing.F, query *dns.Msg) {
 	add := func(m *dns.Msg) []byte {
 		m.Compress = true
@@ -67,24 +67,24 @@ func checkReply(t *testing.T, sent packed, packet []byte) {
 		return
 	}
 	if len(packet) < headerSize || binary.BigEndian.Uint16(packet) != sent.query.Id || packet[2]&0x80 == 0 {
-		t.Fatalf("taken with another ID, or no reply: %x", packet)
+		t.Fatalf("accepted with another ID, or not a reply: %x", packet)
 	}
 	if packet[2]>>3&0xf != dns.OpcodeQuery {
-		t.Errorf("taken with another opcode: %x", packet)
+		t.Errorf("accepted with another opcode: %x", packet)
 	}
 	switch count := binary.BigEndian.Uint16(packet[4:]); {
 	case count == 0 && len(m.Question) == 0:
 		if m.Rcode == dns.RcodeSuccess || m.Rcode == dns.RcodeNameError {
-			t.Errorf("an answer to no question: %v", m)
+			t.Errorf("accepted data without a question: %v", m)
 		}
 	case count != 1 || len(m.Question) != 1 || !sameQuestion(m.Question[0], sent.query.Question[0]):
-		t.Errorf("taken for another question: %v", m)
+		t.Errorf("accepted for another question: %v", m)
 	case sent.plain != nil && !strings.HasPrefix(string(packet[headerSize:]), string(sent.name)):
-		t.Errorf("taken in another case: %x", packet)
+		t.Errorf("accepted in another case: %x", packet)
 	}
 }
 
-func TestMatchIgnores(t *testing.T) {
+func TestMatch(t *testing.T) {
 	q := question{"mx.example.org.", dns.TypeA}
 	query := q.query(true)
 	for _, test := range []struct {
@@ -112,7 +112,7 @@ func TestMatchIgnores(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := match(query, packet) != nil; got != test.want {
-			t.Errorf("%s: taken %v, want %v", test.story, got, test.want)
+			t.Errorf("%s: accepted %v, want %v", test.story, got, test.want)
 		}
 	}
 }
@@ -127,13 +127,13 @@ func TestMatchBrokenPackets(t *testing.T) {
 	end := 12 + len("?mx?example?org?") + 4 // header and question
 	for size := range packet {
 		if match(query, packet[:size]) != nil {
-			t.Errorf("took %d octets of %d", size, len(packet))
+			t.Errorf("accepted %d octets of %d", size, len(packet))
 		}
 	}
-	packet[2] |= 2 // TC: the rest may be cut anywhere
+	packet[2] |= 2 // TC: the rest may be cut off anywhere
 	for size := range packet {
 		if got, want := match(query, packet[:size]) != nil, size >= end; got != want {
-			t.Errorf("truncated to %d octets: taken %v, want %v", size, got, want)
+			t.Errorf("truncated to %d octets: accepted %v, want %v", size, got, want)
 		}
 	}
 }

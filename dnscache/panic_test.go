@@ -9,40 +9,40 @@ import (
 	"time"
 )
 
-// A panic is one question's failure, whichever goroutine it is in, and is told once. The next question may
-// have an answer.
+// A panic in any goroutine is the failure of one question, and calls OnPanic once. The next question may have an
+// answer.
 func TestPanic(t *testing.T) {
 	const answered, failed = "192.0.2.1", "internal error, temporary"
 	for _, test := range []struct {
 		story, script, want string
-		told                int
+		panics              int
 	}{
-		{"one server's answer", "a=panic ask ask", answered + "; " + answered, 2},
-		{"all servers' answers", "a=panic b=panic ask a=ok b=ok ask", failed + "; " + answered, 2},
+		{"in the answer of one server", "a=panic ask ask", answered + "; " + answered, 2},
+		{"in the answers of all servers", "a=panic b=panic ask a=ok b=ok ask", failed + "; " + answered, 2},
 		{
-			"that of a probe", "a=unreachable ask ask a=panic pause ask",
+			"in a probe", "a=unreachable ask ask a=panic pause ask",
 			strings.Repeat(answered+"; ", 2) + answered, 1,
 		},
 		{
-			"a flight's own", "a=unreachable b=unreachable" + strings.Repeat(" ask", 20) + " a=ok b=ok ask",
+			"in OnDegraded, called by the flight", "a=unreachable b=unreachable" + strings.Repeat(" ask", 20) + " a=ok b=ok ask",
 			strings.Repeat("no route to host, temporary; ", 19) + failed + "; " + answered, 1,
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var mu sync.Mutex
-			told := 0
+			panics := 0
 			world := newFleet(t)
 			r := newResolver(t, Config{
 				Servers: []string{"a:53", "b:53"}, Exchange: world.exchange,
 				OnDegraded: func(degraded bool) {
 					if degraded {
-						panic("nobody wants to know")
+						panic("in OnDegraded")
 					}
 				},
 				OnPanic: func(_ any, stack []byte) {
 					mu.Lock()
 					defer mu.Unlock()
-					if told++; !strings.Contains(string(stack), "_test.go") {
+					if panics++; !strings.Contains(string(stack), "_test.go") {
 						t.Errorf("%s: not the stack of the panic:\n%s", test.story, stack)
 					}
 				},
@@ -59,8 +59,8 @@ func TestPanic(t *testing.T) {
 				}
 			}
 			synctest.Wait() // for the probe
-			if got := strings.Join(got, "; "); got != test.want || told != test.told {
-				t.Errorf("%s:\n got %s\nwant %s, told %d", test.story, got, test.want, told)
+			if got := strings.Join(got, "; "); got != test.want || panics != test.panics {
+				t.Errorf("%s:\n got %s\nwant %s, %d panics", test.story, got, test.want, panics)
 			}
 		})
 	}

@@ -53,7 +53,7 @@ func TestLookupText(t *testing.T) {
 		{"TXT some.example.org", `"" "text"`},                     //
 		{"TXT bare.example.org", "malformed records, temporary"},  //
 		{"TXT half.example.org", `"text"`},                        //
-		{"TXT alias.example.org", `"v=spf1 ip4:192.0.2.1 -all"`},  // across zones
+		{"TXT alias.example.org", `"v=spf1 ip4:192.0.2.1 -all"`},  // through a chain
 		{"TXT dangling.example.org", "NXDOMAIN, not found"},       //
 		{"TXT mx.example.org", "NODATA, not found"},               //
 		{"TXT none.example.org", "NXDOMAIN, not found"},           //
@@ -80,7 +80,7 @@ func TestLookupText(t *testing.T) {
 	}
 }
 
-// Several hundred records are several hundred texts, over TCP.
+// Each of many records is a text, over TCP.
 func TestManyTexts(t *testing.T) {
 	text := strings.Repeat("x", 300)
 	line := `example.org. TXT "` + text[:255] + `" "` + text[255:] + `"` + "\n"
@@ -91,7 +91,7 @@ func TestManyTexts(t *testing.T) {
 	}
 }
 
-// Callers may change what they get.
+// Callers may modify what they get.
 func TestTextsBelongToTheCaller(t *testing.T) {
 	r, _ := resolverOf(t, textZone, Config{})
 	for range 2 {
@@ -123,8 +123,7 @@ func TestBadEscapes(t *testing.T) {
 	}
 }
 
-// FuzzText checks that a text is what is on the wire, whatever comes from there, and that escapes mean
-// to us what they mean to miekg/dns.
+// FuzzText checks that a text has the octets of the wire, and that escapes are read as miekg/dns reads them.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{"", "v=spf1 -all", `a"b\c`, "\x00\x7f\x80\xff", `\"\\\065\`, `\256\999\1`} {
 		f.Add(text)

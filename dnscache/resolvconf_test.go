@@ -32,7 +32,7 @@ func TestNameservers(t *testing.T) {
 	}
 }
 
-// FuzzNameservers checks that whatever a file says we ask addresses only, at port 53.
+// FuzzNameservers checks that a file of any content gives nothing but addresses with port 53.
 func FuzzNameservers(f *testing.F) {
 	f.Add("nameserver 192.0.2.53\nnameserver fe80::1%eth0\noptions edns0\n")
 	f.Add("nameserver ::ffff:192.0.2.53%\x00]")
@@ -44,7 +44,7 @@ func FuzzNameservers(f *testing.F) {
 		for _, server := range servers {
 			host, port, err := net.SplitHostPort(server)
 			if _, bad := netip.ParseAddr(host); err != nil || bad != nil || port != "53" {
-				t.Errorf("took %q", server)
+				t.Errorf("accepted %q", server)
 			}
 			if err := CheckServer(server); err != nil {
 				t.Error(err)
@@ -64,10 +64,10 @@ func TestResolvConfChanges(t *testing.T) {
 	}{
 		{"no change", func(string) error { return nil }, time.Second, "192.0.2.1:53"},
 		{"another text", write("nameserver 192.0.2.22\n" + first), time.Second, "192.0.2.22:53 192.0.2.1:53"},
-		{"not looked at yet", write("nameserver 192.0.2.22\n"), time.Second - 1, "192.0.2.1:53"},
-		{"as long as before", write("nameserver 192.0.2.2\n"), time.Second, "192.0.2.2:53"},
-		{"another file, as old", replace("nameserver 192.0.2.2\n"), time.Second, "192.0.2.2:53"},
-		{"longer, and as old", extend("nameserver 192.0.2.2\n"), time.Second, "192.0.2.1:53 192.0.2.2:53"},
+		{"not checked yet", write("nameserver 192.0.2.22\n"), time.Second - 1, "192.0.2.1:53"},
+		{"the same size", write("nameserver 192.0.2.2\n"), time.Second, "192.0.2.2:53"},
+		{"another file of the same time", replace("nameserver 192.0.2.2\n"), time.Second, "192.0.2.2:53"},
+		{"longer, of the same time", extend("nameserver 192.0.2.2\n"), time.Second, "192.0.2.1:53 192.0.2.2:53"},
 		{"no file", os.Remove, time.Second, "192.0.2.1:53"},
 		{"an empty file", write(""), time.Second, "192.0.2.1:53"},
 		{"no server", write("search example.org\n"), time.Second, "192.0.2.1:53"},
@@ -96,8 +96,7 @@ func TestResolvConfChanges(t *testing.T) {
 	}
 }
 
-// A file that was bad for a while is taken when it is good again, and a server that stays keeps
-// what we know of it.
+// A file that was bad for a while is used once it is good again, and a server that stays in it keeps its health.
 func TestResolvConfRecovers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "resolv.conf")
 	both := "nameserver 192.0.2.1\nnameserver 192.0.2.2\n"
@@ -130,7 +129,7 @@ func TestNoResolvConf(t *testing.T) {
 	}
 }
 
-// past is the time of files before they change, so that a change has another one for sure.
+// past is the modification time of files before they change, so that a change has another one for certain.
 var past = time.Unix(1e9, 0)
 
 func write(text string) func(string) error {

@@ -60,10 +60,10 @@ func TestLookup(t *testing.T) {
 		{"A mx.example.org.", "192.0.2.1"},              // absolute already
 		{"A MX.Example.ORG", "192.0.2.1"},               // names have no case
 		{"AAAA mx.example.org", "2001:db8::1"},          //
-		{"AAAA mapped.example.org", "::ffff:192.0.2.1"}, // stays what the record says
+		{"AAAA mapped.example.org", "::ffff:192.0.2.1"}, // as the record has it
 		{"A two.example.org", "192.0.2.2 192.0.2.3"},    //
-		{"A x_y.example.org", "192.0.2.5"},              // the DNS takes underscores
-		{"A a b.example.org", "192.0.2.6"},              // and blanks
+		{"A x_y.example.org", "192.0.2.5"},              // underscores are valid in the DNS
+		{"A a b.example.org", "192.0.2.6"},              // so are blanks
 		{`A a\032b.example.org`, "192.0.2.6"},           // the same name, escaped
 		{"A mx", "NXDOMAIN, not found"},                 // no search list
 		{"A localhost", "NXDOMAIN, not found"},          // no hosts file
@@ -72,18 +72,18 @@ func TestLookup(t *testing.T) {
 		{"A .", "NODATA, not found"},                    // the root has no address
 		{"MX example.org", "10:mx.example.org. 20:backup.example.org."},
 		{"MX null.example.org", "0:."},                                 // RFC 7505
-		{"PTR 192.0.2.1", "MX.example.org."},                           // case as it came
+		{"PTR 192.0.2.1", "MX.example.org."},                           // case as in the record
 		{"PTR ::ffff:192.0.2.1", "MX.example.org."},                    // v4-mapped
-		{"PTR 2001:db8::1%eth0", "mx.example.org."},                    // the zone means nothing to the DNS
-		{"PTR 192.0.2.2", `two.example.org. not\ a\ host.example. -.`}, // all of them, the odd ones too
+		{"PTR 2001:db8::1%eth0", "mx.example.org."},                    // the IPv6 zone is ignored
+		{"PTR 192.0.2.2", `two.example.org. not\ a\ host.example. -.`}, // all, including invalid host names
 		{"PTR 192.0.2.3", "two.example.org."},                          // RFC 2317
 		{"PTR 192.0.2.4", "REFUSED, temporary"},                        //
 		{"PTR 192.0.2.99", "NXDOMAIN, not found"},                      //
 		{"A half.example.org", "192.0.2.7"},                            // one family answers
 		{"AAAA half.example.org", "SERVFAIL, temporary"},               // and the other fails
-		{"A alias.example.org", "192.0.2.1"},                           // across zones
-		{"A dangling.example.org", "NXDOMAIN, not found"},              // the chain's end is not there
-		{"A typeless.example.org", "NODATA, not found"},                // or is of another type
+		{"A alias.example.org", "192.0.2.1"},                           // through a chain
+		{"A dangling.example.org", "NXDOMAIN, not found"},              // the end of the chain does not exist
+		{"A typeless.example.org", "NODATA, not found"},                // or has another type
 		{"A l2.example.org", "192.0.2.9"},                              // 7 links
 		{"A l1.example.org", "192.0.2.9"},                              // 8 links
 		{"A circle1.example.org", "CNAME chain too long, temporary"},
@@ -116,7 +116,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// The answer is right although the server is not.
+// The answer is right although the server misbehaves.
 func TestDifficultServer(t *testing.T) {
 	r, server := resolverOf(t, `
 formerr.example.org.         A 192.0.2.1
@@ -133,17 +133,17 @@ truncate-dead.example.org.   A 192.0.2.10
 `, Config{})
 	for _, test := range []struct {
 		name, want string
-		queries    int // 0: depends on the time
+		queries    int // 0: depends on timing
 	}{
 		{"formerr", "192.0.2.1", 2},        // with EDNS, then without
 		{"badvers", "192.0.2.2", 2},        //
 		{"drop-first", "192.0.2.3", 2},     // a lost datagram
-		{"slow", "192.0.2.4", 0},           // the first answer wins, whichever query it is to
+		{"slow", "192.0.2.4", 0},           // the first answer counts, whichever query it is to
 		{"truncate", "192.0.2.5", 2},       // UDP, then TCP
-		{"garbage-first", "192.0.2.6", 1},  // we go on listening
-		{"wrong-id", "192.0.2.7", 1},       // forgers guess
+		{"garbage-first", "192.0.2.6", 1},  // skipped
+		{"wrong-id", "192.0.2.7", 1},       // as of a forger
 		{"wrong-question", "192.0.2.8", 1}, //
-		{"foreign-owner", "192.0.2.9", 1},  // data nobody asked for
+		{"foreign-owner", "192.0.2.9", 1},  // data that was not asked for
 		{"no-soa", "NODATA, not found", 1}, //
 		{"truncate-dead", "tcp: EOF, temporary", 2},
 	} {
@@ -160,7 +160,7 @@ truncate-dead.example.org.   A 192.0.2.10
 	}
 }
 
-// Nothing that can be used comes in before the time is over.
+// No usable answer comes before the timeout.
 func TestSilentServer(t *testing.T) {
 	r, server := resolverOf(t, "", Config{Timeout: 300 * time.Millisecond}) // before a second query
 	for _, name := range []string{"drop", "garbage", "short"} {
@@ -172,7 +172,7 @@ func TestSilentServer(t *testing.T) {
 				}
 			}
 			if n := server.Queries(name, dns.TypeA); n != 1 {
-				t.Errorf("%d queries, want 1: failures are shared too", n)
+				t.Errorf("%d queries, want 1: failures are cached too", n)
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func TestRefusedConnection(t *testing.T) {
 	}
 }
 
-func TestErrorNamesWhatWasAsked(t *testing.T) {
+func TestErrorHasName(t *testing.T) {
 	r, server := resolverOf(t, zone, Config{})
 	for _, when := range []string{"asked", "cached"} {
 		_, err := r.LookupAddr(t.Context(), "192.0.2.4")
@@ -220,7 +220,7 @@ func TestUnknownNetwork(t *testing.T) {
 	}
 }
 
-// Callers may sort what they get.
+// Callers may modify what they get.
 func TestValuesBelongToTheCaller(t *testing.T) {
 	r, _ := resolverOf(t, zone, Config{})
 	for range 2 {
@@ -236,7 +236,7 @@ func TestValuesBelongToTheCaller(t *testing.T) {
 	}
 }
 
-func TestCallerLeaves(t *testing.T) {
+func TestCallerDeadline(t *testing.T) {
 	r, server := resolverOf(t, "slow.example.org. A 192.0.2.1", Config{})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()

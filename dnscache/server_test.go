@@ -15,7 +15,7 @@ import (
 
 func TestParseServer(t *testing.T) {
 	const plain = "is not HOST:PORT, such as 192.0.2.53:53 or [2001:db8::53]:53"
-	const secret = "is not tls://HOST:PORT#NAME, such as tls://192.0.2.53:853#dns.example.net"
+	const overTLS = "is not tls://HOST:PORT#NAME, such as tls://192.0.2.53:853#dns.example.net"
 	for _, test := range []struct{ text, want string }{
 		{"192.0.2.53:53", "udp 192.0.2.53:53 "},
 		{"[fe80::1%eth0]:53", "udp [fe80::1%eth0]:53 "},
@@ -26,10 +26,10 @@ func TestParseServer(t *testing.T) {
 		{"tls://[fe80::1%eth0]:853", "tls [fe80::1%eth0]:853 fe80::1"}, // a certificate has no zone
 		{"tls://[fe80::1%eth0]:853#dns.example.net", "tls [fe80::1%eth0]:853 dns.example.net"},
 		{"tls://dns.example.net:853", "tls dns.example.net:853 dns.example.net"},
-		{"tls://192.0.2.53", secret},
-		{"tls://192.0.2.53#dns.example.net", secret},
-		{"tls://:853", secret},
-		{"tls://", secret},
+		{"tls://192.0.2.53", overTLS},
+		{"tls://192.0.2.53#dns.example.net", overTLS},
+		{"tls://:853", overTLS},
+		{"tls://", overTLS},
 		{"tls://192.0.2.53:853#", ": no name after #"},
 		{"tls://192.0.2.53:domain", ": the port is not a number from 1 to 65535"},
 		{"192.0.2.53:53#dns.example.net", ": the port is not a number from 1 to 65535"},
@@ -53,7 +53,7 @@ func TestParseServer(t *testing.T) {
 		}
 	}
 	if s, _ := parseServer("tls://192.0.2.53:853#192.0.2.53"); s.String() != "tls://192.0.2.53:853" {
-		t.Errorf("a name that says nothing new: got %s", s)
+		t.Errorf("a redundant name: got %s", s)
 	}
 }
 
@@ -83,7 +83,7 @@ wrong-id.example.org.  A 192.0.2.4
 			"certificate for 127.0.0.1 because it doesn't contain any IP SANs, temporary tls"},
 		{"unknown to the system", server.Addr(), nil, "A mx.example.org", "tls: x509: " +
 			"certificate signed by unknown authority, temporary tls"},
-		{"another's signature", server.Addr(), namedPool, "A mx.example.org", "tls: x509: " +
+		{"another signature", server.Addr(), namedPool, "A mx.example.org", "tls: x509: " +
 			"certificate signed by unknown authority, temporary tls"},
 	} {
 		t.Run(test.story, func(t *testing.T) {
@@ -98,7 +98,7 @@ wrong-id.example.org.  A 192.0.2.4
 	}
 }
 
-// A server to be asked over TLS that knows none is of no use.
+// A server that is written with tls:// but does not support TLS is never asked in plain text.
 func TestNeverInPlainText(t *testing.T) {
 	server := dnstest.Start(t, "mx.example.org. A 192.0.2.1")
 	r := newResolver(t, Config{Servers: []string{tlsScheme + server.Addr()}, Timeout: 50 * time.Millisecond})
@@ -106,7 +106,7 @@ func TestNeverInPlainText(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	query := question{"mx.example.org.", dns.TypeA}.query(true)
-	for _, network := range []string{"udp", "tcp"} { // whoever should say so
+	for _, network := range []string{"udp", "tcp"} { // even if the caller asked for it
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if m, err := newWire(Config{}).exchange(ctx, network, tlsScheme+server.Addr(), query); err == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// switchable is an ExchangeFunc of a server that is as its word says, and counts what it is asked.
+// switchable is an ExchangeFunc of a server that behaves as its word says, and counts its queries.
 type switchable struct {
 	t       *testing.T
 	word    atomic.Value
@@ -55,38 +55,38 @@ func (w *switchable) exchange(ctx context.Context, _, _ string, query *dns.Msg) 
 	return nil, ctx.Err()
 }
 
-// A scenario is a list of "MOMENT WORD: RESULT", perhaps with " after DURATION": what a caller gets at that
-// moment of a server that is as WORD says, as resolve writes it, and how long that takes.
+// A scenario is a list of "TIME WORD: RESULT", with " after DURATION" if it takes time: what resolve returns at
+// that time, while the server behaves as WORD says.
 func TestStale(t *testing.T) {
 	const gone, stale = "timeout, temporary, timeout", "192.0.2.1 stale, temporary"
 	for _, test := range []struct{ story, scenario string }{
 		{"the server fails", "0s good: 192.0.2.1; 59s servfail: 192.0.2.1; 60s servfail: " + stale},
-		{"it is silent: nobody waits for long", "0s good: 192.0.2.1; 60s silent: " + stale + " after 1.8s"},
-		{"nor anew", "0s good: 192.0.2.1; 60s silent: " + stale + " after 1.8s; 66s silent: " + stale +
+		{"it is silent: a caller waits 1.8 s", "0s good: 192.0.2.1; 60s silent: " + stale + " after 1.8s"},
+		{"it stays silent: later callers do not wait", "0s good: 192.0.2.1; 60s silent: " + stale + " after 1.8s; 66s silent: " + stale +
 			"; 67s silent: " + stale + "; 180s silent: " + stale},
-		{"long ago it was silent", "0s good: 192.0.2.1; 60s silent: " + stale + " after 1.8s; 370s silent: " +
+		{"it was silent long ago: a caller waits again", "0s good: 192.0.2.1; 60s silent: " + stale + " after 1.8s; 370s silent: " +
 			stale + " after 1.8s"},
 		{"it is late", "0s good: 192.0.2.1; 60s late: " + stale + " after 1.8s; 64s silent: 192.0.2.1"},
 		{"it recovers", "0s good: 192.0.2.1; 60s servfail: " + stale + "; 60.5s moved: " + stale + "; 61s moved: " +
 			stale + "; 61.1s moved: 192.0.2.2"},
-		{"a day", "0s good: 192.0.2.1; 86459s servfail: " + stale + "; 86459.9s servfail: " + stale +
+		{"for a day", "0s good: 192.0.2.1; 86459s servfail: " + stale + "; 86459.9s servfail: " + stale +
 			"; 86460s servfail: SERVFAIL, temporary"},
-		{"a day when nobody asked", "0s good: 192.0.2.1; 86460s silent: " + gone + " after 5s"},
-		{"the name is gone", "0s good: 192.0.2.1; 60s nxdomain: NXDOMAIN, not found; " +
+		{"for a day without questions", "0s good: 192.0.2.1; 86460s silent: " + gone + " after 5s"},
+		{"the name is removed", "0s good: 192.0.2.1; 60s nxdomain: NXDOMAIN, not found; " +
 			"120s servfail: SERVFAIL, temporary"},
-		{"the data are", "0s good: 192.0.2.1; 60s nodata: NODATA, not found; 120s servfail: SERVFAIL, temporary"},
-		{"the name is gone, without proof", "0s good: 192.0.2.1; 60s no-soa: NXDOMAIN, not found; " +
+		{"the data is removed", "0s good: 192.0.2.1; 60s nodata: NODATA, not found; 120s servfail: SERVFAIL, temporary"},
+		{"the name is removed, without an SOA record", "0s good: 192.0.2.1; 60s no-soa: NXDOMAIN, not found; " +
 			"61s servfail: SERVFAIL, temporary"},
-		{"it was for one use", "0s zero: 192.0.2.3; 0s servfail: SERVFAIL, temporary"},
-		{"it has become so", "0s good: 192.0.2.1; 60s zero: 192.0.2.3; 61s servfail: SERVFAIL, temporary"},
-		{"bad news are not served stale", "0s nxdomain: NXDOMAIN, not found; 60s servfail: SERVFAIL, temporary"},
+		{"a TTL of 0 is never stale", "0s zero: 192.0.2.3; 0s servfail: SERVFAIL, temporary"},
+		{"the TTL becomes 0", "0s good: 192.0.2.1; 60s zero: 192.0.2.3; 61s servfail: SERVFAIL, temporary"},
+		{"a negative answer is not served stale", "0s nxdomain: NXDOMAIN, not found; 60s servfail: SERVFAIL, temporary"},
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &switchable{t: t}
 				r := newResolver(t, Config{Servers: []string{"192.0.2.53:53"}, Exchange: w.exchange})
 				play(t, r, w, test.scenario)
-				time.Sleep(time.Minute) // queries go on without us
+				time.Sleep(time.Minute) // the queries end
 			})
 		})
 	}
@@ -116,8 +116,8 @@ func play(t *testing.T, r *Resolver, w *switchable, scenario string) {
 	}
 }
 
-// Who has less time than the servers take gets the stale answer at the end of it, but not who gives up.
-func TestStaleForTheHasty(t *testing.T) {
+// A caller whose deadline comes first gets the stale answer then; one that cancels does not.
+func TestStaleAtCallerDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &switchable{t: t}
 		r := newResolver(t, Config{Servers: []string{"192.0.2.53:53"}, Exchange: w.exchange})
@@ -126,13 +126,13 @@ func TestStaleForTheHasty(t *testing.T) {
 		w.word.Store("silent")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		left, leave := context.WithCancel(t.Context())
-		time.AfterFunc(time.Millisecond, leave)
+		canceled, giveUp := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, giveUp)
 		var callers sync.WaitGroup
 		for _, caller := range []struct {
 			ctx  context.Context
 			want string
-		}{{ctx, "192.0.2.1 stale, temporary"}, {left, "canceled, temporary"}} {
+		}{{ctx, "192.0.2.1 stale, temporary"}, {canceled, "canceled, temporary"}} {
 			callers.Go(func() {
 				if got := resolve(caller.ctx, r, "A mx.example.org"); got != caller.want {
 					t.Errorf("got %s, want %s", got, caller.want)
@@ -144,7 +144,7 @@ func TestStaleForTheHasty(t *testing.T) {
 	})
 }
 
-// The trace says that an answer is stale, and why.
+// The trace has the failure that made an answer stale.
 func TestTraceOfStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &switchable{t: t}
@@ -152,7 +152,7 @@ func TestTraceOfStale(t *testing.T) {
 		play(t, r, w, "0s good: 192.0.2.1; 60s servfail: 192.0.2.1 stale, temporary")
 		for _, want := range []string{
 			"mx.example.org. A 192.0.2.53:53 cache SERVFAIL 1s 0s 192.0.2.1 stale",
-			"mx.example.org. A 192.0.2.53:53 cache SERVFAIL 0s 0s 192.0.2.1 stale", // sent for
+			"mx.example.org. A 192.0.2.53:53 cache SERVFAIL 0s 0s 192.0.2.1 stale", // a query is under way
 		} {
 			resolve(WithTrace(t.Context(), func(trace Trace) {
 				if got := line(trace); got != want || !trace.Stale {

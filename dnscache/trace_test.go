@@ -41,7 +41,7 @@ func TestTrace(t *testing.T) {
 			"mx.example.org. NS - cache NOERROR 50s 0s ns.example.org. ns2.example.org.",
 		},
 		{
-			"A refused.example.org", // forgotten by the second time, when it is kept for longer
+			"A refused.example.org", // expired by the second time, and then kept longer
 			"refused.example.org. A 192.0.2.53:53 udp REFUSED 1s 100ms REFUSED",
 			"refused.example.org. A 192.0.2.53:53 udp REFUSED 2s 100ms REFUSED",
 		},
@@ -83,7 +83,7 @@ loop.example.org.    CNAME loop.example.org.
 	}
 }
 
-func TestTraceOfLeaving(t *testing.T) {
+func TestTraceOfCallerDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := countingResolver(t, "", nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -93,11 +93,11 @@ func TestTraceOfLeaving(t *testing.T) {
 		if want := "mx.example.org. A - - - 0s 1ms timeout"; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
-		time.Sleep(time.Second) // the query goes on without us
+		time.Sleep(time.Second) // the query ends
 	})
 }
 
-// line writes a trace in one line, with a dash for what is empty and the text of the error at the end.
+// line returns a trace as one line, with a dash for what is empty and the text of the error at the end.
 func line(t Trace) string {
 	words := []string{t.Name, t.Type, t.Server, t.Transport, t.Rcode, t.TTL.String(), t.Took.String()}
 	for i := range words {
