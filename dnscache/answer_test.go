@@ -115,8 +115,8 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// reachable returns the values of all records whose owner can be reached from q by aliases: the slow and simple
-// way.
+// reachable returns the values of all records whose owner can be reached from q by aliases: the slow and
+// simple way.
 func reachable(m *dns.Msg, q question) []string {
 	reached := map[string]bool{q.name: true}
 	for range m.Answer {

@@ -11,8 +11,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// scripted is an ExchangeFunc of a server that answers the n-th query as the n-th of words says, and all further
-// ones as the last: a TTL, or servfail. It takes 100 ms, and records when it was asked.
+// scripted is an ExchangeFunc of a server that answers the n-th query as the n-th of words says, and all
+// further ones as the last: a TTL, or servfail. It takes 100 ms, and records when it was asked.
 type scripted struct {
 	t     *testing.T
 	words []string

@@ -103,8 +103,8 @@ func BenchmarkBytesPerEntry(b *testing.B) {
 }
 
 // BenchmarkHitRatio reports how many questions about names with a Zipf distribution are answered from the
-// cache, while as many names come once only, as spammers' names do. The target is 78 %. It is compared with an
-// LRU cache of the same size.
+// cache, while as many names come once only, as spammers' names do. The target is 78 %. It is compared with
+// an LRU cache of the same size.
 func BenchmarkHitRatio(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		r := flooded(b, *entries, "address")

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A script has questions ("10 fail", "3 ok": each about a domain of its own; "99 evil": failures of one domain;
-// "5 dead": all servers were down) and times in seconds ("at 30"). The edges are the calls of OnDegraded, with
-// the second.
+// A script has questions ("10 fail", "3 ok": each about a domain of its own; "99 evil": failures of one
+// domain; "5 dead": all servers were down) and times in seconds ("at 30"). The edges are the calls of
+// OnDegraded, with the second.
 func TestBreaker(t *testing.T) {
 	for _, test := range []struct{ story, script, want string }{
 		{"no questions", "at 100", ""},

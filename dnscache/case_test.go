@@ -21,7 +21,8 @@ func TestCaseRandomizationText(t *testing.T) {
 		{"On", `"On" is none of auto, on, off`, `case randomization: "On" is none of auto, on, off`},
 	} {
 		_, err := New(Config{Servers: []string{"192.0.2.53:53"}, CaseRandomization: test.text})
-		if check, build := errorText(test.text.Check()), errorText(err); check != test.check || build != test.build {
+		check, build := errorText(test.text.Check()), errorText(err)
+		if check != test.check || build != test.build {
 			t.Errorf("%q: Check says %q, want %q; New says %q, want %q",
 				test.text, check, test.check, build, test.build)
 		}

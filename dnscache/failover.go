@@ -50,7 +50,7 @@ func (r *Resolver) failover(ctx context.Context, q question) reply {
 			if f == nil || f.kind == missing {
 				return got
 			}
-			if most := failed.failure(); most == nil || f.kind > most.kind {
+			if before := failed.failure(); before == nil || f.kind > before.kind {
 				failed = got
 			}
 			order.drop(got.server)

@@ -29,7 +29,9 @@ func newNamedServers(t *testing.T) *namedServers {
 	return &namedServers{zone: dnstest.Parse(t, "mx.example.org. A 192.0.2.1"), start: time.Now()}
 }
 
-func (s *namedServers) exchange(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error) {
+func (s *namedServers) exchange(
+	ctx context.Context, network, server string, query *dns.Msg,
+) (*dns.Msg, error) {
 	host, _, _ := strings.Cut(server, ":")
 	asked := fmt.Sprintf("%s@%d", host, time.Since(s.start).Milliseconds())
 	if network == "tcp" {

@@ -15,8 +15,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// fleet is an ExchangeFunc of servers a, b... whose behaviour can be set: "ok" after 10 ms, "late" after 600 ms,
-// "silent", "lossy" (silent once, then ok), "unreachable", "servfail", "panic".
+// fleet is an ExchangeFunc of servers a, b... whose behaviour can be set: "ok" after 10 ms, "late" after 600
+// ms, "silent", "lossy" (silent once, then ok), "unreachable", "servfail", "panic".
 type fleet struct {
 	t     *testing.T
 	start time.Time
@@ -79,8 +79,8 @@ func (f *fleet) whom() string {
 	return whom
 }
 
-// A script sets a server ("a=silent"), waits for milliseconds ("wait 1000"), or asks a new question: "410 ab" is
-// how many milliseconds that takes and which servers are asked.
+// A script sets a server ("a=silent"), waits for milliseconds ("wait 1000"), or asks a new question: "410
+// ab" is how many milliseconds that takes and which servers are asked.
 func TestHealth(t *testing.T) {
 	for _, test := range []struct{ story, script string }{
 		{"silent twice: down, and asked last", "a=silent; 410 ab; 410 ab; 10 b; 10 b"},

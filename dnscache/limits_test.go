@@ -12,8 +12,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// meter is an ExchangeFunc that takes 399 ms for each query, 1 ms less than hedgeDelay, and counts how many are
-// in progress at a time.
+// meter is an ExchangeFunc that takes 399 ms for each query, 1 ms less than hedgeDelay, and counts how many
+// are in progress at a time.
 type meter struct {
 	t    *testing.T
 	mu   sync.Mutex
@@ -42,8 +42,8 @@ func (m *meter) count(name string, n int) {
 	}
 }
 
-// resolveMany looks up n names of domain at the same time. It returns the results in the order in which they came,
-// with their number and the milliseconds that they took: "8x192.0.2.1@399".
+// resolveMany looks up n names of domain at the same time. It returns the results in the order in which they
+// came, with their number and the milliseconds that they took: "8x192.0.2.1@399".
 func resolveMany(t *testing.T, r *Resolver, n int, domain string) string {
 	var callers sync.WaitGroup
 	var mu sync.Mutex
@@ -128,8 +128,8 @@ func TestInFlight(t *testing.T) {
 	})
 }
 
-// The failure of a question without a slot is not kept: the next time it may find one. If too many wait already,
-// it fails at once.
+// The failure of a question without a slot is not kept: the next time it may find one. If too many wait
+// already, it fails at once.
 func TestTooMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := newFleet(t)

@@ -36,8 +36,8 @@ func resolverOf(t testing.TB, zone string, cfg Config) (*Resolver, *dnstest.Serv
 	return newResolver(t, cfg), server
 }
 
-// resolve does the lookup "TYPE NAME" and returns its result as one line: the values, and the text and the kinds
-// of the error.
+// resolve does the lookup "TYPE NAME" and returns its result as one line: the values, and the text and the
+// kinds of the error.
 func resolve(ctx context.Context, r *Resolver, lookup string) string {
 	qtype, name, _ := strings.Cut(lookup, " ")
 	var result []string

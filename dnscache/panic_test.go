@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A panic in any goroutine is the failure of one question, and calls OnPanic once. The next question may have an
-// answer.
+// A panic in any goroutine is the failure of one question, and calls OnPanic once. The next question may
+// have an answer.
 func TestPanic(t *testing.T) {
 	const answered, failed = "192.0.2.1", "internal error, temporary"
 	for _, test := range []struct {
@@ -24,7 +24,8 @@ func TestPanic(t *testing.T) {
 			strings.Repeat(answered+"; ", 2) + answered, 1,
 		},
 		{
-			"in OnDegraded, called by the flight", "a=unreachable b=unreachable" + strings.Repeat(" ask", 20) + " a=ok b=ok ask",
+			"in OnDegraded, called by the flight",
+			"a=unreachable b=unreachable" + strings.Repeat(" ask", 20) + " a=ok b=ok ask",
 			strings.Repeat("no route to host, temporary; ", 19) + failed + "; " + answered, 1,
 		},
 	} {

@@ -7,8 +7,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// FuzzCanonical checks that a canonical name is its own canonical name and comes back unchanged from the wire:
-// otherwise the answer to it would not match the question.
+// FuzzCanonical checks that a canonical name is its own canonical name and comes back unchanged from the
+// wire: otherwise the answer to it would not match the question.
 func FuzzCanonical(f *testing.F) {
 	for _, name := range []string{
 		"mx.example.org", "MX.example.org.", ".", `a\.b`, `a\032b`, "a b", "é.example", `a\`, "a..b", "\x00",

@@ -96,7 +96,8 @@ func TestResolvConfChanges(t *testing.T) {
 	}
 }
 
-// A file that was bad for a while is used once it is good again, and a server that stays in it keeps its health.
+// A file that was bad for a while is used once it is good again, and a server that stays in it keeps its
+// health.
 func TestResolvConfRecovers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "resolv.conf")
 	both := "nameserver 192.0.2.1\nnameserver 192.0.2.2\n"

@@ -33,8 +33,8 @@ type Config struct {
 	// at most 512 octets times Entries (51 MB by default) whatever is asked and published. An answer with
 	// one address takes less than 200 octets.
 	Entries int
-	// Timeout bounds one question over all servers and retries; 0 means 5 s. A caller can wait for less
-	// by the deadline of its context.
+	// Timeout bounds one question over all servers and retries; 0 means 5 s. A caller that wants to wait
+	// less sets a deadline on its context.
 	Timeout time.Duration
 	// InFlight bounds the questions that are with the servers at the same time; 0 means 1000. Each may
 	// have a few sockets open. At most 8 of them are about names of one organizational domain.
@@ -55,8 +55,8 @@ type Config struct {
 }
 
 // ExchangeFunc sends query to server, one of Config.Servers, over network ("udp" or "tcp", or "tls" if the
-// server is written with tls://) and returns the reply. It must return when ctx ends, must return only
-// replies that belong to the query, and must not modify the query.
+// server is written with tls://) and returns the reply. It must return when ctx ends, and return only
+// replies that belong to the query.
 type ExchangeFunc func(ctx context.Context, network, server string, query *dns.Msg) (*dns.Msg, error)
 
 // Resolver looks up names and caches the answers. Its methods are safe for concurrent use. It needs no
@@ -191,7 +191,8 @@ func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) (
 	return list[T](found.result), err
 }
 
-// now is the time on the resolver's clock, which starts with the resolver and never jumps: time.Since is monotonic.
+// now is the time on the resolver's clock, which starts with the resolver and never jumps: time.Since is
+// monotonic.
 func (r *Resolver) now() time.Duration {
 	return time.Since(r.start)
 }

@@ -198,7 +198,8 @@ func TestRefusedConnection(t *testing.T) {
 	free := socket.LocalAddr().String()
 	socket.Close()
 	r := newResolver(t, Config{Servers: []string{free}})
-	if got, want := resolve(t.Context(), r, "A mx.example.org"), "udp: connection refused, temporary"; got != want {
+	got := resolve(t.Context(), r, "A mx.example.org")
+	if want := "udp: connection refused, temporary"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

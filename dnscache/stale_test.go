@@ -55,17 +55,17 @@ func (w *switchable) exchange(ctx context.Context, _, _ string, query *dns.Msg) 
 	return nil, ctx.Err()
 }
 
-// A scenario is a list of "TIME WORD: RESULT", with " after DURATION" if it takes time: what resolve returns at
-// that time, while the server behaves as WORD says.
+// A scenario is a list of "TIME WORD: RESULT", with " after DURATION" if it takes time: what resolve returns
+// at that time, while the server behaves as WORD says.
 func TestStale(t *testing.T) {
 	const gone, stale = "timeout, temporary, timeout", "192.0.2.1 stale, temporary"
 	for _, test := range []struct{ story, scenario string }{
 		{"the server fails", "0s good: 192.0.2.1; 59s servfail: 192.0.2.1; 60s servfail: " + stale},
 		{"it is silent: a caller waits 1.8 s", "0s good: 192.0.2.1; 60s silent: " + stale + " after 1.8s"},
-		{"it stays silent: later callers do not wait", "0s good: 192.0.2.1; 60s silent: " + stale + " after 1.8s; 66s silent: " + stale +
-			"; 67s silent: " + stale + "; 180s silent: " + stale},
-		{"it was silent long ago: a caller waits again", "0s good: 192.0.2.1; 60s silent: " + stale + " after 1.8s; 370s silent: " +
-			stale + " after 1.8s"},
+		{"it stays silent: later callers do not wait", "0s good: 192.0.2.1; 60s silent: " + stale +
+			" after 1.8s; 66s silent: " + stale + "; 67s silent: " + stale + "; 180s silent: " + stale},
+		{"it was silent long ago: a caller waits again", "0s good: 192.0.2.1; 60s silent: " + stale +
+			" after 1.8s; 370s silent: " + stale + " after 1.8s"},
 		{"it is late", "0s good: 192.0.2.1; 60s late: " + stale + " after 1.8s; 64s silent: 192.0.2.1"},
 		{"it recovers", "0s good: 192.0.2.1; 60s servfail: " + stale + "; 60.5s moved: " + stale + "; 61s moved: " +
 			stale + "; 61.1s moved: 192.0.2.2"},
@@ -74,12 +74,14 @@ func TestStale(t *testing.T) {
 		{"for a day without questions", "0s good: 192.0.2.1; 86460s silent: " + gone + " after 5s"},
 		{"the name is removed", "0s good: 192.0.2.1; 60s nxdomain: NXDOMAIN, not found; " +
 			"120s servfail: SERVFAIL, temporary"},
-		{"the data is removed", "0s good: 192.0.2.1; 60s nodata: NODATA, not found; 120s servfail: SERVFAIL, temporary"},
+		{"the data is removed", "0s good: 192.0.2.1; 60s nodata: NODATA, not found; " +
+			"120s servfail: SERVFAIL, temporary"},
 		{"the name is removed, without an SOA record", "0s good: 192.0.2.1; 60s no-soa: NXDOMAIN, not found; " +
 			"61s servfail: SERVFAIL, temporary"},
 		{"a TTL of 0 is never stale", "0s zero: 192.0.2.3; 0s servfail: SERVFAIL, temporary"},
 		{"the TTL becomes 0", "0s good: 192.0.2.1; 60s zero: 192.0.2.3; 61s servfail: SERVFAIL, temporary"},
-		{"a negative answer is not served stale", "0s nxdomain: NXDOMAIN, not found; 60s servfail: SERVFAIL, temporary"},
+		{"a negative answer is not served stale", "0s nxdomain: NXDOMAIN, not found; " +
+			"60s servfail: SERVFAIL, temporary"},
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -53,9 +53,9 @@
 //
 // # How to add a misbehaviour
 //
-// It is a row of behaviours in behaviours.go, a word and a function of one query with the reply from the zone,
-// and a line in the list above: a test compares the two. A name in the zone of TestDifficultServer in package
-// dnscache, and a row in its table, then show what a resolver makes of it.
+// It is a row of behaviours in behaviours.go, a word and a function of one query with the reply from the
+// zone, and a line in the list above: a test compares the two. A name in the zone of TestDifficultServer in
+// package dnscache, and a row in its table, then show what a resolver makes of it.
 package dnstest
 
 import (

@@ -46,7 +46,7 @@ func selfSigned(t testing.TB, names []string) tls.Certificate {
 	}
 	leaf := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: rand.Text()}, // unique, so that it is not taken for another certificate's issuer
+		Subject:               pkix.Name{CommonName: rand.Text()}, // not that of another issuer
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(23 * time.Hour),
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},

@@ -9,8 +9,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Zone is a parsed zone text: the records of each name, which is canonical. Tests without sockets, as those in
-// a testing/synctest bubble, ask it directly.
+// Zone is a parsed zone text: the records of each name, in the form of dns.CanonicalName. Tests without
+// sockets, as those in a testing/synctest bubble, ask it directly.
 type Zone map[string][]dns.RR
 
 // Parse parses a zone text. An error in it fails the test, and so does a misbehaviour that does not exist.
