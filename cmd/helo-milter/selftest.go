@@ -29,7 +29,9 @@ func (c *selftestCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	q.Exempt, q.Site = &checks.Exemptions{}, checks.Site{} // to them we are nobody
+	judge := *q.Judge
+	judge.Exempt, judge.Site = &checks.Exemptions{}, checks.Site{} // to them we are nobody
+	q.Judge = &judge
 	var good bool
 	if c.ListenFor != "" {
 		good, err = c.listen(p, q, clients)

@@ -15,7 +15,7 @@ func (d *Daemon) introduce() {
 	out := d.lines
 	if d.cfg.DecisionLog != "-" {
 		out = spool.New(struct{ io.Writer }{d.stdout}, nil) // a pipe that nobody reads must not hold up the start
-		defer out.Close(100 * time.Millisecond)
+		defer out.Close(time.Second)
 	}
 	_, _ = io.WriteString(out, paste(d.sockets))
 	d.log.Info("serving", "listen", d.sockets.names(), "mode", d.cfg.Mode.String(),
