@@ -44,7 +44,7 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	}
 	expr, closed := strings.CutSuffix(expr, "/")
 	if !closed || expr == "" {
-		return fmt.Errorf("%q is a regular expression without an end: put it between two slashes", s)
+		return fmt.Errorf("%q is a regular expression without a closing slash", s)
 	}
 	re, err := regexp.Compile("(?i)" + expr)
 	if err != nil {

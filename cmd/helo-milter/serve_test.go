@@ -81,7 +81,7 @@ func TestServe(t *testing.T) {
 	}
 	for _, step := range []struct{ mode, log, want string }{
 		{"enforce", "msg=reloaded mode=enforce", "504 5.5.2"},
-		{"enforced", "old configuration stays", "504 5.5.2"}, // a mistake changes nothing
+		{"enforced", "keeping the old configuration", "504 5.5.2"}, // a mistake changes nothing
 		{"observe", "msg=reloaded mode=observe", "250 accept"},
 	} {
 		configure(step.mode)

@@ -29,7 +29,7 @@ func reload(t *testing.T, m *rig.Milter, says, config string) {
 
 const (
 	reloaded = "msg=reloaded"
-	failed   = `msg="reload failed, the old configuration stays"`
+	failed   = `msg="reload failed, keeping the old configuration"`
 )
 
 // A new configuration holds for new sessions at once, and those that run keep theirs. The client says another

@@ -29,11 +29,11 @@ func score(v float64) error {
 func printable(s string, limit int) error {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {
-			return fmt.Errorf("%q has a byte that is not printable ASCII", s)
+			return fmt.Errorf("%q contains a byte that is not printable ASCII", s)
 		}
 	}
 	if len(s) > limit {
-		return fmt.Errorf("has %d bytes, at most %d fit", len(s), limit)
+		return fmt.Errorf("is %d bytes long, the limit is %d", len(s), limit)
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func fieldName(s string) error {
 		return fmt.Errorf("%q is not a header field name", s)
 	}
 	if strings.EqualFold(s, "Authentication-Results") {
-		return errors.New("is another field's name: set header.authentication_results for that")
+		return errors.New("is the name of another field: use header.authentication_results for that")
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func hostPort(s string) error {
 
 func zones(list []string) error {
 	if slices.Contains(list, "") {
-		return errors.New("an empty name is no list")
+		return errors.New("empty name: give the zone of a block list")
 	}
 	return names(list, false)
 }

@@ -56,21 +56,21 @@ var plainKeys = []key{
 		func(c *Config) error { return fieldName(c.Header.Name) },
 	},
 	{
-		"header.authentication_results", "false", "also add iprev as RFC 8601 has it",
+		"header.authentication_results", "false", "also add Authentication-Results with iprev (RFC 8601)",
 		func(c *Config) any { return &c.Header.AuthenticationResults }, nil,
 	},
 	{
-		"site.hostname", `""`, "our host name; default: what the MTA says ({j})",
+		"site.hostname", `""`, "this server's host name; default: what the MTA reports ({j})",
 		func(c *Config) any { return &c.site.hostname },
 		func(c *Config) error { return names([]string{c.site.hostname}, false) },
 	},
 	{
-		"site.names", `[]`, `host names and domains that are ours; ".example.net" covers what is under it`,
+		"site.names", `[]`, `this server's host names and domains; ".example.net" covers everything under it`,
 		func(c *Config) any { return &c.site.names },
 		func(c *Config) error { return names(c.site.names, true) },
 	},
 	{
-		"site.addresses", `[]`, "public addresses of ours, beside those the MTA reports",
+		"site.addresses", `[]`, "this server's public addresses, in addition to those the MTA reports",
 		func(c *Config) any { return &c.site.addresses }, nil,
 	},
 	{
@@ -99,25 +99,25 @@ var plainKeys = []key{
 		func(c *Config) error { return between(c.Resolver.Entries, 1, 100_000_000) },
 	},
 	{
-		"limits.connections", "1000", "from MTAs at a time", func(c *Config) any { return &c.Limits.Connections },
+		"limits.connections", "1000", "open at a time", func(c *Config) any { return &c.Limits.Connections },
 		func(c *Config) error { return between(c.Limits.Connections, 1, 1_000_000) },
 	},
 	{
-		"limits.per_peer", "0", "of them from one address; 0 is half, and all over loopback",
+		"limits.per_peer", "0", "from one address; 0 is half of connections, or all over loopback",
 		func(c *Config) any { return &c.Limits.PerPeer },
 		func(c *Config) error { return between(c.Limits.PerPeer, 0, 1_000_000) },
 	},
 	{
-		"limits.peers", `[]`, "networks of the MTAs that may connect over TCP; a must where other hosts can",
+		"limits.peers", `[]`, "networks of the MTAs that may connect over TCP; required where other hosts can",
 		func(c *Config) any { return &c.Limits.Peers }, nil,
 	},
 	{
-		"limits.idle", `"70m"`, "the longest silence of an MTA; Sendmail waits an hour for its client",
+		"limits.idle", `"70m"`, "longest wait for the next command; Sendmail waits an hour for its client",
 		func(c *Config) any { return (*duration)(&c.Limits.Idle) },
 		func(c *Config) error { return between(c.Limits.Idle, time.Second, 24*time.Hour) },
 	},
 	{
-		"limits.shutdown", `"20s"`, "how long transactions may go on when the daemon is stopped",
+		"limits.shutdown", `"20s"`, "how long open transactions may continue when the daemon stops",
 		func(c *Config) any { return (*duration)(&c.Shutdown) },
 		func(c *Config) error { return between(c.Shutdown, 0, 10*time.Minute) },
 	},

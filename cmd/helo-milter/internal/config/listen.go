@@ -40,7 +40,7 @@ func parseListen(s string) (network, address string, err error) {
 			return "", "", fmt.Errorf("%q: the path must be absolute, as in unix:/run/helo-milter/sock", s)
 		}
 		if len(rest) > maxPath {
-			return "", "", fmt.Errorf("%q: the path has %d bytes, at most %d fit", s, len(rest), maxPath)
+			return "", "", fmt.Errorf("%q: the path is %d bytes long, the limit is %d", s, len(rest), maxPath)
 		}
 		return "unix", rest, nil
 	case "inet", "inet6":
@@ -70,6 +70,6 @@ func (c *Config) CheckPeers(network, address string) error {
 	if addr, err := netip.ParseAddr(host); err == nil && addr.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("other hosts can connect to %s: say in limits.peers which may, such as [\"192.0.2.25\"]",
+	return fmt.Errorf("other hosts can connect to %s: list those that may in limits.peers, such as [\"192.0.2.25\"]",
 		address)
 }

@@ -23,14 +23,14 @@ type list struct {
 // lists are the lists of tables in the order in which they are printed.
 var lists = []list{
 	{
-		name: "allow", doc: "a client that is not judged: it must match network and name, where they are given",
+		name: "allow", doc: "clients that are not judged; where network and name are given, both must match",
 		keys:  allowKeys,
 		size:  func(c *Config) int { return len(c.allow) },
 		grow:  func(c *Config) { c.allow = append(c.allow, checks.Allow{}) },
 		check: hasClient,
 	},
 	{
-		name: "deny", doc: "what helo-denied, helo-host-denied and ptr-denied fail for; one key an entry",
+		name: "deny", doc: "what helo-denied, helo-host-denied and ptr-denied fail for; one key per entry",
 		keys:   denyKeys,
 		size:   func(c *Config) int { return len(c.deny) },
 		grow:   func(c *Config) { c.deny = append(c.deny, checks.Deny{}) },
@@ -50,7 +50,7 @@ func allowKeys(i int) []key {
 			func(c *Config) any { return (*domain)(&c.allow[i].Name) }, nil,
 		},
 		{
-			"allow.until", "2027-03-31", "the last day, or a date with time and zone; default: no end",
+			"allow.until", "2027-03-31", "last day, or a date with time and zone; default: never expires",
 			func(c *Config) any { return (*until)(&c.allow[i].Until) }, nil,
 		},
 		{
@@ -72,7 +72,7 @@ func denyKeys(i int) []key {
 			func(c *Config) any { return &c.deny[i].PTR }, nil,
 		},
 		{
-			"deny.network", `"198.51.100.0/24"`, "of the client, its HELO name, or the MX and NS hosts of that",
+			"deny.network", `"198.51.100.0/24"`, "the client, or an address of its HELO name or of that name's MX or NS hosts",
 			func(c *Config) any { return &c.deny[i].Network }, nil,
 		},
 	}
@@ -80,14 +80,14 @@ func denyKeys(i int) []key {
 
 func hasClient(entry map[string]any) error {
 	if entry["network"] == nil && entry["name"] == nil {
-		return errors.New("has neither network nor name, and would allow everybody")
+		return errors.New("needs a network or a name: without either it would allow everybody")
 	}
 	return nil
 }
 
 func hasOneKey(entry map[string]any) error {
 	if len(entry) != 1 {
-		return errors.New("wants one of helo, ptr and network: one entry for each")
+		return errors.New("an entry needs exactly one of helo, ptr and network")
 	}
 	return nil
 }

@@ -92,10 +92,10 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return p, fmt.Errorf("%q is not a network, such as 192.0.2.0/24 or 2001:db8::/32", s)
 	}
 	if p.Addr().Is4In6() {
-		return p, fmt.Errorf("%q is of IPv4: write it so, as in 192.0.2.0/24", s)
+		return p, fmt.Errorf("%q is an IPv4-mapped prefix: write it as IPv4, such as 192.0.2.0/24", s)
 	}
 	if p.Masked() != p {
-		return p, fmt.Errorf("%q has bits beyond its length: did you mean %s?", s, p.Masked())
+		return p, fmt.Errorf("%q has host bits set: did you mean %s?", s, p.Masked())
 	}
 	return p, nil
 }

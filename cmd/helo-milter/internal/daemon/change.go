@@ -135,7 +135,7 @@ func (d *Daemon) warn() {
 		d.log.Warn("configuration", "warning", w)
 	}
 	if most, ok := openFiles(); ok && most < d.cfg.Limits.Connections+spareFiles {
-		d.log.Warn("limits.connections does not fit: raise LimitNOFILE of the service, or ulimit -n",
+		d.log.Warn("open file limit is too low for limits.connections: raise LimitNOFILE of the service, or ulimit -n",
 			"connections", d.cfg.Limits.Connections, "open_files", most)
 	}
 }
@@ -163,7 +163,7 @@ func (d *Daemon) reload() {
 		d.log.Info("reloaded", "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
 		return
 	}
-	d.log.Error("reload failed, the old configuration stays", "error", err)
+	d.log.Error("reload failed, keeping the old configuration", "error", err)
 	if records, err := d.openRecords(d.cfg); err == nil {
 		d.record(records)
 	}

@@ -87,7 +87,7 @@ func (d *Daemon) openLogs(stderr io.Writer) {
 	failures := newThrottle(time.Minute)
 	d.decisions = spool.New(nil, func(err error) {
 		if ok, _ := failures.allow(""); ok {
-			d.log.Error("decision log: cannot be written, decisions wait or are dropped", "error", err)
+			d.log.Error("decision log: cannot be written, records wait in memory or are dropped", "error", err)
 		}
 	})
 	d.metrics.spool("log", d.lines)
@@ -137,7 +137,7 @@ func (d *Daemon) loop(ctx context.Context, hup <-chan os.Signal, served <-chan e
 		case <-watchdog.beat:
 			d.live(ctx, watchdog.within)
 		case err := <-served:
-			return fmt.Errorf("a listener broke: %w", err)
+			return fmt.Errorf("listener failed: %w", err)
 		case <-ctx.Done():
 			return nil
 		}
@@ -147,11 +147,11 @@ func (d *Daemon) loop(ctx context.Context, hup <-chan os.Signal, served <-chan e
 // stop takes no further connections, gives transactions their time, and closes everything but the log.
 func (d *Daemon) stop() {
 	notify(d.log, sd.SdNotifyStopping)
-	d.log.Info("stopping", "transactions", d.server.Transactions(), "they_have", d.cfg.Shutdown)
+	d.log.Info("stopping", "transactions", d.server.Transactions(), "grace", d.cfg.Shutdown)
 	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Shutdown)
 	defer cancel()
 	if err := d.server.Shutdown(ctx); err != nil {
-		d.log.Warn("stopped in the middle of transactions", "error", err)
+		d.log.Warn("stopped with open transactions", "error", err)
 	}
 	if d.http != nil {
 		_ = d.http.Close()

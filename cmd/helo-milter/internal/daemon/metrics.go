@@ -40,29 +40,29 @@ func newMetrics() *metrics {
 	}
 	m := &metrics{
 		registry:  prometheus.NewRegistry(),
-		decisions: counter("decisions_total", "Transactions, by what the policy wanted and did.", "want", "did"),
+		decisions: counter("decisions_total", "Transactions, by what the policy wanted and what was done.", "want", "did"),
 		findings: counter("findings_total", "Rules that failed or were unsure, by transaction.", "rule",
 			"result"),
 		iprev: counter("iprev_total", "Transactions, by RFC 8601 iprev of the client.", "result"),
 		differs: counter("mta_resolve_differs_total",
-			"Transactions where the MTA's {client_resolve} is not our iprev.", "mta", "iprev"),
+			"Transactions where the MTA's {client_resolve} differs from our iprev.", "mta", "iprev"),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "helo_milter_decision_seconds", Help: "From MAIL to the end of the transaction.",
 			Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10},
 		}),
-		violations: counter("guard_violations_total", "Connections that broke the milter protocol.", "kind"),
-		trouble:    counter("list_trouble_total", "Answers of block lists that were no answers.", "list"),
+		violations: counter("guard_violations_total", "Connections that broke the milter protocol or a limit.", "kind"),
+		trouble:    counter("list_trouble_total", "Block list responses that are not listings (refused, blocked resolver, wildcard).", "list"),
 		errors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "helo_milter_internal_errors_total", Help: "Panics that were survived: mail went on.",
+			Name: "helo_milter_internal_errors_total", Help: "Panics that were recovered: mail went on unjudged.",
 		}),
-		reloads: counter("reloads_total", "Configurations that were read again.", "result"),
+		reloads: counter("reloads_total", "Configuration reloads, by result.", "result"),
 	}
 	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.differs, m.seconds, m.violations, m.trouble,
 		m.errors, m.reloads,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "helo_milter_dns_degraded",
-			Help: "1 while more DNS questions fail than not: no rule that needs the DNS refuses.",
+			Help: "1 while most DNS questions fail: rules that need the DNS refuse nothing.",
 		}, func() float64 {
 			if m.isDegraded() {
 				return 1
@@ -86,7 +86,7 @@ func (m *metrics) watch(server *milter.Server, guard *milter.Guard) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "helo_milter_" + name, Help: help},
 			func() float64 { return float64(value()) })
 	}
-	m.registry.MustRegister(gauge("connections", "Open connections of MTAs.", guard.Connections),
+	m.registry.MustRegister(gauge("connections", "Open MTA connections.", guard.Connections),
 		gauge("transactions", "Open mail transactions.", server.Transactions))
 }
 
@@ -120,7 +120,7 @@ func (m *metrics) panicked(log *slog.Logger) func(value any, stack []byte) {
 		m.errors.Inc()
 		site := panicSite(stack)
 		if ok, suppressed := places.allow(site); ok {
-			log.Error("internal error, the mail goes on", "panic", value, "at", site, "suppressed", suppressed,
+			log.Error("internal error, mail goes on unjudged", "panic", value, "at", site, "suppressed", suppressed,
 				"stack", string(stack))
 		}
 	}
@@ -156,7 +156,7 @@ func (m *metrics) handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if m.isDegraded() {
-			http.Error(w, "degraded: the DNS fails more often than not", http.StatusServiceUnavailable)
+			http.Error(w, "degraded: most DNS questions fail", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ready")

@@ -114,7 +114,7 @@ func (d *Daemon) openRecords(cfg *config.Config) (io.Writer, error) {
 	if err != nil && (d.cfg != nil && !here || wrong) {
 		return nil, err
 	} else if err != nil {
-		d.log.Error("decision log: cannot be opened, decisions wait or are dropped", "error", err)
+		d.log.Error("decision log: cannot be opened, records wait in memory or are dropped", "error", err)
 	}
 	return file, nil
 }

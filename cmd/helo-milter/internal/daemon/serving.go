@@ -28,7 +28,7 @@ func (d *Daemon) openResolver(c *change) (err error) {
 	cfg.OnPanic = d.onPanic
 	cfg.OnDegraded = func(degraded bool) {
 		if degraded {
-			d.log.Warn("dns degraded: no rule that needs the DNS refuses until it recovers")
+			d.log.Warn("dns degraded: rules that need the DNS refuse nothing until it recovers")
 		} else {
 			d.log.Info("dns recovered")
 		}
@@ -47,7 +47,7 @@ func (d *Daemon) serving(c *change) *milter.Config {
 	dns.Trouble = func(list, answer string) {
 		d.metrics.trouble.WithLabelValues(list).Inc()
 		if ok, _ := d.listTrouble.allow(list); ok {
-			d.log.Warn("block list does not answer questions of this resolver: no listing is taken from it",
+			d.log.Warn("block list does not answer this resolver: its responses are ignored",
 				"list", list, "answer", answer)
 		}
 	}

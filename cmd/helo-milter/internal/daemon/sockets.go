@@ -158,7 +158,7 @@ func removeStale(path string) error {
 	case err != nil:
 		return err
 	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s exists and is no socket: remove it or choose another path", path)
+		return fmt.Errorf("%s exists and is not a socket: remove it or choose another path", path)
 	}
 	if info.Mode().Perm() == 0 { // killed before it had its mode: only root could ask it
 		_ = os.Chmod(path, 0o600)

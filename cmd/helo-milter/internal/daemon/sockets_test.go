@@ -48,7 +48,7 @@ func TestListen(t *testing.T) {
 	if err := os.WriteFile(path, []byte("mail"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := try(); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := try(); err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("a file is taken for a socket: %v", err)
 	}
 	if text, err := os.ReadFile(path); string(text) != "mail" {

@@ -21,7 +21,7 @@ func activatedSockets() (sockets, error) {
 	all := sockets{}
 	for i, ln := range listeners {
 		if ln == nil {
-			return nil, fmt.Errorf("socket activation: file descriptor %d is no listening stream socket", 3+i)
+			return nil, fmt.Errorf("socket activation: file descriptor %d is not a listening stream socket", 3+i)
 		}
 		name := socketName(ln.Addr().Network(), ln.Addr().String())
 		for all[name] != nil { // SO_REUSEPORT
@@ -61,7 +61,7 @@ type watchdog struct {
 func newWatchdog(log *slog.Logger) watchdog {
 	interval, err := sd.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("WATCHDOG_USEC or WATCHDOG_PID is wrong: no signs of life", "error", err)
+		log.Warn("WATCHDOG_USEC or WATCHDOG_PID is invalid: watchdog disabled", "error", err)
 	}
 	if err != nil || interval <= 0 {
 		return watchdog{stop: func() {}}
@@ -75,7 +75,7 @@ func (d *Daemon) live(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	if err := d.guard.Probe(ctx); err != nil {
-		d.log.Error("the self-test failed: no sign of life to the service manager", "error", err)
+		d.log.Error("self-test failed: watchdog notification withheld", "error", err)
 		return
 	}
 	notify(d.log, sd.SdNotifyWatchdog)
