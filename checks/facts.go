@@ -1,8 +1,3 @@
-// Package checks is the meaning of helo-milter: what is known of a client (facts), what is wrong with
-// it (rules and their findings), and what to do about it (policy and its verdict).
-//
-// Only lookup.go and ask.go do I/O. Everything else is a pure function of plain data that survives JSON
-// unchanged, so a running daemon, a command and a decision log are three sources for the same pipe.
 package checks
 
 import (

@@ -1,0 +1,36 @@
+// Package checks is the meaning of helo-milter: what is known of a client (facts), what is wrong with it
+// (rules and their findings), and what to do about it (policy and its verdict).
+//
+// # How a client flows through it
+//
+//	Session ──Lookup──► Facts ──Evaluate──► Findings ──Policy.Decide──► Verdict ──Decision.Record──► Record
+//	                                                                       └──► Reply, Header
+//
+// A [Session] is the one way through: [Judge.Open] for a client that is connected now, [Judge.Reopen] for
+// facts that were recorded. The milter, check, selftest, replay and report are its adapters. Each arrow can
+// also be called by itself: [Lookup] asks the DNS, [Evaluate] asks every rule about every greeting,
+// [Policy.Decide] weighs the findings, and reply, header and record are functions of the verdict.
+//
+// Only lookup.go and ask.go do I/O. All else is a pure function of plain data that survives JSON unchanged,
+// so that a decision log, read again, gives the same verdict to the byte.
+//
+// The DNS has three answers, never two ([Status]): found, missing, and failed. A rule sees a failed answer as
+// an empty one; [Rule] says how that becomes unsure instead of fail, which happens in one place, the
+// evaluator. What was proven by one answer is not undone by another that failed.
+//
+// # How to add a rule
+//
+//  1. A row in the table [All] (rules.go), where its place settles ties: the name, what is wrong as a clause without a
+//     full stop, what to change as a sentence, the reply, an action for each profile, a score, the forms of HELO that
+//     it looks at, and what it reads and what clears.
+//  2. Its function, pure and of at most 8 lines, in helo_rules.go or ptr_rules.go: what is wrong in the case's own
+//     words, or "". A rule whose form says it all uses said.
+//  3. Lines in the table of TestJudge (checks_test.go): a client that fails, one that passes, and one whose lookup
+//     failed; and a word in TestTable (reply_test.go). A rule with an action in careful or standard changes the lines
+//     of other clients, too: each such change is to be looked at.
+//  4. go test ./cmd/helo-milter/... -update writes README's table, the default configuration and the outputs that list
+//     rules; git diff shows them.
+//
+// Nothing else: the key in [rules] and [scores], the header token, the metric label and the log value are the
+// name.
+package checks
