@@ -23,13 +23,20 @@
 //  1. A row in the table [All] (rules.go), where its place settles ties: the name, what is wrong as a clause without a
 //     full stop, what to change as a sentence, the reply, an action for each profile, a score, the forms of HELO that
 //     it looks at, and what it reads and what clears.
+//
 //  2. Its function, pure and of at most 8 lines, in helo_rules.go or ptr_rules.go: what is wrong in the case's own
 //     words, or "". A rule whose form says it all uses said.
-//  3. Lines in the table of TestJudge (checks_test.go): a client that fails, one that passes, and one whose lookup
-//     failed; and a word in TestTable (reply_test.go). A rule with an action in careful or standard changes the lines
-//     of other clients, too: each such change is to be looked at.
-//  4. go test ./cmd/helo-milter/... -update writes README's table, the default configuration and the outputs that list
-//     rules; git diff shows them.
+//
+//  3. Lines in the tables of the tests: in TestJudge (checks_test.go) a client that fails, one that passes, and one
+//     whose lookup failed; in TestAdviceCures (advice_test.go) one that the advice cures; the row's actions, score
+//     and reply in TestTable (reply_test.go).
+//
+//  4. What lists the rules is written by
+//
+//     go test ./cmd/helo-milter ./cmd/helo-milter/internal/config ./integration/accuracy -update
+//
+//     which is README's table, the default configuration, reports and "check --all". Read git diff: a rule with an
+//     action that is not off stands in the outputs of other clients, too.
 //
 // Nothing else: the key in [rules] and [scores], the header token, the metric label and the log value are the
 // name.
