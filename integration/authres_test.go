@@ -17,7 +17,7 @@ import (
 const (
 	withResults = "[header]\nauthentication_results = true\n"
 
-	// Fields of two other hosts, and one that claims to be ours in each way of writing that.
+	// Fields of two other hosts, and fields that claim our authserv-id, in each way to write it.
 	mixedResults = "Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=forged\n" +
 		"Authentication-Results: example.org;\n\tdkim=pass header.d=first\n" +
 		"Authentication-Results: example.com 1; spf=fail smtp.helo=mx.example.net; x=second\n" +
@@ -30,7 +30,7 @@ const (
 		"\nHello.\n"
 )
 
-// results are the Authentication-Results of a message from the top, and where they stand in its header.
+// results returns the Authentication-Results of a message from the top, and their positions in its header.
 func results(mail rig.Mail) (values []string, at []int) {
 	for i, h := range mail.Headers() {
 		if strings.EqualFold(h.Name, "Authentication-Results") {
@@ -40,8 +40,8 @@ func results(mail rig.Mail) (values []string, at []int) {
 	return values, at
 }
 
-// Ours stands above all that came with the message, whatever claimed to be ours is gone, and the others are
-// what and where they were.
+// Our field is above all that came with the message, fields that claim our authserv-id are removed, and the
+// others are unchanged and in order.
 func TestAuthResults(t *testing.T) {
 	others := []string{
 		"example.org; dkim=pass header.d=first",
@@ -61,41 +61,41 @@ func TestAuthResults(t *testing.T) {
 			`mx.example.net; iprev=pass policy.iprev="2001:db8::10" (mail6.example.org)`,
 		},
 		{
-			"203.0.113.10", "EHLO friend", allowOrg, // exempt by the name that was found
+			"203.0.113.10", "EHLO friend", allowOrg, // exempt by its confirmed name
 			"mx.example.net; iprev=pass policy.iprev=203.0.113.10 (mail.example.org)",
 		},
 		{"127.0.0.1", "EHLO friend", "", ""},
 		{"203.0.113.10", "XCLIENT LOGIN=someone|EHLO friend", "", ""},
 	} {
 		for _, mta := range rig.Programs {
-			w := way{mta, "observe", "unix"}
-			if w.lacks(tt.says) != "" {
+			v := variant{mta, "observe", "unix"}
+			if v.unsupported(tt.says) != "" {
 				continue
 			}
 			t.Run(mta+" "+tt.client+" "+tt.says, func(t *testing.T) {
 				t.Parallel()
-				s := w.hold(t, withResults+tt.config, tt.client, tt.says, mixedResults)
+				s := v.session(t, withResults+tt.config, tt.client, tt.says, mixedResults)
 				mail := s.sink.Wait(t, 1)[0]
-				s.onlyHeader(mail)
+				s.soleHeader(mail)
 				want := others
 				if tt.ours != "" {
 					want = slices.Insert(slices.Clone(others), 0, tt.ours)
 				}
 				values, places := results(mail)
-				onTop := tt.ours == "" || places[0] == 1 // under X-HELO-Check
-				if !slices.Equal(values, want) || !onTop || strings.Contains(mail.Text, "mailfrom=forged") {
+				atTop := tt.ours == "" || places[0] == 1 // under X-HELO-Check
+				if !slices.Equal(values, want) || !atTop || strings.Contains(mail.Text, "mailfrom=forged") {
 					t.Errorf("want %q\n got %q at %d\n%s\n%s", want, values, places, mail.Text, s.milter.Log())
 				}
 				if tt.ours != "" {
-					parsed(t, values[0], tt.client)
+					checkParsed(t, values[0], tt.client)
 				}
 			})
 		}
 	}
 }
 
-// parsed wants our field to be read as such.
-func parsed(t *testing.T, value, client string) {
+// checkParsed requires that go-msgauth parses our field.
+func checkParsed(t *testing.T, value, client string) {
 	t.Helper()
 	id, list, err := authres.Parse(value)
 	if err != nil || id != "mx.example.net" || len(list) != 1 {
@@ -106,8 +106,8 @@ func parsed(t *testing.T, value, client string) {
 	}
 }
 
-// A message that was signed on its way stays valid behind us, whatever else we add and remove, with a
-// foreign Authentication-Results among what was signed. The same check finds a changed one.
+// A DKIM signature stays valid behind us, whatever we add and remove; it covers an Authentication-Results of
+// another host. The same check fails for a changed message.
 func TestDKIM(t *testing.T) {
 	const signedText = "Authentication-Results: example.org; spf=pass smtp.mailfrom=first\n" +
 		"From: sender@example.org\n" +
@@ -138,27 +138,28 @@ func TestDKIM(t *testing.T) {
 				t.Fatal(err)
 			}
 			message := unsigned + strings.ReplaceAll(signed.String(), "\r\n", "\n")
-			s := way{mta, "enforce", "inet"}.hold(t, withResults, "203.0.113.10", "EHLO mail.example.org", message)
+			v := variant{mta, "enforce", "inet"}
+			s := v.session(t, withResults, "203.0.113.10", "EHLO mail.example.org", message)
 			mail := s.sink.Wait(t, 1)[0]
 			values, _ := results(mail)
 			if len(values) != 2 || !strings.HasPrefix(values[0], "mx.example.net; iprev=pass") ||
 				strings.Contains(mail.Text, "forged") || strings.Contains(mail.Text, "dkim=pass") {
 				t.Errorf("%q in\n%s", values, mail.Text)
 			}
-			if err := verified(t, mail.Text, public); err != nil {
+			if err := verifyDKIM(t, mail.Text, public); err != nil {
 				t.Errorf("%v\n%s", err, mail.Text)
 			}
 			for _, change := range []string{"smtp.mailfrom=first", "a_signed", "Hello."} {
-				if verified(t, strings.Replace(mail.Text, change, "x", 1), public) == nil {
-					t.Errorf("without %q it is still valid", change)
+				if verifyDKIM(t, strings.Replace(mail.Text, change, "x", 1), public) == nil {
+					t.Errorf("it is still valid without %q", change)
 				}
 			}
 		})
 	}
 }
 
-// verified verifies the one signature of a message.
-func verified(t *testing.T, text string, key ed25519.PublicKey) error {
+// verifyDKIM verifies the one signature of a message.
+func verifyDKIM(t *testing.T, text string, key ed25519.PublicKey) error {
 	t.Helper()
 	list, err := dkim.VerifyWithOptions(strings.NewReader(crlf(text)), &dkim.VerifyOptions{
 		LookupTXT: func(name string) ([]string, error) {

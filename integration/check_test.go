@@ -16,13 +16,13 @@ import (
 	"github.com/miekg/dns"
 )
 
-// `check` judges as the daemon does, and tells by its exit code.
+// `check` judges as the daemon does, and its exit code says so.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		args string
 		exit int
-		says string // pieces that the output has, between "|"; with "!" it has not
+		says string // see checkOutput
 	}{
 		{
 			"206.125.175.2 s1.xnnd.com", 0,
@@ -53,18 +53,27 @@ func TestCheck(t *testing.T) {
 			if exit != tt.exit {
 				t.Errorf("exit %d, want %d", exit, tt.exit)
 			}
-			for piece := range strings.SplitSeq(tt.says, "|") {
-				plain, unwanted := strings.CutPrefix(piece, "!")
-				if strings.Contains(output, plain) == unwanted {
-					t.Errorf("that it has %q is %t:\n%s", plain, unwanted, output)
-				}
-			}
+			checkOutput(t, output, tt.says)
 		})
 	}
 }
 
-// The story of the Notes server that says its inside name. Its administrator does what the advice says, to
-// the letter, and then nothing is wrong.
+// checkOutput requires pieces of a command's output, separated by "|". A piece after "!" must not be in it.
+func checkOutput(t *testing.T, output, pieces string) {
+	t.Helper()
+	for piece := range strings.SplitSeq(pieces, "|") {
+		text, unwanted := strings.CutPrefix(piece, "!")
+		switch found := strings.Contains(output, text); {
+		case found && unwanted:
+			t.Errorf("the output has %q:\n%s", text, output)
+		case !found && !unwanted:
+			t.Errorf("the output lacks %q:\n%s", text, output)
+		}
+	}
+}
+
+// A Notes server says its internal name in HELO. Once its administrator has followed the advice literally,
+// nothing is wrong.
 func TestCheckNotes(t *testing.T) {
 	for _, tt := range []struct{ name, client, helo string }{
 		{"notes", "203.0.113.21", "notes1.acme.private"},
@@ -77,20 +86,20 @@ func TestCheckNotes(t *testing.T) {
 			golden(t, "testdata/check/"+tt.name+".golden", varies.ReplaceAllString(output, "TTL 1h0m0s, 0.1 ms"))
 
 			reverse, _ := dns.ReverseAddr(tt.client)
-			zone := records(t, reverse, dns.TypePTR) + records(t, "host.example.com.", dns.TypeA)
+			zone := zoneLines(t, reverse, dns.TypePTR) + zoneLines(t, "host.example.com.", dns.TypeA)
 			zone += strings.Join(regexp.MustCompile(`(?m)^ +\S+\. (?:A|PTR) \S+$`).FindAllString(output, -1), "\n")
 			server := dnstest.Start(t, regexp.MustCompile(`(?m)^ +`).ReplaceAllString(zone, ""))
 			helo := strings.Fields(setting(t, output, "Postfix, main.cf"))[2]
 			output, exit := rig.RunMilter(t, "check", "--dns", server.Addr(), tt.client, helo)
 			if exit != 0 || !strings.Contains(output, "nothing is wrong") {
-				t.Errorf("after all that, in the zone\n%s\nit is %s", zone, output)
+				t.Errorf("after following the advice, with the zone\n%s\ncheck says %s", zone, output)
 			}
 		})
 	}
 }
 
-// records are what the world's DNS has, as lines of a zone.
-func records(t *testing.T, name string, qtype uint16) (zone string) {
+// zoneLines returns the records that the rig's DNS has, as lines of a zone file.
+func zoneLines(t *testing.T, name string, qtype uint16) (zone string) {
 	t.Helper()
 	reply, err := rig.Ask(rig.Resolver, name, qtype)
 	if err != nil {
@@ -102,7 +111,7 @@ func records(t *testing.T, name string, qtype uint16) (zone string) {
 	return zone
 }
 
-// setting is the line that an advice has for a mail server.
+// setting returns the line that advice has for a mail server.
 func setting(t *testing.T, advice, server string) string {
 	t.Helper()
 	line := regexp.MustCompile(`(?m)^ +` + server + ` +(.*)$`).FindStringSubmatch(advice)
@@ -112,7 +121,7 @@ func setting(t *testing.T, advice, server string) string {
 	return line[1]
 }
 
-// golden compares with a file, or writes it with -update.
+// golden compares a text with a golden file, or rewrites the file with -update.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
@@ -125,7 +134,7 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
-// A terminal gets colours unless its user wants none, and a progress bar; a pipe gets neither.
+// A terminal gets colours, unless NO_COLOR is set, and a progress bar; a pipe gets neither.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
 	const red, green = "\x1b[31m", "\x1b[32m"
@@ -145,12 +154,7 @@ func TestTerminal(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", tt.shell, err)
 		}
-		for piece := range strings.SplitSeq(tt.want, "|") {
-			plain, unwanted := strings.CutPrefix(piece, "!")
-			if strings.Contains(string(output), plain) == unwanted {
-				t.Errorf("%s: that it has %q is %t:\n%s", tt.shell, plain, unwanted, output)
-			}
-		}
+		checkOutput(t, string(output), tt.want)
 	}
 }
 
@@ -173,7 +177,7 @@ func TestCheckJSON(t *testing.T) {
 	}
 }
 
-// A server that refuses, is lame or never answers is not the last word: the next one is asked.
+// After a server that refuses, is lame or never answers, the next one is asked.
 func TestCheckServers(t *testing.T) {
 	t.Parallel()
 	refusing := rig.StartRefusing(t).Addr
@@ -181,7 +185,8 @@ func TestCheckServers(t *testing.T) {
 		{refusing + " " + rig.Resolver, "203.0.113.10", "iprev    pass"},
 		{refusing, "203.0.113.10", "iprev    temperror|REFUSED"},
 		{rig.AuthServer + " " + rig.Resolver, "203.0.113.10", "iprev    pass"},
-		// The zone of this one's reverse name is delegated away: from the first server it is a referral.
+		// The zone of this client's reverse name is delegated: the authoritative server answers with a
+		// referral.
 		{rig.AuthServer, "203.0.113.67", "iprev    temperror|lame"},
 		{rig.DeadResolver + " " + rig.Resolver, "203.0.113.10", "iprev    pass"},
 		{
@@ -194,15 +199,11 @@ func TestCheckServers(t *testing.T) {
 			args = append(args, "--dns", server)
 		}
 		output, _ := rig.RunMilter(t, args...)
-		for piece := range strings.SplitSeq(tt.says, "|") {
-			if !strings.Contains(output, piece) {
-				t.Errorf("%v: no %q in\n%s", args, piece, output)
-			}
-		}
+		checkOutput(t, output, tt.says)
 	}
 }
 
-// Whatever one server does to a question, the client is confirmed or nobody knows: never is it refused a name.
+// However a server misbehaves, the client is confirmed or iprev is temperror, never fail or permerror.
 func TestCheckMisbehaving(t *testing.T) {
 	t.Parallel()
 	outcomes := map[string]string{
@@ -211,7 +212,7 @@ func TestCheckMisbehaving(t *testing.T) {
 		"temperror": "servfail refused notimp header-only lame cname-loop drop truncate-dead short garbage",
 	}
 	var zone strings.Builder
-	clients := map[string]string{} // and the outcome
+	clients := map[string]string{} // client to outcome
 	for outcome, words := range outcomes {
 		for word := range strings.FieldsSeq(words) {
 			n := len(clients) + 1

@@ -15,10 +15,10 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// mtaExamples are files that a user copies into an MTA's configuration, each with a session, and with what
-// becomes of its message: the fields of milters that it arrives with, or the code of the refusal. X-Behind
-// is the field of the milter that the file has beside ours.
-var mtaExamples = []struct{ files, port, client, says, becomes string }{
+// mtaExamples are files that a user copies into an MTA's configuration, each with a session and its result:
+// the milters' header fields that the message arrives with, or the code of the refusal. X-Behind is the field
+// of the other milter that the file has besides ours. The port "sendmail" is submission with sendmail(1).
+var mtaExamples = []struct{ files, port, client, says, result string }{
 	{"postfix/main.cf", "25", good, greeting, judged},
 	{"postfix/main.cf", "25", "2001:db8::10", "EHLO mail6.example.org", judged6},
 	{"postfix/main.cf", "sendmail", "", "", unjudged},
@@ -29,7 +29,7 @@ var mtaExamples = []struct{ files, port, client, says, becomes string }{
 	{"postfix/main.cf postfix/master.cf", "25", good, greeting, judged},
 	{"postfix/main.cf postfix/master.cf", "587", "203.0.113.30", sends, unjudged},
 	{"postfix/main.cf postfix/master.cf", "465", "203.0.113.30", login, unjudged},
-	{"postfix/main.cf postfix/master.cf", "10026", "127.0.0.1", "EHLO localhost", judged}, // before the filter,
+	{"postfix/main.cf postfix/master.cf", "10026", "127.0.0.1", "EHLO localhost", judged}, // the filter
 
 	{"postfix/main.cf postfix/maps.cf postfix/helo-milter.cidr", "25", good, greeting, judged},
 	{"postfix/main.cf postfix/maps.cf postfix/helo-milter.cidr", "25", "192.0.2.25", greeting, unjudged},
@@ -41,7 +41,7 @@ var mtaExamples = []struct{ files, port, client, says, becomes string }{
 	{"mailcow/extra.cf", "25", good, greeting, both},
 	{"mailcow/extra.cf", "587", "203.0.113.30", sends, behind},
 	{"mailu/postfix.cf", "25", good, greeting, both},
-	{ // Mailu's front is a proxy, which tells whose session it is
+	{ // Mailu's front is a proxy that presents the client with XCLIENT
 		"mailu/postfix.cf", "25", "127.0.0.1",
 		"EHLO front.example.net|XCLIENT ADDR=203.0.113.10 NAME=mail.example.org|EHLO mail.example.org", both,
 	},
@@ -63,16 +63,16 @@ var mtaExamples = []struct{ files, port, client, says, becomes string }{
 const (
 	greeting = "EHLO mail.example.org"
 	login    = "EHLO friend|AUTH PLAIN AHNvbWVvbmUAc2VjcmV0"
-	sends    = "EHLO friend|STARTTLS|" + login + toOrg // a user, to a host elsewhere
+	sends    = "EHLO friend|STARTTLS|" + login + toOrg // a user who sends to another host
 	toOrg    = "|MAIL FROM:<sender@example.net>|RCPT TO:<reader@example.org>|DATA|QUIT"
 	judged   = "X-HELO-Check: accept; client=203.0.113.10"
 	judged6  = "X-HELO-Check: accept; client=2001:db8::10"
 	behind   = "X-Behind: exempt; client=203.0.113.30"
-	both     = "X-Behind: accept; client=203.0.113.10, " + judged // the last one puts its own on top
+	both     = "X-Behind: accept; client=203.0.113.10, " + judged // the last milter inserts at the top
 	unjudged = ""
 )
 
-// What the files promise is what happens. Sessions with the same files are held on the same MTA.
+// Each file does what examples/README.md says. Consecutive rows with the same files share an MTA.
 func TestMTAExamples(t *testing.T) {
 	for begin := 0; begin < len(mtaExamples); {
 		names, end := mtaExamples[begin].files, begin
@@ -97,8 +97,8 @@ func TestMTAExamples(t *testing.T) {
 			server := startExample(t, sink, strings.Fields(files), ours.Socket, other.Socket, other.Socket)
 			for _, tt := range rows {
 				t.Run(tt.port+" "+tt.client, func(t *testing.T) {
-					if got := becomes(t, server, sink, tt.port, tt.client, tt.says); got != tt.becomes {
-						t.Errorf("got %q, want %q\n%s", got, tt.becomes, server.Session(t))
+					if got := sendExample(t, server, sink, tt.port, tt.client, tt.says); got != tt.result {
+						t.Errorf("got %q, want %q\n%s", got, tt.result, server.Session(t))
 					}
 				})
 			}
@@ -106,8 +106,8 @@ func TestMTAExamples(t *testing.T) {
 	}
 }
 
-// becomes is what becomes of a message, as in mtaExamples.
-func becomes(t *testing.T, server rig.MTA, sink *rig.Sink, port, client, says string) string {
+// sendExample runs a session and returns its result as in mtaExamples.
+func sendExample(t *testing.T, server rig.MTA, sink *rig.Sink, port, client, says string) string {
 	t.Helper()
 	message := rig.Message
 	if port == "10026" {
@@ -123,7 +123,7 @@ func becomes(t *testing.T, server rig.MTA, sink *rig.Sink, port, client, says st
 	return fields(sink.Wait(t, 1)[0], "X-Behind", "X-HELO-Check")
 }
 
-// deliver sends a message from a client to a port and returns the code that it is taken with, or refused.
+// deliver sends a message from a client to a port and returns the code of the refusal or of the acceptance.
 func deliver(t *testing.T, server rig.MTA, port, client, says, message string) int {
 	t.Helper()
 	addr := netip.MustParseAddr(client)
@@ -140,11 +140,11 @@ func deliver(t *testing.T, server rig.MTA, port, client, says, message string) i
 	return replies[len(replies)-2].Code
 }
 
-// unitSocket is where systemd holds the socket.
+// unitSocket is the path of systemd's socket unit.
 const unitSocket = "/run/helo-milter.sock"
 
-// fields are those of a message with one of the names, from the top: the name, and the first two parts of the
-// value.
+// fields returns a message's header fields of these names from the top: the name, and the first two parts of
+// the value.
 func fields(mail rig.Mail, names ...string) string {
 	var found []string
 	for _, h := range mail.Headers() {
@@ -156,8 +156,8 @@ func fields(mail rig.Mail, names ...string) string {
 	return strings.Join(found, ", ")
 }
 
-// startExample starts the MTA that the files are for, with these sockets on 127.0.0.1 where they name
-// milters.
+// startExample starts the MTA that the files are for, with these sockets in place of the milters' that they
+// name.
 func startExample(t *testing.T, sink *rig.Sink, files []string, ours, other, dkim string) rig.MTA {
 	t.Helper()
 	if filepath.Ext(files[0]) != ".mc" {
@@ -175,8 +175,8 @@ func startExample(t *testing.T, sink *rig.Sink, files []string, ours, other, dki
 	return rig.StartDebianSendmail(t, sink, needs...)
 }
 
-// startPostfixExample has the other milter before the files come, as the products have. Mail for us goes by
-// LMTP, as there, and mail for others by SMTP.
+// startPostfixExample applies the files to a Postfix that has the other milter already, as the container
+// products do. As there, local mail is delivered by LMTP, and other mail by SMTP.
 func startPostfixExample(t *testing.T, sink *rig.Sink, files []string, ours, other, dkim string) rig.MTA {
 	t.Helper()
 	change := func(p *rig.Postfix) {
@@ -203,7 +203,7 @@ func startPostfixExample(t *testing.T, sink *rig.Sink, files []string, ours, oth
 		"rspamd_milter = "+other, "smtpd_milters = $rspamd_milter", "relayhost = "+sink.Addr)...)
 }
 
-// port is that of a socket, with the colon.
+// port returns the port of a socket, with the colon.
 func port(socket string) string { return socket[strings.LastIndex(socket, ":"):] }
 
 func example(t *testing.T, file string) string {
@@ -215,7 +215,7 @@ func example(t *testing.T, file string) string {
 	return string(text)
 }
 
-// configurePostfix does with a file what its reader is told to do, or what the product does that it is for.
+// configurePostfix applies a file as its reader is told to, or as the product does that it is for.
 func configurePostfix(t *testing.T, p *rig.Postfix, file, text string) {
 	t.Helper()
 	switch name := filepath.Base(file); {
@@ -230,7 +230,7 @@ func configurePostfix(t *testing.T, p *rig.Postfix, file, text string) {
 		}
 	case name == "master.cf":
 		rest, err := os.ReadFile(p.Conf(name))
-		if err == nil { // the rig waits for what is last
+		if err == nil { // the rig waits for the services at the end
 			err = os.WriteFile(p.Conf(name), append([]byte(text), rest...), 0o644)
 		}
 		if err != nil {
@@ -243,7 +243,7 @@ func configurePostfix(t *testing.T, p *rig.Postfix, file, text string) {
 	}
 }
 
-// postconf runs a script that changes the configuration.
+// postconf runs a shell script that changes the configuration.
 func postconf(t *testing.T, p *rig.Postfix, script string) {
 	t.Helper()
 	cmd := exec.Command("/bin/bash", "-c", script)
@@ -265,7 +265,7 @@ func appendTo(t *testing.T, name, text string) {
 	}
 }
 
-// Postfix in a chroot finds the socket.
+// A Postfix in a chroot reaches the socket.
 func TestChroot(t *testing.T) {
 	t.Parallel()
 	sink := rig.StartSink(t)
@@ -286,14 +286,14 @@ func TestChroot(t *testing.T) {
 	}
 }
 
-// One milter serves a Postfix and a Sendmail of other hosts, over IPv4 and IPv6, and nobody else. In here the
-// MTAs have the milter's address, and ::1.
+// One milter serves a Postfix and a Sendmail on other hosts, over IPv4 and IPv6, and no other peer. In the
+// rig both connect from the milter's own address and from ::1.
 func TestOtherHost(t *testing.T) {
 	t.Parallel()
 	const peers = `peers = ["192.0.2.25", "2001:db8::25"]`
 	config := example(t, "other-host/helo-milter.toml")
 	milter := rig.NewMilter(t, "unix", "")
-	for _, tt := range []struct{ peers, becomes string }{
+	for _, tt := range []struct{ peers, result string }{
 		{peers, unjudged}, {`peers = ["192.0.2.10", "::1"]`, judged},
 	} {
 		milter.Configure(t, "listen"+strings.Replace(strings.SplitN(config, "listen", 2)[1], peers, tt.peers, 1))
@@ -303,7 +303,7 @@ func TestOtherHost(t *testing.T) {
 			sink := rig.StartSink(t)
 			server := rig.Start(t, mta, sink, "", example(t, "other-host/"+file))
 			code := deliver(t, server, "25", good, greeting, rig.Message)
-			if got := fields(sink.Wait(t, 1)[0], "X-HELO-Check"); got != tt.becomes || code != 250 {
+			if got := fields(sink.Wait(t, 1)[0], "X-HELO-Check"); got != tt.result || code != 250 {
 				t.Errorf("%s, %s: %d, %q\n%s\n%s", mta, tt.peers, code, got, milter.Log(), server.Session(t))
 			}
 		}
@@ -311,15 +311,15 @@ func TestOtherHost(t *testing.T) {
 	}
 }
 
-// Behind us OpenDKIM writes Authentication-Results of the same name, which stay; those that came with the
-// message and claim to be of this host are gone.
+// OpenDKIM behind us adds Authentication-Results with the same authserv-id, which stay; those that came with
+// the message and claim this authserv-id are removed.
 func TestBesideOpenDKIM(t *testing.T) {
 	for _, file := range []string{"postfix/with-others.cf", "sendmail/with-opendkim.mc"} {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			ours := rig.StartMilter(t, "inet", withResults)
 			sink := rig.StartSink(t)
-			rspamd := rig.StartMilter(t, "inet", "[header]\nname = \"X-Behind\"") // stands in for it
+			rspamd := rig.StartMilter(t, "inet", "[header]\nname = \"X-Behind\"") // in place of rspamd
 			server := startExample(t, sink, []string{file}, ours.Socket, rspamd.Socket, rig.StartOpenDKIM(t))
 			const forged = "Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=forged\n"
 			code := deliver(t, server, "25", good, greeting, forged+rig.Message)

@@ -8,8 +8,8 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// envelopes are to whom a message goes, and what becomes of each in observe and in enforce mode: taken,
-// refused by us, refused by the MTA itself.
+// envelopes have the recipients of a message, and the fate of each in observe and in enforce mode: accepted
+// (+), refused by the milter (-), refused by the MTA itself (!).
 var envelopes = []struct{ to, observe, enforce string }{
 	{"one three two", "+++", "+-+"},
 	{"one three far ghost", "++!!", "+-!!"},
@@ -20,8 +20,8 @@ var envelopes = []struct{ to, observe, enforce string }{
 	{"far ghost", "!!", "!!"},
 }
 
-// recipients are the addresses, and what a refusal says. Three is in the domain that the client claims to
-// be; far is somewhere that the MTA does not relay to, and ghost nobody that it knows.
+// recipients are the addresses, and what a refusal says. "three" is in the domain that the client claims in
+// HELO; the MTA does not relay to "far", and does not know "ghost".
 var recipients = map[string]struct{ address, refusal string }{
 	"one":   {"one@example.net", ""},
 	"two":   {"two@example.net", ""},
@@ -30,38 +30,39 @@ var recipients = map[string]struct{ address, refusal string }{
 	"ghost": {"ghost@mx.example.net", "5.1.1 <ghost@mx.example.net>"},
 }
 
-// localUsers lets an MTA know its own users.
+// localUsers configures an MTA to reject unknown local users.
 var localUsers = map[string]string{
 	"Postfix":  "mydestination = mx.example.net\nlocal_recipient_maps = inline:{root=x}",
 	"Sendmail": "LOCAL_DOMAIN(`mx.example.net')dnl\ndefine(`ALIAS_FILE', `null:')dnl",
 }
 
-// Some recipients are taken, some we refuse and some the MTA refuses, command by command or, with the milter on
-// TCP, all at once (RFC 2920): each gets its own answer, the message goes to those who were taken, and its header speaks of
-// them. The record has those whom we were told of, and neither MTA tells of one that it refuses itself: where
-// it refuses all there is nothing to decide.
+// Some recipients are accepted, some are refused by the milter and some by the MTA, command by command or,
+// with the milter on TCP, pipelined (RFC 2920): each gets its own reply, the message goes to the accepted
+// ones, and its header is about them. The record has the recipients that the milter saw. Neither MTA passes
+// on a recipient that it refuses itself: if it refuses all, there is nothing to decide.
 func TestRecipients(t *testing.T) {
-	everyWay(t, func(t *testing.T, w way) {
+	eachVariant(t, func(t *testing.T, v variant) {
 		for _, tt := range envelopes {
-			fates := map[string]string{"observe": tt.observe, "enforce": tt.enforce}[w.mode]
-			between := map[string]string{"unix": "|", "inet": "\n"}[w.network]
+			fates := map[string]string{"observe": tt.observe, "enforce": tt.enforce}[v.mode]
+			separator := map[string]string{"unix": "|", "inet": "\n"}[v.network]
 			t.Run(tt.to, func(t *testing.T) {
 				t.Parallel()
-				w.send(t, strings.Fields(tt.to), fates, between)
+				v.testRecipients(t, strings.Fields(tt.to), fates, separator)
 			})
 		}
 	})
 }
 
-// send sends a message, with that between the commands.
-func (w way) send(t *testing.T, names []string, fates, between string) {
+// testRecipients sends a message, with a separator between its commands, and checks the fate of each
+// recipient.
+func (v variant) testRecipients(t *testing.T, names []string, fates, separator string) {
 	commands := []string{"MAIL FROM:<sender@example.org>"}
 	for _, name := range names {
 		commands = append(commands, "RCPT TO:<"+recipients[name].address+">")
 	}
-	script := "EHLO example.com|" + strings.Join(append(commands, "DATA"), between) + "|QUIT"
-	s := w.hold(t, rcptRejects, good, script, rig.Message, localUsers[w.mta])
-	var told, taken []string
+	script := "EHLO example.com|" + strings.Join(append(commands, "DATA"), separator) + "|QUIT"
+	s := v.session(t, rcptRejects, good, script, rig.Message, localUsers[v.mta])
+	var seen, acceptedTo []string
 	header := "accept pass -helo-rcpt-domain"
 	for i, name := range names {
 		who, fate := recipients[name], fates[i]
@@ -71,33 +72,34 @@ func (w way) send(t *testing.T, names []string, fates, between string) {
 			t.Errorf("%+v", reply)
 		}
 		if fate != '!' {
-			told = append(told, who.address)
+			seen = append(seen, who.address)
 		}
 		if fate == '+' {
-			taken = append(taken, who.address)
+			acceptedTo = append(acceptedTo, who.address)
 		}
 		if fate == '+' && name == "three" {
 			header = "reject pass +helo-rcpt-domain"
 		}
 	}
 	if n := s.server.Refusals(s.log, "RCPT"); n != strings.Count(fates, "-") {
-		t.Errorf("the log of %s has %d refusals of ours:\n%s", w.mta, n, s.log)
+		t.Errorf("the log of %s has %d refusals by the milter:\n%s", v.mta, n, s.log)
 	}
-	s.delivered(taken, header)
+	s.checkDelivered(acceptedTo, header)
 	var got []string
 	for _, r := range s.records() {
 		got = append(got, r.RcptTo...)
-		if len(taken) > 0 && (r.QueueID == "" || !strings.Contains(s.log, r.QueueID)) {
+		if len(acceptedTo) > 0 && (r.QueueID == "" || !strings.Contains(s.log, r.QueueID)) {
 			t.Errorf("the queue id %q is not in the log:\n%s", r.QueueID, s.log)
 		}
 	}
-	if !slices.Equal(got, told) {
-		t.Errorf("the record has %v, not %v", got, told)
+	if !slices.Equal(got, seen) {
+		t.Errorf("the record has %v, not %v", got, seen)
 	}
 }
 
-// delivered wants one message to those, with that header, or none at all for nobody.
-func (s *session) delivered(to []string, header string) {
+// checkDelivered requires one message to these recipients, with that header, or none if there are no
+// recipients.
+func (s *session) checkDelivered(to []string, header string) {
 	s.Helper()
 	if len(to) == 0 {
 		if reply := s.reply("DATA"); reply.Code/100 != 5 || len(s.sink.Mails()) > 0 {
@@ -110,5 +112,5 @@ func (s *session) delivered(to []string, header string) {
 	if slices.Sort(to); !slices.Equal(mail.To, to) {
 		s.Errorf("delivered to %v, not to %v", mail.To, to)
 	}
-	s.header(mail, parseOutcome(header))
+	s.checkHeader(mail, parseOutcome(header))
 }

@@ -18,15 +18,15 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// recordSchema is what a decision record is, for those who read it.
+// recordSchema is the published schema of a decision record.
 var recordSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
 	return compiler.Compile("../examples/decision-record.schema.json")
 })
 
-// conforms checks that each line is what the schema says.
-func conforms(t rig.T, log string) {
+// checkSchema validates each line of a decision log.
+func checkSchema(t rig.T, log string) {
 	t.Helper()
 	schema, err := recordSchema()
 	if err != nil {
@@ -43,7 +43,7 @@ func conforms(t rig.T, log string) {
 	}
 }
 
-// records are the decisions.
+// records returns the session's decision records.
 func (s *session) records() []*checks.Record {
 	s.Helper()
 	return parseRecords(s.T, s.stage.decisions())
@@ -61,7 +61,7 @@ func parseRecords(t *testing.T, lines string) (list []*checks.Record) {
 	return list
 }
 
-// record is the only one of them.
+// record returns the only one.
 func (s *session) record() *checks.Record {
 	s.Helper()
 	list := s.records()
@@ -71,14 +71,14 @@ func (s *session) record() *checks.Record {
 	return list[0]
 }
 
-// retold are decision logs by the configuration that made them.
-type retold struct {
+// decisionReplay collects decision logs by the configuration that they were made with, to replay them.
+type decisionReplay struct {
 	mu   sync.Mutex
 	logs map[string]string
 }
 
-// keep takes the decisions of a session.
-func (d *retold) keep(s *session, config string) {
+// add adds the decisions of a session.
+func (d *decisionReplay) add(s *session, config string) {
 	s.Helper()
 	log := s.stage.decisions()
 	d.mu.Lock()
@@ -86,27 +86,28 @@ func (d *retold) keep(s *session, config string) {
 	d.logs[s.config(config)] += log
 }
 
-// replay judges all of them again: the same configuration makes the same of them, byte for byte.
-func (d *retold) replay(t *testing.T) {
+// run replays all of them: under the same configuration, the records are the same, byte for byte. What the
+// strict profile would refuse of those under the default configuration is in testdata/newly-refused.golden.
+func (d *decisionReplay) run(t *testing.T) {
 	t.Helper()
 	lines, newly := 0, map[string]bool{}
 	for config, log := range d.logs {
 		if got := replayed(t, config, log); got != log {
-			t.Errorf("replay under\n%s\nis not what was decided:\n%s", config, firstDifference(log, got))
+			t.Errorf("replay under\n%s\ndiffers from the decisions:\n%s", config, firstDifference(log, got))
 		}
 		lines += strings.Count(log, "\n")
-		if config == (way{mode: "observe"}).config("") {
+		if config == (variant{mode: "observe"}).config("") {
 			newlyRefused(t, newly, log, replayed(t, config+strict+"\n", log))
 		}
 	}
 	t.Logf("%d decisions of %d configurations", lines, len(d.logs))
 	if only := flag.Lookup("test.run").Value.String(); only != "" {
-		return // not all stories are there
+		return // not all stories were run
 	}
-	golden(t, "testdata/strict.txt", strings.Join(slices.Sorted(maps.Keys(newly)), ""))
+	golden(t, "testdata/newly-refused.golden", strings.Join(slices.Sorted(maps.Keys(newly)), ""))
 }
 
-// replayed is what `replay --json` makes of a decision log, without any DNS.
+// replayed returns what `replay --json` makes of a decision log, without DNS.
 func replayed(t *testing.T, config, log string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "helo-milter.toml")
@@ -122,7 +123,7 @@ func replayed(t *testing.T, config, log string) string {
 	return string(out)
 }
 
-// newlyRefused notes who is refused now and was not.
+// newlyRefused adds the clients that are refused now and were not.
 func newlyRefused(t *testing.T, newly map[string]bool, then, now string) {
 	t.Helper()
 	after := parseRecords(t, now)
@@ -141,5 +142,5 @@ func firstDifference(a, b string) string {
 			return line + "\n" + strings.Join(other[min(i, len(other)-1):min(i+1, len(other))], "")
 		}
 	}
-	return "more lines than there were"
+	return "there are more lines now"
 }

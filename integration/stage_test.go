@@ -14,73 +14,76 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// stage is a milter with an MTA in front of it and a sink behind, or a milter alone. To start them costs many
-// times what a session costs, so one session after the other is held on the same stage: the milter gets each
-// one's configuration by a reload.
+// stage is a milter with an MTA in front of it and a sink behind, or a milter alone. Starting one costs many
+// times what a session costs, so it is reused for one session after another: a reload gives the milter the
+// configuration of each.
 type stage struct {
-	keeper
-	key    string
-	http   string // the milter's /metrics
-	milter *rig.Milter
-	sink   *rig.Sink
-	server rig.MTA
-	clean  int  // how often the milter has had to forget what it knew of the DNS
-	doubts bool // a lookup failed, and that is remembered
+	stageT
+	key          string // stages with the same key are interchangeable
+	http         string // the milter's /metrics
+	milter       *rig.Milter
+	sink         *rig.Sink
+	server       rig.MTA
+	cacheResets  int  // how often the milter has had to drop its DNS cache
+	lookupFailed bool // the DNS cache holds a failure
 
-	// The metrics before the session and after, and its decisions, once there are all.
+	// The metrics before the session and after it, and its decisions, once it is settled: all are recorded.
 	before, after map[string]float64
 	settled       bool
 	log           string
 }
 
-// keeper is the rig's T of a stage, which outlives the test that it was started for: what goes wrong is told
-// to the test that uses it now, and what is to be cleaned up waits for the end of the stage.
-type keeper struct {
+// stageT is the rig.T of a stage, which outlives the test that it was started for: errors are those of the
+// test that uses the stage now, and cleanups wait until the stage is shut down.
+type stageT struct {
 	rig.T
-	ends []func()
+	cleanups []func()
 }
 
-// Cleanup has something done at the end of the stage.
-func (k *keeper) Cleanup(end func()) { k.ends = append(k.ends, end) }
+// Cleanup registers a function to be called when the stage is shut down.
+func (t *stageT) Cleanup(f func()) { t.cleanups = append(t.cleanups, f) }
 
-func (k *keeper) end() {
-	for _, end := range slices.Backward(k.ends) {
-		end()
+func (t *stageT) shutdown() {
+	for _, f := range slices.Backward(t.cleanups) {
+		f()
 	}
-	k.ends = nil
+	t.cleanups = nil
 }
 
-// idle are the stages that nobody uses, the one that has waited longest first.
+// idle are the stages that no test uses, the longest idle first.
 var idle struct {
 	sync.Mutex
 	stages []*stage
 }
 
-// mostIdle is how many stages may wait. Each has some ten processes.
-const mostIdle = 24
+// maxIdle bounds the number of idle stages. Each has about ten processes.
+const maxIdle = 24
 
-// take returns a stage on which nothing has happened, with a milter of that configuration. It goes back when
-// the test is over, or ends, when the test has failed.
-func (w way) take(t *testing.T, config string, needs ...string) *stage {
+// decisionLog names a file in the milter's directory.
+const decisionLog = "decision_log = \"decisions\"\n"
+
+// stage returns a stage with a clean slate, whose milter has that configuration. It is released at the end of
+// the test, or shut down if the test fails.
+func (v variant) stage(t *testing.T, config string, needs ...string) *stage {
 	t.Helper()
 	needs = slices.DeleteFunc(slices.Clone(needs), func(need string) bool { return need == "" })
-	key := strings.Join(append([]string{w.mta, w.network}, needs...), "\n")
+	key := strings.Join(append([]string{v.mta, v.network}, needs...), "\n")
 	s := idleStage(key)
 	if s == nil {
 		s = &stage{key: key, http: fmt.Sprintf("127.0.0.1:%d", rig.FreePort())}
 	}
 	s.T = t
-	t.Cleanup(func() { s.giveBack(t) })
-	config = fmt.Sprintf("%s%s\n[http]\nlisten = %q\n", decisionLog, w.config(config), s.http)
+	t.Cleanup(func() { s.release(t) })
+	config = fmt.Sprintf("%s%s\n[http]\nlisten = %q\n", decisionLog, v.config(config), s.http)
 	if s.milter == nil {
-		s.milter = rig.StartMilter(s, w.network, config)
-		if w.mta != "" {
+		s.milter = rig.StartMilter(s, v.network, config)
+		if v.mta != "" {
 			s.sink = rig.StartSink(s)
-			s.server = rig.Start(s, w.mta, s.sink, s.milter.Socket, needs...)
+			s.server = rig.Start(s, v.mta, s.sink, s.milter.Socket, needs...)
 		}
 		return s
 	}
-	s.clear(config)
+	s.reset(config)
 	return s
 }
 
@@ -96,9 +99,9 @@ func idleStage(key string) *stage {
 	return s
 }
 
-// clear forgets what has happened, and gives the milter another configuration. What it knows of the DNS stays,
-// unless there is a failure among it, which the next client would feel: a cache of another size is a new one.
-func (s *stage) clear(config string) {
+// reset discards logs and messages, and gives the milter another configuration. The DNS cache stays unless it
+// holds a failure, which would affect the next session: a change of its size makes a new one.
+func (s *stage) reset(config string) {
 	s.Helper()
 	s.milter.Mark()
 	if s.server != nil {
@@ -108,49 +111,50 @@ func (s *stage) clear(config string) {
 	if err := os.Truncate(s.decisionLog(), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.Fatalf("%v", err)
 	}
-	if s.doubts {
-		s.clean++
+	if s.lookupFailed {
+		s.cacheResets++
 	}
 	if !strings.Contains(config, "[dns]") {
-		config += fmt.Sprintf("[dns]\ncache_entries = %d\n", 10_000+s.clean)
+		config += fmt.Sprintf("[dns]\ncache_entries = %d\n", 10_000+s.cacheResets)
 	}
 	s.milter.Configure(s, s.milter.AtSocket(config))
 	s.milter.Reload(s)
-	s.doubts, s.settled = false, false
+	s.lookupFailed, s.settled = false, false
 	s.before = s.after
 }
 
-func (s *stage) giveBack(t *testing.T) {
+// release makes the stage idle, or shuts it down if the test has failed.
+func (s *stage) release(t *testing.T) {
 	if t.Failed() {
-		s.end()
+		s.shutdown()
 		return
 	}
 	for _, r := range parseRecords(t, s.decisions()) {
 		failed := func(f checks.RuleFinding) bool { return f.Result == checks.Unsure }
-		s.doubts = s.doubts || r.Iprev == "temperror" || slices.ContainsFunc(r.Findings, failed)
+		s.lookupFailed = s.lookupFailed || r.Iprev == "temperror" || slices.ContainsFunc(r.Findings, failed)
 	}
 	if t.Failed() {
-		s.end()
+		s.shutdown()
 		return
 	}
-	var tooMany []*stage
+	var surplus []*stage
 	idle.Lock()
 	idle.stages = append(idle.stages, s)
-	if n := len(idle.stages) - mostIdle; n > 0 {
-		tooMany = slices.Clone(idle.stages[:n])
+	if n := len(idle.stages) - maxIdle; n > 0 {
+		surplus = slices.Clone(idle.stages[:n])
 		idle.stages = slices.Delete(idle.stages, 0, n)
 	}
 	idle.Unlock()
-	for _, other := range tooMany {
+	for _, other := range surplus {
 		other.T = t
-		other.end()
+		other.shutdown()
 	}
 }
 
 func (s *stage) decisionLog() string { return filepath.Join(s.milter.Dir, "decisions") }
 
-// decisions are the lines of the decision log, once all that was said to the milter has been decided on and
-// recorded. Each is what the schema says.
+// decisions returns the decision log, once every transaction has been decided on and recorded. Each line must
+// conform to the schema.
 func (s *stage) decisions() string {
 	s.Helper()
 	if s.settled {
@@ -171,39 +175,39 @@ func (s *stage) decisions() string {
 		}
 		return nil
 	})
-	conforms(s, s.log)
+	checkSchema(s, s.log)
 	s.settled = true
 	return s.log
 }
 
-// counted is by how much a metric has grown in the session, once there are its decisions.
+// counted returns by how much a metric grew in the session. It is valid after decisions.
 func (s *stage) counted(series string) float64 { return s.after[series] - s.before[series] }
 
-// withStages ends the stages after the tests.
+// withStages shuts the stages down after the tests.
 type withStages struct{ *testing.M }
 
 func (w withStages) Run() int {
 	code := w.M.Run()
-	told := &teller{}
+	t := &afterTests{}
 	for _, s := range idle.stages {
-		s.T = told
-		s.end()
+		s.T = t
+		s.shutdown()
 	}
-	if told.failed {
+	if t.failed {
 		return 1
 	}
 	return code
 }
 
-// teller is a T after the tests.
-type teller struct{ failed bool }
+// afterTests is a rig.T for what happens after the tests: it reports errors on standard error.
+type afterTests struct{ failed bool }
 
-func (*teller) Helper()        {}
-func (*teller) Cleanup(func()) {}
+func (*afterTests) Helper()        {}
+func (*afterTests) Cleanup(func()) {}
 
-func (t *teller) Errorf(format string, args ...any) {
+func (t *afterTests) Errorf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 	t.failed = true
 }
 
-func (t *teller) Fatalf(format string, args ...any) { t.Errorf(format, args...) }
+func (t *afterTests) Fatalf(format string, args ...any) { t.Errorf(format, args...) }

@@ -1,13 +1,41 @@
 package integration
 
-// A story is a session and what must become of it, in the words of outcome (session_test.go). A script
-// without MAIL goes on with one message from example.org to example.net. {mx} and {mx6} are the MTA's own
-// addresses. The configuration's top-level keys come first.
+import (
+	"slices"
+	"testing"
+
+	"helo-milter/integration/rig"
+)
+
+// A story is an SMTP session and its expected outcome: the client's address, the script (see rig.Client.Say),
+// the outcome in the words of outcome (outcome_test.go), and the milter's configuration, top-level keys
+// first. A script without RCPT goes on with one message from example.org to example.net. {mx} and {mx6} are
+// the MTA's own addresses. What the DNS says is in rig/dns.txt.
 type story struct{ client, says, outcome, config string }
 
-// stories are about what needs no configuration of its own: the greeting, its DNS and the client's.
+// TestStories runs the stories of all tables with both MTAs, and replays the decision logs.
+func TestStories(t *testing.T) {
+	replay := &decisionReplay{logs: map[string]string{}}
+	all := slices.Concat(stories, dynamicStories, listStories, spfStories, policyStories, pitfallStories)
+	eachVariant(t, func(t *testing.T, v variant) {
+		for i, story := range all {
+			if !v.runs(i, story.says, story.outcome) || v.unsupported(story.says) != "" {
+				continue
+			}
+			t.Run(story.client+" "+story.says, func(t *testing.T) {
+				t.Parallel()
+				s := v.session(t, story.config, story.client, story.says, rig.Message)
+				s.check(parseOutcome(story.outcome))
+				replay.add(s, story.config)
+			})
+		}
+	})
+	replay.run(t)
+}
+
+// stories are about the greeting, its DNS records and the client's.
 var stories = []story{
-	// The cases that started it all.
+	// The cases that this project began with.
 	{"206.125.175.2", "EHLO s1.xnnd.com", "accept pass only", ""},
 	{
 		"206.125.175.2", "EHLO bob.microsoft.com", // no such host, and the client is not theirs
@@ -15,7 +43,7 @@ var stories = []story{
 	},
 	{"203.0.113.30", "EHLO mail.microsoft.com", "reject 550 5.7.25 helo-brand-no-ptr permerror", ""},
 
-	// Good greetings.
+	// Valid greetings.
 	{"203.0.113.10", "EHLO mail.example.org", "accept pass only", ""},
 	{"203.0.113.10", "HELO mail.example.org", "accept pass only", ""},
 	{"203.0.113.10", "EHLO MAIL.Example.ORG", "accept pass only", ""},
@@ -23,10 +51,10 @@ var stories = []story{
 	{"203.0.113.50", "EHLO classless.example.org", "accept pass only", ""}, // RFC 2317
 	{"203.0.113.51", "EHLO alias.example.org", "accept pass only", ""},     // the PTR name is a CNAME
 
-	// Nobody at all.
+	// No greeting.
 	{"203.0.113.10", "", "reject 503 5.5.1 helo-missing pass only", ""},
 
-	// Addresses instead of names: the client's own, ours.
+	// Addresses instead of names: the client's own, and ours.
 	{"203.0.113.10", "EHLO 203.0.113.10", "reject 504 5.5.2 helo-bare-ip pass only", ""},
 	{"203.0.113.10", "EHLO 0x7f000001", "reject 504 5.5.2 helo-numeric pass only", ""},
 	{"203.0.113.10", "EHLO {mx}", "reject 504 5.5.2 helo-bare-ip pass only +helo-own-address", ""},
@@ -48,7 +76,7 @@ var stories = []story{
 	{"2001:db8::10", "EHLO [2001:db8::10]", "accept pass only +helo-literal-malformed", ""}, // no tag
 	{"2001:db8::10", "EHLO 2001:db8::10", "reject 504 5.5.2 helo-bare-ip pass only", ""},
 
-	// Names that are ours, or the recipient's.
+	// Our names, and the recipient's domain.
 	{"203.0.113.10", "EHLO mx.example.net", "reject 550 5.7.1 helo-own-name pass", ""},
 	{"203.0.113.10", "EHLO MX.Example.Net", "reject 550 5.7.1 helo-own-name pass", ""},
 	{"203.0.113.10", "EHLO example.net", "reject 550 5.7.1 helo-own-name", site},
@@ -56,9 +84,9 @@ var stories = []story{
 	{"203.0.113.10", "EHLO example.com" + toCom, "accept pass +helo-rcpt-domain +helo-bare-domain", ""},
 	{"203.0.113.10", "EHLO example.com" + toCom, "reject 550 5.7.1 helo-rcpt-domain pass", rcptRejects},
 	{"203.0.113.10", "EHLO mail.example.org" + toCom, "accept pass only", rcptRejects},
-	{"203.0.113.21", "EHLO example.com" + toCom, "accept pass -helo-rcpt-domain", rcptRejects}, // theirs
+	{"203.0.113.21", "EHLO example.com" + toCom, "accept pass -helo-rcpt-domain", rcptRejects}, // their host
 
-	// Names that are no names of hosts on the Internet.
+	// Names that cannot be those of hosts on the Internet.
 	{"203.0.113.10", "EHLO friend", "accept pass only +helo-not-fqdn", ""},
 	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass -helo-ptr-mismatch", fqdnOnly},
 	{"203.0.113.10", "EHLO localhost", "accept pass only +helo-localhost", ""},
@@ -73,12 +101,12 @@ var stories = []story{
 	{"203.0.113.10", "EHLO mail;rules=none", "reject 501 5.5.2 helo-malformed pass", ""},
 	{"203.0.113.10", "EHLO mail.example.org <b>&%s", "reject 501 5.5.2 helo-malformed pass", ""},
 
-	// What the name's own DNS says.
+	// The DNS records of the name.
 	{"203.0.113.10", "EHLO gone.example.org", "accept pass +helo-unresolvable -helo-ptr-mismatch", ""},
 	{"203.0.113.10", "EHLO loopback.example.org", "reject 550 5.7.1 helo-bogus-address pass", ""},
 	{"203.0.113.10", "EHLO private.example.org", "reject 550 5.7.1 helo-bogus-address pass", ""},
 
-	// What the PTR says: another name of theirs is fine, somebody else's is worth a mark.
+	// The PTR: another name of the same organization passes, that of another one is marked.
 	{"203.0.113.20", "EHLO smtp.example.org", "accept pass only +helo-ip-mismatch", ""},
 	{
 		"203.0.113.21", "EHLO smtp.example.org",
@@ -89,8 +117,8 @@ var stories = []story{
 	{"203.0.113.60", "EHLO many1.example.org", "accept pass +ptr-many -ptr-unconfirmed", ""},
 	{"203.0.113.70", "EHLO mail.example.org", "accept fail +ptr-reserved +ptr-unconfirmed", ""},
 
-	// No PTR (NXDOMAIN, NODATA), and PTR names that don't confirm: another address, no such name, other
-	// family.
+	// No PTR (NXDOMAIN, NODATA), and unconfirmed PTR names: another address, no such name, the other address
+	// family only.
 	{
 		"203.0.113.30", "EHLO noptr.example.org",
 		"accept permerror +ptr-missing -ptr-unconfirmed -helo-unverified", "",
@@ -107,13 +135,13 @@ var stories = []story{
 	{"2001:db8::30", "EHLO noptr6.example.org", "accept permerror +ptr-missing -helo-unverified", ""},
 	{"2001:db8::32", "EHLO forged.example.org", "accept fail +ptr-unconfirmed -ptr-missing", ""},
 
-	// DNS trouble is never a fail, not even in strict.
+	// A DNS failure never makes a rule fail, not even under strict.
 	{
 		"203.0.113.66", "EHLO servfail.example.org", // the reverse zone is broken
 		"accept temperror ?ptr-missing ?ptr-unconfirmed -ptr-missing -ptr-unconfirmed", strict,
 	},
 	{
-		"203.0.113.67", "EHLO silent.example.org", // the reverse zone is silent, and so the resolver
+		"203.0.113.67", "EHLO silent.example.org", // the reverse zone's server never answers
 		"accept temperror ?ptr-missing ?ptr-unconfirmed ?helo-ptr-mismatch -ptr-missing -helo-unverified",
 		oneSecond,
 	},
@@ -128,7 +156,7 @@ var stories = []story{
 	{"203.0.113.10", "EHLO mx.example.net", "reject 550 5.7.1 helo-own-name temperror ?ptr-missing", deadDNS},
 	{"203.0.113.10", "EHLO mail.example.org", "tempfail 4 temperror", tryLater + deadDNS},
 
-	// A second greeting is no way around.
+	// A second greeting does not get around the first.
 	{
 		"203.0.113.10", "EHLO mail.example.org|EHLO mx.example.net",
 		"reject 550 5.7.1 helo-own-name pass +helo-changed", "",
@@ -145,7 +173,7 @@ var stories = []story{
 	{"203.0.113.10", "EHLO mail.example.org|EHLO mail.example.org", "accept pass only", ""},
 	{"203.0.113.10", "EHLO mail.example.org|HELO MAIL.example.org", "accept pass only", ""},
 
-	// Those who are not judged.
+	// Exempt clients.
 	{"203.0.113.30", "XCLIENT LOGIN=someone|EHLO friend", "exempt none only", ""},
 	{
 		"203.0.113.30", "XCLIENT LOGIN=someone|EHLO friend", "reject 504 5.5.2 helo-not-fqdn permerror",
@@ -153,10 +181,10 @@ var stories = []story{
 	},
 	{"127.0.0.1", "EHLO friend", "exempt none only", ""},
 	{"203.0.113.30", "EHLO friend", "exempt none only", "[exempt]\nnetworks = [\"203.0.113.0/24\"]"},
-	{"203.0.113.10", "EHLO friend", "exempt pass only", allowOrg},                         // confirmed
-	{"203.0.113.32", "EHLO forged.example.org", "accept fail +ptr-unconfirmed", allowOrg}, // not
+	{"203.0.113.10", "EHLO friend", "exempt pass only", allowOrg},                         // a confirmed name
+	{"203.0.113.32", "EHLO forged.example.org", "accept fail +ptr-unconfirmed", allowOrg}, // an unconfirmed one
 
-	// Answering early.
+	// The refusal at MAIL.
 	{"203.0.113.10", "EHLO friend", "reject 504 5.5.2 helo-not-fqdn pass", "reply_at = \"mail\"\n" + fqdnOnly},
 }
 

@@ -1,7 +1,7 @@
 package integration
 
-// mistakeStories are about the known mistakes of other programs, one by one.
-var mistakeStories = []story{
+// pitfallStories are about the known mistakes of other programs, one by one.
+var pitfallStories = []story{
 	// A literal compared by its prefix, either way; the neighbour's; by its text.
 	{"203.0.113.10", "EHLO [203.0.113.100]", "accept pass only +helo-literal-mismatch", ""},
 	{"203.0.113.10", "EHLO [203.0.113.1]", "accept pass only +helo-literal-mismatch", ""},

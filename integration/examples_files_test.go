@@ -11,7 +11,8 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// The units are what systemd takes, without a warning, and shut the milter in: its exposure is at most 2.0 of 10.
+// systemd accepts the units without a warning, and rates the exposure of the service at no more than 2.0 of
+// 10.
 func TestUnits(t *testing.T) {
 	units, err := filepath.Glob("../examples/systemd/helo-milter.*")
 	if err != nil || len(units) != 2 {
@@ -25,7 +26,7 @@ func TestUnits(t *testing.T) {
 		}
 		units[i] = filepath.Join(dir, filepath.Base(unit))
 		if strings.HasSuffix(unit, ".socket") && !strings.Contains(string(text), "ListenStream="+unitSocket+"\n") {
-			t.Errorf("%s is not at %s, where sendmail/tempfail.mc looks for it", unit, unitSocket)
+			t.Errorf("%s does not listen at %s, the socket in sendmail/tempfail.mc", unit, unitSocket)
 		}
 		here := strings.ReplaceAll(string(text), "/usr/sbin/helo-milter", rig.Binary())
 		if err := os.WriteFile(units[i], []byte(here), 0o644); err != nil {
@@ -43,7 +44,7 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// The configurations are right.
+// The configuration files are valid.
 func TestExampleConfigs(t *testing.T) {
 	files, err := filepath.Glob("../examples/*/*.toml")
 	if err != nil || len(files) < 2 {
@@ -56,8 +57,8 @@ func TestExampleConfigs(t *testing.T) {
 	}
 }
 
-// The compose files build what is there, under the name that Postfix is told and with the configuration
-// where it is looked for.
+// The compose files build a Dockerfile that exists, with the service name that the Postfix files use, and
+// mount the configuration where the image reads it.
 func TestCompose(t *testing.T) {
 	files, err := filepath.Glob("../examples/*/*compose*")
 	if err != nil || len(files) != 3 {

@@ -13,11 +13,11 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// outage is a run of sessions, up to 200 a second and 16 at a time, while the resolver is killed and comes back.
+// outage runs sessions, up to 200 per second and 16 at a time, while the resolver fails and recovers.
 type outage struct {
 	*testing.T
 	address string // of the milter's socket
-	next    int    // client of the fleet
+	next    int    // the next client of the fleet
 
 	lock     sync.Mutex
 	refusals []string
@@ -27,62 +27,63 @@ type outage struct {
 
 const outageBudget = time.Second // the milter's timeout
 
-// The resolver dies, or hangs, and comes back while sessions go on: no good client is refused for it, no
-// decision takes longer than its time, and nobody has to restart the milter. The records live for a second, so
-// it is not the cache that saves us.
-func TestOutage(t *testing.T) {
-	t.Parallel() // with others: it waits for most of its time
-	for name, hits := range map[string]struct{ down, up func(*rig.OwnResolver, rig.T) }{
+// The resolver dies, or hangs, and recovers while sessions go on: no good client is refused, no decision
+// exceeds its timeout, and the milter recovers by itself. The TTL of the records is one second, so the cache
+// is no help.
+func TestDNSOutage(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	for name, failure := range map[string]struct{ down, up func(*rig.OwnResolver, rig.T) }{
 		"killed": {(*rig.OwnResolver).Kill, (*rig.OwnResolver).Start},
 		"hangs":  {(*rig.OwnResolver).Freeze, (*rig.OwnResolver).Thaw},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			survives(t, hits.down, hits.up)
+			testOutage(t, failure.down, failure.up)
 		})
 	}
 }
 
-func survives(t *testing.T, down, up func(*rig.OwnResolver, rig.T)) {
+// testOutage runs sessions before, during and after an outage.
+func testOutage(t *testing.T, down, up func(*rig.OwnResolver, rig.T)) {
 	resolver := rig.StartResolver(t)
 	config := fmt.Sprintf("mode = \"enforce\"\nprofile = \"strict\"\ntimeout = %q\n[dns]\nservers = [%q]",
 		outageBudget, resolver.Addr)
 	milter := rig.StartMilter(t, "unix", config)
 	o := &outage{T: t, address: strings.TrimPrefix(milter.Socket, "unix:")}
-	o.during(time.Second)
+	o.runFor(time.Second)
 	o.untilHealthy(milter)
 	down(resolver, t)
-	o.session("203.0.113.10", "mail.example.org") // whom nobody remembers
-	o.strangers()
-	o.until(milter, "dns degraded")
+	o.session("203.0.113.10", "mail.example.org") // not cached
+	o.unrelatedNames()
+	o.untilLogged(milter, "dns degraded")
 	if !regexp.MustCompile(`client=203\.0\.113\.10 .* iprev=temperror`).MatchString(milter.Log()) {
-		t.Error("the outage was not noticed")
+		t.Error("no decision shows the outage")
 	}
 	up(resolver, t)
-	o.until(milter, "dns recovered")
+	o.untilLogged(milter, "dns recovered")
 	o.untilHealthy(milter)
 	for _, r := range o.refusals {
 		t.Error(r)
 	}
-	if o.slowest > 4*outageBudget { // on a machine of a quarter of the speed
+	if o.slowest > 4*outageBudget { // on a machine at a quarter of the speed
 		t.Errorf("a decision took %v", o.slowest)
 	}
 	t.Logf("%d sessions, the slowest decision took %v", o.sessions, o.slowest)
 }
 
-// until holds sessions until the milter says something, for longer than the resolver looks back.
-func (o *outage) until(milter *rig.Milter, says string) {
+// untilLogged runs sessions until the milter has logged a text.
+func (o *outage) untilLogged(milter *rig.Milter, says string) {
 	for deadline := time.Now().Add(rig.Patience); time.Now().Before(deadline); {
-		if o.during(time.Second); strings.Contains(milter.Log(), says) {
+		if o.runFor(time.Second); strings.Contains(milter.Log(), says) {
 			return
 		}
 	}
-	o.Errorf("the milter does not say %q", says)
+	o.Errorf("the milter does not log %q", says)
 }
 
-// strangers come with names of as many organisations: one of them alone could not make the resolver doubt
-// itself.
-func (o *outage) strangers() {
+// unrelatedNames runs sessions with HELO names of as many organizations: failures of a single domain do not
+// make the resolver degraded.
+func (o *outage) unrelatedNames() {
 	var running sync.WaitGroup
 	for n := range 30 {
 		running.Go(func() { o.session("203.0.113.10", fmt.Sprintf("mail.stranger%d.com", n)) })
@@ -90,28 +91,28 @@ func (o *outage) strangers() {
 	running.Wait()
 }
 
-// untilHealthy holds sessions until those of a second are well. What failed in the outage is not asked again
-// before its time, which is about as long as the outage was.
+// untilHealthy runs sessions until those of a whole second are healthy. A failed lookup is not repeated
+// before its backoff ends, which is about as long as the outage was.
 func (o *outage) untilHealthy(milter *rig.Milter) {
 	log := ""
 	for deadline := time.Now().Add(rig.Patience); time.Now().Before(deadline); {
 		mark := len(milter.Log())
-		o.during(time.Second)
+		o.runFor(time.Second)
 		if log = milter.Log()[mark:]; healthy(log) {
 			return
 		}
 	}
-	o.Errorf("still unwell:\n%s", log)
+	o.Errorf("still not healthy:\n%s", log)
 }
 
-// healthy tells whether most decisions of a log were made with a DNS that answers.
+// healthy reports whether at least nine of ten decisions in a log have iprev=pass.
 func healthy(log string) bool {
 	pass, all := strings.Count(log, "iprev=pass"), strings.Count(log, "msg=decision")
 	return all > 0 && pass*10 >= all*9
 }
 
-// during holds sessions of the fleet for a while, and waits for them.
-func (o *outage) during(length time.Duration) {
+// runFor runs sessions of the fleet for a time, and waits for their end.
+func (o *outage) runFor(length time.Duration) {
 	const rate, together = 200, 16
 	var running sync.WaitGroup
 	tick := time.NewTicker(time.Second * together / rate)
@@ -128,7 +129,7 @@ func (o *outage) during(length time.Duration) {
 	}
 }
 
-// session is one of a good client, up to RCPT.
+// session runs one session of a good client, up to RCPT.
 func (o *outage) session(client, name string) {
 	bag := gomilter.NewMacroBag()
 	bag.Set(gomilter.MacroMTAFQDN, "mx.example.net")

@@ -17,9 +17,9 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// filtered is what the filters of examples/ make of a message that came through the milter in observe mode:
-// the score and the symbols in SpamAssassin and in rspamd, without HELO_CHECK_, and Sieve's folder.
-var filtered = []struct{ client, says, config, found, folder string }{
+// filterTests have a session in observe mode, and the result of the filters of examples/ for its message: the
+// score and the symbols, without HELO_CHECK_, in both SpamAssassin and rspamd, and Sieve's folder.
+var filterTests = []struct{ client, says, config, symbols, folder string }{
 	{good, "EHLO mail.example.org", "", "0.0", "INBOX"},
 	{"127.0.0.1", "EHLO friend", "", "0.0", "INBOX"}, // exempt
 	{good, "EHLO friend", "", "0.5 SCORE_2", "INBOX"},
@@ -28,7 +28,7 @@ var filtered = []struct{ client, says, config, found, folder string }{
 	{"203.0.113.30", "EHLO friend", "", "1.6 IPREV_PERMERROR SCORE_3", "INBOX"},
 	{"203.0.113.32", "EHLO forged.example.org", "", "0.9 IPREV_FAIL SCORE_2", "INBOX"},
 	{good, "EHLO 0x7f000001", "", "2.7 ADDRESS REJECT SCORE_3", "Junk"},
-	// Where a rule only marks, Sieve looks for its name.
+	// Sieve looks for the name of a rule that only marks.
 	{
 		"206.125.175.2", "EHLO bob.microsoft.com", "[rules]\nhelo-forged-brand = \"mark\"",
 		"2.2 FORGED SCORE_3", "Junk",
@@ -37,37 +37,37 @@ var filtered = []struct{ client, says, config, found, folder string }{
 		good, "EHLO mx.example.net", "[rules]\nhelo-own-name = \"mark\"\n[scores]\nhelo-own-name = 1.0",
 		"1.5 FORGED SCORE_2", "Junk",
 	},
-	// All at once is less than the 5.0 of a SpamAssassin that was told nothing.
+	// All symbols together stay below 5.0, SpamAssassin's default threshold.
 	{"203.0.113.30", "EHLO {mx}", "", "4.9 ADDRESS FORGED IPREV_PERMERROR REJECT SCORE_5", "Junk"},
-	// DNS trouble costs nothing, even where the policy is to try later.
+	// DNS failures cost nothing, even with on_dns_error = "tempfail".
 	{good, "EHLO mail.example.org", tryLater + deadDNS, "0.0", "INBOX"},
-	// The milter is down, and the header is the sender's own.
-	{"203.0.113.30", "EHLO {mx}", down, "0.0", "INBOX"},
+	// The milter is down, and the header is the sender's.
+	{"203.0.113.30", "EHLO {mx}", milterDown, "0.0", "INBOX"},
 }
 
-// down instead of a configuration means that the milter has ended.
-const down = "down"
+// milterDown instead of a configuration means that the milter is not running.
+const milterDown = "down"
 
-// flattery is what a sender writes who knows the filters.
-const flattery = "X-HELO-Check: accept; client=203.0.113.10; helo=mail.example.org; iprev=pass;\n" +
+// forgedMessage has a header field that a sender forged in order to please the filters.
+const forgedMessage = "X-HELO-Check: accept; client=203.0.113.10; helo=mail.example.org; iprev=pass;\n" +
 	"\tscore=0.0; rules=none; unsure=none; id=forged\n" + rig.Message
 
-// Real filters with the files of examples/, behind both MTAs. rspamd is a milter after ours. SpamAssassin takes
-// seconds to start, and gets all messages at once.
-func TestFilters(t *testing.T) {
+// Real filters with the files of examples/ behind both MTAs. rspamd is a milter after ours. SpamAssassin
+// takes seconds to start, so it gets all messages in one run.
+func TestSpamFilters(t *testing.T) {
 	t.Parallel()
 	rspamd := rig.StartRspamd(t, "testdata/rspamd.conf", "../examples/rspamd")
-	mails := make([]string, len(rig.Programs)*len(filtered))
+	mails := make([]string, len(rig.Programs)*len(filterTests))
 	t.Run("rspamd and Sieve", func(t *testing.T) {
 		for i := range mails {
-			mta, tt := rig.Programs[i%len(rig.Programs)], filtered[i/len(rig.Programs)]
+			mta, tt := rig.Programs[i%len(rig.Programs)], filterTests[i/len(rig.Programs)]
 			t.Run(mta+" "+tt.client+" "+tt.says, func(t *testing.T) {
 				t.Parallel()
 				mail := filterMail(t, mta, rspamd, tt.client, tt.says, tt.config)
-				if got := found(mail, "X-Spamd-Result"); got != tt.found {
-					t.Errorf("rspamd: %s, want %s\n%s", got, tt.found, mail.Text)
+				if got := scoreAndSymbols(mail, "X-Spamd-Result"); got != tt.symbols {
+					t.Errorf("rspamd: %s, want %s\n%s", got, tt.symbols, mail.Text)
 				}
-				if got := junkOrInbox(t, mail.Text); got != tt.folder {
+				if got := sieveFolder(t, mail.Text); got != tt.folder {
 					t.Errorf("Sieve: %s, want %s\n%s", got, tt.folder, mail.Text)
 				}
 				mails[i] = fmt.Sprintf("X-Story: %d\n%s", i, mail.Text)
@@ -81,25 +81,25 @@ func TestFilters(t *testing.T) {
 		if len(texts) != len(mails) {
 			t.Fatalf("%d messages of %d:\n%s", len(texts), len(mails), mbox)
 		}
-		for _, text := range texts { // in an order of its own
+		for _, text := range texts { // in any order
 			_, after, _ := strings.Cut(text, "\nX-Story: ")
 			i, err := strconv.Atoi(strings.SplitN(after, "\n", 2)[0])
 			if err != nil {
 				t.Fatalf("%v\n%s", err, text)
 			}
-			tt := filtered[i/len(rig.Programs)]
-			if got := found(rig.Mail{Text: text}, "X-Spam-Found"); got != tt.found {
-				t.Errorf("%s %s: %s, want %s\n%s", tt.client, tt.says, got, tt.found, text)
+			tt := filterTests[i/len(rig.Programs)]
+			if got := scoreAndSymbols(rig.Mail{Text: text}, "X-Spam-Found"); got != tt.symbols {
+				t.Errorf("%s %s: %s, want %s\n%s", tt.client, tt.says, got, tt.symbols, text)
 			}
 		}
 	})
 }
 
-// filterMail is a message that was delivered through the milter and rspamd.
+// filterMail returns a message that was delivered through the milter and rspamd.
 func filterMail(t *testing.T, mta, rspamd, client, says, config string) rig.Mail {
 	t.Helper()
-	milter := rig.StartMilter(t, "unix", strings.TrimSuffix(config, down))
-	if config == down {
+	milter := rig.StartMilter(t, "unix", strings.TrimSuffix(config, milterDown))
+	if config == milterDown {
 		milter.Stop(t)
 	}
 	lines := fmt.Sprintf("smtpd_milters = { %s, default_action=accept }, %s\n", milter.Socket, rspamd)
@@ -112,7 +112,7 @@ func filterMail(t *testing.T, mta, rspamd, client, says, config string) rig.Mail
 	mx, _ := server.Addresses()
 	addr := netip.MustParseAddr(client)
 	script := strings.ReplaceAll(says, "{mx}", mx.String()) + toNet
-	rig.Talk(t, addr, server.Endpoint(addr), script, flattery)
+	rig.Talk(t, addr, server.Endpoint(addr), script, forgedMessage)
 	return sink.Wait(t, 1)[0]
 }
 
@@ -121,9 +121,9 @@ var (
 	foundSymbol = regexp.MustCompile(`HELO_CHECK_(\w+)[(=]`)
 )
 
-// found is the score and the sorted symbols in a header such as rspamd's "default: False [1.50 / 15.00];
-// SYMBOL(1.50)[]" and SpamAssassin's "1.5 SYMBOL=1.5".
-func found(mail rig.Mail, name string) string {
+// scoreAndSymbols returns the score and the sorted symbols in a header such as rspamd's "default: False [1.50
+// / 15.00]; SYMBOL(1.50)[]" and SpamAssassin's "1.5 SYMBOL=1.5".
+func scoreAndSymbols(mail rig.Mail, name string) string {
 	for _, header := range mail.Headers() {
 		if header.Name != name {
 			continue
@@ -138,7 +138,7 @@ func found(mail rig.Mail, name string) string {
 	return "no " + name
 }
 
-// spamAssassin is what it makes of messages without network and with no rules but ours.
+// spamAssassin filters messages without the network and with no rules but ours.
 func spamAssassin(t *testing.T, messages string, args ...string) string {
 	t.Helper()
 	args = append(args, "--local", "--prefspath=/dev/null", "--configpath=testdata/spamassassin",
@@ -146,8 +146,9 @@ func spamAssassin(t *testing.T, messages string, args ...string) string {
 	return filter(t, messages, "spamassassin", args...)
 }
 
-// junkOrInbox is where Dovecot's Sieve files a message. It refuses to work for root, so that is nobody's.
-func junkOrInbox(t *testing.T, message string) string {
+// sieveFolder returns the folder in which Dovecot's Sieve files a message. Sieve refuses to run as root, so
+// the mailbox is nobody's.
+func sieveFolder(t *testing.T, message string) string {
 	t.Helper()
 	const nobody = 65534
 	dir, err := os.MkdirTemp("", "sieve-")
@@ -161,19 +162,19 @@ func junkOrInbox(t *testing.T, message string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := filter(t, "", "sieve-test", "-c", "/dev/null", "-o", "mail_location=maildir:"+dir,
+	output := filter(t, "", "sieve-test", "-c", "/dev/null", "-o", "mail_location=maildir:"+dir,
 		"-o", fmt.Sprint("mail_uid=", nobody), "-o", fmt.Sprint("mail_gid=", nobody),
 		filepath.Join(dir, "helo-check.sieve"), mail)
-	folder := sieveFolder.FindStringSubmatch(said)
+	folder := storedIn.FindStringSubmatch(output)
 	if folder == nil {
-		t.Fatalf("sieve-test: %s", said)
+		t.Fatalf("sieve-test: %s", output)
 	}
 	return folder[1]
 }
 
-var sieveFolder = regexp.MustCompile(`\* store message in folder: (.*)`)
+var storedIn = regexp.MustCompile(`\* store message in folder: (.*)`)
 
-// filter runs a program and returns what it said.
+// filter runs a program and returns its output.
 func filter(t *testing.T, message, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
@@ -187,19 +188,18 @@ func filter(t *testing.T, message, name string, args ...string) string {
 	return string(out)
 }
 
-// What the filters say of the files by themselves. rspamd finds the syntax right even where it says what is
-// wrong.
-func TestFilterFiles(t *testing.T) {
+// The filters' own checks of the files pass. rspamd says "syntax OK" even where it reports a mistake.
+func TestSpamFilterFiles(t *testing.T) {
 	t.Parallel()
-	if said := spamAssassin(t, "", "--lint"); said != "" {
-		t.Errorf("spamassassin --lint: %s", said)
+	if output := spamAssassin(t, "", "--lint"); output != "" {
+		t.Errorf("spamassassin --lint: %s", output)
 	}
 	local, err := filepath.Abs("../examples/rspamd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := filter(t, "", "rspamadm", "--var=LOCAL_CONFDIR="+local, "--var=DBDIR="+t.TempDir(), "configtest")
-	if !strings.Contains(said, "syntax OK") || strings.Contains(said, "HELO_CHECK") {
-		t.Errorf("rspamadm configtest: %s", said)
+	output := filter(t, "", "rspamadm", "--var=LOCAL_CONFDIR="+local, "--var=DBDIR="+t.TempDir(), "configtest")
+	if !strings.Contains(output, "syntax OK") || strings.Contains(output, "HELO_CHECK") {
+		t.Errorf("rspamadm configtest: %s", output)
 	}
 }

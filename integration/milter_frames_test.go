@@ -15,47 +15,48 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// frameStories are what Postfix cannot be made to do: what an MTA says (see frames), what it hears (see
-// heard), and the decisions in the milter's log (see decided). Without an O it offers everything.
-var frameStories = []struct{ name, says, hears, decided string }{
-	{"as usual", "C4|H|M|R|E|Q", whole, accepted},
+// frameStories are sessions that Postfix cannot be made to have: the frames that an MTA sends (see
+// encodeFrames), the milter's replies (see decodeReplies), and the decisions in its log (see
+// loggedDecisions). A script without O starts with an offer of everything.
+var frameStories = []struct{ name, says, replies, decided string }{
+	{"ordinary session", "C4|H|M|R|E|Q", goodSession, accepted},
 
-	// A connection used for another client: nothing of the first one counts for the second.
+	// A connection reused for another client: nothing of the first one counts for the second.
 	{
 		"QUIT_NC after a message", "C4|H|M|R|E|K|C4 203.0.113.30|H 203.0.113.30|M|R|A|Q",
-		whole + " c c 504/helo-bare-ip", accepted + " reject/203.0.113.30/203.0.113.30",
+		goodSession + " c c 504/helo-bare-ip", accepted + " reject/203.0.113.30/203.0.113.30",
 	},
 	{
 		"QUIT_NC after a refusal", "C4 203.0.113.30|H 203.0.113.30|M|R|K|C4|H|M|R|E|Q",
-		"c c 504/helo-bare-ip " + whole, "reject/203.0.113.30/203.0.113.30 " + accepted,
+		"c c 504/helo-bare-ip " + goodSession, "reject/203.0.113.30/203.0.113.30 " + accepted,
 	},
 	{
 		"QUIT_NC after a login", "C4|H friend|DM {auth_type}=PLAIN|M|R|E|K|C4|H 203.0.113.10|M|R|A|Q",
-		"c c c +exempt/203.0.113.10/friend a c c 504/helo-bare-ip", "exempt/203.0.113.10/friend " + bare,
+		"c c c +exempt/203.0.113.10/friend a c c 504/helo-bare-ip", "exempt/203.0.113.10/friend " + bareIPRejected,
 	},
 	{
 		"QUIT_NC and no HELO", "C4|H|M|R|E|K|C4|M|R|A|Q",
-		whole + " c 503/helo-missing", accepted + " reject/203.0.113.10/",
+		goodSession + " c 503/helo-missing", accepted + " reject/203.0.113.10/",
 	},
 	{
 		"QUIT_NC within a message", "C4|H 203.0.113.10|M a@example.org|K|C4|H|M|R|E|Q",
-		"c c " + whole, accepted,
+		"c c " + goodSession, accepted,
 	},
 	{
 		"QUIT_NC and no CONNECT", "C4|H 203.0.113.10|M|R|K|H friend|M|R|E|Q",
-		"c c 504/helo-bare-ip c c +exempt/none/friend a", bare + " " + nobody,
+		"c c 504/helo-bare-ip c c +exempt/none/friend a", bareIPRejected + " " + exemptNone,
 	},
-	{"QUIT_NC at once", "K|K|C4|H|M|R|E|Q", whole, accepted},
-	{"a second CONNECT", "C4 203.0.113.30|H 203.0.113.30|C4|H|M|R|E|Q", "c c " + whole, accepted},
+	{"QUIT_NC at once", "K|K|C4|H|M|R|E|Q", goodSession, accepted},
+	{"a second CONNECT", "C4 203.0.113.30|H 203.0.113.30|C4|H|M|R|E|Q", "c c " + goodSession, accepted},
 
-	// ABORT ends a message and its login, never a session.
+	// ABORT ends a message and its login, not the session.
 	{
 		"ABORT everywhere", "A*1000|C4|A*1000|H|A*1000|M|R|E|A*1000|M|R|E|A*1000|Q",
-		whole + " " + passed, accepted + " " + accepted,
+		goodSession + " " + goodMessage, accepted + " " + accepted,
 	},
 	{
 		"ABORT within messages", "C4|H|M a@example.org|A*1000|M|R|A*1000|M|R|E|Q",
-		"c " + whole, accepted + " " + accepted,
+		"c " + goodSession, accepted + " " + accepted,
 	},
 	{
 		"ABORT after a bad name", "C4|H 203.0.113.10|A*1000|H|A*1000|M|R|A|Q",
@@ -63,94 +64,106 @@ var frameStories = []struct{ name, says, hears, decided string }{
 	},
 	{
 		"ABORT after a login", "C4|H 203.0.113.10|DM {auth_authen}=someone|M|R|A|M|R|A|Q",
-		"c c c 504/helo-bare-ip", "exempt/203.0.113.10/203.0.113.10 " + bare,
+		"c c c 504/helo-bare-ip", "exempt/203.0.113.10/203.0.113.10 " + bareIPRejected,
 	},
 
-	// Clients without an address of the Internet. Sendmail has U for sendmail -bs.
-	{"CONNECT U", "CU|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
-	{"CONNECT L", "CL /run/client|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
-	{"CONNECT 4 unknown", "C4 unknown|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
-	{"CONNECT 6 unknown", "C6 unknown|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
-	{"CONNECT 9", "C9 203.0.113.10|H friend|M|R|E|Q", "c c c +exempt/none/friend a", nobody},
-	{"no CONNECT", "H friend|M|R|E|Q", "c c +exempt/none/friend a", nobody},
+	// Clients without an Internet address. Sendmail sends U for sendmail -bs.
+	{"CONNECT U", "CU|H friend|M|R|E|Q", "c c c +exempt/none/friend a", exemptNone},
+	{"CONNECT L", "CL /run/client|H friend|M|R|E|Q", "c c c +exempt/none/friend a", exemptNone},
+	{"CONNECT 4 unknown", "C4 unknown|H friend|M|R|E|Q", "c c c +exempt/none/friend a", exemptNone},
+	{"CONNECT 6 unknown", "C6 unknown|H friend|M|R|E|Q", "c c c +exempt/none/friend a", exemptNone},
+	{"CONNECT 9", "C9 203.0.113.10|H friend|M|R|E|Q", "c c c +exempt/none/friend a", exemptNone},
+	{"no CONNECT", "H friend|M|R|E|Q", "c c +exempt/none/friend a", exemptNone},
 	{
 		"CONNECT 6 as Sendmail has it", "C6 IPv6:2001:db8:0:0:0:0:0:10|H mail6.example.org|M|R|E|Q",
 		"c c c +accept/2001:db8::10/mail6.example.org a", "accept/2001:db8::10/mail6.example.org",
 	},
 
-	// An MTA offers less, or more than there is. What it cannot do without an answer gets one.
-	{"no SETSYMLIST", "O 6 ff 1fffff|C4|H|M|R|E|Q", "O6/11/43d0 " + whole, accepted},
+	// An MTA offers less than the milter wants, or more than there is. An event that it cannot leave
+	// unanswered gets a reply.
+	{"no SETSYMLIST", "O 6 ff 1fffff|C4|H|M|R|E|Q", "O6/11/43d0 " + goodSession, accepted},
 	{
 		"no header changes", "O 6 100 1fffff|C4|H|M|R|L X-HELO-Check: me|E|Q",
 		"O6/100/43d0+macros c c c a", accepted,
 	},
 	{
 		"version 6 without options", "O 6 1ff 0|C4|H|U FOO|M|R|T|L a: b|N|B text|E|Q",
-		"O6/111/0+macros c c c c c c c c " + passed, accepted,
+		"O6/111/0+macros c c c c c c c c " + goodMessage, accepted,
 	},
 	{
 		"version 2 without options", "O 2 1f 0|C4|H|M|R|L a: b|N|B text|E|Q",
-		"O2/11/0 c c c c c c " + passed, accepted,
+		"O2/11/0 c c c c c c " + goodMessage, accepted,
 	},
 	{
 		"version 2 of Postfix", "O 2 3f 7f|C4|H 203.0.113.10|M|R|A|Q",
-		"O2/11/50 c c c 504/helo-bare-ip", bare,
+		"O2/11/50 c c c 504/helo-bare-ip", bareIPRejected,
 	},
 	{
 		"version 3", "O 3 3f 17f|C4|H|M|R|L x-helo-check: me|E|Q",
-		"O3/11/150 c c c c c -1 " + passed[2:], accepted,
+		"O3/11/150 c c c c c -1 " + goodMessage[2:], accepted,
 	},
 	{
 		"version 4", "O 4 3f 37f|C4|H|M|R|L x-helo-check: me|E|Q",
-		"O4/11/350 c c c c c -1 " + passed[2:], accepted,
+		"O4/11/350 c c c c c -1 " + goodMessage[2:], accepted,
 	},
-	{"version 5", "O 5 1ff 1fffff|C4|H 203.0.113.10|M|R|A|Q", "O5/111/43d0+macros c c 504/helo-bare-ip", bare},
-	{"version 7", "O 7 1ff 1fffff|C4|H 203.0.113.10|M|R|A|Q", "O6/111/43d0+macros c c 504/helo-bare-ip", bare},
-	{"version 1", "O 1 1ff 1fffff", "", ""}, // we hang up
+	{
+		"version 5", "O 5 1ff 1fffff|C4|H 203.0.113.10|M|R|A|Q",
+		"O5/111/43d0+macros c c 504/helo-bare-ip", bareIPRejected,
+	},
+	{
+		"version 7", "O 7 1ff 1fffff|C4|H 203.0.113.10|M|R|A|Q",
+		"O6/111/43d0+macros c c 504/helo-bare-ip", bareIPRejected,
+	},
+	{"version 1", "O 1 1ff 1fffff", "", ""}, // the milter hangs up
 
 	// Out of order.
-	{"MAIL after MAIL", "C4|H|M|R|M|R|E|Q", "c " + whole, accepted + " " + accepted},
+	{"MAIL after MAIL", "C4|H|M|R|M|R|E|Q", "c " + goodSession, accepted + " " + accepted},
 	{"HELO never", "C4|M|R|A|Q", "c 503/helo-missing", "reject/203.0.113.10/"},
-	{"HELO after MAIL", "C4|M a@example.org|H|M|R|E|Q", whole, accepted},
+	{"HELO after MAIL", "C4|M a@example.org|H|M|R|E|Q", goodSession, accepted},
 	{
 		"HELO after RCPT", "C4|M|R|H|M|R|E|Q",
-		"c 503/helo-missing c " + passed, "reject/203.0.113.10/ " + accepted,
+		"c 503/helo-missing c " + goodMessage, "reject/203.0.113.10/ " + accepted,
 	},
-	{"RCPT after the message", "C4|H|M|R|E|R b@example.net|E|Q", whole + " " + passed, accepted + " " + accepted},
-	{"RCPT before MAIL", "C4|H|R b@example.net|M|R|E|Q", "c " + whole, accepted + " " + accepted},
-	{"RCPT never", "C4|H|M a@example.org|E|Q", "c " + passed, accepted},
-	{"the end first", "E|C4|H|M|R|E|Q", "a " + whole, accepted},
+	{
+		"RCPT after the message", "C4|H|M|R|E|R b@example.net|E|Q",
+		goodSession + " " + goodMessage, accepted + " " + accepted,
+	},
+	{"RCPT before MAIL", "C4|H|R b@example.net|M|R|E|Q", "c " + goodSession, accepted + " " + accepted},
+	{"RCPT never", "C4|H|M a@example.org|E|Q", "c " + goodMessage, accepted},
+	{"the end first", "E|C4|H|M|R|E|Q", "a " + goodSession, accepted},
 }
 
 const (
-	passed = "c +" + accepted + " a"
-	whole  = "c c " + passed // from CONNECT on
-	bare   = "reject/203.0.113.10/203.0.113.10"
-	nobody = "exempt/none/friend"
+	goodMessage    = "c +" + accepted + " a"
+	goodSession    = "c c " + goodMessage // from CONNECT on
+	bareIPRejected = "reject/203.0.113.10/203.0.113.10"
+	exemptNone     = "exempt/none/friend"
 )
 
+// TestFrames plays the frame stories to the milter, without an MTA.
 func TestFrames(t *testing.T) {
 	for _, network := range []string{"unix", "inet"} {
 		for _, tt := range frameStories {
 			t.Run(network+" "+tt.name, func(t *testing.T) {
 				t.Parallel()
-				stage := way{mode: "enforce", network: network}.take(t, "")
-				says, hears := tt.says, tt.hears
+				stage := variant{mode: "enforce", network: network}.stage(t, "")
+				says, replies := tt.says, tt.replies
 				if says[0] != 'O' {
-					says, hears = "O 6 1ff 1fffff|"+says, "O6/111/43d0+macros "+hears
+					says, replies = "O 6 1ff 1fffff|"+says, "O6/111/43d0+macros "+replies
 				}
-				if got := heard(t, exchange(t, stage.milter, frames(says))); got != hears {
-					t.Errorf("\nheard %s\nwant  %s\n%s", got, hears, stage.milter.Log())
+				if got := decodeReplies(t, sendFrames(t, stage.milter, encodeFrames(says))); got != replies {
+					t.Errorf("\n got %s\nwant %s\n%s", got, replies, stage.milter.Log())
 				}
-				stage.decisions() // there will be no more
-				decides(t, stage.milter, tt.decided)
+				stage.decisions() // waits until all are made
+				checkDecisions(t, stage.milter, tt.decided)
 			})
 		}
 	}
 }
 
-// exchange sends all of an MTA's side at once and returns all of the milter's, which hangs up at its end.
-func exchange(t *testing.T, milter *rig.Milter, frames string) string {
+// sendFrames sends all frames of an MTA at once and returns all of the milter's, which hangs up after the
+// last.
+func sendFrames(t *testing.T, milter *rig.Milter, frames string) string {
 	t.Helper()
 	network, address, _ := strings.Cut(milter.Socket, ":")
 	conn, err := net.Dial(strings.Replace(network, "inet", "tcp", 1), address)
@@ -169,14 +182,14 @@ func exchange(t *testing.T, milter *rig.Milter, frames string) string {
 	return string(answer)
 }
 
-// frames are the frames of a script, separated by "|": a command's letter as in Sendmail's mfdef.h, and what
-// goes with it in words; C4, H, M and R without are those of a good client. C is followed by the family, D by
-// the letter that its macros are for; *1000 at the end repeats the frame.
+// encodeFrames encodes a script of frames separated by "|": a command's letter as in Sendmail's mfdef.h, and
+// its data as text; C4, H, M and R without data are those of a good client. C is followed by the family, D by
+// the command that its macros are for; *1000 at the end repeats the frame.
 //
 //	O version actions protocol (hexadecimal)   C4 203.0.113.10   CU   CL /path   DM {auth_type}=PLAIN
 //	H name   M address   R address   U command   T (DATA)   L name: value   N (end of header)   B text
 //	E (end of message)   A (abort)   K (QUIT_NC)   Q
-func frames(script string) string {
+func encodeFrames(script string) string {
 	var b strings.Builder
 	for step := range strings.SplitSeq(script, "|") {
 		step, times, _ := strings.Cut(step, "*")
@@ -189,7 +202,7 @@ func frames(script string) string {
 	return b.String()
 }
 
-// payload is the rest of a frame's data.
+// payload returns a frame's data after the command's letter.
 func payload(command, arg string) string {
 	switch command[0] {
 	case 'O':
@@ -221,14 +234,14 @@ func payload(command, arg string) string {
 	return arg
 }
 
-// heard is what an MTA hears, word by word:
+// decodeReplies returns what a milter sent as words:
 //
 //	O6/11/fe0481+macros                   version, actions, protocol; macros are asked for
 //	504/helo-bare-ip                      a refusal, with the rule
 //	-2                                    the second header field of our name is deleted
-//	+accept/203.0.113.10/mail.example.org ours is inserted at the top
-//	c a                                   and any other answer as its letter
-func heard(t *testing.T, answer string) string {
+//	+accept/203.0.113.10/mail.example.org X-HELO-Check is inserted at the top
+//	c a                                   any other reply by its letter
+func decodeReplies(t *testing.T, answer string) string {
 	t.Helper()
 	var words []string
 	for answer != "" {
@@ -237,9 +250,9 @@ func heard(t *testing.T, answer string) string {
 			size += int(binary.BigEndian.Uint32([]byte(answer)))
 		}
 		if size < 5 || size > len(answer) {
-			t.Fatalf("no whole frame: %q", answer)
+			t.Fatalf("an incomplete frame: %q", answer)
 		}
-		words = append(words, word(answer[4], answer[5:size]))
+		words = append(words, decodeFrame(answer[4], answer[5:size]))
 		answer = answer[size:]
 	}
 	return strings.Join(words, " ")
@@ -251,7 +264,8 @@ var (
 	deleted = regexp.MustCompile(`^\x00{3}(.)X-HELO-Check\x00\x00$`)
 )
 
-func word(code byte, data string) string {
+// decodeFrame returns the word for a frame.
+func decodeFrame(code byte, data string) string {
 	switch m := []string(nil); code {
 	case 'O':
 		n := func(at int) uint32 { return binary.BigEndian.Uint32([]byte(data[at:])) }

@@ -12,11 +12,11 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// What an MTA writes on TCP after a frame that was not answered waits, by Nagle's algorithm, for the
-// acknowledgement, and the kernel delays that by 40 ms (TCP_DELACK_MIN). That is one stall a message in
-// Postfix, and one for almost every command in Sendmail, which writes macros and command apart. With ours
-// none does; with go-milter alone, in the sessions between, some do.
-func TestNoStall(t *testing.T) {
+// After a frame that the milter does not answer, Nagle's algorithm makes the MTA's next write on TCP wait for
+// an ACK, which the kernel delays by 40 ms (TCP_DELACK_MIN). That would be one stall per message with
+// Postfix, and one for almost every command with Sendmail, which writes macros and command separately. With
+// our guard there is none; with go-milter alone, in interleaved sessions, there are some.
+func TestNoDelayedACK(t *testing.T) {
 	const rounds = 11
 	for _, mta := range rig.Programs {
 		t.Run(mta, func(t *testing.T) {
@@ -25,36 +25,36 @@ func TestNoStall(t *testing.T) {
 			servers := map[string]rig.MTA{
 				"unix": rig.Start(t, mta, sink, rig.StartMilter(t, "unix", "").Socket),
 				"inet": rig.Start(t, mta, sink, rig.StartMilter(t, "inet", "").Socket),
-				"bare": rig.Start(t, mta, sink, startBare(t, rig.Noop(""))),
+				"bare": rig.Start(t, mta, sink, startUnguarded(t, rig.Noop(""))),
 			}
-			// What a busy machine does to one series it does not do to the next.
+			// A busy machine may spoil one series of measurements, hardly all of them.
 			var ours, bare []string
 			for try := 0; try == 0 || try < 5 && (len(ours) > 0 || len(bare) == 0); try++ {
 				times := map[string]*[6][]time.Duration{"unix": {}, "inet": {}, "bare": {}} // of each command
 				for range rounds {
-					for way, server := range servers {
+					for name, server := range servers {
 						replies := rig.Talk(t, client, server.Endpoint(client), "EHLO mail.example.org"+toNet, rig.Message)
 						if got := codes(replies); got != "220 250 250 250 354 250 221" {
-							t.Fatalf("%s: %s\n%s", way, got, server.Log())
+							t.Fatalf("%s: %s\n%s", name, got, server.Log())
 						}
 						for i, reply := range replies[:6] {
-							times[way][i] = append(times[way][i], reply.Took)
+							times[name][i] = append(times[name][i], reply.Took)
 						}
 					}
 				}
 				ours, bare = stalls(times["inet"], times["unix"]), stalls(times["bare"], times["unix"])
 			}
 			if len(ours) > 0 {
-				t.Errorf("over TCP these stall: %v", ours)
+				t.Errorf("stalls over TCP: %v", ours)
 			}
 			if len(bare) == 0 {
-				t.Error("nothing stalls with go-milter alone: this test shows nothing")
+				t.Error("no stalls with go-milter alone: this test shows nothing")
 			}
 		})
 	}
 }
 
-// stalls names the commands that take longer than others by most of a stall, in the median of the sessions.
+// stalls returns the commands whose median time exceeds that of others by more than half of a delayed ACK.
 func stalls(times, others *[6][]time.Duration) (names []string) {
 	for i, name := range []string{"connect", "EHLO", "MAIL", "RCPT", "DATA", "end of message"} {
 		if median(times[i])-median(others[i]) > 25*time.Millisecond {
@@ -68,8 +68,8 @@ func median(times []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(times))[len(times)/2]
 }
 
-// startBare starts a milter on TCP without our guard.
-func startBare(t *testing.T, server *gomilter.Server) (socket string) {
+// startUnguarded starts a milter on TCP without our guard.
+func startUnguarded(t *testing.T, server *gomilter.Server) (socket string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { rig.Main(withStages{m}, "-race") }
 
-// The rig itself: every story that dns.txt tells reaches a client of the resolver.
+// A client of the resolver gets what rig/dns.txt says.
 func TestDNS(t *testing.T) {
 	for _, story := range []struct{ name, qtype, want string }{
 		{"206.125.175.2", "PTR", "s1.xnnd.com."},
@@ -27,7 +27,7 @@ func TestDNS(t *testing.T) {
 		{"mx.example.net", "A", "198.51.100.25"},
 		{"198.51.100.25", "PTR", "mx.example.net."},
 		{"203.0.113.30", "PTR", "NXDOMAIN"},
-		{"203.0.113.31", "PTR", "NOERROR"}, // and no data
+		{"203.0.113.31", "PTR", "NOERROR"}, // no data
 		{"203.0.113.32", "PTR", "forged.example.org."},
 		{"gone.example.org", "A", "NXDOMAIN"},
 		{"203.0.113.40", "PTR", "relay.example.org. stale.example.org."},
@@ -64,6 +64,7 @@ func TestDNS(t *testing.T) {
 	}
 }
 
+// The dead resolver does not answer.
 func TestDeadDNS(t *testing.T) {
 	t.Parallel()
 	question := new(dns.Msg).SetQuestion("mail.example.org.", dns.TypeA)
@@ -73,7 +74,8 @@ func TestDeadDNS(t *testing.T) {
 	}
 }
 
-// summary is the data of all answers, or how many where they are many, or the code where there are none.
+// summary returns the data of all answers, or their number if there are more than ten, or the RCODE if there
+// are none.
 func summary(reply *dns.Msg) string {
 	var data []string
 	for _, record := range reply.Answer {
@@ -86,8 +88,8 @@ func summary(reply *dns.Msg) string {
 	return cmp.Or(strings.Join(data, " "), dns.RcodeToString[reply.Rcode])
 }
 
-// The MTAs without a milter: a message of each family arrives.
-func TestAlone(t *testing.T) {
+// Without a milter, each MTA delivers a message from a client of each address family.
+func TestMTAWithoutMilter(t *testing.T) {
 	for _, mta := range rig.Programs {
 		for _, client := range []string{"203.0.113.10", "2001:db8::10", "127.0.0.1"} {
 			t.Run(mta+" "+client, func(t *testing.T) {
@@ -111,7 +113,7 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// The same with a client that is not ours.
+// The same with swaks as the client.
 func TestSwaks(t *testing.T) {
 	t.Parallel()
 	sink := rig.StartSink(t)

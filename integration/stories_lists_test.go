@@ -213,12 +213,12 @@ func lists(domains ...string) string {
 
 // A list that refuses to answer is told of once, however many ask.
 func TestListTrouble(t *testing.T) {
-	someWays(t, func(t *testing.T, w way) {
+	pairwiseVariants(t, func(t *testing.T, v variant) {
 		t.Parallel()
-		config := fmt.Sprintf("mode = %q\n", w.mode) + lists("closed.example", "dbl.example", "sold.example")
-		milter := rig.StartMilter(t, w.network, config)
+		config := fmt.Sprintf("mode = %q\n", v.mode) + lists("closed.example", "dbl.example", "sold.example")
+		milter := rig.StartMilter(t, v.network, config)
 		sink := rig.StartSink(t)
-		server := rig.Start(t, w.mta, sink, milter.Socket)
+		server := rig.Start(t, v.mta, sink, milter.Socket)
 		for _, client := range []string{"203.0.113.10", "203.0.113.20", "2001:db8::10", "203.0.113.10"} {
 			addr := netip.MustParseAddr(client)
 			rig.Talk(t, addr, server.Endpoint(addr), "EHLO mail.example.org"+toNet, rig.Message)

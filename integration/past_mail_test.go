@@ -10,23 +10,31 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// pastMail are clients with what an MTA writes down of them: the HELO and the result of iprev that follow from
-// Received, and the result that follows from the log. Neither log has the HELO of mail that was accepted. Of
-// a client with two names an MTA looks at either.
+// pastMail has clients, and what replay reads from an MTA's traces of them: HELO and iprev from Received, and
+// iprev from the mail log. Neither MTA logs the HELO of accepted mail.
 var pastMail = []struct{ client, says, postfix, postfixLog, sendmail, sendmailLog string }{
 	{good, "EHLO mail.example.org", "mail.example.org pass", "pass", "mail.example.org pass", "pass"},
-	{"2001:db8::10", "EHLO mail6.example.org", "mail6.example.org pass", "pass", "mail6.example.org pass", "pass"},
+	{
+		"2001:db8::10", "EHLO mail6.example.org",
+		"mail6.example.org pass", "pass", "mail6.example.org pass", "pass",
+	},
 	{"203.0.113.21", "HELO friend", "friend pass", "pass", "friend pass", "pass"},
 	{"203.0.113.20", "EHLO 203.0.113.20", "203.0.113.20 pass", "pass", "203.0.113.20 pass", "pass"},
 	{"203.0.113.10", "EHLO [203.0.113.10]", "[203.0.113.10] pass", "pass", "[203.0.113.10] pass", "pass"},
-	// There is no PTR record; that looks like a failed lookup.
-	{"203.0.113.30", "EHLO noptr.example.org", "noptr.example.org temperror", "temperror", "noptr.example.org temperror", "temperror"},
-	// The PTR name is another's. Postfix has that only in its log.
-	{"203.0.113.32", "EHLO forged.example.org", "forged.example.org temperror", "fail", "forged.example.org fail", "fail"},
+	// There is no PTR record, which the traces cannot tell from a failed lookup.
+	{
+		"203.0.113.30", "EHLO noptr.example.org",
+		"noptr.example.org temperror", "temperror", "noptr.example.org temperror", "temperror",
+	},
+	// The PTR name is not confirmed. Postfix says so only in its log.
+	{
+		"203.0.113.32", "EHLO forged.example.org",
+		"forged.example.org temperror", "fail", "forged.example.org fail", "fail",
+	},
 }
 
-// What a real MTA logged and delivered is judged again: by the DNS now as the milter judged it, and by what
-// was recorded as far as that goes.
+// Replay judges what a real MTA delivered and logged: with the DNS of now it decides as the milter did, and
+// from the recorded facts alone as far as they go.
 func TestPastMail(t *testing.T) {
 	for _, mta := range rig.Programs {
 		t.Run(mta, func(t *testing.T) {
@@ -57,7 +65,7 @@ func TestPastMail(t *testing.T) {
 	}
 }
 
-// deliverAll has all of the past mail delivered, and returns the files with its traces.
+// deliverAll delivers all of pastMail, and returns the files with its traces.
 func deliverAll(t *testing.T, mta string) (log, mbox, decisions string) {
 	t.Helper()
 	milter := rig.StartMilter(t, "unix", decisionLog)
@@ -80,7 +88,7 @@ func deliverAll(t *testing.T, mta string) (log, mbox, decisions string) {
 	return log, mbox, filepath.Join(milter.Dir, "decisions")
 }
 
-// replayRecords are what `replay --json` prints. It reads nothing that is broken.
+// replayRecords returns the records that `replay --json` prints.
 func replayRecords(t *testing.T, args ...string) []*checks.Record {
 	t.Helper()
 	out, exit := rig.RunMilter(t, append([]string{"replay", "--json", "--verbose"}, args...)...)
@@ -90,7 +98,7 @@ func replayRecords(t *testing.T, args ...string) []*checks.Record {
 	return parseRecords(t, out)
 }
 
-// judgement is what must be the same of a client by the same facts.
+// judgement returns what the same facts must always lead to.
 func judgement(r *checks.Record) string {
 	text := r.Client.String() + " " + r.Helo.Raw + " " + r.Iprev + " " + r.Verdict.Want
 	for _, f := range r.Findings {

@@ -14,9 +14,9 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// lacks is what an MTA cannot do: a story that has it in its script or among its needs is not run there. Each
-// has a line in examples/README.md. What SMTP's own extensions are about has a keyword in the answer to EHLO.
-var lacks = []struct{ mta, what, keyword, name, why string }{
+// unsupportedFeatures are what an MTA does not support: a story with the text in its script or needs is not
+// run with it. Each has a row in examples/README.md. SMTP extensions have the keyword in the reply to EHLO.
+var unsupportedFeatures = []struct{ mta, what, keyword, name, why string }{
 	{"Sendmail", "XCLIENT ", "XCLIENT", "XCLIENT", "there is none"},
 	{"Sendmail", "SMTPUTF8", "SMTPUTF8", "SMTPUTF8", "Debian's is built without it"},
 	{"Sendmail", "BDAT ", "CHUNKING", "BDAT (CHUNKING)", "8.17 has none"},
@@ -28,13 +28,13 @@ var lacks = []struct{ mta, what, keyword, name, why string }{
 	},
 }
 
-// What is said to be lacking still is, however much it is asked for, and the other MTA has it. For local
-// submission there is TestLocalSubmission.
-func TestLacks(t *testing.T) {
+// Each feature is still unsupported, even if the MTA is configured for it, and the other MTA supports it.
+// Local submission is in TestLocalSubmission.
+func TestUnsupportedFeatures(t *testing.T) {
 	for mta, tt := range map[string]struct {
-		asked   []string
+		needs   []string
 		version uint32 // of the milter protocol
-		blank   string // the codes of EHLO, with a blank in the name or without
+		blank   string // the codes of a session with EHLO without and with a blank in the name
 	}{
 		"Postfix":  {[]string{anyHelo["Postfix"], "SMTPUTF8", "milter_protocol = 2"}, 2, "220 250 250 221"},
 		"Sendmail": {nil, 6, "220 250 501 221"},
@@ -47,43 +47,41 @@ func TestLacks(t *testing.T) {
 					spoken.Store(version)
 					return gomilter.NoOpMilter{}
 				}))
-			server := rig.Start(t, mta, rig.StartSink(t), startBare(t, milter), tt.asked...)
+			server := rig.Start(t, mta, rig.StartSink(t), startUnguarded(t, milter), tt.needs...)
 			client := netip.MustParseAddr(good)
 			const script = "EHLO mail.example.org|EHLO mail.example.org <b>|QUIT"
 			replies := rig.Talk(t, client, server.Endpoint(client), script, "")
 			if got := codes(replies); got != tt.blank {
 				t.Errorf("codes %s, want %s\n%+v", got, tt.blank, replies)
 			}
-			for _, lack := range lacks {
-				has := strings.Contains(replies[1].Text, lack.keyword)
-				if lack.keyword != "" && has == (lack.mta == mta) {
-					t.Errorf("%s: %t in\n%s\n%s", lack.keyword, has, replies[1].Text, server.Log())
+			for _, feature := range unsupportedFeatures {
+				has := strings.Contains(replies[1].Text, feature.keyword)
+				if feature.keyword != "" && has == (feature.mta == mta) {
+					t.Errorf("%s: %t in\n%s\n%s", feature.keyword, has, replies[1].Text, server.Log())
 				}
 			}
 			if mta == "Sendmail" && strings.Contains(rig.SendmailBuild(t), "USE_EAI") {
-				t.Error("it is built with SMTPUTF8, and may only have to be told")
+				t.Error("it is built with SMTPUTF8, and may only have to be configured")
 			}
 			if got := spoken.Load(); got != tt.version {
-				t.Errorf("speaks version %d, want %d", got, tt.version)
+				t.Errorf("it speaks version %d, want %d", got, tt.version)
 			}
 		})
 	}
 }
 
-// differences are what the MTAs make of the same session in enforce mode. Each says it in words, for
-// examples/README.md, and shows it: the codes of all replies, what is in the answer to RCPT, and what the
-// milter decided, in the words of decided.
+// differences are sessions that the two MTAs handle differently in enforce mode.
 var differences = []struct {
 	what, says, config string
-	postfix, sendmail  shown
+	postfix, sendmail  behaviour
 }{
 	{
 		"a HELO that is no host name, `EHLO a,b;c`", "EHLO a,b;c", "",
-		shown{
+		behaviour{
 			"the milter judges it",
 			"220 250 250 501 554 221", "Rule: helo-malformed", "reject/203.0.113.10/a,b;c",
 		},
-		shown{
+		behaviour{
 			"answers 501 itself, and who goes on without a greeting is `helo-missing`. With " +
 				"`confALLOW_BOGUS_HELO` the milter judges it",
 			"220 501 250 503 503 221", "Rule: helo-missing", "reject/203.0.113.10/",
@@ -91,20 +89,22 @@ var differences = []struct {
 	},
 	{
 		"a refusal at RCPT", "EHLO mx.example.net", "",
-		shown{"as it is", "220 250 250 550 554 221", "5.7.1 HELO", itIsUs},
-		shown{
+		behaviour{"as it is", "220 250 250 550 554 221", "5.7.1 HELO", ownNameRejected},
+		behaviour{
 			"the recipient is put in, `550 5.7.1 <reader@example.net>... HELO`, but not with 50x",
-			"220 250 250 550 503 221", "5.7.1 <reader@example.net>... HELO", itIsUs,
+			"220 250 250 550 503 221", "5.7.1 <reader@example.net>... HELO", ownNameRejected,
 		},
 	},
 }
 
-// shown is what an MTA makes of a session.
-type shown struct{ words, codes, reply, decided string }
+// behaviour is how an MTA handles a session: words for examples/README.md, the codes of all replies, a part
+// of the reply to RCPT, and the decisions in the words of loggedDecisions.
+type behaviour struct{ words, codes, reply, decided string }
 
-func TestDifferences(t *testing.T) {
+// TestMTADifferences runs the sessions that the MTAs handle differently.
+func TestMTADifferences(t *testing.T) {
 	for _, tt := range differences {
-		for mta, want := range map[string]shown{"Postfix": tt.postfix, "Sendmail": tt.sendmail} {
+		for mta, want := range map[string]behaviour{"Postfix": tt.postfix, "Sendmail": tt.sendmail} {
 			t.Run(mta+" "+tt.what, func(t *testing.T) {
 				t.Parallel()
 				milter := rig.StartMilter(t, "unix", "mode = \"enforce\"\n"+tt.config)
@@ -118,13 +118,13 @@ func TestDifferences(t *testing.T) {
 				if reply := s.reply("RCPT"); !strings.Contains(reply.Text, want.reply) {
 					t.Errorf("%+v lacks %s", reply, want.reply)
 				}
-				s.decides(want.decided)
+				s.checkDecisions(want.decided)
 			})
 		}
 	}
 }
 
-// codes are those of all replies.
+// codes returns the codes of all replies.
 func codes(replies []rig.Reply) string {
 	var codes []string
 	for _, reply := range replies {
@@ -133,10 +133,10 @@ func codes(replies []rig.Reply) string {
 	return strings.Join(codes, " ")
 }
 
-var update = flag.Bool("update", false, "write the table of examples/README.md anew")
+var update = flag.Bool("update", false, "rewrite the golden files and the table of examples/README.md")
 
-// The examples' README.md has the table of what is tested here.
-func TestReadme(t *testing.T) {
+// examples/README.md has the table of what these tests show.
+func TestDifferencesTable(t *testing.T) {
 	const file, begin, end = "../examples/README.md", "-update -->\n", "<!-- end of differences -->"
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -147,7 +147,7 @@ func TestReadme(t *testing.T) {
 	if !found || !ended {
 		t.Fatal(file + " has no place for the table of differences")
 	}
-	if want := markdown(); *update {
+	if want := differencesTable(); *update {
 		err = os.WriteFile(file, []byte(head+begin+want+end+tail), 0o644)
 	} else if table != want {
 		err = fmt.Errorf("%s has\n%s\nnot\n%s", file, table, want)
@@ -157,8 +157,9 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// markdown is the table: what differs in a session, what is lacking, and what becomes of mail without us.
-func markdown() string {
+// differencesTable returns the table: sessions that differ, unsupported features, and what happens to mail
+// without the milter.
+func differencesTable() string {
 	table := "| | Postfix | Sendmail |\n|---|---|---|\n"
 	row := func(what string, words map[string]string) {
 		table += fmt.Sprintf("| %s | %s | %s |\n", what, words["Postfix"], words["Sendmail"])
@@ -166,26 +167,30 @@ func markdown() string {
 	for _, d := range differences {
 		row(d.what, map[string]string{"Postfix": d.postfix.words, "Sendmail": d.sendmail.words})
 	}
-	for _, lack := range lacks {
+	for _, feature := range unsupportedFeatures {
 		words := map[string]string{"Postfix": "works", "Sendmail": "works"}
-		words[lack.mta] = lack.why
-		row(lack.name, words)
+		words[feature.mta] = feature.why
+		row(feature.name, words)
 	}
 	words, patience := map[string]string{}, map[string]string{}
-	for _, d := range downs {
-		told := "nothing"
-		if d.told != "" {
-			told = "`" + d.told + "`"
-		}
-		words[d.mta] += "<br>" + told + ": " + d.words
+	for _, d := range downTests {
+		words[d.mta] += "<br>" + settingText(d.setting) + ": " + d.words
 	}
-	for mta, text := range slowness {
+	for mta, text := range shortTimeouts {
 		words[mta] = strings.TrimPrefix(words[mta], "<br>")
 		patience[mta] = "`" + text + "`"
 	}
 	row("what the MTA is told, and what it does when the milter is down, silent, or hangs at RCPT or later",
 		words)
 	row("what it is told so that two seconds are too long", patience)
-	row("what is left of a session when the milter is restarted in it; the next one is judged", restartWords())
+	row("what is left of a session when the milter is restarted in it; the next one is judged", restartCells())
 	return table
+}
+
+// settingText formats an MTA's setting for the table.
+func settingText(setting string) string {
+	if setting == "" {
+		return "nothing"
+	}
+	return "`" + setting + "`"
 }

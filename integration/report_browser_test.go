@@ -19,8 +19,8 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// The HTML reports, in a real browser on a narrow and on a wide screen: nothing overflows, each picture has
-// its words, and nothing is asked for but the file itself.
+// The HTML reports in a real browser, on a narrow and on a wide screen: nothing overflows, each chart has a
+// title and a description, and the browser requests nothing but the file itself.
 func TestReportInBrowser(t *testing.T) {
 	limit, cancel := context.WithTimeout(t.Context(), rig.Patience)
 	defer cancel()
@@ -46,22 +46,22 @@ func TestReportInBrowser(t *testing.T) {
 		for _, width := range []int64{400, 1400} {
 			for _, colours := range []string{"light", "dark"} {
 				name := fmt.Sprintf("%s-%d-%s", strings.TrimSuffix(filepath.Base(file), ".html"), width, colours)
-				t.Run(name, func(t *testing.T) { lookAt(tab, t, page, width, colours, seen) })
+				t.Run(name, func(t *testing.T) { checkPage(tab, t, page, width, colours, seen) })
 			}
 		}
 	}
 }
 
-// shape is what a page turns out to be.
-type shape struct {
+// pageState is what the browser made of a page.
+type pageState struct {
 	Overflow, Charts int
-	Wordless         []string // charts without title and description
+	Unlabelled       []string // charts without a title and a description
 }
 
-const shapeOf = `({
+const pageStateScript = `({
 	overflow: document.documentElement.scrollWidth - innerWidth,
 	charts: document.querySelectorAll("svg").length,
-	wordless: [...document.querySelectorAll("svg")].filter(svg => svg.getAttribute("role") != "img" ||
+	unlabelled: [...document.querySelectorAll("svg")].filter(svg => svg.getAttribute("role") != "img" ||
 		!["title", "desc"].every((part, i) => {
 			const words = svg.querySelector(":scope > " + part);
 			const id = svg.getAttribute("aria-labelledby").split(" ")[i];
@@ -69,8 +69,8 @@ const shapeOf = `({
 		})).map(svg => svg.outerHTML),
 })`
 
-// lookAt opens a page. With SCREENSHOTS set to a directory, its picture is left there.
-func lookAt(tab context.Context, t *testing.T, page string, width int64, colours string, seen *browserLog) {
+// lookAt opens a page. If SCREENSHOTS names a directory, it writes a screenshot there.
+func checkPage(tab context.Context, t *testing.T, page string, width int64, colours string, seen *browserLog) {
 	seen.forget()
 	scheme := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}
 	media := emulation.SetEmulatedMediaParams{Features: scheme}
@@ -80,12 +80,12 @@ func lookAt(tab context.Context, t *testing.T, page string, width int64, colours
 	if err := chromedp.Do(tab, chromedp.EmulateViewport(width, 900), chromedp.Navigate(page)); err != nil {
 		t.Fatal(err)
 	}
-	got, err := chromedp.Run(tab, chromedp.Evaluate[shape](shapeOf))
+	got, err := chromedp.Run(tab, chromedp.Evaluate[pageState](pageStateScript))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Overflow > 0 || got.Charts < 5 || len(got.Wordless) > 0 {
-		t.Errorf("%d pixels too wide, %d charts, without words: %q", got.Overflow, got.Charts, got.Wordless)
+	if got.Overflow > 0 || got.Charts < 5 || len(got.Unlabelled) > 0 {
+		t.Errorf("%d pixels too wide, %d charts, unlabelled: %q", got.Overflow, got.Charts, got.Unlabelled)
 	}
 	picture, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
 	if err != nil {
@@ -93,7 +93,7 @@ func lookAt(tab context.Context, t *testing.T, page string, width int64, colours
 	}
 	requests, messages := seen.all()
 	if len(requests) != 1 || requests[0] != page || len(messages) > 0 {
-		t.Errorf("it asks for %q and says %q", requests, messages)
+		t.Errorf("requests %q, messages %q", requests, messages)
 	}
 	if dir := os.Getenv("SCREENSHOTS"); dir != "" {
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(t.Name())+".png"), picture, 0o600); err != nil {
@@ -102,7 +102,7 @@ func lookAt(tab context.Context, t *testing.T, page string, width int64, colours
 	}
 }
 
-// browserLog is what a browser asks for and complains about.
+// browserLog collects a browser's requests and error messages.
 type browserLog struct {
 	mu                 sync.Mutex
 	requests, messages []string

@@ -110,8 +110,8 @@ const (
 func TestExpiredAllow(t *testing.T) {
 	t.Parallel()
 	config := allow24 + "until = 2020-12-31\nreason = \"a migration\"\n[[allow]]\nname = \"a.example.org\""
-	s := way{"Postfix", "observe", "unix"}.hold(t, config, "203.0.113.10", "EHLO friend", rig.Message)
-	s.judge(parseOutcome("accept pass only +helo-not-fqdn"))
+	s := variant{"Postfix", "observe", "unix"}.session(t, config, "203.0.113.10", "EHLO friend", rig.Message)
+	s.check(parseOutcome("accept pass only +helo-not-fqdn"))
 	if log := s.milter.Log(); strings.Count(log, "has expired") != 1 || !strings.Contains(log, "a migration") {
 		t.Error(log)
 	}

@@ -1,0 +1,64 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"helo-milter/integration/rig"
+)
+
+// variant is what a story runs with: Postfix or Sendmail, observe or enforce mode, and the milter on a unix
+// socket or on TCP ("unix", "inet").
+type variant struct{ mta, mode, network string }
+
+// eachVariant runs a test with each combination of MTA, mode and socket family.
+func eachVariant(t *testing.T, test func(*testing.T, variant)) {
+	for _, mta := range rig.Programs {
+		for _, mode := range []string{"observe", "enforce"} {
+			for _, network := range []string{"unix", "inet"} {
+				variant{mta, mode, network}.run(t, test)
+			}
+		}
+	}
+}
+
+// pairwiseVariants runs a test with half of the variants, in which each pair of values of two different
+// parameters (MTA, mode, socket family) occurs.
+func pairwiseVariants(t *testing.T, test func(*testing.T, variant)) {
+	variant{"Postfix", "observe", "unix"}.run(t, test)
+	variant{"Postfix", "enforce", "inet"}.run(t, test)
+	variant{"Sendmail", "observe", "inet"}.run(t, test)
+	variant{"Sendmail", "enforce", "unix"}.run(t, test)
+}
+
+// runs reports whether the i-th story of a table is run in the variant. A story that ends in a refusal is run
+// in both modes on each MTA, with a different socket family in each mode. Any other story looks the same in
+// both modes: it is run in one mode on one MTA and in the other mode on the other MTA, or in both modes if
+// only Postfix supports it.
+func (v variant) runs(i int, says, outcome string) bool {
+	observes := v.mode == "observe"
+	if familyMatches := (i%2 == 0) == (observes == (v.network == "unix")); !familyMatches {
+		return false
+	}
+	want := parseOutcome(outcome).want
+	both := want == "reject" || want == "tempfail" || variant{mta: "Sendmail"}.unsupported(says) != ""
+	return both || (i%4 < 2) == (observes == (v.mta == "Postfix"))
+}
+
+func (v variant) run(t *testing.T, test func(*testing.T, variant)) {
+	t.Run(v.mta+" "+v.mode+" "+v.network, func(t *testing.T) { test(t, v) })
+}
+
+// unsupported returns why the MTA cannot run a session, or "" if it can.
+func (v variant) unsupported(session string) string {
+	for _, feature := range unsupportedFeatures {
+		if feature.mta == v.mta && strings.Contains(session, feature.what) {
+			return feature.why
+		}
+	}
+	return ""
+}
+
+// config returns a story's configuration with the variant's mode.
+func (v variant) config(story string) string { return fmt.Sprintf("mode = %q\n%s\n", v.mode, story) }
