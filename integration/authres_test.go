@@ -67,7 +67,7 @@ func TestAuthResults(t *testing.T) {
 		{"127.0.0.1", "EHLO friend", "", ""},
 		{"203.0.113.10", "XCLIENT LOGIN=someone|EHLO friend", "", ""},
 	} {
-		for _, mta := range rig.Programs {
+		for _, mta := range rig.MTAs {
 			v := variant{mta, "observe", "unix"}
 			if v.unsupported(tt.says) != "" {
 				continue
@@ -125,7 +125,7 @@ func TestDKIM(t *testing.T) {
 		dkim.CanonicalizationSimple, dkim.CanonicalizationRelaxed,
 		dkim.CanonicalizationSimple, dkim.CanonicalizationRelaxed,
 	} {
-		mta := rig.Programs[n/2]
+		mta := rig.MTAs[n/2]
 		t.Run(mta+" "+string(c), func(t *testing.T) {
 			t.Parallel()
 			var signed bytes.Buffer

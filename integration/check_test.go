@@ -148,7 +148,7 @@ func TestTerminal(t *testing.T) {
 		{decisions + "script -qec 'stty cols 80; " + replay + "' /dev/null", "100.00%|DECISIONS OF THE DAEMON: 1000,"},
 		{decisions + replay + " 2>&1 | cat", "!100.00%|!\r|DECISIONS OF THE DAEMON: 1000,"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
+		ctx, cancel := context.WithTimeout(t.Context(), rig.WaitTimeout)
 		defer cancel()
 		output, err := exec.CommandContext(ctx, "sh", "-c", tt.shell).CombinedOutput()
 		if err != nil {

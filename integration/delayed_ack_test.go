@@ -18,7 +18,7 @@ import (
 // our guard there is none; with go-milter alone, in interleaved sessions, there are some.
 func TestNoDelayedACK(t *testing.T) {
 	const rounds = 11
-	for _, mta := range rig.Programs {
+	for _, mta := range rig.MTAs {
 		t.Run(mta, func(t *testing.T) {
 			t.Parallel()
 			sink, client := rig.StartSink(t), netip.MustParseAddr(good)

@@ -73,7 +73,7 @@ func testOutage(t *testing.T, down, up func(*rig.OwnResolver, rig.T)) {
 
 // untilLogged runs sessions until the milter has logged a text.
 func (o *outage) untilLogged(milter *rig.Milter, says string) {
-	for deadline := time.Now().Add(rig.Patience); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(rig.WaitTimeout); time.Now().Before(deadline); {
 		if o.runFor(time.Second); strings.Contains(milter.Log(), says) {
 			return
 		}
@@ -95,7 +95,7 @@ func (o *outage) unrelatedNames() {
 // before its backoff ends, which is about as long as the outage was.
 func (o *outage) untilHealthy(milter *rig.Milter) {
 	log := ""
-	for deadline := time.Now().Add(rig.Patience); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(rig.WaitTimeout); time.Now().Before(deadline); {
 		mark := len(milter.Log())
 		o.runFor(time.Second)
 		if log = milter.Log()[mark:]; healthy(log) {

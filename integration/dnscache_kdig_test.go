@@ -98,7 +98,7 @@ func oneLine(data []string, failed bool) string {
 
 // lookup returns the answer of dnscache in the same form.
 func lookup(t *testing.T, r *dnscache.Resolver, name, qtype string) string {
-	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), rig.WaitTimeout)
 	defer cancel()
 	var data []string
 	ctx = dnscache.WithTrace(ctx, func(q dnscache.Trace) { data = q.Values })

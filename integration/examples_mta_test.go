@@ -113,8 +113,8 @@ func sendExample(t *testing.T, server rig.MTA, sink *rig.Sink, port, client, say
 	if port == "10026" {
 		message = judged + ";\n" + message
 	}
-	server.Mark()
-	sink.Forget()
+	server.ResetLog()
+	sink.Reset()
 	if port == "sendmail" {
 		server.Submit(t, "sender@example.org", "reader@example.net", rig.Message)
 	} else if code := deliver(t, server, port, client, says, message); code != 250 {
@@ -131,13 +131,7 @@ func deliver(t *testing.T, server rig.MTA, port, client, says, message string) i
 	if !strings.Contains(says, "RCPT TO:") {
 		says += toNet
 	}
-	replies := rig.Talk(t, addr, net.JoinHostPort(host, port), says, message)
-	for _, reply := range replies {
-		if reply.Code >= 400 || reply.Code == 0 {
-			return reply.Code
-		}
-	}
-	return replies[len(replies)-2].Code
+	return rig.Result(rig.Talk(t, addr, net.JoinHostPort(host, port), says, message))
 }
 
 // unitSocket is the path of systemd's socket unit.

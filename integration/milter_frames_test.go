@@ -171,7 +171,7 @@ func sendFrames(t *testing.T, milter *rig.Milter, frames string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(rig.Patience))
+	_ = conn.SetDeadline(time.Now().Add(rig.WaitTimeout))
 	if _, err := io.WriteString(conn, frames); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestMiltertest(t *testing.T) {
 			t.Run(script+" "+network, func(t *testing.T) {
 				t.Parallel()
 				stage := variant{mode: "enforce", network: network}.stage(t, "")
-				ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
+				ctx, cancel := context.WithTimeout(t.Context(), rig.WaitTimeout)
 				defer cancel()
 				cmd := exec.CommandContext(ctx, "miltertest", "-D", "socket="+libmilterSocket(stage.milter),
 					"-D", "script="+script, "-s", "mta.lua")

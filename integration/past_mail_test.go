@@ -36,7 +36,7 @@ var pastMail = []struct{ client, says, postfix, postfixLog, sendmail, sendmailLo
 // Replay judges what a real MTA delivered and logged: with the DNS of now it decides as the milter did, and
 // from the recorded facts alone as far as they go.
 func TestPastMail(t *testing.T) {
-	for _, mta := range rig.Programs {
+	for _, mta := range rig.MTAs {
 		t.Run(mta, func(t *testing.T) {
 			t.Parallel()
 			log, mbox, decisions := deliverAll(t, mta)

@@ -36,7 +36,7 @@ var refusals = []struct{ client, says, config, rule, begins, url string }{
 // A reply is complete: the HELO and the client, what is wrong, what to change, the rule, and the help URL.
 // Sendmail inserts the recipient once.
 func TestReply(t *testing.T) {
-	for _, mta := range rig.Programs {
+	for _, mta := range rig.MTAs {
 		for _, tt := range refusals {
 			t.Run(mta+" "+tt.rule, func(t *testing.T) {
 				t.Parallel()

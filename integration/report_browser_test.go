@@ -22,10 +22,10 @@ import (
 // The HTML reports in a real browser, on a narrow and on a wide screen: nothing overflows, each chart has a
 // title and a description, and the browser requests nothing but the file itself.
 func TestReportInBrowser(t *testing.T) {
-	limit, cancel := context.WithTimeout(t.Context(), rig.Patience)
+	limit, cancel := context.WithTimeout(t.Context(), rig.WaitTimeout)
 	defer cancel()
 	browser, stop := chromedp.NewExecAllocator(limit, append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox, chromedp.WSURLReadTimeout(rig.Patience))...)
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox, chromedp.WSURLReadTimeout(rig.WaitTimeout))...)
 	defer stop()
 	tab, closeTab := chromedp.NewContext(browser)
 	defer closeTab()
@@ -69,7 +69,7 @@ const pageStateScript = `({
 		})).map(svg => svg.outerHTML),
 })`
 
-// lookAt opens a page. If SCREENSHOTS names a directory, it writes a screenshot there.
+// checkPage opens a page. If SCREENSHOTS names a directory, it writes a screenshot there.
 func checkPage(tab context.Context, t *testing.T, page string, width int64, colours string, seen *browserLog) {
 	seen.forget()
 	scheme := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}

@@ -92,7 +92,7 @@ func TestSelftestListens(t *testing.T) {
 // startSelftest starts selftest --listen-for, and returns a function that waits for its end.
 func startSelftest(t *testing.T, address string) (wait func() (output string, good bool)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), rig.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), rig.WaitTimeout)
 	t.Cleanup(cancel)
 	cmd := rig.Command(ctx, t, "selftest", "--wait", "2m", "--listen-for", address)
 	out, err := cmd.StdoutPipe()

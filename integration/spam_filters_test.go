@@ -57,10 +57,10 @@ const forgedMessage = "X-HELO-Check: accept; client=203.0.113.10; helo=mail.exam
 func TestSpamFilters(t *testing.T) {
 	t.Parallel()
 	rspamd := rig.StartRspamd(t, "testdata/rspamd.conf", "../examples/rspamd")
-	mails := make([]string, len(rig.Programs)*len(filterTests))
+	mails := make([]string, len(rig.MTAs)*len(filterTests))
 	t.Run("rspamd and Sieve", func(t *testing.T) {
 		for i := range mails {
-			mta, tt := rig.Programs[i%len(rig.Programs)], filterTests[i/len(rig.Programs)]
+			mta, tt := rig.MTAs[i%len(rig.MTAs)], filterTests[i/len(rig.MTAs)]
 			t.Run(mta+" "+tt.client+" "+tt.says, func(t *testing.T) {
 				t.Parallel()
 				mail := filterMail(t, mta, rspamd, tt.client, tt.says, tt.config)
@@ -87,7 +87,7 @@ func TestSpamFilters(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, text)
 			}
-			tt := filterTests[i/len(rig.Programs)]
+			tt := filterTests[i/len(rig.MTAs)]
 			if got := scoreAndSymbols(rig.Mail{Text: text}, "X-Spam-Found"); got != tt.symbols {
 				t.Errorf("%s %s: %s, want %s\n%s", tt.client, tt.says, got, tt.symbols, text)
 			}
@@ -177,7 +177,7 @@ var storedIn = regexp.MustCompile(`\* store message in folder: (.*)`)
 // filter runs a program and returns its output.
 func filter(t *testing.T, message, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), rig.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), rig.WaitTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(message)

@@ -103,10 +103,10 @@ func idleStage(key string) *stage {
 // holds a failure, which would affect the next session: a change of its size makes a new one.
 func (s *stage) reset(config string) {
 	s.Helper()
-	s.milter.Mark()
+	s.milter.ResetLog()
 	if s.server != nil {
-		s.server.Mark()
-		s.sink.Forget()
+		s.server.ResetLog()
+		s.sink.Reset()
 	}
 	if err := os.Truncate(s.decisionLog(), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.Fatalf("%v", err)
@@ -160,7 +160,7 @@ func (s *stage) decisions() string {
 	if s.settled {
 		return s.log
 	}
-	s.milter.Quiet(s)
+	s.milter.WaitDisconnected(s)
 	s.after = rig.Metrics(s, s.http)
 	const decisions = "helo_milter_decisions_total"
 	decided := rig.Sum(s.after, decisions) - rig.Sum(s.before, decisions)

@@ -14,7 +14,7 @@ type variant struct{ mta, mode, network string }
 
 // eachVariant runs a test with each combination of MTA, mode and socket family.
 func eachVariant(t *testing.T, test func(*testing.T, variant)) {
-	for _, mta := range rig.Programs {
+	for _, mta := range rig.MTAs {
 		for _, mode := range []string{"observe", "enforce"} {
 			for _, network := range []string{"unix", "inet"} {
 				variant{mta, mode, network}.run(t, test)

@@ -28,7 +28,7 @@ func main() {
 
 	sink := rig.StartSink(b)
 	var ways []*way
-	for _, mta := range rig.Programs {
+	for _, mta := range rig.MTAs {
 		for _, milter := range milters {
 			socket := milter.start(b)
 			ways = append(ways, &way{mta: mta, name: milter.name, server: rig.Start(b, mta, sink, socket)})

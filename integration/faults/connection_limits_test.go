@@ -11,26 +11,26 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// accept is what Postfix does while a milter is away, and how long it waits for one that does not speak.
+// Postfix's default_action, for when it cannot reach a milter, and short timeouts for its answers.
 const (
-	accept   = "accept"
-	tempfail = "tempfail" // Postfix's default
-	hurry    = ", connect_timeout=2s, command_timeout=2s"
+	accept        = "accept"
+	tempfail      = "tempfail" // Postfix's default
+	shortTimeouts = ", connect_timeout=2s, command_timeout=2s"
 )
 
-// File descriptors run out: Accept fails, and comes back when there are some again. The MTA goes on without
-// the milter meanwhile.
-func TestDescriptorsRunOut(t *testing.T) {
+// When file descriptors run out, Accept fails, and works again once there are some. Meanwhile the MTA goes on
+// without the milter.
+func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, "unix", strict)
-	p.milter.Wrap = []string{"prlimit", "--nofile=64"}
-	p.milter.Start(t)
-	passing, waiting := p.stream(accept+hurry), p.stream(tempfail+hurry)
+	l := newLoadTest(t, "unix", strict)
+	l.milter.Wrap = []string{"prlimit", "--nofile=64"}
+	l.milter.Start(t)
+	passing, waiting := l.stream(accept+shortTimeouts), l.stream(tempfail+shortTimeouts)
 	passing.wait(3)
-	before := p.metric("process_open_fds")
-	flood := p.speakers(300, rig.Optneg)
+	before := l.metric("process_open_fds")
+	flood := l.dialFrames(300, rig.Optneg)
 	rig.Eventually(t, func() error {
-		if !strings.Contains(p.milter.Log(), "kind=accept") {
+		if !strings.Contains(l.milter.Log(), "kind=accept") {
 			return errors.New("300 connections fit into 64 file descriptors")
 		}
 		return nil
@@ -39,84 +39,84 @@ func TestDescriptorsRunOut(t *testing.T) {
 	hangUp(flood)
 	passing.wait(3)
 	waiting.wait(3)
-	if p.violations("accept") == 0 {
-		t.Error("/metrics does not count it")
+	if l.violations("accept") == 0 {
+		t.Error("/metrics does not count the violation")
 	}
 	for _, s := range []*stream{passing, waiting} {
 		if messages, passed := s.end(); s == waiting && passed != messages {
-			t.Errorf("%d messages came past the milter", messages-passed)
+			t.Errorf("%d messages bypassed the milter", messages-passed)
 		}
 	}
-	p.waitFor("process_open_fds", "<=", before)
+	l.waitFor("process_open_fds", "<=", before)
 }
 
-// Connections that never speak: each new one gets a place, because the oldest that has not negotiated goes.
-func TestSilence(t *testing.T) {
+// Connections that never send anything: each new connection replaces the oldest that has not negotiated.
+func TestSilentConnections(t *testing.T) {
 	t.Parallel()
-	p := startPlace(t, "unix", "[limits]\nconnections = 100")
-	s := p.stream(accept)
+	l := startLoadTest(t, "unix", "[limits]\nconnections = 100")
+	s := l.stream(accept)
 	s.wait(3)
 	for range 5 {
-		flood := p.speakers(2000, "")
+		flood := l.dialFrames(2000, "")
 		s.wait(5)
 		hangUp(flood)
 	}
-	if p.violations("evicted") == 0 {
-		t.Error("/metrics does not count who had to go")
+	if l.violations("evicted") == 0 {
+		t.Error("/metrics does not count the evicted connections")
 	}
 	if messages, passed := s.end(); passed < messages*9/10 {
-		t.Errorf("only %d of %d messages passed the milter", passed, messages)
+		t.Errorf("only %d of %d messages went through the milter", passed, messages)
 	}
-	p.waitFor("helo_milter_connections", "<=", 0)
+	l.waitFor("helo_milter_connections", "<=", 0)
 }
 
-// Every place is taken by one that has negotiated: a further one is turned away at once.
-func TestFull(t *testing.T) {
+// When the limit is reached and all connections have negotiated, a further one is refused at once.
+func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
-	p := startPlace(t, "unix", "[limits]\nconnections = 20")
-	passing, waiting := p.stream(accept), p.stream(tempfail)
+	l := startLoadTest(t, "unix", "[limits]\nconnections = 20")
+	passing, waiting := l.stream(accept), l.stream(tempfail)
 	passing.wait(3)
 	waiting.wait(3)
-	var places []*rig.Speaker
-	for len(places) < 20 {
-		s := p.speakers(1, "")[0]
+	var connections []*rig.FrameConn
+	for len(connections) < 20 {
+		s := l.dialFrames(1, "")[0]
 		if s.Say(rig.Optneg, "O") == nil {
-			places = append(places, s)
+			connections = append(connections, s)
 		}
 	}
-	further := p.speakers(1, rig.Optneg)[0]
+	further := l.dialFrames(1, rig.Optneg)[0]
 	begin := time.Now()
 	if _, err := io.ReadAll(further); errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("the 21st connection is not turned away")
+		t.Error("the 21st connection is not refused")
 	}
-	t.Logf("turned away after %v", time.Since(begin))
+	t.Logf("refused after %v", time.Since(begin))
 	passing.wait(5)
-	hangUp(places)
+	hangUp(connections)
 	waiting.wait(5)
-	if p.violations("full") == 0 {
-		t.Error("/metrics does not count it")
+	if l.violations("full") == 0 {
+		t.Error("/metrics does not count the violation")
 	}
 	if messages, passed := passing.end(); passed == messages {
-		t.Error("no message came past the milter: were the places taken?")
+		t.Error("no message bypassed the milter: was the limit reached?")
 	}
 	if messages, passed := waiting.end(); passed != messages || len(waiting.deferred) == 0 {
-		t.Errorf("%d messages, %d passed, and the client waited %d times", messages, passed, len(waiting.deferred))
+		t.Errorf("%d messages, %d through the milter, %d deferrals", messages, passed, len(waiting.deferred))
 	}
 }
 
-// One byte a second is not enough for a frame.
-func TestDrip(t *testing.T) {
+// A peer that sends one byte per second is cut off.
+func TestSlowFrames(t *testing.T) {
 	t.Parallel()
-	p := startPlace(t, "unix", "[limits]\nconnections = 100")
-	s := p.stream(accept)
+	l := startLoadTest(t, "unix", "[limits]\nconnections = 100")
+	s := l.stream(accept)
 	begin := time.Now()
-	drips := p.speakers(50, rig.Optneg)
+	slow := l.dialFrames(50, rig.Optneg)
 	frame := rig.Frame('H', strings.Repeat("x", 100)+"\x00")
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for n := 0; n < 60 && p.violations("slow") < 50; n++ {
-		for _, d := range drips {
-			_, _ = io.WriteString(d, frame[n:n+1]) // fails once it is cut off
+	for n := 0; n < 60 && l.violations("slow") < 50; n++ {
+		for _, d := range slow {
+			_, _ = io.WriteString(d, frame[n:n+1]) // fails after the cut-off
 		}
 		<-tick.C
 	}
@@ -124,15 +124,15 @@ func TestDrip(t *testing.T) {
 		t.Errorf("they were cut off after %v, not 10 s", took)
 	}
 	if messages, passed := s.end(); passed != messages {
-		t.Errorf("%d messages came past the milter", messages-passed)
+		t.Errorf("%d messages bypassed the milter", messages-passed)
 	}
 }
 
-// A connection on which nothing happens is closed after limits.idle, one on which little happens is not.
-func TestIdle(t *testing.T) {
+// A connection without traffic is closed after limits.idle, one with little traffic is not.
+func TestIdleTimeout(t *testing.T) {
 	t.Parallel()
-	p := startPlace(t, "unix", "[limits]\nidle = \"2s\"")
-	idle, busy := p.speakers(1, rig.Optneg)[0], p.speakers(1, "")[0]
+	l := startLoadTest(t, "unix", "[limits]\nidle = \"2s\"")
+	idle, busy := l.dialFrames(1, rig.Optneg)[0], l.dialFrames(1, "")[0]
 	if err := busy.Greet("203.0.113.10", "mail.example.org"); err != nil {
 		t.Fatal(err)
 	}
@@ -152,42 +152,43 @@ func TestIdle(t *testing.T) {
 			_, _ = io.WriteString(busy, rig.Frame('A', ""))
 		}
 	}
-	if took := time.Since(begin); err != nil || took < 1900*time.Millisecond || took > 20*time.Second { // it began a little before
+	const least = 1900 * time.Millisecond // the connection was opened slightly earlier
+	if took := time.Since(begin); err != nil || took < least || took > 20*time.Second {
 		t.Errorf("closed after %v: %v", took, err)
 	}
 	if err := busy.Message(); err != nil {
 		t.Errorf("the busy one: %v", err)
 	}
-	if got := p.violations("idle"); got != 1 {
+	if got := l.violations("idle"); got != 1 {
 		t.Errorf("/metrics counts %v idle connections, not 1", got)
 	}
 }
 
-// One peer cannot take all places, on TCP, where peers have addresses.
-func TestPerPeer(t *testing.T) {
+// On TCP, where peers have addresses, one peer cannot take all connections.
+func TestConnectionsPerPeer(t *testing.T) {
 	t.Parallel()
-	p := startPlace(t, "inet",
+	l := startLoadTest(t, "inet",
 		"[limits]\nconnections = 50\nper_peer = 10\npeers = [\"127.0.0.0/8\", \"203.0.113.0/24\"]")
-	s := p.stream(accept) // from 127.0.0.1
+	s := l.stream(accept) // from 127.0.0.1
 	s.wait(3)
 	served := 0
-	for _, greedy := range p.speakers(100, rig.Optneg, "203.0.113.9") {
+	for _, greedy := range l.dialFrames(100, rig.Optneg, "203.0.113.9") {
 		_, err := io.ReadFull(greedy, make([]byte, len(rig.Optneg)))
 		switch {
 		case err == nil:
 			served++
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			t.Fatalf("neither served nor turned away")
+			t.Fatalf("neither served nor refused")
 		}
 	}
 	if served != 10 {
-		t.Errorf("the greedy peer has %d places, not 10", served)
+		t.Errorf("the greedy peer has %d connections, not 10", served)
 	}
 	s.wait(5)
 	if messages, passed := s.end(); passed != messages {
-		t.Errorf("%d messages came past the milter", messages-passed)
+		t.Errorf("%d messages bypassed the milter", messages-passed)
 	}
-	if p.violations("per-peer")+p.violations("evicted") < 90 { // evicted by the next of its own
-		t.Error("/metrics does not count all that were turned away")
+	if l.violations("per-peer")+l.violations("evicted") < 90 { // evicted: replaced by its own next one
+		t.Error("/metrics does not count all refused connections")
 	}
 }

@@ -17,58 +17,58 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// outlet is where decisions are written to, and fails until it is healed.
-type outlet struct {
+// logTarget is a decision log that cannot be written until it is repaired.
+type logTarget struct {
 	log     string          // decision_log
-	wrap    []string        // what the milter is started with
-	records func() []string // the lines that came out, but for one without its end
-	heal    func()
+	wrap    []string        // the command that runs the milter
+	records func() []string // the complete lines that were written
+	repair  func()
 }
 
-// A decision log that cannot be written costs records, which are counted, and neither mail nor time. Healed,
-// it goes on where it was.
+// While the decision log cannot be written, records are dropped and counted, and mail is neither lost nor
+// delayed. Once it is repaired, records are written again.
 func TestDecisionLogFails(t *testing.T) {
-	for name, open := range map[string]func(t *testing.T) outlet{
+	for name, open := range map[string]func(t *testing.T) logTarget{
 		"full disk":             fullDisk,
 		"read-only directory":   readOnly,
-		"pipe that nobody read": func(t *testing.T) outlet { return pipe(t, 0) },
-		"reader that stopped":   func(t *testing.T) outlet { return pipe(t, 5) },
+		"pipe without a reader": func(t *testing.T) logTarget { return pipe(t, 0) },
+		"reader that stopped":   func(t *testing.T) logTarget { return pipe(t, 5) },
 		"blocked stdout":        blockedStdout,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out := open(t)
-			p := newPlace(t, "unix", strict+fmt.Sprintf("decision_log = %q", out.log))
-			p.milter.Wrap = out.wrap
-			p.milter.Start(t)
-			s := p.stream(accept)
-			p.transactionsUntil(func() bool { return p.metric(dropped) > 0 })
+			l := newLoadTest(t, "unix", strict+fmt.Sprintf("decision_log = %q", out.log))
+			l.milter.Wrap = out.wrap
+			l.milter.Start(t)
+			s := l.stream(accept)
+			l.transactionsUntil(func() bool { return l.metric(dropped) > 0 })
 			s.wait(5)
-			p.milter.Signal(t, syscall.SIGHUP) // the log does not stand in the way of anything else
-			awaitLog(t, p.milter, "msg=reloaded", 1)
+			l.milter.Signal(t, syscall.SIGHUP) // the log does not block a reload
+			awaitLog(t, l.milter, "msg=reloaded", 1)
 			if messages, passed := s.end(); passed != messages || s.slowest > 4*10*time.Second {
-				t.Errorf("%d messages came past the milter, the slowest took %v", messages-passed, s.slowest)
+				t.Errorf("%d messages bypassed the milter, the slowest took %v", messages-passed, s.slowest)
 			}
-			out.heal()
-			before := len(wholeRecords(t, out.records()))
-			p.transactionsUntil(func() bool { return len(wholeRecords(t, out.records())) > before+10 })
-			rig.Eventually(t, func() error { return p.accounts(wholeRecords(t, out.records())) })
+			out.repair()
+			before := len(validRecords(t, out.records()))
+			l.transactionsUntil(func() bool { return len(validRecords(t, out.records())) > before+10 })
+			rig.Eventually(t, func() error { return l.checkCounts(validRecords(t, out.records())) })
 		})
 	}
 }
 
 const dropped = "helo_milter_decision_log_dropped_total"
 
-// transactionsUntil begins transactions until something has become true. Each has recipients for a record of
-// 16 KiB: the sooner is full what may wait to be written.
-func (p *place) transactionsUntil(true func() bool) {
-	p.Helper()
+// transactionsUntil runs transactions until a condition holds. The recipients of each make a record of 16
+// KiB, which fills the queue of the log soon.
+func (l *loadTest) transactionsUntil(done func() bool) {
+	l.Helper()
 	const rcpts = 16
 	address := strings.Repeat("x", 1000) + "@example.net"
 	transaction := rig.Frame('M', "<sender@example.org>\x00") +
 		strings.Repeat(rig.Frame('R', "<"+address+">\x00"), rcpts)
-	rig.Eventually(p, func() error {
-		s := p.speakers(1, "")[0]
+	rig.Eventually(l, func() error {
+		s := l.dialFrames(1, "")[0]
 		defer s.Close()
 		err := s.Greet("203.0.113.10", "mail.example.org")
 		for range 40 {
@@ -79,18 +79,18 @@ func (p *place) transactionsUntil(true func() bool) {
 			err = errors.Join(err, s.Say(rig.Frame('A', ""), ""))
 		}
 		if err != nil {
-			p.Fatal(err)
+			l.Fatal(err)
 		}
-		if !true() {
-			return errors.New("transactions change nothing")
+		if !done() {
+			return errors.New("the condition does not hold after these transactions")
 		}
 		return nil
 	})
 }
 
-// accounts compares the records with the decisions: each was written or counted as dropped.
-func (p *place) accounts(records []string) error {
-	values := rig.Metrics(p, p.http)
+// checkCounts requires that each decision was written or counted as dropped.
+func (l *loadTest) checkCounts(records []string) error {
+	values := rig.Metrics(l, l.http)
 	decided := rig.Sum(values, "helo_milter_decisions_total")
 	if written := float64(len(records)); written+values[dropped] != decided {
 		return fmt.Errorf("%v decisions, but %v records and %v dropped", decided, written, values[dropped])
@@ -98,9 +98,9 @@ func (p *place) accounts(records []string) error {
 	return nil
 }
 
-// wholeRecords are the lines that are records. One may be torn, where the trouble began; what follows has a
-// line of its own.
-func wholeRecords(t *testing.T, lines []string) (whole []string) {
+// validRecords returns the lines that are records. One line may be torn, where writing failed; the next
+// record must start on a line of its own.
+func validRecords(t *testing.T, lines []string) (valid []string) {
 	t.Helper()
 	torn := 0
 	for _, line := range lines {
@@ -109,38 +109,38 @@ func wholeRecords(t *testing.T, lines []string) (whole []string) {
 			ID string
 		}
 		if json.Unmarshal([]byte(line), &record) == nil && record.V == 1 && record.ID != "" {
-			whole = append(whole, line)
+			valid = append(valid, line)
 		} else if torn++; torn > 1 || strings.Count(line, `{"v":1`) > 1 {
 			t.Fatalf("%d torn lines, the last is %q", torn, line)
 		}
 	}
-	return whole
+	return valid
 }
 
 // fullDisk is a tmpfs of 64 KiB.
-func fullDisk(t *testing.T) outlet {
+func fullDisk(t *testing.T) logTarget {
 	dir := mount(t, 0, "size=64k")
 	file := filepath.Join(dir, "decisions")
-	return outlet{
+	return logTarget{
 		log:     file,
-		records: func() []string { return endedLines(t, file) },
-		heal:    func() { remount(t, dir, 0, "size=64m") },
+		records: func() []string { return completeLines(t, file) },
+		repair:  func() { remount(t, dir, 0, "size=64m") },
 	}
 }
 
-// readOnly is a directory nobody can write in: what a file system becomes when its disk fails.
-func readOnly(t *testing.T) outlet {
+// readOnly is a read-only file system, as after a disk error.
+func readOnly(t *testing.T) logTarget {
 	dir := mount(t, syscall.MS_RDONLY, "")
 	file := filepath.Join(dir, "decisions")
-	return outlet{
+	return logTarget{
 		log:     file,
-		records: func() []string { return endedLines(t, file) },
-		heal:    func() { remount(t, dir, 0, "") },
+		records: func() []string { return completeLines(t, file) },
+		repair:  func() { remount(t, dir, 0, "") },
 	}
 }
 
-// endedLines are those of a file, which may not be there yet.
-func endedLines(t *testing.T, file string) []string {
+// completeLines returns the lines of a file that end in a newline. The file need not exist yet.
+func completeLines(t *testing.T, file string) []string {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -150,7 +150,7 @@ func endedLines(t *testing.T, file string) []string {
 	return lines[:len(lines)-1]
 }
 
-// mount makes a directory on a file system of its own, in the rig's private world.
+// mount makes a directory with a file system of its own, in the rig's mount namespace.
 func mount(t *testing.T, flags uintptr, options string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -168,30 +168,31 @@ func remount(t *testing.T, dir string, flags uintptr, options string) {
 	}
 }
 
-// pipe is a FIFO whose reader comes when it is healed, or takes so many lines and stops until then.
-func pipe(t *testing.T, lines int) outlet {
+// pipe is a FIFO without a reader until it is repaired, or whose reader stops after a number of lines until
+// then.
+func pipe(t *testing.T, lines int) logTarget {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(name, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := &reader{name: name, healed: make(chan struct{})}
+	r := &reader{name: name, repaired: make(chan struct{})}
 	if lines > 0 {
 		r.start(t, lines)
 	}
-	return outlet{
+	return logTarget{
 		log: name, records: r.lines,
-		heal: func() {
+		repair: func() {
 			if lines == 0 {
 				r.start(t, 0)
 			}
-			close(r.healed)
+			close(r.repaired)
 		},
 	}
 }
 
-// blockedStdout is a standard output that somebody else reads, who has stopped.
-func blockedStdout(t *testing.T) outlet {
+// blockedStdout is a standard output whose reader has stopped.
+func blockedStdout(t *testing.T) logTarget {
 	out := pipe(t, 5)
 	out.wrap = []string{"sh", "-c", `fifo=$0; exec "$@" >"$fifo"`, out.log}
 	out.log = "-"
@@ -200,14 +201,14 @@ func blockedStdout(t *testing.T) outlet {
 
 // reader reads lines from a FIFO.
 type reader struct {
-	name   string
-	healed chan struct{}
-	mu     sync.Mutex
-	read   []string
+	name     string
+	repaired chan struct{}
+	mu       sync.Mutex
+	read     []string
 }
 
-// start begins to read, and waits after so many lines until it is healed. It ends with the test. It opens the
-// FIFO for writing too, which neither waits for the other end nor sees it go (fifo(7)).
+// start reads, pausing after a number of lines until repaired is closed. It ends with the test. It opens the
+// FIFO for writing as well, so that it neither waits for a writer nor gets an EOF (fifo(7)).
 func (r *reader) start(t *testing.T, stopAfter int) {
 	t.Helper()
 	fifo, err := os.OpenFile(r.name, os.O_RDWR, 0)
@@ -227,7 +228,7 @@ func (r *reader) start(t *testing.T, stopAfter int) {
 			r.mu.Unlock()
 			if n == stopAfter {
 				select {
-				case <-r.healed:
+				case <-r.repaired:
 				case <-t.Context().Done():
 					return
 				}
@@ -242,8 +243,8 @@ func (r *reader) lines() []string {
 	return append([]string(nil), r.read...)
 }
 
-// A decision log that can never be opened is a mistake in the configuration: at start, and at a reload, which
-// then changes nothing.
+// A decision log that cannot be opened is a mistake in the configuration: the milter does not start, and a
+// reload changes nothing.
 func TestDecisionLogCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	for name, log := range map[string]string{
@@ -252,36 +253,36 @@ func TestDecisionLogCannotBeOpened(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t, "unix", fmt.Sprintf("decision_log = %q", log))
-			p.milter.Launch(t)
-			if exit := p.milter.Exit(t); exit != 78 || !strings.Contains(p.milter.Log(), "decision_log") {
-				t.Errorf("exit %d:\n%s", exit, p.milter.Log())
+			l := newLoadTest(t, "unix", fmt.Sprintf("decision_log = %q", log))
+			l.milter.Launch(t)
+			if exit := l.milter.Exit(t); exit != 78 || !strings.Contains(l.milter.Log(), "decision_log") {
+				t.Errorf("exit %d:\n%s", exit, l.milter.Log())
 			}
 			good := filepath.Join(t.TempDir(), "decisions")
-			p = startPlace(t, "unix", fmt.Sprintf("decision_log = %q", good))
-			p.milter.Configure(t, fmt.Sprintf("listen = [%q]\ndecision_log = %q\n", p.milter.Socket, log))
-			p.milter.Signal(t, syscall.SIGHUP)
+			l = startLoadTest(t, "unix", fmt.Sprintf("decision_log = %q", good))
+			l.milter.Configure(t, fmt.Sprintf("listen = [%q]\ndecision_log = %q\n", l.milter.Socket, log))
+			l.milter.Signal(t, syscall.SIGHUP)
 			rig.Eventually(t, func() error {
-				if !strings.Contains(p.milter.Log(), "reload failed") {
-					return errors.New("the milter does not say that the reload failed")
+				if !strings.Contains(l.milter.Log(), "reload failed") {
+					return errors.New("the milter does not log that the reload failed")
 				}
 				return nil
 			})
-			p.transactionsUntil(func() bool { return len(wholeRecords(t, endedLines(t, good))) >= 100 })
+			l.transactionsUntil(func() bool { return len(validRecords(t, completeLines(t, good))) >= 100 })
 		})
 	}
 }
 
-// A milter whose decision log is stuck ends when it is told to.
-func TestStopWithStuckLog(t *testing.T) {
+// A milter whose decision log is blocked still stops on SIGTERM.
+func TestShutdownWithStuckLog(t *testing.T) {
 	t.Parallel()
 	out := pipe(t, 0)
-	p := startPlace(t, "unix", fmt.Sprintf("decision_log = %q", out.log))
-	p.transactionsUntil(func() bool { return p.metric(dropped) > 0 })
+	l := startLoadTest(t, "unix", fmt.Sprintf("decision_log = %q", out.log))
+	l.transactionsUntil(func() bool { return l.metric(dropped) > 0 })
 	begin := time.Now()
-	p.milter.Signal(t, syscall.SIGTERM)
-	if exit := p.milter.Exit(t); exit != 0 {
-		t.Errorf("exit %d:\n%s", exit, p.milter.Log())
+	l.milter.Signal(t, syscall.SIGTERM)
+	if exit := l.milter.Exit(t); exit != 0 {
+		t.Errorf("exit %d:\n%s", exit, l.milter.Log())
 	}
 	t.Logf("it took %v", time.Since(begin))
 }

@@ -1,3 +1,5 @@
+// Package faults tests the milter under faults and load: restarts, full disks, floods of connections, random
+// bytes, mistakes in a reload, and what systemd expects of it.
 package faults
 
 import (
@@ -5,7 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"net/textproto"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,38 +21,39 @@ import (
 
 func TestMain(m *testing.M) { rig.Main(m, "-race") }
 
-// soak makes the tests of what lasts longer: integration/run soak.
-var soak = flag.Int("soak", 1, "how many times as long the tests of what lasts are to be")
+// soak multiplies the duration of the endurance tests, see integration/run soak.
+var soak = flag.Int("soak", 1, "multiply the length of the endurance tests")
 
 const header = "X-HELO-Check"
 
-// awaitLog waits until the milter has said a text so many times.
+// awaitLog waits until the milter has logged a text a number of times.
 func awaitLog(t *testing.T, m *rig.Milter, text string, times int) {
 	t.Helper()
 	rig.Eventually(t, func() error {
 		if log := m.Log(); strings.Count(log, text) < times {
-			return fmt.Errorf("the milter did not say %q %d times:\n%s", text, times, log)
+			return fmt.Errorf("the milter did not log %q %d times:\n%s", text, times, log)
 		}
 		return nil
 	})
 }
 
-// session is an MTA's with the milter. Its client is 203.0.113.10, which is mail.example.org.
+// session is an MTA's session with the milter, about the client 203.0.113.10, which is mail.example.org.
 type session struct{ *gomilter.ClientSession }
 
-// begin holds a session up to the HELO, at a socket in the notation of Postfix.
+// begin starts a session and sends CONNECT and HELO. The socket is in the notation of Postfix.
 func begin(socket, helo string) (session, error) { return beginFrom("", socket, helo) }
 
-// beginFrom is begin of an MTA with that address.
+// beginFrom is begin from an MTA with that address.
 func beginFrom(peer, socket, helo string) (session, error) {
-	dialer := &net.Dialer{Timeout: rig.Patience}
+	dialer := &net.Dialer{Timeout: rig.WaitTimeout}
 	if peer != "" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(peer)}
 	}
 	macros := gomilter.NewMacroBag()
 	macros.Set(gomilter.MacroMTAFQDN, "mx.example.net")
 	network, address := endpoint(socket)
-	mta := gomilter.NewClient(network, address, gomilter.WithDialer(dialer), gomilter.WithReadTimeout(rig.Patience))
+	mta := gomilter.NewClient(network, address, gomilter.WithDialer(dialer),
+		gomilter.WithReadTimeout(rig.WaitTimeout))
 	s, err := mta.Session(macros)
 	if err != nil {
 		return session{}, err
@@ -60,7 +63,7 @@ func beginFrom(peer, socket, helo string) (session, error) {
 	return session{s}, errors.Join(connErr, heloErr)
 }
 
-// endpoint is what package net dials for a socket.
+// endpoint returns the arguments of net.Dial for a socket.
 func endpoint(socket string) (network, address string) {
 	family, address, _ := strings.Cut(socket, ":")
 	if family == "unix" {
@@ -74,7 +77,7 @@ func dial(socket string) (net.Conn, error) {
 	return net.Dial(network, address)
 }
 
-// rcpt begins a message and returns what its recipient gets: "accept", the refusal, or an error.
+// rcpt starts a message and returns the result for its recipient: "accept", the refusal, or an error.
 func (s session) rcpt(from string) string {
 	_, mailErr := s.Mail(from, "")
 	action, err := s.Rcpt("reader@example.net", "")
@@ -87,7 +90,7 @@ func (s session) rcpt(from string) string {
 	return action.SMTPReply
 }
 
-// finish ends a message that was accepted: it has to get its header.
+// finish sends the rest of an accepted message, which must get its header field.
 func (s session) finish() error {
 	_, dataErr := s.DataStart()
 	_, fieldErr := s.HeaderField("Subject", "a message", nil)
@@ -102,7 +105,7 @@ func (s session) finish() error {
 	return nil
 }
 
-// message is a whole one.
+// message sends a message, which must be accepted.
 func (s session) message(from string) error {
 	if got := s.rcpt(from); got != "accept" {
 		return errors.New(got)
@@ -110,7 +113,7 @@ func (s session) message(from string) error {
 	return s.finish()
 }
 
-// verdict is what a new session's recipient gets.
+// verdict returns the result for the recipient of a new session, see rcpt.
 func verdict(socket, helo string) string {
 	s, err := begin(socket, helo)
 	if err != nil {
@@ -120,72 +123,43 @@ func verdict(socket, helo string) string {
 	return s.rcpt("sender@example.org")
 }
 
-// serves checks that the milter takes a session at a socket.
-func serves(t *testing.T, socket string) {
+// checkServes requires that the milter serves a session at a socket.
+func checkServes(t *testing.T, socket string) {
 	t.Helper()
 	if got := verdict(socket, "mail.example.org"); got != "accept" {
 		t.Errorf("%s: %s", socket, got)
 	}
 }
 
-// client is mail.example.org in an SMTP session with a Postfix, as fast or as slow as a test wants.
-type client struct{ *textproto.Conn }
+// client is mail.example.org.
+var client = netip.AddrFrom4([4]byte{203, 0, 113, 10})
 
-// dialSMTP connects and hears the banner.
-func dialSMTP(server string) (client, error) {
-	dialer := net.Dialer{Timeout: rig.Patience, LocalAddr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 10)}}
-	conn, err := dialer.Dial("tcp", server)
-	if err != nil {
-		return client{}, err
-	}
-	_ = conn.SetDeadline(time.Now().Add(2 * rig.Patience))
-	c := client{textproto.NewConn(conn)}
-	_, _, err = c.ReadResponse(220)
-	return c, err
-}
-
-// say sends lines until one is not answered well, and returns the last answer's code; 0: the server hung up.
-func (c client) say(lines ...string) (code int) {
-	for _, line := range lines {
-		if err := c.PrintfLine("%s", line); err != nil {
-			return 0
-		}
-		if code, _, _ = c.ReadResponse(0); code/100 != 2 && code != 354 {
-			break
-		}
-	}
-	return code
-}
-
-// body is what DATA is followed by.
-const body = "Subject: a message\r\n\r\nHello.\r\n."
-
-// deliver sends one message and returns the code that decided on it.
+// deliver sends one message through an MTA and returns the code that decides on it.
 func deliver(server, from string) int {
-	c, err := dialSMTP(server)
+	c, err := rig.Connect(client, server)
 	if err != nil {
 		return 0
 	}
 	defer c.Close()
-	code := c.say("EHLO mail.example.org", "MAIL FROM:<"+from+">", "RCPT TO:<reader@example.net>", "DATA", body)
-	_ = c.say("QUIT")
-	return code
+	const script = "EHLO mail.example.org|MAIL FROM:<%s>|RCPT TO:<reader@example.net>|DATA|QUIT"
+	return rig.Result(c.Say(fmt.Sprintf(script, from), rig.Message))
 }
 
-// burst delivers n messages to the servers in turn, twenty at a time, as mail servers do: what gets a 4xx
-// comes again. Four times in between it hits. In the end all are in the sink, once, and none had a 5xx.
-func burst(t *testing.T, n int, sink *rig.Sink, hit func(), servers ...string) {
+// burst delivers n messages to the servers in turn, twenty at a time. Like a mail server, it tries again
+// after a 4xx. Four times in between it calls interrupt. Every message must arrive exactly once, and none may
+// get a 5xx.
+func burst(t *testing.T, n int, sink *rig.Sink, interrupt func(), servers ...string) {
 	t.Helper()
 	next, codes := make(chan int, n), make(chan int, n)
-	var again atomic.Int64
+	var retries atomic.Int64
 	var running sync.WaitGroup
 	for range 20 {
 		running.Go(func() {
 			for i := range next {
 				server, from := servers[i%len(servers)], fmt.Sprintf("sender%d@example.org", i)
-				code, deadline := deliver(server, from), time.Now().Add(rig.Patience)
+				code, deadline := deliver(server, from), time.Now().Add(rig.WaitTimeout)
 				for ; code/100 == 4 && time.Now().Before(deadline); code = deliver(server, from) {
-					again.Add(1)
+					retries.Add(1)
 					<-time.After(50 * time.Millisecond)
 				}
 				codes <- code
@@ -198,19 +172,19 @@ func burst(t *testing.T, n int, sink *rig.Sink, hit func(), servers ...string) {
 	close(next)
 	for i := range n {
 		if i%(n/4) == n/8 {
-			hit()
+			interrupt()
 		}
 		if code := <-codes; code != 250 {
 			t.Errorf("a message got %d", code)
 		}
 	}
 	running.Wait()
-	t.Logf("%d messages, %d times a 4xx", n, again.Load())
-	arrived(t, sink, n)
+	t.Logf("%d messages, %d retries after a 4xx", n, retries.Load())
+	checkArrived(t, sink, n)
 }
 
-// arrived checks that n messages, each of another sender, are in the sink once.
-func arrived(t *testing.T, sink *rig.Sink, n int) {
+// checkArrived requires n messages of n different senders in the sink.
+func checkArrived(t *testing.T, sink *rig.Sink, n int) {
 	t.Helper()
 	rig.Eventually(t, func() error {
 		if got := len(sink.Mails()); got < n {
@@ -227,7 +201,7 @@ func arrived(t *testing.T, sink *rig.Sink, n int) {
 	}
 }
 
-// judged tells whether the milter put its header into a message.
+// judged reports whether a message has the milter's header field.
 func judged(mail rig.Mail) bool {
 	for _, h := range mail.Headers() {
 		if h.Name == header {

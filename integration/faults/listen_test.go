@@ -18,13 +18,13 @@ import (
 
 const exitConfig = 78 // EX_CONFIG of sysexits.h
 
-// Every way to write an address, all of them at once.
-func TestListen(t *testing.T) {
+// Every notation of an address works, all of them at once.
+func TestListenAddresses(t *testing.T) {
 	t.Parallel()
 	m := rig.NewMilter(t, "unix", "")
 	sockets := []string{m.Socket}
 	listen := fmt.Sprintf("%q", m.Socket)
-	for _, way := range []struct{ listen, socket string }{
+	for _, tt := range []struct{ listen, socket string }{
 		{"inet:127.0.0.1:PORT", "inet:127.0.0.1:PORT"},
 		{"inet:PORT@127.0.0.1", "inet:127.0.0.1:PORT"},
 		{"inet:localhost:PORT", "inet:127.0.0.1:PORT"},
@@ -36,19 +36,19 @@ func TestListen(t *testing.T) {
 		{"local:DIR/two", "unix:DIR/two"},
 	} {
 		names := strings.NewReplacer("PORT", fmt.Sprint(rig.FreePort()), "DIR", m.Dir)
-		listen += fmt.Sprintf(", %q", names.Replace(way.listen))
-		sockets = append(sockets, names.Replace(way.socket))
+		listen += fmt.Sprintf(", %q", names.Replace(tt.listen))
+		sockets = append(sockets, names.Replace(tt.socket))
 	}
 	m.Configure(t, fmt.Sprintf("listen = [%s]", listen))
 	m.Start(t)
 	awaitLog(t, m, "msg=serving", 1)
 	for _, socket := range sockets {
-		serves(t, socket)
+		checkServes(t, socket)
 	}
 }
 
-// What others could reach is not opened before it is known who they are.
-func TestPeersDemanded(t *testing.T) {
+// A listener that other hosts can reach is not opened without limits.peers.
+func TestPeersRequired(t *testing.T) {
 	for _, listen := range []string{
 		"inet:0.0.0.0:PORT", "inet6:[::]:PORT", "inet:PORT@198.51.100.9", "inet6:[2001:db8::9]:PORT",
 		"inet:mx.example.net:PORT",
@@ -69,7 +69,7 @@ func TestPeersDemanded(t *testing.T) {
 	}
 }
 
-// Those who are not among limits.peers are turned away, and that is told.
+// Peers outside limits.peers are refused, which is logged and counted.
 func TestPeers(t *testing.T) {
 	t.Parallel()
 	port, http := rig.FreePort(), fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
@@ -81,7 +81,7 @@ peers = ["203.0.113.0/28", "2001:db8:0:1::/64"]
 listen = %q`, m.Socket, port, port, http))
 	m.Start(t)
 	awaitLog(t, m, "msg=serving", 1)
-	turnedAway := 0.0
+	refused := 0.0
 	for _, tt := range []struct {
 		mta, host string
 		served    bool
@@ -100,16 +100,16 @@ listen = %q`, m.Socket, port, port, http))
 			_ = s.Close()
 			continue
 		}
-		turnedAway++
+		refused++
 		awaitLog(t, m, "peer="+tt.mta, 1)
 	}
-	if got := rig.Metrics(t, http)[`helo_milter_guard_violations_total{kind="peer"}`]; got != turnedAway {
-		t.Errorf("%v violations, %v were turned away", got, turnedAway)
+	if got := rig.Metrics(t, http)[`helo_milter_guard_violations_total{kind="peer"}`]; got != refused {
+		t.Errorf("%v violations, %v refused connections", got, refused)
 	}
 }
 
-// Nobody can connect before the socket has its mode and its group: not in any of many starts, and whatever
-// the umask. The intruder has no rights but those of the daemon's own group, which never has any here.
+// Nobody can connect before the socket has its mode and its group: not in any of many starts, whatever the
+// umask. The intruder has only the rights of the daemon's own group, which has none here.
 func TestSocketAccess(t *testing.T) {
 	for name, config := range map[string]string{
 		"mode":  `socket_mode = "0600"`,
@@ -119,16 +119,16 @@ func TestSocketAccess(t *testing.T) {
 			t.Parallel()
 			m := rig.NewMilter(t, "unix", "")
 			m.Configure(t, fmt.Sprintf("listen = [%q]\n%s", m.Socket, config))
-			m.Plain = true // starts quicker
+			m.Plain = true // starts faster
 			m.Wrap = []string{"sh", "-c", `umask 0; exec "$@"`, "sh"}
 			path := strings.TrimPrefix(m.Socket, "unix:")
-			denied, ended := intrude(path)
+			denied, ended := tryConnecting(path)
 			for range 25 {
 				m.Start(t)
 				select {
-				case <-denied: // it is watching
+				case <-denied: // it is trying
 				case err := <-ended:
-					t.Fatalf("somebody got in, or as far as the socket: %v", err)
+					t.Fatalf("the intruder could connect, or reach the socket: %v", err)
 				}
 				m.Stop(t)
 			}
@@ -137,18 +137,18 @@ func TestSocketAccess(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := <-ended; err != nil {
-				t.Errorf("the intruder would not have got in, either: %v", err)
+				t.Errorf("the intruder cannot connect to an open socket: %v", err)
 			}
 		})
 	}
 }
 
-// intrude tries to connect to a socket all the time, as user nobody in group root, until it is not denied any
-// more: a mode that lets it through shows even before the socket listens (ECONNREFUSED).
-func intrude(path string) (denied <-chan struct{}, ended <-chan error) {
+// tryConnecting tries to connect to a socket, as user nobody in group root, until that is not denied any
+// more: a mode that admits it shows even before the socket listens (ECONNREFUSED).
+func tryConnecting(path string) (denied <-chan struct{}, ended <-chan error) {
 	told, end := make(chan struct{}), make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // for good: the thread has lost its rights
+		runtime.LockOSThread() // never unlocked: the thread has lost its rights
 		_, _, _ = syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0)
 		for {
 			switch err := connect(path); {
@@ -166,7 +166,7 @@ func intrude(path string) (denied <-chan struct{}, ended <-chan error) {
 	return told, end
 }
 
-// connect is net.Dial in the thread that calls it.
+// connect is net.Dial in the calling thread.
 func connect(path string) error {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -176,24 +176,24 @@ func connect(path string) error {
 	return syscall.Connect(fd, &syscall.SockaddrUnix{Name: path})
 }
 
-// What a killed daemon left is no obstacle.
+// A socket that a killed daemon left behind is replaced.
 func TestSocketStale(t *testing.T) {
 	t.Parallel()
 	m := rig.StartMilter(t, "unix", "")
 	m.Kill()
 	if _, err := os.Lstat(strings.TrimPrefix(m.Socket, "unix:")); err != nil {
-		t.Fatalf("nothing is left to take over: %v", err)
+		t.Fatalf("no socket is left behind: %v", err)
 	}
 	m.Start(t)
-	serves(t, m.Socket)
+	checkServes(t, m.Socket)
 }
 
-// Whatever else is at the socket's path is somebody's, and stays as it is.
+// Anything else at the socket's path is left as it is.
 func TestSocketTaken(t *testing.T) {
 	for name, occupy := range map[string]func(path string) error{
 		"live":     func(path string) error { _, err := listenAt(path, syscall.SOCK_STREAM, 10); return err },
 		"datagram": func(path string) error { _, err := listenAt(path, syscall.SOCK_DGRAM, 0); return err },
-		"busy": func(path string) error { // its queue is full, nobody else gets an answer
+		"busy": func(path string) error { // its queue is full, so connecting blocks
 			_, err := listenAt(path, syscall.SOCK_STREAM, 0)
 			return errors.Join(err, connect(path))
 		},
@@ -219,12 +219,12 @@ func TestSocketTaken(t *testing.T) {
 			if code := m.Exit(t); code != exitConfig || !strings.Contains(m.Log(), path) {
 				t.Errorf("exit %d: %s", code, m.Log())
 			}
-			unchanged(t, path, before)
+			checkUnchanged(t, path, before)
 		})
 	}
 }
 
-// listenAt is a listener that accepts nobody, with a queue of that length, until the test program ends.
+// listenAt makes a listener that never accepts, with a queue of that length, until the test program ends.
 func listenAt(path string, kind, queue int) (fd int, err error) {
 	if fd, err = syscall.Socket(syscall.AF_UNIX, kind|syscall.SOCK_CLOEXEC, 0); err != nil {
 		return 0, err
@@ -235,16 +235,17 @@ func listenAt(path string, kind, queue int) (fd int, err error) {
 	return fd, syscall.Listen(fd, queue)
 }
 
-func unchanged(t *testing.T, path string, before fs.FileInfo) {
+// checkUnchanged requires that a file is the same as before.
+func checkUnchanged(t *testing.T, path string, before fs.FileInfo) {
 	t.Helper()
 	after, err := os.Lstat(path)
 	if err != nil || !os.SameFile(before, after) || before.Mode() != after.Mode() ||
 		before.Size() != after.Size() || !before.ModTime().Equal(after.ModTime()) {
-		t.Errorf("%s was %v and is %v (%v)", path, before, after, err)
+		t.Errorf("%s was %v and is now %v (%v)", path, before, after, err)
 	}
 }
 
-// The socket goes with the daemon, unless the path is another's by now.
+// The daemon removes its socket when it stops, unless another one has taken the path.
 func TestSocketRemoved(t *testing.T) {
 	for _, taken := range []bool{false, true} {
 		t.Run(fmt.Sprintf("taken %v", taken), func(t *testing.T) {
@@ -254,7 +255,7 @@ func TestSocketRemoved(t *testing.T) {
 			if !taken {
 				m.Stop(t)
 				if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("it is left behind: %v", err)
+					t.Errorf("the socket is left behind: %v", err)
 				}
 				return
 			}
@@ -271,7 +272,7 @@ func TestSocketRemoved(t *testing.T) {
 				t.Fatal(err)
 			}
 			m.Stop(t)
-			unchanged(t, path, before)
+			checkUnchanged(t, path, before)
 		})
 	}
 }

@@ -12,53 +12,53 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// place is a milter to press on, its /metrics, and what may stand around it.
-type place struct {
+// loadTest is a milter under load, and the address of its /metrics.
+type loadTest struct {
 	*testing.T
 	milter *rig.Milter
 	http   string
 }
 
-// strict judges as hard as can be: a good client would feel any mistake.
+// strict enforces the strictest profile: any mistake would affect a good client.
 const strict = "mode = \"enforce\"\nprofile = \"strict\"\n"
 
-// startPlace starts one that judges strictly, with more configuration.
-func startPlace(t *testing.T, network, config string) *place {
+// startLoadTest starts a milter with the strict profile and more configuration.
+func startLoadTest(t *testing.T, network, config string) *loadTest {
 	t.Helper()
-	p := newPlace(t, network, strict+config)
-	p.milter.Start(t)
-	return p
+	l := newLoadTest(t, network, strict+config)
+	l.milter.Start(t)
+	return l
 }
 
-// newPlace is one whose milter is still to be started.
-func newPlace(t *testing.T, network, config string) *place {
+// newLoadTest returns a test whose milter has not been started.
+func newLoadTest(t *testing.T, network, config string) *loadTest {
 	t.Helper()
-	p := &place{T: t, http: fmt.Sprintf("127.0.0.1:%d", rig.FreePort())}
-	p.milter = rig.NewMilter(t, network, fmt.Sprintf("%s\n[http]\nlisten = %q\n", config, p.http))
-	return p
+	l := &loadTest{T: t, http: fmt.Sprintf("127.0.0.1:%d", rig.FreePort())}
+	l.milter = rig.NewMilter(t, network, fmt.Sprintf("%s\n[http]\nlisten = %q\n", config, l.http))
+	return l
 }
 
-// metric is the value of a series. That of a label may not have been counted yet.
-func (p *place) metric(series string) float64 {
-	p.Helper()
-	value, ok := rig.Metrics(p, p.http)[series]
+// metric returns the value of a series. A labelled series is 0 until it is counted.
+func (l *loadTest) metric(series string) float64 {
+	l.Helper()
+	value, ok := rig.Metrics(l, l.http)[series]
 	if !ok && !strings.Contains(series, "{") {
-		p.Fatalf("/metrics does not have %s", series)
+		l.Fatalf("/metrics does not have %s", series)
 	}
 	return value
 }
 
-// violations is how often the guard met a kind of violation.
-func (p *place) violations(kind string) float64 {
-	p.Helper()
-	return p.metric(fmt.Sprintf("helo_milter_guard_violations_total{kind=%q}", kind))
+// violations returns the number of guard violations of a kind.
+func (l *loadTest) violations(kind string) float64 {
+	l.Helper()
+	return l.metric(fmt.Sprintf("helo_milter_guard_violations_total{kind=%q}", kind))
 }
 
-// waitFor waits until a series has at least, or at most, a value.
-func (p *place) waitFor(series, bound string, limit float64) {
-	p.Helper()
-	rig.Eventually(p, func() error {
-		value := p.metric(series)
+// waitFor waits until a series is at least (">=") or at most ("<=") a value.
+func (l *loadTest) waitFor(series, bound string, limit float64) {
+	l.Helper()
+	rig.Eventually(l, func() error {
+		value := l.metric(series)
 		if bound == "<=" && value > limit || bound == ">=" && value < limit {
 			return fmt.Errorf("%s is %v, not %s %v", series, value, bound, limit)
 		}
@@ -66,22 +66,22 @@ func (p *place) waitFor(series, bound string, limit float64) {
 	})
 }
 
-// speakers opens connections that say something and wait; they stay until the test or hangUp closes them.
-func (p *place) speakers(n int, says string, from ...string) (all []*rig.Speaker) {
-	p.Helper()
-	p.Cleanup(func() { hangUp(all) })
+// dialFrames opens connections and sends bytes on each. They stay open until hangUp or the end of the test.
+func (l *loadTest) dialFrames(n int, says string, from ...string) (all []*rig.FrameConn) {
+	l.Helper()
+	l.Cleanup(func() { hangUp(all) })
 	for range n {
-		s, err := p.milter.Speak(from...)
+		s, err := l.milter.DialFrames(from...)
 		if err != nil {
-			p.Fatal(err)
+			l.Fatal(err)
 		}
 		all = append(all, s)
-		_, _ = s.Write([]byte(says)) // it may have been turned away already
+		_, _ = s.Write([]byte(says)) // it may have been refused already
 	}
 	return all
 }
 
-func hangUp(all []*rig.Speaker) {
+func hangUp(all []*rig.FrameConn) {
 	for _, s := range all {
 		if s != nil { // of a test that failed
 			_ = s.Close()
@@ -89,33 +89,34 @@ func hangUp(all []*rig.Speaker) {
 	}
 }
 
-// stream is a client that sends one message after the other through a Postfix of its own.
+// stream is a client that sends one message after another through a Postfix of its own.
 type stream struct {
-	*place
+	*loadTest
 	postfix *rig.Postfix
 	sink    *rig.Sink
 	cancel  context.CancelFunc
 	done    chan struct{}
-	sent    atomic.Int64 // messages that were taken
+	sent    atomic.Int64 // accepted messages
 
-	// Of the client; for others once done.
-	taken    map[string]int // by sender
-	deferred []rig.Reply    // 4xx, after which the client came again
-	refused  []rig.Reply    // anything else that is no success
+	// Only for the client until done is closed.
+	accepted map[string]int // by sender
+	deferred []rig.Reply    // 4xx, after which the client tried again
+	refused  []rig.Reply    // any other failure
 	slowest  time.Duration
 }
 
-// stream starts one; action is what Postfix does without the milter, with other options of smtpd_milters.
-func (p *place) stream(action string) *stream {
-	p.Helper()
-	ctx, cancel := context.WithCancel(p.Context())
-	sink := rig.StartSink(p)
+// stream starts a client. action is Postfix's default_action for the milter, and may have other settings
+// after it.
+func (l *loadTest) stream(action string) *stream {
+	l.Helper()
+	ctx, cancel := context.WithCancel(l.Context())
+	sink := rig.StartSink(l)
 	s := &stream{
-		place: p, sink: sink, cancel: cancel, done: make(chan struct{}), taken: map[string]int{},
-		postfix: rig.StartPostfix(p, sink,
-			fmt.Sprintf("smtpd_milters = { %s, default_action=%s }", p.milter.Socket, action)),
+		loadTest: l, sink: sink, cancel: cancel, done: make(chan struct{}), accepted: map[string]int{},
+		postfix: rig.StartPostfix(l, sink,
+			fmt.Sprintf("smtpd_milters = { %s, default_action=%s }", l.milter.Socket, action)),
 	}
-	p.Cleanup(func() { <-s.done })
+	l.Cleanup(func() { <-s.done })
 	go func() {
 		defer close(s.done)
 		tick := time.NewTicker(20 * time.Millisecond)
@@ -129,7 +130,7 @@ func (p *place) stream(action string) *stream {
 	return s
 }
 
-// send tells whether the message was taken.
+// send sends a message and reports whether it is done with it: false after a 4xx.
 func (s *stream) send(from string) bool {
 	client := netip.MustParseAddr("203.0.113.10")
 	script := "EHLO mail.example.org|MAIL FROM:<" + from + ">|RCPT TO:<reader@example.net>|DATA|QUIT"
@@ -144,26 +145,26 @@ func (s *stream) send(from string) bool {
 			return true
 		}
 	}
-	s.taken[from]++
+	s.accepted[from]++
 	s.sent.Add(1)
 	s.slowest = max(s.slowest, time.Since(begin))
 	return true
 }
 
-// wait waits until so many more messages were taken. The first may have been on its way before.
+// wait waits until n more messages are accepted. The first may be under way already.
 func (s *stream) wait(n int64) {
 	s.Helper()
 	n += s.sent.Load()
 	rig.Eventually(s, func() error {
 		if got := s.sent.Load(); got < n {
-			return fmt.Errorf("%d of %d messages were taken", got, n)
+			return fmt.Errorf("%d of %d messages were accepted", got, n)
 		}
 		return nil
 	})
 }
 
-// end stops the client. Nothing was refused, and every message that was taken has arrived, once. It returns
-// how many there were, and how many had passed the milter.
+// end stops the client. No message may have been refused, and every accepted message must have arrived
+// exactly once. It returns how many there are, and how many of them went through the milter.
 func (s *stream) end() (messages, passed int) {
 	s.Helper()
 	s.cancel()
@@ -172,23 +173,23 @@ func (s *stream) end() (messages, passed int) {
 		s.Errorf("refused: %+v", r)
 	}
 	rig.Eventually(s, func() error {
-		if got := len(s.sink.Mails()); got < len(s.taken) {
-			return fmt.Errorf("%d of %d messages were delivered", got, len(s.taken))
+		if got := len(s.sink.Mails()); got < len(s.accepted) {
+			return fmt.Errorf("%d of %d messages were delivered", got, len(s.accepted))
 		}
 		return nil
 	})
 	for _, mail := range s.sink.Mails() {
-		s.taken[mail.From]--
+		s.accepted[mail.From]--
 		if strings.Contains(mail.Text, "X-HELO-Check: accept;") {
 			passed++
 		}
 	}
-	for from, missing := range s.taken {
+	for from, missing := range s.accepted {
 		if missing != 0 {
 			s.Errorf("%d messages of %s are missing", missing, from)
 		}
 	}
-	s.Logf("%d messages, %d with our header, %d times tempfailed, the slowest took %v",
-		len(s.taken), passed, len(s.deferred), s.slowest)
-	return len(s.taken), passed
+	s.Logf("%d messages, %d with our header, %d times deferred, the slowest took %v",
+		len(s.accepted), passed, len(s.deferred), s.slowest)
+	return len(s.accepted), passed
 }

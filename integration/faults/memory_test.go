@@ -15,19 +15,19 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// The memory stories measure: a milter without the race detector, and nothing else at the same time.
+// The memory tests measure: the milter is built without the race detector, and no other test runs meanwhile.
 
-// newMeter is a milter that is to be measured, and has not started yet.
-func newMeter(t *testing.T, config string) *place {
+// newMemoryTest returns a test of a milter to be measured, which has not been started.
+func newMemoryTest(t *testing.T, config string) *loadTest {
 	t.Helper()
-	p := newPlace(t, "unix", config)
-	p.milter.Plain = true
-	p.milter.Wrap = []string{"prlimit", "--nofile=16000"}
+	l := newLoadTest(t, "unix", config)
+	l.milter.Plain = true
+	l.milter.Wrap = []string{"prlimit", "--nofile=16000"}
 	raiseFiles(t, 16000)
-	return p
+	return l
 }
 
-// raiseFiles lets this process have so many files, for the MTA's side of the connections.
+// raiseFiles raises this process's limit of open files, for the MTA's side of the connections.
 func raiseFiles(t *testing.T, n uint64) {
 	t.Helper()
 	var limit syscall.Rlimit
@@ -40,45 +40,45 @@ func raiseFiles(t *testing.T, n uint64) {
 	}
 }
 
-// An MTA may keep 10,000 connections, each with a session as far as HELO.
+// 10,000 idle connections, each with a session up to HELO, take a bounded amount of memory.
 func TestIdleConnections(t *testing.T) {
-	p := newMeter(t, "[limits]\nconnections = 12000")
-	p.milter.Start(t)
-	p.sessions(0, 2000)
-	base := p.rss()
-	idle := p.idle(10_000)
-	held := p.rss()
+	l := newMemoryTest(t, "[limits]\nconnections = 12000")
+	l.milter.Start(t)
+	l.sessions(0, 2000)
+	base := l.rss()
+	idle := l.idle(10_000)
+	held := l.rss()
 	each := (held - base) * 1024 / 10_000
 	t.Logf("%.1f MiB, with 10,000 connections %.1f MiB (%.1f KiB each)", base, held, each)
-	// About 9 of them are in use. The rest is what the garbage collector leaves lying: 2 to 5, by how busy the
-	// machine is.
+	// About 9 KiB are in use. The rest is garbage that is not collected yet: 2 to 5 KiB, depending on how
+	// busy the machine is.
 	if each > 15 {
 		t.Errorf("a connection takes %.1f KiB, more than 15", each)
 	}
 	hangUp(idle)
-	p.waitFor("helo_milter_connections", "<=", 0)
-	most := base + (held-base)/3 // the Go runtime keeps what it needs for as many goroutines again
+	l.waitFor("helo_milter_connections", "<=", 0)
+	most := base + (held-base)/3 // the Go runtime keeps memory for as many goroutines again
 	rig.Eventually(t, func() error {
-		p.sessions(0, 1000) // garbage is collected when there is new
-		if after := p.rss(); after > most {
-			return fmt.Errorf("%.1f MiB stay, before it were %.1f", after, base)
+		l.sessions(0, 1000) // new garbage triggers a collection
+		if after := l.rss(); after > most {
+			return fmt.Errorf("%.1f MiB stay in use, from %.1f before", after, base)
 		}
 		return nil
 	})
 }
 
-// Connections that send the most that frames may carry, again and again: each may cost what it can keep of a
-// frame and its message, and no more.
-func TestBiggestFrames(t *testing.T) {
+// Connections that repeatedly send the largest allowed frames cost no more than a frame and what the session
+// keeps of its message.
+func TestLargestFrames(t *testing.T) {
 	const connections, rounds, each, rest = 300, 2, 0.5, 100.0
-	p := newMeter(t, "")
-	p.milter.Start(t)
+	l := newMemoryTest(t, "")
+	l.milter.Start(t)
 	var peers sync.WaitGroup
 	var sent atomic.Int64
-	frames := biggestFrames()
+	frames := largestFrames()
 	for range connections {
 		peers.Go(func() {
-			s, err := p.milter.Speak()
+			s, err := l.milter.DialFrames()
 			if err != nil {
 				t.Error(err)
 				return
@@ -91,27 +91,28 @@ func TestBiggestFrames(t *testing.T) {
 					n, err := s.Write(frame)
 					sent.Add(int64(n))
 					if err != nil {
-						return // the guard had enough
+						return // the guard hung up
 					}
 				}
 			}
 		})
 	}
 	peers.Wait()
-	most := p.milter.Memory(t, "VmHWM")
-	t.Logf("%d connections sent %d MiB, and the milter took %.0f MiB at most; %v violations",
-		connections, sent.Load()>>20, most, p.allViolations())
+	most := l.milter.Memory(t, "VmHWM")
+	t.Logf("%d connections sent %d MiB, and the milter used at most %.0f MiB; %v violations",
+		connections, sent.Load()>>20, most, l.allViolations())
 	if most > connections*each+rest {
-		t.Errorf("it took %.0f MiB, more than %d × %v + %v", most, connections, each, rest)
+		t.Errorf("it used %.0f MiB, more than %d × %v + %v", most, connections, each, rest)
 	}
-	if err := p.milter.Session(fleet(0)); err != nil {
+	if err := l.milter.Session(fleet(0)); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 }
 
-// biggestFrames fill what a session may keep: macros for each command, greetings, recipients. Then come a
-// header and a body, which we never asked for, of the biggest size that Sendmail negotiates (SMFIP_MDS_1M).
-func biggestFrames() (frames [][]byte) {
+// largestFrames fill all that a session may keep: macros for each command, greetings, recipients. A header
+// field and a body chunk follow, which the milter did not request, of the largest size that Sendmail
+// negotiates (SMFIP_MDS_1M).
+func largestFrames() (frames [][]byte) {
 	const most = 64<<10 - 1
 	add := func(code byte, data string) { frames = append(frames, []byte(rig.Frame(code, data))) }
 	macro := strings.Repeat("{"+strings.Repeat("x", 100)+"}\x00"+strings.Repeat("y", 100)+"\x00", most/204)
@@ -130,20 +131,21 @@ func biggestFrames() (frames [][]byte) {
 	return frames
 }
 
-// Sessions do not add up. The cache is as full after the warm-up as it will be.
-func TestSessionsDoNotAddUp(t *testing.T) {
+// Memory, goroutines and file descriptors do not grow with the number of sessions. The warm-up fills the DNS
+// cache.
+func TestNoLeakOverSessions(t *testing.T) {
 	warm, all := int64(20_000), int64(20_000+30_000**soak)
-	p := newMeter(t, "[dns]\ncache_entries = 2000")
-	p.milter.Start(t)
-	p.sessions(0, warm)
-	before, first := p.rss(), rig.Metrics(t, p.http)
+	l := newMemoryTest(t, "[dns]\ncache_entries = 2000")
+	l.milter.Start(t)
+	l.sessions(0, warm)
+	before, first := l.rss(), rig.Metrics(t, l.http)
 	begin := time.Now()
-	p.sessions(warm, all)
+	l.sessions(warm, all)
 	t.Logf("%.0f sessions a second", float64(all-warm)/time.Since(begin).Seconds())
-	after, last := p.rss(), rig.Metrics(t, p.http)
+	after, last := l.rss(), rig.Metrics(t, l.http)
 	t.Logf("%.1f MiB after %d sessions, %.1f MiB after %d", before, warm, after, all)
 	if after > before*1.05 || after < before*0.95 {
-		t.Errorf("the memory is not flat: it went from %.1f MiB to %.1f", before, after)
+		t.Errorf("memory use went from %.1f MiB to %.1f", before, after)
 	}
 	for _, series := range []string{"go_goroutines", "process_open_fds"} {
 		if last[series] > first[series]+5 || last[series] == 0 {
@@ -152,51 +154,51 @@ func TestSessionsDoNotAddUp(t *testing.T) {
 	}
 }
 
-// A GOMEMLIMIT below what is in use makes the garbage collector work harder, and nothing fail.
+// With a GOMEMLIMIT below what is in use, the garbage collector works harder and nothing fails.
 func TestMemoryLimit(t *testing.T) {
-	p := newMeter(t, "[limits]\nconnections = 4000")
-	p.milter.Env = []string{"GOMEMLIMIT=40MiB"}
-	p.milter.Start(t)
-	p.idle(3500)
-	p.sessions(0, 4000)
-	t.Logf("%.1f MiB, at most %.1f", p.rss(), p.milter.Memory(t, "VmHWM"))
+	l := newMemoryTest(t, "[limits]\nconnections = 4000")
+	l.milter.Env = []string{"GOMEMLIMIT=40MiB"}
+	l.milter.Start(t)
+	l.idle(3500)
+	l.sessions(0, 4000)
+	t.Logf("%.1f MiB, at most %.1f", l.rss(), l.milter.Memory(t, "VmHWM"))
 }
 
-// idle opens connections, each with a session as far as HELO. They stay until the test or hangUp closes them.
-func (p *place) idle(n int) []*rig.Speaker {
-	p.Helper()
-	all := make([]*rig.Speaker, n)
-	p.Cleanup(func() { hangUp(all) })
-	p.each(0, int64(n), func(i int64) (err error) {
-		if all[i], err = p.milter.Speak(); err != nil {
+// idle opens connections, each with a session up to HELO. They stay open until hangUp or the end of the test.
+func (l *loadTest) idle(n int) []*rig.FrameConn {
+	l.Helper()
+	all := make([]*rig.FrameConn, n)
+	l.Cleanup(func() { hangUp(all) })
+	l.each(0, int64(n), func(i int64) (err error) {
+		if all[i], err = l.milter.DialFrames(); err != nil {
 			return err
 		}
-		return all[i].Greet(fleet(int(i))) // at once: who does not negotiate is not kept
+		return all[i].Greet(fleet(int(i))) // at once: connections that do not negotiate are closed
 	})
 	return all
 }
 
-// rss is the median of what is in use, of samples that sessions lie between.
-func (p *place) rss() float64 {
-	p.Helper()
+// rss returns the median resident set size in MiB, of samples taken between sessions.
+func (l *loadTest) rss() float64 {
+	l.Helper()
 	var samples []float64
 	for range 5 {
-		p.sessions(0, 200)
-		samples = append(samples, p.milter.Memory(p, "VmRSS"))
+		l.sessions(0, 200)
+		samples = append(samples, l.milter.Memory(l, "VmRSS"))
 	}
 	slices.Sort(samples)
 	return samples[len(samples)/2]
 }
 
-// sessions holds those of numbers from up to. All have to be accepted.
-func (p *place) sessions(from, to int64) {
-	p.Helper()
-	p.each(from, to, func(i int64) error { return p.milter.Session(fleet(int(i))) })
+// sessions runs the sessions numbered from up to, but not including, to. All must be accepted.
+func (l *loadTest) sessions(from, to int64) {
+	l.Helper()
+	l.each(from, to, func(i int64) error { return l.milter.Session(fleet(int(i))) })
 }
 
-// each does something for numbers from up to, sixteen at a time. It must not fail.
-func (p *place) each(from, to int64, do func(int64) error) {
-	p.Helper()
+// each calls do for the numbers from up to, but not including, to, sixteen at a time. do must not fail.
+func (l *loadTest) each(from, to int64, do func(int64) error) {
+	l.Helper()
 	var running sync.WaitGroup
 	next, failed := atomic.Int64{}, make(chan error, 16)
 	next.Store(from)
@@ -217,12 +219,12 @@ func (p *place) each(from, to int64, do func(int64) error) {
 		errs = errors.Join(errs, err)
 	}
 	if errs != nil {
-		p.Fatal(errs)
+		l.Fatal(errs)
 	}
 }
 
-// fleet is the n-th session's client, and what it says: its own name, or each fiftieth time one that nobody
-// had before.
+// fleet returns the client of the n-th session and its HELO: the client's own name or, every fiftieth time, a
+// name that no session had before.
 func fleet(n int) (client, helo string) {
 	host := rig.FleetFirst + n%(rig.FleetLast-rig.FleetFirst+1)
 	helo = fmt.Sprintf("fleet%d.example.org", host)

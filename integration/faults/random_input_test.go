@@ -15,58 +15,58 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// Peers say what no MTA would, while another Postfix's mail goes on.
+// Peers send random bytes, random frames and damaged sessions, while a Postfix's mail goes on.
 func TestRandomFrames(t *testing.T) {
 	t.Parallel()
-	p := startPlace(t, "unix", "")
-	s := p.stream(accept)
+	l := startLoadTest(t, "unix", "")
+	s := l.stream(accept)
 	s.wait(3)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rounds := 500 * *soak
 	var peers sync.WaitGroup
 	kinds := []func(*rand.Rand) string{randomBytes, randomFrames, damagedSession}
-	said := make([]atomic.Int64, len(kinds))
+	sent := make([]atomic.Int64, len(kinds))
 	for worker := range 2 * len(kinds) {
 		peers.Go(func() {
 			kind := worker % len(kinds)
 			r := rand.New(rand.NewPCG(seed, uint64(worker)))
 			for range rounds {
-				if err := p.babble(kinds[kind](r)); err != nil {
-					t.Errorf("after %d times: %v", said[kind].Load(), err)
+				if err := l.sendAll(kinds[kind](r)); err != nil {
+					t.Errorf("after %d connections: %v", sent[kind].Load(), err)
 					return
 				}
-				said[kind].Add(1)
+				sent[kind].Add(1)
 			}
 		})
 	}
 	peers.Wait()
 	s.wait(3)
 	if messages, passed := s.end(); passed != messages {
-		t.Errorf("%d messages came past the milter", messages-passed)
+		t.Errorf("%d messages bypassed the milter", messages-passed)
 	}
-	if err := p.milter.Session("203.0.113.10", "mail.example.org"); err != nil {
+	if err := l.milter.Session("203.0.113.10", "mail.example.org"); err != nil {
 		t.Error(err)
 	}
-	counted := p.allViolations()
-	t.Logf("random bytes %d times, random frames %d times, damaged sessions %d times; %v violations, %.0f MiB",
-		said[0].Load(), said[1].Load(), said[2].Load(), counted, p.milter.Memory(t, "VmHWM"))
-	if counted < float64(said[0].Load()) {
-		t.Errorf("/metrics counts fewer violations than connections that said random bytes")
+	counted := l.allViolations()
+	t.Logf("random bytes: %d, random frames: %d, damaged sessions: %d; %v violations, %.0f MiB",
+		sent[0].Load(), sent[1].Load(), sent[2].Load(), counted, l.milter.Memory(t, "VmHWM"))
+	if counted < float64(sent[0].Load()) {
+		t.Errorf("/metrics counts fewer violations than connections with random bytes")
 	}
-	oncePerMinute(t, p.milter.Log())
-	if most := p.milter.Memory(t, "VmHWM"); most > 400 { // the race detector's share is large
-		t.Errorf("it took %.0f MiB", most)
+	checkThrottled(t, l.milter.Log())
+	if most := l.milter.Memory(t, "VmHWM"); most > 400 { // the race detector's share is large
+		t.Errorf("it used %.0f MiB", most)
 	}
 }
 
-func (p *place) allViolations() float64 {
-	p.Helper()
-	return rig.Sum(rig.Metrics(p, p.http), "helo_milter_guard_violations_total")
+func (l *loadTest) allViolations() float64 {
+	l.Helper()
+	return rig.Sum(rig.Metrics(l, l.http), "helo_milter_guard_violations_total")
 }
 
-// oncePerMinute wants at most one line of the guard a minute for each peer.
-func oncePerMinute(t *testing.T, log string) {
+// checkThrottled requires at most one line of the guard per minute and peer.
+func checkThrottled(t *testing.T, log string) {
 	t.Helper()
 	last := map[string]time.Time{}
 	lines := regexp.MustCompile(`(?m)^time=(\S+) .* msg=guard peer=(\S*) `).FindAllStringSubmatch(log, -1)
@@ -82,18 +82,18 @@ func oncePerMinute(t *testing.T, log string) {
 		last[line[2]] = at
 	}
 	if len(lines) == 0 {
-		t.Error("the guard said nothing")
+		t.Error("the guard logged nothing")
 	}
 }
 
-// babble says something, to the end, and waits for the milter to hang up.
-func (p *place) babble(text string) error {
-	s, err := p.milter.Speak()
+// sendAll sends a text and waits for the milter to hang up.
+func (l *loadTest) sendAll(text string) error {
+	s, err := l.milter.DialFrames()
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	_, _ = io.WriteString(s, text) // it may hang up at any byte
+	_, _ = io.WriteString(s, text) // the milter may hang up at any byte
 	_ = s.Conn.(*net.UnixConn).CloseWrite()
 	if _, err := io.Copy(io.Discard, s); isTimeout(err) {
 		return fmt.Errorf("the milter does not hang up after %q", text)
@@ -114,7 +114,7 @@ func randomBytes(r *rand.Rand) string {
 	return string(b)
 }
 
-// randomFrames are frames of the right form with anything in them, behind a negotiation.
+// randomFrames returns a negotiation and well-formed frames with random data.
 func randomFrames(r *rand.Rand) string {
 	var b strings.Builder
 	b.WriteString(rig.Optneg)
@@ -132,7 +132,7 @@ func randomFrames(r *rand.Rand) string {
 	return b.String()
 }
 
-// damagedSession is a real one in which bytes are lost, doubled or changed.
+// damagedSession returns a valid session in which bytes are lost, doubled or changed.
 func damagedSession(r *rand.Rand) string {
 	message := rig.Envelope() + rig.Frame('L', "Subject\x00a message\x00") + rig.Frame('E', "")
 	greeting := rig.Optneg + rig.Greeting("203.0.113.10", "mail.example.org")

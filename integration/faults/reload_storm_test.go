@@ -11,13 +11,13 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// A thousand reloads, every other one with a mistake, while sessions run: none is lost, and the milter does
-// not grow. Each good one opens or closes a listener and reopens the decision log. A soak has more of them.
+// A thousand reloads (more in a soak), every other one with a mistake, while sessions run: no session is
+// lost, and the milter does not grow. Each valid one opens or closes a listener and reopens the decision log.
 func TestReloadStorm(t *testing.T) {
 	address := fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
 	m := rig.NewMilter(t, "unix", "")
 	m.Plain = true
-	n := listenNotices(t, m)
+	n := receiveNotifications(t, m)
 	config := func(i int) string {
 		more := ""
 		if i%4 == 0 {
@@ -38,7 +38,7 @@ func TestReloadStorm(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer long.Close()
-	stop := knock(t, m.Socket)
+	stop := keepConnecting(t, m.Socket)
 	reloads := 1000 * *soak
 	begins, ends := size{}, size{}
 	for i := range reloads {
@@ -48,7 +48,7 @@ func TestReloadStorm(t *testing.T) {
 		n.await("READY=1")
 		if i%20 == 19 {
 			if err := long.message("long@example.org"); err != nil {
-				t.Fatalf("the session that was there from the beginning, after %d reloads: %v", i, err)
+				t.Fatalf("the oldest session, after %d reloads: %v", i, err)
 			}
 			switch {
 			case i >= reloads*3/5:
@@ -59,10 +59,10 @@ func TestReloadStorm(t *testing.T) {
 		}
 	}
 	stop()
-	t.Logf("from %d reloads on %v, from %d on %v", reloads/5, begins, reloads*3/5, ends)
+	t.Logf("after %d reloads: %v, after %d: %v", reloads/5, begins, reloads*3/5, ends)
 	for name, was := range begins {
-		const atWork = 3 // files of sessions and of who asks for the figures; 400 reloads would leave many more
-		if is := ends[name]; is > was*1.1+atWork {
+		const inUse = 3 // files of sessions and of the scraper; a leak of 400 reloads would be many more
+		if is := ends[name]; is > was*1.1+inUse {
 			t.Errorf("%s grew from %v to %v", name, was, is)
 		}
 	}
@@ -74,7 +74,7 @@ func TestReloadStorm(t *testing.T) {
 	}
 }
 
-// size is the least that was measured of each figure of the milter: what stays after the garbage is gone.
+// size has the minimum of each figure measured: what remains after garbage collection.
 type size map[string]float64
 
 func (s size) add(t *testing.T, m *rig.Milter, address string) {

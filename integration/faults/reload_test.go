@@ -18,13 +18,13 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// reload has the milter read a configuration and waits until it says what became of that.
-func reload(t *testing.T, m *rig.Milter, says, config string) {
+// reload makes the milter read a configuration and waits until it has logged a result.
+func reload(t *testing.T, m *rig.Milter, result, config string) {
 	t.Helper()
-	times := strings.Count(m.Log(), says)
+	times := strings.Count(m.Log(), result)
 	m.Configure(t, config)
 	m.Signal(t, syscall.SIGHUP)
-	awaitLog(t, m, says, times+1)
+	awaitLog(t, m, result, times+1)
 }
 
 const (
@@ -32,13 +32,13 @@ const (
 	failed   = `msg="reload failed, keeping the old configuration"`
 )
 
-// A new configuration holds for new sessions at once, and those that run keep theirs. The client says another
-// host's name.
+// A new configuration applies to new sessions at once, and open sessions keep theirs. The client gives
+// another host's name in HELO.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	const helo = "host.example.com"
 	m := rig.StartMilter(t, "unix", "")
-	was := "accept"
+	previous := "accept"
 	for _, step := range []struct{ config, want string }{
 		{`mode = "enforce"`, "accept"},
 		{"mode = \"enforce\"\nprofile = \"strict\"", "550 5.7.1"},
@@ -53,24 +53,24 @@ func TestReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := running.rcpt("sender@example.org") // CONNECT and HELO alone may still be on their way
+		before := running.rcpt("sender@example.org") // CONNECT and HELO are not answered: they may still be unread
 		if err := running.Abort(nil); err != nil {
 			t.Fatal(err)
 		}
 		reload(t, m, reloaded, fmt.Sprintf("listen = [%q]\n%s", m.Socket, step.config))
-		if got := running.rcpt("sender@example.org"); got != before || !strings.HasPrefix(got, was) {
-			t.Errorf("a session from before %q: %s, then %s instead of %s", step.config, before, got, was)
+		if got := running.rcpt("sender@example.org"); got != before || !strings.HasPrefix(got, previous) {
+			t.Errorf("a session from before %q: %s, then %s instead of %s", step.config, before, got, previous)
 		}
 		_ = running.Close()
 		if got := verdict(m.Socket, helo); !strings.HasPrefix(got, step.want) {
 			t.Errorf("%q: %s instead of %s", step.config, got, step.want)
 		}
-		was = step.want
+		previous = step.want
 	}
 }
 
-// A configuration with any mistake changes nothing, and the log says where it is.
-func TestReloadBad(t *testing.T) {
+// A configuration with a mistake changes nothing, and the log has the position of the mistake.
+func TestReloadMistakes(t *testing.T) {
 	t.Parallel()
 	m := rig.NewMilter(t, "unix", "")
 	other := filepath.Join(m.Dir, "other")
@@ -107,10 +107,10 @@ func TestReloadBad(t *testing.T) {
 		reload(t, m, failed, names.Replace(bad.config))
 		log := m.Log()[mark:]
 		if !regexp.MustCompile(names.Replace(bad.says)).MatchString(log) {
-			t.Errorf("%s: it says %s", bad.config, log)
+			t.Errorf("%s: it logs %s", bad.config, log)
 		}
 		if got := verdict(m.Socket, "mail.example.org"); !strings.HasPrefix(got, "550 5.7.1") {
-			t.Errorf("%s: a client that is denied: %s", bad.config, got)
+			t.Errorf("%s: a denied client: %s", bad.config, got)
 		}
 		if _, err := os.Lstat(other); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: the other socket: %v", bad.config, err)
@@ -119,47 +119,47 @@ func TestReloadBad(t *testing.T) {
 	reload(t, m, reloaded, good)
 }
 
-// Listeners come and go with the configuration. Those that stay are never closed, and sessions go on even
-// where nobody can connect any more.
+// Listeners are opened and closed with the configuration. Those that stay are never closed, and sessions of a
+// closed listener go on.
 func TestReloadListeners(t *testing.T) {
 	for _, network := range []string{"unix", "inet"} {
 		t.Run(network, func(t *testing.T) {
 			t.Parallel()
 			m := rig.NewMilter(t, network, "")
-			goes := fmt.Sprintf("inet:127.0.0.1:%d", rig.FreePort())
-			comes := fmt.Sprintf("inet:127.0.0.1:%d", rig.FreePort())
+			removed := fmt.Sprintf("inet:127.0.0.1:%d", rig.FreePort())
+			added := fmt.Sprintf("inet:127.0.0.1:%d", rig.FreePort())
 			if network == "unix" {
-				goes, comes = "unix:"+filepath.Join(m.Dir, "goes"), "unix:"+filepath.Join(m.Dir, "comes")
+				removed, added = "unix:"+filepath.Join(m.Dir, "removed"), "unix:"+filepath.Join(m.Dir, "added")
 			}
-			before := fmt.Sprintf("listen = [%q, %q]", goes, m.Socket)
-			after := fmt.Sprintf("listen = [%q, %q]", m.Socket, comes)
+			before := fmt.Sprintf("listen = [%q, %q]", removed, m.Socket)
+			after := fmt.Sprintf("listen = [%q, %q]", m.Socket, added)
 			m.Configure(t, before)
 			m.Start(t)
 			awaitLog(t, m, "msg=serving", 1)
-			stop := knock(t, m.Socket)
+			stop := keepConnecting(t, m.Socket)
 			for range 10 {
-				running, err := begin(goes, "mail.example.org")
+				running, err := begin(removed, "mail.example.org")
 				if err != nil {
 					t.Fatal(err)
 				}
 				reload(t, m, reloaded, after)
-				refuses(t, goes)
-				serves(t, comes)
+				awaitRefusal(t, removed)
+				checkServes(t, added)
 				if err := running.message("sender@example.org"); err != nil {
-					t.Errorf("a session of the socket that is gone: %v", err)
+					t.Errorf("a session of the closed socket: %v", err)
 				}
 				_ = running.Close()
 				reload(t, m, reloaded, before)
-				refuses(t, comes)
-				serves(t, goes)
+				awaitRefusal(t, added)
+				checkServes(t, removed)
 			}
 			stop()
 		})
 	}
 }
 
-// knock has sessions with a socket all the time, none of which may fail.
-func knock(t *testing.T, socket string) (stop func()) {
+// keepConnecting runs one session after another at a socket, none of which may fail.
+func keepConnecting(t *testing.T, socket string) (stop func()) {
 	var stopped atomic.Bool
 	var served atomic.Int64
 	var running sync.WaitGroup
@@ -186,7 +186,7 @@ func knock(t *testing.T, socket string) (stop func()) {
 	}
 }
 
-// The metrics move to another address, and go on counting.
+// /metrics moves to another address, and its counters go on.
 func TestReloadHTTP(t *testing.T) {
 	t.Parallel()
 	m := rig.NewMilter(t, "unix", "")
@@ -199,7 +199,7 @@ func TestReloadHTTP(t *testing.T) {
 	m.Configure(t, config(old))
 	m.Start(t)
 	for n := range 3 {
-		serves(t, m.Socket)
+		checkServes(t, m.Socket)
 		rig.Eventually(t, func() error {
 			if got := rig.Metrics(t, old)[decisions]; got != float64(n+1) {
 				return fmt.Errorf("%v decisions were counted, not %d", got, n+1)
@@ -214,11 +214,11 @@ func TestReloadHTTP(t *testing.T) {
 		old = next
 	}
 	reload(t, m, reloaded, config(""))
-	refuses(t, "inet:"+old)
+	awaitRefusal(t, "inet:"+old)
 }
 
-// logrotate: the decision log is moved away and the milter told. Each record is in one of the files, those
-// from before in the old one and those from after in the new one.
+// As with logrotate, the decision log is renamed and the milter reloaded. Each record is in exactly one file:
+// those from before the reload in the old one, those from after it in the new one.
 func TestReloadDecisionLog(t *testing.T) {
 	t.Parallel()
 	m := rig.NewMilter(t, "unix", "")
@@ -271,7 +271,7 @@ func TestReloadDecisionLog(t *testing.T) {
 	}
 }
 
-// recorded tells which file has the record of each sender. None may be there twice.
+// recorded returns the file that has the record of each sender. None may occur twice.
 func recorded(t *testing.T, pattern string) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob(pattern)

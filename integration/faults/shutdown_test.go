@@ -10,17 +10,17 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// mail is a milter behind two Postfixes and two Sendmails, and what they deliver.
-type mail struct {
+// mailSystem is a milter used by two Postfixes and two Sendmails, and the messages that they deliver.
+type mailSystem struct {
 	*testing.T
 	milter  *rig.Milter
 	sink    *rig.Sink
-	servers []string // of each MTA that accepts without the milter, that does not
+	servers []string // of each MTA one that accepts mail without the milter, and one that defers it
 }
 
-func newMail(t *testing.T, config string) *mail {
+func newMailSystem(t *testing.T, config string) *mailSystem {
 	t.Helper()
-	m := &mail{T: t, milter: rig.StartMilter(t, "unix", config), sink: rig.StartSink(t)}
+	m := &mailSystem{T: t, milter: rig.StartMilter(t, "unix", config), sink: rig.StartSink(t)}
 	socket := m.milter.Socket
 	for _, server := range []rig.MTA{
 		rig.StartPostfix(t, m.sink, rig.PostfixMilter(socket, "default_action=accept")),
@@ -33,37 +33,34 @@ func newMail(t *testing.T, config string) *mail {
 	return m
 }
 
-// clients speak with all of them, as far as the lines go.
-func (m *mail) clients(lines ...string) (all []client) {
+// clients runs a script with each of the servers, and returns the open sessions.
+func (m *mailSystem) clients(script string) (all []*rig.Client) {
 	m.Helper()
 	for _, server := range m.servers {
-		c, err := dialSMTP(server)
-		if err != nil {
-			m.Fatal(err)
-		}
-		m.Cleanup(func() { _ = c.Close() })
-		if code := c.say(lines...); code != 250 {
-			m.Fatalf("%d", code)
+		c := rig.Dial(m, client, server)
+		m.Cleanup(c.Close)
+		if code := rig.Result(c.Say(script, rig.Message)); code != 250 {
+			m.Fatalf("%s: %+v", script, c.Replies)
 		}
 		all = append(all, c)
 	}
 	return all
 }
 
-// refuses waits until nobody can connect.
-func refuses(t *testing.T, socket string) {
+// awaitRefusal waits until connections are refused.
+func awaitRefusal(t *testing.T, socket string) {
 	t.Helper()
 	rig.Eventually(t, func() error {
 		conn, err := dial(socket)
 		if err != nil {
 			return nil
 		}
-		return fmt.Errorf("%s takes connections (%v)", socket, conn.Close())
+		return fmt.Errorf("%s accepts connections (%v)", socket, conn.Close())
 	})
 }
 
-// ended checks that the milter ended well, and returns how long ago its end was asked for.
-func (m *mail) ended(asked time.Time) time.Duration {
+// checkExit requires that the milter exits with 0, and returns the time since it was asked to stop.
+func (m *mailSystem) checkExit(asked time.Time) time.Duration {
 	m.Helper()
 	if code := m.milter.Exit(m); code != 0 {
 		m.Errorf("exit %d\n%s", code, m.milter.Log())
@@ -71,8 +68,8 @@ func (m *mail) ended(asked time.Time) time.Duration {
 	return time.Since(asked)
 }
 
-// delivers waits until so many messages have arrived.
-func (m *mail) delivers(want int) {
+// awaitDelivery waits until that many messages have arrived.
+func (m *mailSystem) awaitDelivery(want int) {
 	m.Helper()
 	rig.Eventually(m, func() error {
 		if n := len(m.sink.Mails()); n != want {
@@ -82,23 +79,26 @@ func (m *mail) delivers(want int) {
 	})
 }
 
-const from, to = "MAIL FROM:<sender@example.org>", "RCPT TO:<reader@example.net>"
+const (
+	greeting = "EHLO mail.example.org"
+	envelope = "MAIL FROM:<sender@example.org>|RCPT TO:<reader@example.net>"
+)
 
-// A transaction that runs when the end comes is judged to its end.
-func TestStopFinishes(t *testing.T) {
+// A transaction that is open when the milter is asked to stop is judged.
+func TestShutdownFinishesTransactions(t *testing.T) {
 	t.Parallel()
-	m := newMail(t, "[limits]\nshutdown = \"60s\"")
-	running := m.clients("EHLO mail.example.org", from, to)
+	m := newMailSystem(t, "[limits]\nshutdown = \"60s\"")
+	running := m.clients(greeting + "|" + envelope)
 	m.milter.Signal(t, syscall.SIGTERM)
 	awaitLog(t, m.milter, "msg=stopping", 1)
-	refuses(t, m.milter.Socket)
+	awaitRefusal(t, m.milter.Socket)
 	for _, c := range running {
-		if code := c.say("DATA", body); code != 250 {
+		if code := rig.Result(c.Say("DATA", rig.Message)); code != 250 {
 			t.Errorf("the message got %d", code)
 		}
 	}
-	m.ended(time.Now())
-	m.delivers(len(running))
+	m.checkExit(time.Now())
+	m.awaitDelivery(len(running))
 	for _, mail := range m.sink.Mails() {
 		if !judged(mail) {
 			t.Errorf("it arrived without its header: %s", mail.Text)
@@ -106,57 +106,57 @@ func TestStopFinishes(t *testing.T) {
 	}
 }
 
-// Whoever is connected and has no transaction does not hold up the end, wherever in the session it is; who
-// then begins a transaction gets what its MTA gives without a milter. (A client that said RSET would: Postfix
-// keeps what the milter does not answer, such as that ABORT, until it has something to ask.)
-func TestStopIdle(t *testing.T) {
+// A session without a transaction does not delay the end, wherever it stands. A transaction that it starts
+// later gets what its MTA does without a milter. (A client that sent RSET would delay the end: Postfix
+// buffers events that the milter does not answer, such as that ABORT, until it has something to ask.)
+func TestShutdownWithIdleSessions(t *testing.T) {
 	t.Parallel()
-	m := newMail(t, "[limits]\nshutdown = \"60s\"")
+	m := newMailSystem(t, "[limits]\nshutdown = \"60s\"")
 	silent, err := dial(m.milter.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	greeted := m.clients("EHLO mail.example.org")
-	done := m.clients("EHLO mail.example.org", "MAIL FROM:<before@example.org>", to, "DATA", body)
+	greeted := m.clients(greeting)
+	done := m.clients(greeting + "|" + envelope + "|DATA")
 	m.milter.Signal(t, syscall.SIGTERM)
-	m.ended(time.Now())
-	for _, clients := range [][]client{greeted, done} {
+	m.checkExit(time.Now())
+	for _, clients := range [][]*rig.Client{greeted, done} {
 		for i, want := range []int{250, 451, 250, 451} {
-			if code := clients[i].say(from, to, "DATA", body); code != want {
-				t.Errorf("after the end a message got %d instead of %d", code, want)
+			if code := rig.Result(clients[i].Say(envelope+"|DATA", rig.Message)); code != want {
+				t.Errorf("after the milter's end a message got %d instead of %d", code, want)
 			}
 		}
 	}
-	m.delivers(len(done) + 2 + 2)
+	m.awaitDelivery(len(done) + 2 + 2)
 }
 
-// A transaction that does not end is cut off in time, which costs it a 4xx at most.
-func TestStopCutsOff(t *testing.T) {
+// A transaction that does not end is cut off after limits.shutdown, and gets a 4xx at most.
+func TestShutdownTimeout(t *testing.T) {
 	t.Parallel()
-	m := newMail(t, "[limits]\nshutdown = \"1s\"")
-	running := m.clients("EHLO mail.example.org", from, to)
+	m := newMailSystem(t, "[limits]\nshutdown = \"1s\"")
+	running := m.clients(greeting + "|" + envelope)
 	begin := time.Now()
 	m.milter.Signal(t, syscall.SIGTERM)
-	if took := m.ended(begin); took < time.Second {
-		t.Errorf("it ended after %v, and had a second", took)
+	if took := m.checkExit(begin); took < time.Second {
+		t.Errorf("it ended after %v, before limits.shutdown", took)
 	}
 	for i, want := range []int{250, 451, 250, 451} {
-		if code := running[i].say("DATA", body); code != want {
+		if code := rig.Result(running[i].Say("DATA", rig.Message)); code != want {
 			t.Errorf("a message got %d instead of %d", code, want)
 		}
 	}
-	m.delivers(2)
+	m.awaitDelivery(2)
 }
 
-// Four times within a burst of messages the milter is killed, or stopped, and started again.
-func TestBurst(t *testing.T) {
+// The milter is killed or stopped, and started again, four times during a burst of messages.
+func TestBurstWithRestarts(t *testing.T) {
 	for name, end := range map[string]func(*rig.Milter, *testing.T){
 		"kill": func(m *rig.Milter, _ *testing.T) { m.Kill() },
 		"stop": func(m *rig.Milter, t *testing.T) { m.Stop(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMail(t, "[limits]\nshutdown = \"5s\"")
+			m := newMailSystem(t, "[limits]\nshutdown = \"5s\"")
 			messages := 400 * *soak
 			burst(t, messages, m.sink, func() {
 				end(m.milter, t)
@@ -164,16 +164,16 @@ func TestBurst(t *testing.T) {
 				m.milter.Start(t)
 				t.Logf("serving %v after its start", time.Since(begin).Round(time.Millisecond))
 			}, m.servers...)
-			serves(t, m.milter.Socket)
-			passed := 0
+			checkServes(t, m.milter.Socket)
+			bypassed := 0
 			for _, mail := range m.sink.Mails() {
 				if !judged(mail) {
-					passed++
+					bypassed++
 				}
 			}
-			t.Logf("%d messages went past the milter", passed)
-			if passed > messages/2 {
-				t.Errorf("%d messages arrived without a header: more than default_action=accept had", passed)
+			t.Logf("%d messages bybypassed the milter", bypassed)
+			if bypassed > messages/2 {
+				t.Errorf("%d messages arrived without a header: more than those of default_action=accept", bypassed)
 			}
 		})
 	}

@@ -19,14 +19,14 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// notices are what a milter tells the service manager: sd_notify(3).
-type notices struct {
+// notifications are what a milter sends to the service manager, see sd_notify(3).
+type notifications struct {
 	*testing.T
 	*net.UnixConn
 }
 
-// listenNotices has the milter's notices come here from its next start on.
-func listenNotices(t *testing.T, m *rig.Milter) notices {
+// receiveNotifications receives the milter's notifications from its next start on.
+func receiveNotifications(t *testing.T, m *rig.Milter) notifications {
 	t.Helper()
 	path := filepath.Join(m.Dir, "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -35,11 +35,11 @@ func listenNotices(t *testing.T, m *rig.Milter) notices {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	m.Env = append(m.Env, "NOTIFY_SOCKET="+path)
-	return notices{t, conn}
+	return notifications{t, conn}
 }
 
-// within is the next notice, or none in that time.
-func (n notices) within(limit time.Duration) (lines []string) {
+// within returns the next notification, or nothing if there is none in that time.
+func (n notifications) within(limit time.Duration) (lines []string) {
 	n.Helper()
 	buf := make([]byte, 4096)
 	_ = n.SetReadDeadline(time.Now().Add(limit))
@@ -53,50 +53,50 @@ func (n notices) within(limit time.Duration) (lines []string) {
 	return strings.Split(strings.TrimSpace(string(buf[:size])), "\n")
 }
 
-// await is the next notice that is not about the watchdog. It has to have a line.
-func (n notices) await(line string) []string {
+// await returns the next notification that is not about the watchdog. It must have that line.
+func (n notifications) await(line string) []string {
 	n.Helper()
-	lines := n.within(rig.Patience)
+	lines := n.within(rig.WaitTimeout)
 	for slices.Contains(lines, "WATCHDOG=1") {
-		lines = n.within(rig.Patience)
+		lines = n.within(rig.WaitTimeout)
 	}
 	if !slices.Contains(lines, line) {
-		n.Fatalf("the notice is %q instead of %s", lines, line)
+		n.Fatalf("the notification is %q instead of %s", lines, line)
 	}
 	return lines
 }
 
-// ping waits for a sign of life.
-func (n notices) ping() {
+// awaitWatchdog waits for WATCHDOG=1.
+func (n notifications) awaitWatchdog() {
 	n.Helper()
-	if lines := n.within(rig.Patience); !slices.Contains(lines, "WATCHDOG=1") {
-		n.Fatalf("the notice is %q instead of WATCHDOG=1", lines)
+	if lines := n.within(rig.WaitTimeout); !slices.Contains(lines, "WATCHDOG=1") {
+		n.Fatalf("the notification is %q instead of WATCHDOG=1", lines)
 	}
 }
 
-// silence waits until there has been none for three seconds.
-func (n notices) silence() {
+// awaitSilence waits until there has been no notification for three seconds.
+func (n notifications) awaitSilence() {
 	n.Helper()
-	for deadline := time.Now().Add(rig.Patience); n.within(3*time.Second) != nil; {
+	for deadline := time.Now().Add(rig.WaitTimeout); n.within(3*time.Second) != nil; {
 		if time.Now().After(deadline) {
-			n.Fatal("it says that it serves, and it cannot")
+			n.Fatal("it sends WATCHDOG=1 although it cannot serve")
 		}
 	}
 }
 
-// Each notice comes when it is true: the first when a connection is taken.
-func TestNotices(t *testing.T) {
+// Each notification is sent when it is true: READY=1 once connections are accepted.
+func TestNotifications(t *testing.T) {
 	t.Parallel()
 	m := rig.NewMilter(t, "unix", "")
-	n := listenNotices(t, m)
+	n := receiveNotifications(t, m)
 	m.Launch(t)
 	n.await("READY=1")
-	serves(t, m.Socket)
+	checkServes(t, m.Socket)
 	for _, config := range []string{"", "a mistake"} {
 		m.Configure(t, fmt.Sprintf("listen = [%q]\n%s", m.Socket, config))
 		before := monotonic(t)
 		m.Signal(t, syscall.SIGHUP)
-		lines := n.await("RELOADING=1") // sd_notify(3): with the time, and READY=1 after it
+		lines := n.await("RELOADING=1") // sd_notify(3): with MONOTONIC_USEC, and READY=1 after it
 		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "MONOTONIC_USEC=") })
 		if i < 0 {
 			t.Fatalf("no time in %q", lines)
@@ -114,7 +114,7 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-// monotonic is the time that systemd goes by, in microseconds.
+// monotonic returns CLOCK_MONOTONIC in microseconds, as sd_notify(3) wants it.
 func monotonic(t *testing.T) int64 {
 	t.Helper()
 	var now unix.Timespec
@@ -124,39 +124,39 @@ func monotonic(t *testing.T) int64 {
 	return now.Nano() / 1000
 }
 
-// A service manager that hangs does not hang the milter.
-func TestNoticesUnread(t *testing.T) {
+// A service manager that does not read its notifications does not block the milter.
+func TestNotificationsUnread(t *testing.T) {
 	t.Parallel()
 	m := rig.NewMilter(t, "unix", "")
-	listenNotices(t, m)
+	receiveNotifications(t, m)
 	m.Start(t)
 	awaitLog(t, m, "msg=serving", 1)
-	for n := range 8 { // two notices each, and the socket takes eleven: unix(7), max_dgram_qlen
+	for n := range 8 { // two notifications each, and the socket queues eleven: unix(7), max_dgram_qlen
 		m.Signal(t, syscall.SIGHUP)
 		awaitLog(t, m, "msg=reloaded", n+1)
 	}
-	serves(t, m.Socket)
+	checkServes(t, m.Socket)
 }
 
-// The watchdog is fed while sessions can be served, and only then.
+// The watchdog is notified while sessions can be served, and only then.
 func TestWatchdog(t *testing.T) {
-	watched := func(t *testing.T) (*rig.Milter, notices) {
+	watched := func(t *testing.T) (*rig.Milter, notifications) {
 		t.Parallel()
 		m := rig.NewMilter(t, "unix", "")
-		n := listenNotices(t, m)
+		n := receiveNotifications(t, m)
 		m.Env = append(m.Env, "WATCHDOG_USEC=1000000")
 		m.Wrap = []string{"prlimit", "--nofile=64", "sh", "-c", `export WATCHDOG_PID=$$; exec "$@"`, "sh"}
 		m.Launch(t)
 		n.await("READY=1")
 		for range 3 {
-			n.ping()
+			n.awaitWatchdog()
 		}
 		return m, n
 	}
 	t.Run("flood", func(t *testing.T) {
 		m, n := watched(t)
 		var flood []net.Conn
-		for range 100 { // 64 files are all it may have
+		for range 100 { // it may have 64 files
 			conn, err := dial(m.Socket)
 			if err != nil {
 				t.Fatal(err)
@@ -165,23 +165,23 @@ func TestWatchdog(t *testing.T) {
 			flood = append(flood, conn)
 			_, _ = conn.Write([]byte("\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")) // OPTNEG
 		}
-		n.silence()
+		n.awaitSilence()
 		for _, conn := range flood {
 			_ = conn.Close()
 		}
-		n.ping()
-		serves(t, m.Socket)
+		n.awaitWatchdog()
+		checkServes(t, m.Socket)
 	})
 	t.Run("socket gone", func(t *testing.T) {
 		m, n := watched(t)
 		if err := os.Remove(strings.TrimPrefix(m.Socket, "unix:")); err != nil {
 			t.Fatal(err)
 		}
-		n.silence()
+		n.awaitSilence()
 	})
 }
 
-// Sockets that systemd opened are served instead of those of the configuration, and stay systemd's.
+// Sockets passed by systemd are served instead of those of the configuration, and are not removed.
 func TestSocketActivation(t *testing.T) {
 	for _, network := range []string{"unix", "inet"} {
 		t.Run(network, func(t *testing.T) {
@@ -197,16 +197,16 @@ func TestSocketActivation(t *testing.T) {
 			if network == "unix" && err != nil {
 				t.Fatal(err)
 			}
-			serves(t, m.Socket)
+			checkServes(t, m.Socket)
 			m.Signal(t, syscall.SIGHUP)
 			awaitLog(t, m, "msg=reloaded", 1)
-			serves(t, m.Socket)
+			checkServes(t, m.Socket)
 			if _, err := os.Lstat(own); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("it listens for itself: %v", err)
+				t.Errorf("it has a socket of its own: %v", err)
 			}
 			m.Stop(t)
 			if network == "unix" {
-				unchanged(t, address, before)
+				checkUnchanged(t, address, before)
 			}
 		})
 	}

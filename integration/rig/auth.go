@@ -27,7 +27,7 @@ func startAuth(t T) string {
 			if err != nil {
 				return
 			}
-			_ = conn.SetDeadline(time.Now().Add(Patience))
+			_ = conn.SetDeadline(time.Now().Add(WaitTimeout))
 			go letIn(conn)
 		}
 	}()
@@ -59,7 +59,7 @@ func startSasl() error {
 			if err != nil {
 				return
 			}
-			_ = conn.SetDeadline(time.Now().Add(Patience))
+			_ = conn.SetDeadline(time.Now().Add(WaitTimeout))
 			go saslOK(conn)
 		}
 	}()

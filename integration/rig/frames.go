@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Speaker is the MTA's end of a connection to a milter, in raw frames: quick, and as rude as a test wants.
-type Speaker struct {
+// FrameConn is the MTA's end of a connection to a milter, in raw frames: quick, and as rude as a test wants.
+type FrameConn struct {
 	net.Conn
 	in *bufio.Reader
 }
@@ -38,11 +38,11 @@ func Envelope() string {
 	return Frame('M', "<sender@example.org>\x00") + Frame('R', "<reader@example.net>\x00")
 }
 
-// Speak connects, over TCP from the given address if there is one. Nothing on the connection waits for longer
+// DialFrames connects, over TCP from the given address if there is one. Nothing on the connection waits for longer
 // than our patience.
-func (m *Milter) Speak(from ...string) (*Speaker, error) {
+func (m *Milter) DialFrames(from ...string) (*FrameConn, error) {
 	network, address, _ := strings.Cut(m.Socket, ":")
-	dialer := net.Dialer{Timeout: Patience}
+	dialer := net.Dialer{Timeout: WaitTimeout}
 	if network == "inet" {
 		network = "tcp"
 	}
@@ -61,12 +61,12 @@ func (m *Milter) Speak(from ...string) (*Speaker, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(Patience))
-	return &Speaker{conn, bufio.NewReaderSize(conn, 512)}, nil
+	_ = conn.SetDeadline(time.Now().Add(WaitTimeout))
+	return &FrameConn{conn, bufio.NewReaderSize(conn, 512)}, nil
 }
 
 // Say sends frames and reads replies until one has one of the codes, if there are any.
-func (s *Speaker) Say(frames, codes string) error {
+func (s *FrameConn) Say(frames, codes string) error {
 	if _, err := io.WriteString(s, frames); err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *Speaker) Say(frames, codes string) error {
 }
 
 // Greet negotiates and begins the session of a client.
-func (s *Speaker) Greet(client, helo string) error {
+func (s *FrameConn) Greet(client, helo string) error {
 	if err := s.Say(Optneg, "O"); err != nil {
 		return fmt.Errorf("negotiation: %w", err)
 	}
@@ -102,7 +102,7 @@ func (s *Speaker) Greet(client, helo string) error {
 }
 
 // Message sends a message, which has to be taken.
-func (s *Speaker) Message() error {
+func (s *FrameConn) Message() error {
 	if err := s.Say(Envelope(), "c"); err != nil {
 		return fmt.Errorf("RCPT: %w", err)
 	}
@@ -114,7 +114,7 @@ func (s *Speaker) Message() error {
 
 // Session is an SMTP session with one message as Postfix has it: on a connection of its own, which QUIT ends.
 func (m *Milter) Session(client, helo string) error {
-	s, err := m.Speak()
+	s, err := m.DialFrames()
 	if err != nil {
 		return err
 	}

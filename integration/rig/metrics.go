@@ -16,7 +16,7 @@ import (
 func Eventually(t T, try func() error) {
 	t.Helper()
 	if err := within(try); err != nil {
-		t.Fatalf("not within %v: %v", Patience, err)
+		t.Fatalf("not within %v: %v", WaitTimeout, err)
 	}
 }
 
@@ -35,7 +35,7 @@ func Metrics(t T, address string) (values map[string]float64) {
 
 func scrape(address string) (map[string]float64, error) {
 	// Compression would cost the milter more than the figures.
-	client := http.Client{Timeout: Patience, Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
+	client := http.Client{Timeout: WaitTimeout, Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + address + "/metrics")
 	if err != nil {
 		return nil, err
@@ -70,8 +70,8 @@ func Sum(metrics map[string]float64, name string) (sum float64) {
 	return sum
 }
 
-// Quiet waits until no MTA is connected: all that was said has been decided on then.
-func (m *Milter) Quiet(t T) {
+// WaitDisconnected waits until no MTA is connected: all that was said has been decided on then.
+func (m *Milter) WaitDisconnected(t T) {
 	t.Helper()
 	err := within(func() error {
 		open, err := m.connections()

@@ -135,14 +135,14 @@ var plainMilter = sync.OnceValues(func() (string, error) {
 	return milterBinary(os.TempDir(), nil)
 })
 
-// Log is what the milter wrote so far, from the last Mark on.
+// Log is what the milter wrote so far, from the last ResetLog on.
 func (m *Milter) Log() string {
 	log := m.proc.output()
 	return log[min(m.mark, len(log)):]
 }
 
-// Mark has the log begin anew, for another session.
-func (m *Milter) Mark() { m.mark += len(m.Log()) }
+// ResetLog has the log begin anew, for another session.
+func (m *Milter) ResetLog() { m.mark += len(m.Log()) }
 
 // Pid is the process's, or that of what wraps it.
 func (m *Milter) Pid() int { return m.proc.cmd.Process.Pid }
@@ -162,15 +162,15 @@ func (m *Milter) Kill() {
 	m.ended = true
 }
 
-// Exit waits for it to end by itself, which it has StopTime for, and returns its exit code.
+// Exit waits for it to end by itself, which it has StopTimeout for, and returns its exit code.
 func (m *Milter) Exit(t T) int {
 	t.Helper()
 	select {
 	case <-m.proc.done:
 		m.ended = true
 		return m.proc.cmd.ProcessState.ExitCode()
-	case <-time.After(StopTime):
-		t.Fatalf("milter: did not end in %v\n%s", StopTime, m.Log())
+	case <-time.After(StopTimeout):
+		t.Fatalf("milter: did not end in %v\n%s", StopTimeout, m.Log())
 		return -1
 	}
 }
@@ -209,7 +209,7 @@ func (m *Milter) Send(t T, bytes string) {
 		t.Fatalf("milter: %v\n%s", err, m.Log())
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(Patience))
+	_ = conn.SetDeadline(time.Now().Add(WaitTimeout))
 	if _, err := io.WriteString(conn, bytes); err != nil {
 		t.Fatalf("milter: %v", err)
 	}
@@ -238,7 +238,7 @@ func Command(ctx context.Context, t T, args ...string) *exec.Cmd {
 // RunMilter runs the milter with a command and returns what it wrote and its exit code.
 func RunMilter(t T, args ...string) (output string, exit int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), WaitTimeout)
 	defer cancel()
 	text, err := Command(ctx, t, args...).CombinedOutput()
 	if exit := new(exec.ExitError); errors.As(err, &exit) {

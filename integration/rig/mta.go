@@ -18,10 +18,10 @@ type MTA interface {
 	Endpoint(client netip.Addr) string
 	// Addresses are those that it listens at.
 	Addresses() (v4, v6 netip.Addr)
-	// Log is the mail log so far, from the last Mark on.
+	// Log is the mail log so far, from the last ResetLog on.
 	Log() string
-	// Mark has the log begin anew, for another session.
-	Mark()
+	// ResetLog has the log begin anew, for another session.
+	ResetLog()
 	// Session is the log once a client has gone.
 	Session(t T) string
 	// Submit hands a message over as local programs do, with the sendmail command.
@@ -32,8 +32,8 @@ type MTA interface {
 	Refusal(at string, client netip.Addr, code int, helo string) string
 }
 
-// Programs are the names that Start knows.
-var Programs = []string{"Postfix", "Sendmail"}
+// MTAs are the names that Start knows.
+var MTAs = []string{"Postfix", "Sendmail"}
 
 // Start starts an MTA with a milter, or without one for "", and with what else it needs: STARTTLS, AUTH,
 // SMTPUTF8, "submission", which is all of port 587, or lines of its configuration.
@@ -100,14 +100,14 @@ func (s *server) Endpoint(client netip.Addr) string {
 	return net.JoinHostPort(s.Addr.String(), "25")
 }
 
-// Log is the mail log so far, from the last Mark on.
+// Log is the mail log so far, from the last ResetLog on.
 func (s *server) Log() string {
 	text, _ := os.ReadFile(filepath.Join(s.dir, "mail.log"))
 	return string(text[min(s.mark, len(text)):])
 }
 
-// Mark has the log begin anew, for another session.
-func (s *server) Mark() { s.mark += len(s.Log()) }
+// ResetLog has the log begin anew, for another session.
+func (s *server) ResetLog() { s.mark += len(s.Log()) }
 
 // WaitLog waits until the mail log has a text and returns the log.
 func (s *server) WaitLog(t T, text string) string {
@@ -126,7 +126,7 @@ func (s *server) WaitLog(t T, text string) string {
 
 func (s *server) submit(t T, message, command string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), WaitTimeout)
 	defer cancel()
 	sendmail := exec.CommandContext(ctx, command, args...)
 	sendmail.Stdin = strings.NewReader(message)

@@ -17,12 +17,12 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// Patience is how long anything may take that is not itself about time: far more than a busy machine needs.
-const Patience = 3 * time.Minute
+// WaitTimeout is how long anything may take that is not itself about time: far more than a busy machine needs.
+const WaitTimeout = 3 * time.Minute
 
-// StopTime is how long a program may take to end that need not wait for anybody, on a machine of a quarter of
+// StopTimeout is how long a program may take to end that need not wait for anybody, on a machine of a quarter of
 // the speed.
-const StopTime = 4 * 10 * time.Second
+const StopTimeout = 4 * 10 * time.Second
 
 // process is a program that the rig started; what it says goes to a file.
 type process struct {
@@ -62,10 +62,10 @@ func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(StopTime):
+	case <-time.After(StopTimeout):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		return fmt.Errorf("did not end %v after SIGTERM", StopTime)
+		return fmt.Errorf("did not end %v after SIGTERM", StopTimeout)
 	}
 	if !p.cmd.ProcessState.Success() {
 		return fmt.Errorf("ended with %v", p.cmd.ProcessState)
@@ -93,7 +93,7 @@ func (p *process) output() string {
 
 // within repeats a try until it succeeds or our patience is over, and returns its last error.
 func within(try func() error) error {
-	deadline := time.Now().Add(Patience)
+	deadline := time.Now().Add(WaitTimeout)
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := try()
 		if err == nil || time.Now().After(deadline) {

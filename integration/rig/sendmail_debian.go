@@ -55,7 +55,7 @@ func debianMc(settings, lines string) (string, error) {
 // SendmailBuild is what Debian's Sendmail says that it was compiled with.
 func SendmailBuild(t T) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), WaitTimeout)
 	defer cancel()
 	out, _ := exec.CommandContext(ctx, sendmailBin, "-d0.13", "-C", os.DevNull).CombinedOutput() // it is no file
 	if !strings.Contains(string(out), "Compiled with: ") {

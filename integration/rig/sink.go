@@ -39,7 +39,7 @@ func StartSink(t T) *Sink {
 			if err != nil {
 				return
 			}
-			_ = conn.SetDeadline(time.Now().Add(4 * Patience)) // MTAs use a connection again
+			_ = conn.SetDeadline(time.Now().Add(4 * WaitTimeout)) // MTAs use a connection again
 			go s.serve(textproto.NewConn(conn))
 		}
 	}()
@@ -102,8 +102,8 @@ func (s *Sink) Mails() []Mail {
 	return append([]Mail(nil), s.mails...)
 }
 
-// Forget forgets what was delivered so far.
-func (s *Sink) Forget() {
+// Reset forgets what was delivered so far.
+func (s *Sink) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mails = nil
