@@ -1,6 +1,6 @@
-// Bench tells what the milter costs an SMTP client: the time of a session, from connecting to the 250 after
-// DATA, and of its commands, through Postfix and Sendmail, without a milter, with milters that do nothing at
-// the same stages, and with ours, DNS answers cached.
+// Bench measures what the milter costs an SMTP client: the time of a session, from connecting to the 250
+// after DATA, and of each command, through Postfix and Sendmail, without a milter, with milters that get the
+// same events and do nothing, and with ours, DNS answers cached.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 
 func main() {
 	rounds := flag.Int("n", 150, "rounds of one session each")
-	form := flag.String("noop", "", "be a milter that does nothing; this program starts itself so")
+	form := flag.String("noop", "", "be a milter that does nothing, in this form; the program starts itself with it")
 	flag.Parse()
 	if *form != "" {
 		log.Fatal(serveNoop(*form))
@@ -27,26 +27,26 @@ func main() {
 	defer b.end()
 
 	sink := rig.StartSink(b)
-	var ways []*way
+	var setups []*setup
 	for _, mta := range rig.MTAs {
 		for _, milter := range milters {
 			socket := milter.start(b)
-			ways = append(ways, &way{mta: mta, name: milter.name, server: rig.Start(b, mta, sink, socket)})
+			setups = append(setups, &setup{mta: mta, name: milter.name, server: rig.Start(b, mta, sink, socket)})
 		}
 	}
 	const warmUp = 5
 	delivered := 0
 	for round := range warmUp + *rounds {
-		for _, i := range rand.Perm(len(ways)) { // nobody always follows the same neighbour
-			ways[i].session(b, round >= warmUp)
+		for _, i := range rand.Perm(len(setups)) { // in random order
+			setups[i].session(b, round >= warmUp)
 			delivered++
-			sink.Wait(b, delivered) // the next one has the machine to itself
+			sink.Wait(b, delivered) // the next session has the machine to itself
 		}
 	}
-	printTables(ways)
+	printTables(setups)
 }
 
-// milters are what is compared. Each has a process of its own for each MTA.
+// milters are compared. Each has a process of its own for each MTA.
 var milters = []struct {
 	name  string
 	start func(rig.T) (socket string)
@@ -61,50 +61,50 @@ var milters = []struct {
 	{"helo-milter, inet", func(t rig.T) string { return rig.StartMilter(t, "inet", "").Socket }},
 }
 
-// way is one of the things compared.
-type way struct {
+// setup is an MTA with one of the milters.
+type setup struct {
 	mta, name string
 	server    rig.MTA
 	times     []time.Duration
-	commands  [6][]time.Duration // of which each took
+	commands  [6][]time.Duration // the times of each command
 }
 
 var commands = [6]string{"banner", "EHLO", "MAIL", "RCPT", "DATA", "end"}
 
-func (w *way) session(t rig.T, counts bool) {
+func (s *setup) session(t rig.T, measured bool) {
 	client := netip.MustParseAddr("203.0.113.10")
 	const script = "EHLO mail.example.org|MAIL FROM:<a@example.org>|RCPT TO:<b@example.net>|DATA"
 	begin := time.Now()
-	replies := rig.Talk(t, client, w.server.Endpoint(client), script, rig.Message)
+	replies := rig.Talk(t, client, s.server.Endpoint(client), script, rig.Message)
 	took := time.Since(begin)
 	if len(replies) != len(commands) || replies[len(replies)-1].Code != 250 {
-		t.Fatalf("%s, %s: %+v\n%s", w.mta, w.name, replies, w.server.Log())
+		t.Fatalf("%s, %s: %+v\n%s", s.mta, s.name, replies, s.server.Log())
 	}
-	if !counts {
+	if !measured {
 		return
 	}
-	w.times = append(w.times, took)
+	s.times = append(s.times, took)
 	for i, reply := range replies {
-		w.commands[i] = append(w.commands[i], reply.Took)
+		s.commands[i] = append(s.commands[i], reply.Took)
 	}
 }
 
 // printTables prints a table for each MTA, in milliseconds.
-func printTables(ways []*way) {
+func printTables(setups []*setup) {
 	base, mta := time.Duration(0), ""
-	for _, w := range ways {
-		median := quantile(w.times, 0.5)
-		if w.mta != mta {
-			base, mta = median, w.mta
+	for _, s := range setups {
+		median := quantile(s.times, 0.5)
+		if s.mta != mta {
+			base, mta = median, s.mta
 			fmt.Printf("\n%-32s%8s%8s%8s%8s   medians:", mta, "p10", "median", "p90", "ratio")
 			for _, name := range commands {
 				fmt.Printf("%8s", name)
 			}
 			fmt.Println()
 		}
-		fmt.Printf("%-32s%8.2f%8.2f%8.2f%8.2f           ", w.name, ms(quantile(w.times, 0.1)), ms(median),
-			ms(quantile(w.times, 0.9)), float64(median)/float64(base))
-		for _, times := range w.commands {
+		fmt.Printf("%-32s%8.2f%8.2f%8.2f%8.2f           ", s.name, ms(quantile(s.times, 0.1)), ms(median),
+			ms(quantile(s.times, 0.9)), float64(median)/float64(base))
+		for _, times := range s.commands {
 			fmt.Printf("%8.2f", ms(quantile(times, 0.5)))
 		}
 		fmt.Println()
@@ -117,7 +117,7 @@ func quantile(times []time.Duration, q float64) time.Duration {
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
 
-// bench stands in for a test.
+// bench is the rig.T of this program.
 type bench struct{ cleanups []func() }
 
 func (b *bench) Helper()                           {}

@@ -14,13 +14,13 @@ import (
 const (
 	bare   = "bare"   // go-milter alone
 	plain  = "plain"  // behind our guard
-	adding = "adding" // that, and it adds a header field to each message, as ours does
+	adding = "adding" // behind our guard, and adds a header field to each message, as ours does
 )
 
 const field = "accept; client=203.0.113.10; helo=mail.example.org; iprev=pass; score=0.0;\n" +
 	"\trules=none; unsure=none; id=abcdefghijklmnopqrstuvwxyz"
 
-// startNoop starts this program once more, as a no-op: a milter is a process of its own.
+// startNoop runs this program again as a no-op milter, which needs a process of its own to be comparable.
 func startNoop(t rig.T, form, network string) (socket string) {
 	ln, err := listen(network)
 	if err != nil {
@@ -61,13 +61,13 @@ func listen(network string) (listener, error) {
 		return nil, err
 	}
 	ln.SetUnlinkOnClose(false)
-	if err := os.Chmod(dir, 0o755); err != nil { // user postfix has to get through
+	if err := os.Chmod(dir, 0o755); err != nil { // user postfix must be able to enter
 		return nil, err
 	}
 	return ln, os.Chmod(path, 0o666)
 }
 
-// serveNoop serves on the listener that startNoop has opened, until it is killed.
+// serveNoop serves on the listener that startNoop opened, until it is killed.
 func serveNoop(form string) error {
 	ln, err := net.FileListener(os.NewFile(3, "listener"))
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// startAuth starts a server that lets everybody in, for Postfix's AUTH, and returns its address. It speaks
+// startAuth starts a server for Postfix's AUTH that accepts any password, and returns its address. It speaks
 // the server's side of the Dovecot authentication protocol 1.2, for PLAIN.
 func startAuth(t T) string {
 	t.Helper()
@@ -28,13 +28,13 @@ func startAuth(t T) string {
 				return
 			}
 			_ = conn.SetDeadline(time.Now().Add(WaitTimeout))
-			go letIn(conn)
+			go acceptAuth(conn)
 		}
 	}()
 	return listener.Addr().String()
 }
 
-func letIn(conn net.Conn) {
+func acceptAuth(conn net.Conn) {
 	defer conn.Close()
 	fmt.Fprint(conn, "VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t00\nDONE\n")
 	for lines := bufio.NewScanner(conn); lines.Scan(); {
@@ -44,10 +44,10 @@ func letIn(conn net.Conn) {
 	}
 }
 
-// saslSocket is where Sendmail's library asks about AUTH.
+// saslSocket returns the socket at which Sendmail's SASL library verifies passwords.
 func saslSocket(run string) string { return filepath.Join(run, "saslauthd") }
 
-// startSasl starts what saslauthd(8) would be, which lets everybody in, for as long as the world stands.
+// startSasl starts a server in place of saslauthd(8) that accepts any password, until the rig ends.
 func startSasl() error {
 	listener, err := net.Listen("unix", saslSocket(os.TempDir()))
 	if err != nil {
@@ -66,8 +66,8 @@ func startSasl() error {
 	return nil
 }
 
-// saslOK takes a question and says yes: user, password, service and realm, each behind its length in two
-// bytes, and so is the answer.
+// saslOK reads a request and accepts it. A request is user, password, service and realm, each after its
+// length in two bytes, as is the reply.
 func saslOK(conn net.Conn) {
 	defer conn.Close()
 	for range 4 {

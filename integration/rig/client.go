@@ -19,8 +19,8 @@ Subject: a message
 Hello.
 `
 
-// Reply is the server's reply to one command of a script. Said is empty for the banner, and for the reply to a
-// message. Code is 0 if the server hung up or did not answer in time, and Text is the error then.
+// Reply is the server's reply to one command of a script. Said is empty for the banner, and for the reply to
+// a message. Code is 0 if the server hung up or did not answer in time, and Text is the error then.
 type Reply struct {
 	Said string
 	Code int
@@ -28,8 +28,8 @@ type Reply struct {
 	Took time.Duration
 }
 
-// Result returns the code that decides on a script: that of the first error (4xx, 5xx, 0), or else that of the last
-// reply before QUIT.
+// Result returns the code that decides on a script: that of the first error (4xx, 5xx, 0), or else that of
+// the last reply before QUIT.
 func Result(replies []Reply) (code int) {
 	for _, reply := range replies {
 		switch {
@@ -90,10 +90,10 @@ func Talk(t T, client netip.Addr, server, script, message string) []Reply {
 	return c.Replies
 }
 
-// Say runs a script in the session, until the server hangs up, and returns the replies to it. A script is steps
-// separated by "|". A step is a command, or several commands on lines of their own, which are pipelined (RFC 2920),
-// or a duration, which is a pause. DATA sends the message after the reply 354, BDAT N its next N bytes and BDAT LAST
-// the rest of it (RFC 3030).
+// Say runs a script in the session, until the server hangs up, and returns the replies to it. A script is
+// steps separated by "|". A step is a command, or several commands on lines of their own, which are pipelined
+// (RFC 2920), or a duration, which is a pause. DATA sends the message after the reply 354, BDAT N its next N
+// bytes and BDAT LAST the rest of it (RFC 3030).
 func (c *Client) Say(script, message string) []Reply {
 	before := len(c.Replies)
 	c.say(script, message)

@@ -19,7 +19,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Who answers DNS in the world: knot with all the zones, unbound asking it as the root, and one that never
+// The DNS servers of the rig: knot with all zones, unbound with knot as its root server, and one that never
 // answers.
 const (
 	authAddr     = "198.51.100.53"
@@ -29,12 +29,12 @@ const (
 	rootServer   = "a.root-servers.net"
 	silentServer = "silent.root-servers.net"
 
-	Resolver     = resolverAddr + ":53" // the world's resolver, as in its resolv.conf
-	DeadResolver = silentAddr + ":53"   // takes questions and never answers
-	AuthServer   = authAddr + ":53"     // answers for its zones, and with a referral for the silent ones
+	Resolver     = resolverAddr + ":53" // the resolver of resolv.conf
+	DeadResolver = silentAddr + ":53"   // never answers
+	AuthServer   = authAddr + ":53"     // authoritative for its zones, with referrals for the silent ones
 )
 
-// A fleet of good clients is from FleetFirst to FleetLast in 198.51.100.0/24; their records live for a second.
+// 198.51.100.FleetFirst to FleetLast are good clients; the TTL of their records is one second.
 const (
 	FleetFirst = 101
 	FleetLast  = 250
@@ -43,7 +43,7 @@ const (
 //go:embed dns.txt
 var dnsTable string
 
-// zones is what the table says: the records of each zone, and who serves it.
+// zones are the zones of the table: their records, and their name servers.
 type zones struct {
 	records map[string]*bytes.Buffer
 	server  map[string]string // zone -> name server
@@ -68,7 +68,7 @@ func readTable(table string) (*zones, error) {
 		case fields[0] == "silent":
 			z.server[fields[1]] = silentServer
 		default:
-			return nil, fmt.Errorf("dns.txt: what is %q?", line)
+			return nil, fmt.Errorf("dns.txt: cannot parse %q", line)
 		}
 	}
 	for zone, server := range z.server {
@@ -84,7 +84,7 @@ func readTable(table string) (*zones, error) {
 	return z, nil
 }
 
-// add puts a record into the innermost zone around its owner, a delegation into the zone above.
+// add adds a record to the innermost zone around its owner, or a delegation to the parent zone.
 func (z *zones) add(record string) error {
 	owner, rest, _ := strings.Cut(record, " ")
 	if addr, err := netip.ParseAddr(owner); err == nil {
@@ -115,7 +115,7 @@ func parent(name string) string {
 
 var rangePattern = regexp.MustCompile(`\{(\d+)-(\d+)\}`)
 
-// expand makes one record for each number of a range {1-200}.
+// expand returns one record for each number of a range such as {1-200}.
 func expand(record string) (records []string) {
 	bounds := rangePattern.FindStringSubmatch(record)
 	if bounds == nil {
@@ -129,7 +129,7 @@ func expand(record string) (records []string) {
 	return records
 }
 
-// Owners returns the names that dns.txt has records of, but for zones that never answer.
+// Owners returns the owner names of all records in dns.txt, except zones that never answer.
 func Owners() ([]string, error) {
 	z, err := readTable(dnsTable)
 	if err != nil {
@@ -148,13 +148,13 @@ func Owners() ([]string, error) {
 	return slices.Compact(owners), nil
 }
 
-// text is the zone as a master file; with the root as origin the table's names stand as they are.
+// text returns the zone as a master file. Its origin is the root, so the table's names are absolute.
 func (z *zones) text(zone string) string {
 	const soa = "$ORIGIN .\n$TTL 300\n%[1]s SOA %[2]s hostmaster.%[2]s 1 3600 600 86400 60\n%[1]s NS %[2]s\n"
 	return fmt.Sprintf(soa, zone, rootServer) + z.records[zone].String()
 }
 
-// startDNS brings up the servers; they end with the world.
+// startDNS starts the servers. They end with the rig.
 func startDNS() error {
 	z, err := readTable(dnsTable)
 	if err != nil {
@@ -167,11 +167,11 @@ func startDNS() error {
 	if err := z.write(dir); err != nil {
 		return err
 	}
-	mute, err := net.ListenPacket("udp", DeadResolver)
+	silent, err := net.ListenPacket("udp", DeadResolver)
 	if err != nil {
 		return err
 	}
-	go swallow(mute)
+	go discard(silent)
 	knot, err := start(dir, "knotd", "-c", filepath.Join(dir, "knot.conf"))
 	if err != nil {
 		return err
@@ -189,8 +189,8 @@ func startDNS() error {
 	return nil
 }
 
-// swallow takes what comes and never answers.
-func swallow(conn net.PacketConn) {
+// discard reads packets and never answers.
+func discard(conn net.PacketConn) {
 	for {
 		if _, _, err := conn.ReadFrom(make([]byte, 1)); err != nil {
 			return
@@ -208,20 +208,20 @@ func answers(server string) func() error {
 	}
 }
 
-// askTime is how long a resolver may look for an answer.
-const askTime = 20 * time.Second
+// queryTimeout bounds one query, recursion included.
+const queryTimeout = 20 * time.Second
 
-// Ask puts one question to a server, by TCP too where UDP was too small.
+// Ask sends one query to a server, and repeats it over TCP if the reply is truncated.
 func Ask(server, name string, qtype uint16) (*dns.Msg, error) {
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), qtype)
-	reply, _, err := (&dns.Client{Timeout: askTime}).Exchange(question, server)
+	reply, _, err := (&dns.Client{Timeout: queryTimeout}).Exchange(question, server)
 	if err == nil && reply.Truncated {
-		reply, _, err = (&dns.Client{Net: "tcp", Timeout: askTime}).Exchange(question, server)
+		reply, _, err = (&dns.Client{Net: "tcp", Timeout: queryTimeout}).Exchange(question, server)
 	}
 	return reply, err
 }
 
-// write makes the zone files and the configurations of both servers in dir.
+// write writes the zone files and the configurations of both servers to dir.
 func (z *zones) write(dir string) error {
 	knot, unbound := fmt.Sprintf(knotConf, dir, authAddr), fmt.Sprintf(unboundConf, dir, resolverAddr)
 	files := map[string]string{"root.hints": fmt.Sprintf(". NS %[1]s\n%[1]s A %[2]s\n", rootServer, authAddr)}

@@ -12,34 +12,34 @@ import (
 	"time"
 )
 
-// FrameConn is the MTA's end of a connection to a milter, in raw frames: quick, and as rude as a test wants.
+// FrameConn is the MTA's end of a connection to a milter, with raw frames: fast, and for protocol violations.
 type FrameConn struct {
 	net.Conn
 	in *bufio.Reader
 }
 
-// Optneg is what Postfix 3.7 says first: protocol 6, all actions, all steps.
+// Optneg is the negotiation of Postfix 3.7: version 6, all actions, all protocol steps.
 const Optneg = "\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff"
 
-// Frame is one frame: a length of four bytes, a code of one, and data. The codes are SMFIC_* of Sendmail's
-// include/libmilter/mfdef.h.
+// Frame returns one frame: a length of four bytes, a code of one byte, and data. The codes are SMFIC_* of
+// Sendmail's include/libmilter/mfdef.h.
 func Frame(code byte, data string) string {
 	return string(binary.BigEndian.AppendUint32(nil, uint32(1+len(data)))) + string(code) + data
 }
 
-// Greeting is CONNECT and HELO of a client, with the macros that Postfix sends.
+// Greeting returns CONNECT and HELO of a client, with the macros that Postfix sends.
 func Greeting(client, helo string) string {
 	return Frame('D', "Cj\x00mx.example.net\x00{daemon_addr}\x00198.51.100.25\x00") +
 		Frame('C', helo+"\x004\x09\xdd"+client+"\x00") + Frame('H', helo+"\x00")
 }
 
-// Envelope is MAIL, and the RCPT that is answered.
+// Envelope returns MAIL and RCPT. Only RCPT is answered.
 func Envelope() string {
 	return Frame('M', "<sender@example.org>\x00") + Frame('R', "<reader@example.net>\x00")
 }
 
-// DialFrames connects, over TCP from the given address if there is one. Nothing on the connection waits for longer
-// than our patience.
+// DialFrames connects to the milter, over TCP from the given address if there is one. Reads and writes fail
+// after WaitTimeout.
 func (m *Milter) DialFrames(from ...string) (*FrameConn, error) {
 	network, address, _ := strings.Cut(m.Socket, ":")
 	dialer := net.Dialer{Timeout: WaitTimeout}
@@ -53,7 +53,7 @@ func (m *Milter) DialFrames(from ...string) (*FrameConn, error) {
 	var err error
 	_ = within(func() error {
 		conn, err = dialer.Dial(network, address)
-		if errors.Is(err, syscall.EAGAIN) { // a unix socket's queue is full (connect(2))
+		if errors.Is(err, syscall.EAGAIN) { // the backlog of a unix socket is full (connect(2))
 			return err
 		}
 		return nil
@@ -65,7 +65,7 @@ func (m *Milter) DialFrames(from ...string) (*FrameConn, error) {
 	return &FrameConn{conn, bufio.NewReaderSize(conn, 512)}, nil
 }
 
-// Say sends frames and reads replies until one has one of the codes, if there are any.
+// Say sends frames and, if there are codes, reads replies until one has one of them.
 func (s *FrameConn) Say(frames, codes string) error {
 	if _, err := io.WriteString(s, frames); err != nil {
 		return err
@@ -81,19 +81,19 @@ func (s *FrameConn) Say(frames, codes string) error {
 		switch code := head[4]; {
 		case strings.IndexByte(codes, code) >= 0:
 			return nil
-		case strings.IndexByte("hip", code) < 0: // a header changed or inserted, progress
+		case strings.IndexByte("hip", code) < 0: // header field inserted, progress
 			return fmt.Errorf("the milter answered %q, not one of %q", code, codes)
 		}
 	}
 	return nil
 }
 
-// Greet negotiates and begins the session of a client.
+// Greet negotiates and starts the session of a client.
 func (s *FrameConn) Greet(client, helo string) error {
 	if err := s.Say(Optneg, "O"); err != nil {
 		return fmt.Errorf("negotiation: %w", err)
 	}
-	for _, frames := range []string{Greeting(client, helo), ""} { // CONNECT is answered, and HELO is
+	for _, frames := range []string{Greeting(client, helo), ""} { // both CONNECT and HELO are answered
 		if err := s.Say(frames, "c"); err != nil {
 			return fmt.Errorf("CONNECT and HELO: %w", err)
 		}
@@ -101,7 +101,7 @@ func (s *FrameConn) Greet(client, helo string) error {
 	return nil
 }
 
-// Message sends a message, which has to be taken.
+// Message sends a message, which must be accepted.
 func (s *FrameConn) Message() error {
 	if err := s.Say(Envelope(), "c"); err != nil {
 		return fmt.Errorf("RCPT: %w", err)
@@ -112,7 +112,8 @@ func (s *FrameConn) Message() error {
 	return nil
 }
 
-// Session is an SMTP session with one message as Postfix has it: on a connection of its own, which QUIT ends.
+// Session plays an SMTP session with one message as Postfix does: on a connection of its own, which QUIT
+// ends.
 func (m *Milter) Session(client, helo string) error {
 	s, err := m.DialFrames()
 	if err != nil {

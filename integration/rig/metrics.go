@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Eventually repeats a try until it succeeds, and fails the test when our patience is over.
+// Eventually repeats try until it succeeds, and fails the test after WaitTimeout.
 func Eventually(t T, try func() error) {
 	t.Helper()
 	if err := within(try); err != nil {
@@ -20,7 +20,7 @@ func Eventually(t T, try func() error) {
 	}
 }
 
-// Metrics is what a /metrics says, by series as they stand there: name{label="value"}.
+// Metrics returns the values of a /metrics by series, in its notation: name{label="value"}.
 func Metrics(t T, address string) (values map[string]float64) {
 	t.Helper()
 	err := within(func() (err error) {
@@ -34,8 +34,9 @@ func Metrics(t T, address string) (values map[string]float64) {
 }
 
 func scrape(address string) (map[string]float64, error) {
-	// Compression would cost the milter more than the figures.
-	client := http.Client{Timeout: WaitTimeout, Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
+	// Compression would cost the milter more than the metrics themselves.
+	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+	client := http.Client{Timeout: WaitTimeout, Transport: transport}
 	resp, err := client.Get("http://" + address + "/metrics")
 	if err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func scrape(address string) (map[string]float64, error) {
 	return values, lines.Err()
 }
 
-// Sum is the sum of a metric over all of its labels.
+// Sum returns the sum of a metric over all labels.
 func Sum(metrics map[string]float64, name string) (sum float64) {
 	for series, value := range metrics {
 		if strings.HasPrefix(series, name+"{") {
@@ -70,7 +71,7 @@ func Sum(metrics map[string]float64, name string) (sum float64) {
 	return sum
 }
 
-// WaitDisconnected waits until no MTA is connected: all that was said has been decided on then.
+// WaitDisconnected waits until no MTA is connected: then everything has been decided.
 func (m *Milter) WaitDisconnected(t T) {
 	t.Helper()
 	err := within(func() error {
@@ -85,7 +86,7 @@ func (m *Milter) WaitDisconnected(t T) {
 	}
 }
 
-// connections counts our ends of connections in the kernel's tables, net/unix or net/tcp of proc(5).
+// connections counts the milter's connections in the kernel's tables, /proc/net/unix or tcp, see proc(5).
 func (m *Milter) connections() (n int, _ error) {
 	file, connection := "/proc/net/unix", regexp.MustCompile(`(?m) 03 +\d+ `+regexp.QuoteMeta(m.Socket[5:])+`$`)
 	if address, ok := strings.CutPrefix(m.Socket, "inet:"); ok {
@@ -93,13 +94,14 @@ func (m *Milter) connections() (n int, _ error) {
 		if err != nil {
 			return 0, err
 		}
-		file, connection = "/proc/net/tcp", inState(addr.Addr(), int(addr.Port()), "0[18]") // nor CLOSE_WAIT
+		// ESTABLISHED, CLOSE_WAIT
+		file, connection = "/proc/net/tcp", inState(addr.Addr(), int(addr.Port()), "0[18]")
 	}
 	table, err := os.ReadFile(file)
 	return len(connection.FindAll(table, -1)), err
 }
 
-// Memory is a figure of /proc/PID/status in MiB: VmRSS is the memory in use, VmHWM the most that ever was.
+// Memory returns a value of /proc/PID/status in MiB: VmRSS is the resident memory, VmHWM its maximum so far.
 func (m *Milter) Memory(t T, key string) float64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.Pid()))

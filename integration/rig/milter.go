@@ -17,27 +17,27 @@ import (
 	"time"
 )
 
-// Milter is `helo-milter serve` with a configuration file, which a test may start, hurt and start again.
+// Milter is `helo-milter serve` with a configuration file, which a test may start, kill and start again.
 type Milter struct {
-	Socket string   // unix:PATH or inet:HOST:PORT, as smtpd_milters has it
-	Dir    string   // of its own, which it runs in
-	Env    []string // beside the test's own, from the next Start on
+	Socket string   // unix:PATH or inet:HOST:PORT, as in smtpd_milters
+	Dir    string   // its working directory
+	Env    []string // added to the test's own, from the next Start on
 	Wrap   []string // a command that runs it, such as prlimit; from the next Start on
-	Plain  bool     // built without the race detector: for figures
+	Plain  bool     // built without the race detector, for measurements
 
 	proc  *process
-	ended bool // and a test knows it
-	mark  int  // where Log begins, in bytes
+	ended bool // the test has seen it end
+	mark  int  // the offset at which Log starts
 }
 
-// ports counts the ports that were given to milters.
+// ports counts the ports that were handed out.
 var ports atomic.Uint32
 
-// FreePort is one of 127.0.0.1 that nobody else is given, below those that the kernel gives to clients.
+// FreePort returns a port of 127.0.0.1 that is handed out only once, below the kernel's ephemeral ports.
 func FreePort() uint32 { return 10000 + ports.Add(1)%20000 }
 
 // StartMilter starts the milter on a unix socket or on TCP ("unix", "inet") with the given TOML, top-level
-// keys first. Its end is part of the test: it must obey SIGTERM, and its log must have neither race nor
+// keys first. At the end of the test it must stop on SIGTERM, and its log must have neither a race nor a
 // panic.
 func StartMilter(t T, network, config string) *Milter {
 	t.Helper()
@@ -46,7 +46,7 @@ func StartMilter(t T, network, config string) *Milter {
 	return m
 }
 
-// NewMilter is StartMilter without the start.
+// NewMilter is StartMilter without starting it.
 func NewMilter(t T, network, config string) *Milter {
 	t.Helper()
 	m := &Milter{Dir: workDir(t, "milter")}
@@ -59,12 +59,12 @@ func NewMilter(t T, network, config string) *Milter {
 	return m
 }
 
-// AtSocket is a whole configuration of what is given without where to listen.
+// AtSocket returns a complete configuration: one without listen, and the milter's socket.
 func (m *Milter) AtSocket(config string) string {
 	return fmt.Sprintf("listen = [%q]\nsocket_mode = \"0666\"\n%s", m.Socket, config)
 }
 
-// Reload has it read its configuration again, and waits until that is in use.
+// Reload sends SIGHUP and waits until the configuration has been reloaded.
 func (m *Milter) Reload(t T) {
 	t.Helper()
 	const reloaded = "msg=reloaded"
@@ -72,7 +72,7 @@ func (m *Milter) Reload(t T) {
 	m.Signal(t, syscall.SIGHUP)
 	err := within(func() error {
 		if strings.Count(m.Log(), reloaded) == times {
-			return errors.New("it has not reloaded")
+			return errors.New("it has not logged a reload")
 		}
 		return m.proc.running()
 	})
@@ -81,7 +81,7 @@ func (m *Milter) Reload(t T) {
 	}
 }
 
-// Configure writes a whole configuration, listen included, for the next Start or SIGHUP.
+// Configure writes a complete configuration, listen included, for the next Start or SIGHUP.
 func (m *Milter) Configure(t T, config string) {
 	t.Helper()
 	if err := os.WriteFile(m.file(), []byte(config), 0o644); err != nil {
@@ -91,7 +91,7 @@ func (m *Milter) Configure(t T, config string) {
 
 func (m *Milter) file() string { return filepath.Join(m.Dir, "helo-milter.toml") }
 
-// Start starts it, for the first time or again, and waits until it can be connected to.
+// Start starts the milter, for the first time or again, and waits until it accepts connections.
 func (m *Milter) Start(t T) {
 	t.Helper()
 	m.Launch(t)
@@ -110,7 +110,7 @@ func (m *Milter) Start(t T) {
 	}
 }
 
-// Launch is Start without the waiting.
+// Launch is Start without waiting.
 func (m *Milter) Launch(t T) {
 	t.Helper()
 	binary, err := Binary(), error(nil)
@@ -127,7 +127,7 @@ func (m *Milter) Launch(t T) {
 	m.ended = false
 }
 
-// plainMilter builds the milter once more, without the race detector.
+// plainMilter builds the milter without the race detector.
 var plainMilter = sync.OnceValues(func() (string, error) {
 	if given := os.Getenv(plainVar); given != "" {
 		return given, nil
@@ -135,16 +135,16 @@ var plainMilter = sync.OnceValues(func() (string, error) {
 	return milterBinary(os.TempDir(), nil)
 })
 
-// Log is what the milter wrote so far, from the last ResetLog on.
+// Log returns what the milter has logged since the last ResetLog.
 func (m *Milter) Log() string {
 	log := m.proc.output()
 	return log[min(m.mark, len(log)):]
 }
 
-// ResetLog has the log begin anew, for another session.
+// ResetLog makes Log start at the current end of the log, for another session.
 func (m *Milter) ResetLog() { m.mark += len(m.Log()) }
 
-// Pid is the process's, or that of what wraps it.
+// Pid returns the process id of the milter, or of the command that runs it.
 func (m *Milter) Pid() int { return m.proc.cmd.Process.Pid }
 
 // Signal sends it a signal.
@@ -155,14 +155,14 @@ func (m *Milter) Signal(t T, s os.Signal) {
 	}
 }
 
-// Kill ends it as kill -9 does. It may be started again.
+// Kill ends the milter with SIGKILL. It may be started again.
 func (m *Milter) Kill() {
 	_ = m.proc.cmd.Process.Kill()
 	<-m.proc.done
 	m.ended = true
 }
 
-// Exit waits for it to end by itself, which it has StopTimeout for, and returns its exit code.
+// Exit waits until the milter ends by itself, for at most StopTimeout, and returns its exit code.
 func (m *Milter) Exit(t T) int {
 	t.Helper()
 	select {
@@ -175,19 +175,19 @@ func (m *Milter) Exit(t T) int {
 	}
 }
 
-// Stop ends it as the service manager does. It may be started again.
+// Stop ends the milter with SIGTERM and checks its log. It may be started again.
 func (m *Milter) Stop(t T) {
 	t.Helper()
 	if m.proc == nil || m.ended {
 		return
 	}
 	err := m.proc.stop()
-	log := m.proc.output() // all of it
+	log := m.proc.output() // also what is before ResetLog
 	m.ended = true
-	// The letters alone may be in a session's id.
+	// Without the colon, the letters may occur in a session id.
 	trouble := max(strings.Index(log, "DATA RACE"), strings.Index(log, "panic:"), strings.Index(log, "panic="))
 	if err != nil || trouble >= 0 {
-		const most = 20_000 // of what may be a hundred thousand lines
+		const most = 20_000 // bytes, of perhaps 100,000 lines
 		from := trouble
 		if trouble < 0 {
 			from = max(0, len(log)-most)
@@ -201,7 +201,7 @@ func (m *Milter) dial() (net.Conn, error) {
 	return net.Dial(map[string]string{"unix": "unix", "inet": "tcp"}[network], address)
 }
 
-// Send connects to the milter, sends bytes and waits for it to hang up.
+// Send connects to the milter, sends bytes and waits until the milter hangs up.
 func (m *Milter) Send(t T, bytes string) {
 	t.Helper()
 	conn, err := m.dial()
@@ -221,11 +221,11 @@ func (m *Milter) Send(t T, bytes string) {
 	}
 }
 
-// Binary is the path of the daemon, which may have been built with the race detector.
+// Binary returns the path of the milter, which may have been built with the race detector.
 func Binary() string { return os.Getenv(milterVar) }
 
-// Command is a command of the milter, without the race detector: it would take most of the time, and the unit
-// tests have it.
+// Command returns a command of the milter, built without the race detector: that would take most of the time,
+// and the unit tests run with it.
 func Command(ctx context.Context, t T, args ...string) *exec.Cmd {
 	t.Helper()
 	binary, err := plainMilter()
@@ -235,7 +235,7 @@ func Command(ctx context.Context, t T, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, binary, args...)
 }
 
-// RunMilter runs the milter with a command and returns what it wrote and its exit code.
+// RunMilter runs a command of the milter and returns its output and its exit code.
 func RunMilter(t T, args ...string) (output string, exit int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), WaitTimeout)

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// coverDirs makes room for two files that Sendmail wants at places of its own choice: the log socket in /dev,
-// and what SASL is to do, beside its plugins.
+// coverDirs makes room for two files whose paths Sendmail does not let us choose: the log socket in /dev, and
+// the SASL configuration beside the plugins.
 func coverDirs(run string) error {
 	if err := coverDir("/dev", filepath.Join(run, "dev"), "log"); err != nil {
 		return err
@@ -25,9 +25,9 @@ func coverDirs(run string) error {
 	return os.WriteFile(filepath.Join(own, "Sendmail.conf"), []byte(conf), 0o644)
 }
 
-// coverDir lays a directory over another, for this world only: with links to all that is in there, but for
-// one name.
-func coverDir(dir, with, but string) error {
+// coverDir mounts a directory over another one, in this mount namespace only. It has links to all entries of
+// the other one except the name in except.
+func coverDir(dir, with, except string) error {
 	old := with + ".old"
 	for _, name := range []string{with, old} {
 		if err := os.Mkdir(name, 0o755); err != nil {
@@ -42,7 +42,7 @@ func coverDir(dir, with, but string) error {
 		return err
 	}
 	for _, entry := range entries {
-		if name := entry.Name(); name != but {
+		if name := entry.Name(); name != except {
 			if err := os.Symlink(filepath.Join(old, name), filepath.Join(with, name)); err != nil {
 				return err
 			}

@@ -11,32 +11,32 @@ import (
 	"strings"
 )
 
-// MTA is a mail server of the rig's: mx.example.net, which relays what is for example.net and example.com to
-// a sink.
+// MTA is a mail server of the rig: mx.example.net, which relays mail for example.net and example.com to a
+// sink.
 type MTA interface {
-	// Endpoint is where a client of the address's family finds it.
+	// Endpoint returns HOST:PORT for a client of the address's family.
 	Endpoint(client netip.Addr) string
-	// Addresses are those that it listens at.
+	// Addresses returns the addresses that it listens at.
 	Addresses() (v4, v6 netip.Addr)
-	// Log is the mail log so far, from the last ResetLog on.
+	// Log returns the mail log since the last ResetLog.
 	Log() string
-	// ResetLog has the log begin anew, for another session.
+	// ResetLog makes Log start at the current end of the log, for another session.
 	ResetLog()
-	// Session is the log once a client has gone.
+	// Session waits until a client has disconnected and returns the log.
 	Session(t T) string
-	// Submit hands a message over as local programs do, with the sendmail command.
+	// Submit submits a message with sendmail(1), as local programs do.
 	Submit(t T, from, to, message string)
-	// Refusals counts the refusals of a milter at an SMTP command in a log.
+	// Refusals counts the refusals by a milter at an SMTP command in a log.
 	Refusals(log, at string) int
-	// Refusal is a regular expression of what the log says of one.
+	// Refusal returns a regular expression for the log entry of such a refusal.
 	Refusal(at string, client netip.Addr, code int, helo string) string
 }
 
-// MTAs are the names that Start knows.
+// MTAs are the names that Start accepts.
 var MTAs = []string{"Postfix", "Sendmail"}
 
-// Start starts an MTA with a milter, or without one for "", and with what else it needs: STARTTLS, AUTH,
-// SMTPUTF8, "submission", which is all of port 587, or lines of its configuration.
+// Start starts an MTA with the milter at a socket, or without one for "". needs are what the MTA must offer,
+// STARTTLS, AUTH, SMTPUTF8 or "submission" (port 587), or lines of its configuration.
 func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA {
 	t.Helper()
 	offer, filter := postfixOffer, PostfixMilter
@@ -56,32 +56,32 @@ func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA 
 	return StartPostfix(t, sink, lines...)
 }
 
-// Submission is where the same client submits messages (RFC 6409).
+// Submission returns the endpoint for message submission (RFC 6409).
 func Submission(endpoint string) string { return strings.TrimSuffix(endpoint, ":25") + ":587" }
 
-// server is what Postfix and Sendmail have in common here.
+// server is what Postfix and Sendmail have in common.
 type server struct {
 	Addr  netip.Addr // it listens on port 25 of both
 	Addr6 netip.Addr
 	dir   string
 	proc  *process
-	mark  int // where Log begins, in bytes
+	mark  int // the offset at which Log starts
 }
 
-// places are the addresses that no running instance has, by their last byte: some sessions take seconds,
-// while hundreds of others come and go.
-var places = make(chan byte, 128)
-
-func init() {
-	for n := range byte(cap(places)) {
-		places <- n
+// hostNumbers are the last bytes of the addresses that no instance uses, the longest unused first.
+var hostNumbers = func() chan byte {
+	const most = 128
+	numbers := make(chan byte, most)
+	for n := range byte(most) {
+		numbers <- n
 	}
-}
+	return numbers
+}()
 
 func newServer(t T, name string) server {
 	t.Helper()
-	n := <-places
-	t.Cleanup(func() { places <- n })
+	n := <-hostNumbers
+	t.Cleanup(func() { hostNumbers <- n })
 	return server{
 		Addr:  netip.AddrFrom4([4]byte{198, 51, 100, 100 + n}),
 		Addr6: netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 2: 0x0d, 3: 0xb8, 5: 25, 15: n}),
@@ -89,10 +89,10 @@ func newServer(t T, name string) server {
 	}
 }
 
-// Addresses are those that it listens at.
+// Addresses returns the addresses that it listens at.
 func (s *server) Addresses() (v4, v6 netip.Addr) { return s.Addr, s.Addr6 }
 
-// Endpoint is where a client of the address's family finds the instance.
+// Endpoint returns HOST:PORT for a client of the address's family.
 func (s *server) Endpoint(client netip.Addr) string {
 	if client.Is6() {
 		return net.JoinHostPort(s.Addr6.String(), "25")
@@ -109,12 +109,12 @@ func (s *server) Log() string {
 // ResetLog has the log begin anew, for another session.
 func (s *server) ResetLog() { s.mark += len(s.Log()) }
 
-// WaitLog waits until the mail log has a text and returns the log.
+// WaitLog waits until the mail log has a text, and returns the log.
 func (s *server) WaitLog(t T, text string) string {
 	t.Helper()
 	err := within(func() error {
 		if !strings.Contains(s.Log(), text) {
-			return fmt.Errorf("the mail log never had %q:\n%s", text, s.Log())
+			return fmt.Errorf("the mail log lacks %q:\n%s", text, s.Log())
 		}
 		return nil
 	})

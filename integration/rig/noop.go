@@ -2,8 +2,8 @@ package rig
 
 import gomilter "github.com/d--j/go-milter"
 
-// Noop is a milter that does nothing at the stages that ours is at. Unless the value is empty, it adds a
-// header field to each message.
+// Noop returns a milter that gets the same events as ours and does nothing. Unless field is empty, it adds
+// X-HELO-Check with that value to each message.
 func Noop(field string) *gomilter.Server {
 	const protocol = gomilter.OptNoBody | gomilter.OptNoEOH | gomilter.OptNoData | gomilter.OptNoUnknown |
 		gomilter.OptNoMailReply | gomilter.OptNoHeaderReply

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// StartOpenDKIM starts OpenDKIM as a verifier that says something of every message, in the name of
-// mx.example.net, and returns its socket.
+// StartOpenDKIM starts OpenDKIM as a verifier that adds a result of mx.example.net to every message, and
+// returns its socket.
 func StartOpenDKIM(t T) (socket string) {
 	t.Helper()
 	dir, port := workDir(t, "opendkim"), FreePort()
@@ -23,7 +23,7 @@ func StartOpenDKIM(t T) (socket string) {
 	if err != nil {
 		t.Fatalf("opendkim: %v", err)
 	}
-	t.Cleanup(func() { // libmilter looks for signals once in 5 s
+	t.Cleanup(func() { // libmilter notices signals only every 5 s
 		_ = proc.cmd.Process.Kill()
 		<-proc.done
 	})

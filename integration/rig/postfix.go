@@ -20,16 +20,16 @@ const postfixMaster = "/usr/lib/postfix/sbin/master"
 // Postfix is a running instance of its own: configuration, queue, log and addresses.
 type Postfix struct{ server }
 
-// StartPostfix starts mx.example.net, which relays what is for example.net and example.com to the sink.
-// Lines of main.cf given here win over the rig's. Those that begin with {mx}, its address, are services of
-// master.cf.
+// StartPostfix starts a Postfix as mx.example.net, which relays mail for example.net and example.com to the
+// sink. lines are parameters of main.cf that override the rig's, or services of master.cf if they start with
+// {mx}, its address.
 func StartPostfix(t T, sink *Sink, lines ...string) *Postfix {
 	t.Helper()
 	return StartPostfixAs(t, sink, func(*Postfix) {}, lines...)
 }
 
-// StartPostfixAs is StartPostfix, with what Start takes as needs, and a configuration that is changed before
-// the start.
+// StartPostfixAs is StartPostfix with the needs of Start, and a function that changes the configuration
+// before the start.
 func StartPostfixAs(t T, sink *Sink, change func(*Postfix), needs ...string) *Postfix {
 	t.Helper()
 	p := &Postfix{newServer(t, "postfix")}
@@ -55,14 +55,14 @@ func StartPostfixAs(t T, sink *Sink, change func(*Postfix), needs ...string) *Po
 	return p
 }
 
-// Conf is a file of the configuration.
+// Conf returns the path of a configuration file.
 func (p *Postfix) Conf(file string) string { return filepath.Join(p.dir, "conf", file) }
 
-// Queue is a file in the queue, which is all that is to be seen of the machine from a chroot.
+// Queue returns the path of a file in the queue directory, which is the root of Postfix's chroot.
 func (p *Postfix) Queue(file string) string { return filepath.Join(p.dir, "queue", file) }
 
-// configure puts lines into main.cf and master.cf. A service is put above the others, since listens waits
-// for one of those.
+// configure adds lines to main.cf and master.cf. A service is added above the others, since listens waits for
+// one of those.
 func (p *Postfix) configure(main, master string, lines []string) (string, string) {
 	for line := range strings.SplitSeq(strings.Join(lines, "\n"), "\n") {
 		if service, ok := strings.CutPrefix(line, "{mx}"); ok {
@@ -76,9 +76,9 @@ func (p *Postfix) configure(main, master string, lines []string) (string, string
 
 var parameter = regexp.MustCompile(`(?m)^[^#\s].*\n(?:[ \t].*\n)*`)
 
-// settle leaves of each parameter in main.cf only the last: every program warns of one that is there twice,
-// postlogd too, which waits for itself for ever when its queue is full. And it makes the files old: every
-// program waits for a young one to cool down.
+// settle removes all but the last setting of each parameter in main.cf: every program warns of a duplicate,
+// postlogd as well, which waits for itself forever when its queue is full. And it sets back the time of the
+// files, since every program waits until they are a few seconds old.
 func (p *Postfix) settle() error {
 	main, err := os.ReadFile(p.Conf("main.cf"))
 	if err != nil {
@@ -105,12 +105,12 @@ func (p *Postfix) listens() error {
 	return err
 }
 
-// PostfixMilter is the line of main.cf for a milter, with settings such as default_action=accept.
+// PostfixMilter returns the line of main.cf for a milter, with settings such as default_action=accept.
 func PostfixMilter(socket string, settings ...string) string {
 	return "smtpd_milters = { " + strings.Join(append([]string{socket}, settings...), ", ") + " }"
 }
 
-// postfixOffer is how main.cf says that something is needed.
+// postfixOffer returns the lines of main.cf for a need, see Start.
 func postfixOffer(t T, need string) []string {
 	t.Helper()
 	switch need {
@@ -130,16 +130,17 @@ func postfixOffer(t T, need string) []string {
 	return []string{need}
 }
 
-// Session is the log once a client has gone.
+// Session waits until a client has disconnected and returns the log.
 func (p *Postfix) Session(t T) string {
 	t.Helper()
 	return p.WaitLog(t, "disconnect from")
 }
 
-// Refusals counts the refusals of a milter at an SMTP command in a log.
+// Refusals counts the refusals by a milter at an SMTP command in a log.
 func (p *Postfix) Refusals(log, at string) int { return strings.Count(log, "milter-reject: "+at) }
 
-// Refusal is a regular expression of what the log says of one. Nothing is said of a HELO that never came.
+// Refusal returns a regular expression for the log entry of such a refusal. Without a HELO the entry has
+// none.
 func (p *Postfix) Refusal(at string, client netip.Addr, code int, helo string) string {
 	line := fmt.Sprintf(`milter-reject: %s from [^ ]*\[%s\]: %d `, at, regexp.QuoteMeta(client.String()), code)
 	if at == "RCPT" {
@@ -152,13 +153,13 @@ func (p *Postfix) Refusal(at string, client netip.Addr, code int, helo string) s
 	return line
 }
 
-// Submit hands a message over as local programs do, with the sendmail command.
+// Submit submits a message with sendmail(1), as local programs do.
 func (p *Postfix) Submit(t T, from, to, message string) {
 	t.Helper()
 	p.submit(t, message, "/usr/sbin/sendmail", "-C", p.Conf(""), "-f", from, to)
 }
 
-// furnish makes the directories as postfix-script would, so that master can be run by itself.
+// furnish creates the directories as postfix-script would, so that master can run without it.
 func (p *Postfix) furnish(main, master string) error {
 	postfix, err := user.Lookup("postfix")
 	if err != nil {

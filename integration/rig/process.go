@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// T is the part of testing.TB that the rig needs, so that a program can use it too.
+// T is the part of testing.TB that the rig needs, so that programs can use it as well.
 type T interface {
 	Helper()
 	Cleanup(func())
@@ -17,14 +17,15 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// WaitTimeout is how long anything may take that is not itself about time: far more than a busy machine needs.
+// WaitTimeout bounds every wait for a condition in tests that are not about time: far more than a busy
+// machine needs.
 const WaitTimeout = 3 * time.Minute
 
-// StopTimeout is how long a program may take to end that need not wait for anybody, on a machine of a quarter of
-// the speed.
+// StopTimeout bounds the time that a program with nothing to wait for takes to end, on a machine at a quarter
+// of the speed.
 const StopTimeout = 4 * 10 * time.Second
 
-// process is a program that the rig started; what it says goes to a file.
+// process is a program that the rig started. Its output goes to a file.
 type process struct {
 	cmd  *exec.Cmd
 	log  string
@@ -35,7 +36,7 @@ func start(dir, name string, args ...string) (*process, error) {
 	return startWith(nil, dir, name, args...)
 }
 
-// startWith is start with more environment.
+// startWith is start with additional environment variables.
 func startWith(env []string, dir, name string, args ...string) (*process, error) {
 	log := filepath.Join(dir, filepath.Base(name)+".log")
 	file, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
@@ -57,7 +58,7 @@ func startWith(env []string, dir, name string, args ...string) (*process, error)
 	return p, nil
 }
 
-// stop asks the process to end and tells how it did.
+// stop sends SIGTERM and waits for the end; a failure exit is an error.
 func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -73,7 +74,7 @@ func (p *process) stop() error {
 	return nil
 }
 
-// running fails once the process has ended.
+// running returns an error once the process has ended.
 func (p *process) running() error {
 	select {
 	case <-p.done:
@@ -91,7 +92,7 @@ func (p *process) output() string {
 	return string(text)
 }
 
-// within repeats a try until it succeeds or our patience is over, and returns its last error.
+// within repeats try until it succeeds, or until WaitTimeout, and returns its last error.
 func within(try func() error) error {
 	deadline := time.Now().Add(WaitTimeout)
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
@@ -103,7 +104,7 @@ func within(try func() error) error {
 	}
 }
 
-// workDir makes a directory for one part of a test, searchable by every user.
+// workDir makes a temporary directory that every user may search. It is removed at the end of the test.
 func workDir(t T, name string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", name+"-")

@@ -11,7 +11,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// OwnResolver is a recursive server like the world's that a test may kill.
+// OwnResolver is a recursive server like the rig's that a test may kill.
 type OwnResolver struct {
 	Addr string // HOST:PORT
 	dir  string
@@ -20,7 +20,7 @@ type OwnResolver struct {
 
 var ownResolvers atomic.Uint32
 
-// StartResolver starts one, on an address of its own. It ends with the test.
+// StartResolver starts a resolver at an address of its own. It ends with the test.
 func StartResolver(t T) *OwnResolver {
 	t.Helper()
 	r := newResolver(t, "allow")
@@ -28,7 +28,7 @@ func StartResolver(t T) *OwnResolver {
 	return r
 }
 
-// StartRefusing starts one that answers REFUSED to everybody.
+// StartRefusing starts a resolver that answers every query with REFUSED.
 func StartRefusing(t T) *OwnResolver {
 	t.Helper()
 	r := newResolver(t, "refuse")
@@ -36,7 +36,7 @@ func StartRefusing(t T) *OwnResolver {
 	refuses := func() error {
 		reply, err := Ask(r.Addr, "mx.example.net", dns.TypeA)
 		if err == nil && reply.Rcode != dns.RcodeRefused {
-			err = fmt.Errorf("it says %s", dns.RcodeToString[reply.Rcode])
+			err = fmt.Errorf("it answers %s", dns.RcodeToString[reply.Rcode])
 		}
 		return err
 	}
@@ -50,8 +50,8 @@ func newResolver(t T, access string) *OwnResolver {
 	t.Helper()
 	host := fmt.Sprintf("192.0.2.%d", 53+ownResolvers.Add(1))
 	r := &OwnResolver{Addr: host + ":53", dir: workDir(t, "resolver")}
-	world := filepath.Join(os.TempDir(), "dns")
-	conf, err := os.ReadFile(filepath.Join(world, "unbound.conf"))
+	dnsDir := filepath.Join(os.TempDir(), "dns")
+	conf, err := os.ReadFile(filepath.Join(dnsDir, "unbound.conf"))
 	if err == nil {
 		text := strings.NewReplacer("interface: "+resolverAddr, "interface: "+host, "/0 allow", "/0 "+access).
 			Replace(string(conf))
@@ -64,7 +64,7 @@ func newResolver(t T, access string) *OwnResolver {
 	return r
 }
 
-// Start brings it up, again or for the first time, and waits until it answers.
+// Start starts the resolver, for the first time or again, and waits until it answers.
 func (r *OwnResolver) Start(t T) {
 	t.Helper()
 	r.launch(t)
@@ -81,7 +81,7 @@ func (r *OwnResolver) launch(t T) {
 	}
 }
 
-// Kill ends it as kill -9 does.
+// Kill ends the resolver with SIGKILL.
 func (r *OwnResolver) Kill(T) {
 	if r.proc == nil {
 		return
@@ -90,10 +90,10 @@ func (r *OwnResolver) Kill(T) {
 	<-r.proc.done
 }
 
-// Freeze makes it take questions and answer none.
+// Freeze stops the process: the resolver does not answer.
 func (r *OwnResolver) Freeze(t T) { r.signal(t, syscall.SIGSTOP) }
 
-// Thaw lets it answer again.
+// Thaw lets the resolver answer again.
 func (r *OwnResolver) Thaw(t T) { r.signal(t, syscall.SIGCONT) }
 
 func (r *OwnResolver) signal(t T, s os.Signal) {

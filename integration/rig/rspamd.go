@@ -5,8 +5,9 @@ import (
 	"path/filepath"
 )
 
-// StartRspamd starts rspamd as a milter and returns its socket, as smtpd_milters has it: "milter" in DBDIR, a
-// variable of the configuration. LOCAL_CONFDIR, where users have their local.d, is another.
+// StartRspamd starts rspamd as a milter, and returns its socket in the notation of smtpd_milters. Two
+// variables of the configuration are set: DBDIR, where the socket "milter" must be, and LOCAL_CONFDIR, which
+// has the local.d.
 func StartRspamd(t T, config, local string) (socket string) {
 	t.Helper()
 	config, err := filepath.Abs(config)

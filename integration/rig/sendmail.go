@@ -23,8 +23,8 @@ const (
 // Sendmail is a running instance of its own: configuration, queue, log and addresses.
 type Sendmail struct{ server }
 
-// StartSendmail starts mx.example.net, which relays what is for example.net and example.com to the sink.
-// Lines of sendmail.mc given here win over the rig's; {mx} in them is its address.
+// StartSendmail starts a Sendmail as mx.example.net, which relays mail for example.net and example.com to the
+// sink. lines of sendmail.mc override the rig's; {mx} in them is its address.
 func StartSendmail(t T, sink *Sink, lines ...string) *Sendmail {
 	t.Helper()
 	return startSendmail(t, sink, func(settings string) (string, error) {
@@ -32,7 +32,7 @@ func StartSendmail(t T, sink *Sink, lines ...string) *Sendmail {
 	})
 }
 
-// startSendmail starts it with a sendmail.mc that is made around the rig's settings.
+// startSendmail starts a Sendmail with the sendmail.mc that make returns for the rig's settings.
 func startSendmail(t T, sink *Sink, make func(settings string) (string, error)) *Sendmail {
 	t.Helper()
 	s := &Sendmail{newServer(t, "sendmail")}
@@ -58,7 +58,7 @@ func startSendmail(t T, sink *Sink, make func(settings string) (string, error)) 
 
 func (s *Sendmail) cf() string { return filepath.Join(s.dir, "sendmail.cf") }
 
-// furnish makes the queue, and the configuration as Sendmail's own Makefile does.
+// furnish makes the queue directory, and compiles the configuration as Sendmail's own Makefile does.
 func (s *Sendmail) furnish(mc string) error {
 	if err := os.Mkdir(filepath.Join(s.dir, "queue"), 0o700); err != nil {
 		return err
@@ -72,8 +72,8 @@ func (s *Sendmail) furnish(mc string) error {
 	return os.WriteFile(s.cf(), out.Bytes(), 0o644)
 }
 
-// listens looks at the kernel's table: the process id is written too early, and who connects is a session.
-// Port 25 is to be there at each address that the configuration has.
+// listens looks at the kernel's table of sockets, for port 25 at each address of the configuration: the pid
+// file is written too early, and a connection would count as a session.
 func (s *Sendmail) listens() error {
 	if err := s.proc.running(); err != nil {
 		return err
@@ -97,8 +97,8 @@ func (s *Sendmail) listens() error {
 	return nil
 }
 
-// inState is an address in a state, in hexadecimal, in net/tcp or net/tcp6 of proc(5): words in the machine's
-// own byte order.
+// inState matches a socket with a local address in a state (hexadecimal) in /proc/net/tcp or tcp6, see
+// proc(5): the address is in words of the machine's byte order.
 func inState(addr netip.Addr, port int, state string) *regexp.Regexp {
 	text := ""
 	for word := range slices.Chunk(addr.AsSlice(), 4) {
@@ -107,7 +107,7 @@ func inState(addr netip.Addr, port int, state string) *regexp.Regexp {
 	return regexp.MustCompile(fmt.Sprintf(`: %s:%04X [0-9A-F]+:[0-9A-F]{4} %s `, text, port, state))
 }
 
-// sendmailOffer is how sendmail.mc says that something is needed.
+// sendmailOffer returns the lines of sendmail.mc for a need, see Start.
 func sendmailOffer(t T, need string) []string {
 	t.Helper()
 	define := func(name, value string) string { return fmt.Sprintf("define(`%s', `%s')dnl", name, value) }
@@ -128,7 +128,7 @@ func sendmailOffer(t T, need string) []string {
 	return []string{need}
 }
 
-// Session is the log once a client has gone, and what it was told has been logged.
+// Session waits until all that was logged so far is in the log, and returns it.
 func (s *Sendmail) Session(t T) string {
 	t.Helper()
 	if err := flushSyslog(filepath.Base(s.dir)); err != nil {
@@ -137,31 +137,32 @@ func (s *Sendmail) Session(t T) string {
 	return s.WaitLog(t, flushed)
 }
 
-// Refusals counts the refusals of a milter at an SMTP command in a log.
+// Refusals counts the refusals by a milter at an SMTP command in a log.
 func (s *Sendmail) Refusals(log, at string) int {
 	return strings.Count(log, "action="+strings.ToLower(at)+", reject=")
 }
 
-// Refusal is a regular expression of what the log says of one: the client and the HELO are in our text only.
+// Refusal returns a regular expression for the log entry of such a refusal: client and HELO are only in our
+// text.
 func (s *Sendmail) Refusal(at string, client netip.Addr, code int, _ string) string {
 	path := map[string]string{"MAIL": "from=<", "RCPT": "to=<reader@example"}[at]
 	return fmt.Sprintf(`Milter: %s.*, reject=%d[ -].*%s`, path, code, regexp.QuoteMeta(client.String()))
 }
 
-// Submit hands a message over as local programs do, with the sendmail command.
+// Submit submits a message with sendmail(1), as local programs do.
 func (s *Sendmail) Submit(t T, from, to, message string) {
 	t.Helper()
 	s.submit(t, message, sendmailBin, "-C", s.cf(), "-L", filepath.Base(s.dir), "-f", from, to)
 }
 
-// SendmailMilter is the line of sendmail.mc for a milter, with what is to become of mail when it is down
-// (F=T, F=R, F=4 or nothing) and how long it may take (T=R:5s).
+// SendmailMilter returns the line of sendmail.mc for a milter, with options such as F=T, what to do with mail
+// if the milter is down, and T=R:5s, a timeout.
 func SendmailMilter(socket string, options ...string) string {
 	options = append([]string{"S=" + SendmailSocket(socket)}, options...)
 	return fmt.Sprintf("INPUT_MAIL_FILTER(`helo-milter', `%s')dnl", strings.Join(options, ", "))
 }
 
-// SendmailSocket writes unix:PATH and inet:HOST:PORT as Sendmail does.
+// SendmailSocket returns a socket in Sendmail's notation, for unix:PATH or inet:HOST:PORT.
 func SendmailSocket(socket string) string {
 	if path, ok := strings.CutPrefix(socket, "unix:"); ok {
 		return "local:" + path
@@ -170,8 +171,8 @@ func SendmailSocket(socket string) string {
 	return fmt.Sprintf("inet:%d@%s", addr.Port(), addr.Addr())
 }
 
-// mcSettings has {} for m4's quotes, which a raw string cannot have. The load average of the machine is no
-// reason to refuse, and its interfaces' names none to ask the DNS.
+// mcSettings has {} for m4's quotes, which a raw string cannot have. Sendmail must not refuse mail because of
+// the load average, nor look up the names of the interfaces.
 const mcSettings = `
 define({confDOMAIN_NAME}, {mx.example.net})dnl
 define({QUEUE_DIR}, {%[1]s/queue})dnl

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// Lines of Debian's sendmail.mc that read files of a machine with Sendmail installed, or pause at the banner;
-// and those that say where it listens.
+// Lines of Debian's sendmail.mc that read files of an installed Sendmail, or delay the banner; and those with
+// the listening addresses.
 var (
 	mcHost    = regexp.MustCompile("(?m)^(include\\(|FEATURE\\(`(use_cw_file|greet_pause)').*\n")
 	mcDaemons = regexp.MustCompile("(?m)^(FEATURE\\(`no_default_msa'|DAEMON_OPTIONS\\().*\n")
 )
 
-// StartDebianSendmail is StartSendmail with the sendmail.mc that Debian ships: its DAEMON_OPTIONS give way to
-// those among the lines, as a user is told to do, and nothing else is said of ports.
+// StartDebianSendmail is StartSendmail with the sendmail.mc that Debian ships. DAEMON_OPTIONS among the needs
+// replace Debian's, as users are told to do.
 func StartDebianSendmail(t T, sink *Sink, needs ...string) *Sendmail {
 	t.Helper()
 	var lines []string
@@ -29,8 +29,8 @@ func StartDebianSendmail(t T, sink *Sink, needs ...string) *Sendmail {
 	})
 }
 
-// debianMc puts settings and lines above the mailers, and the world's address for that of the machine. There
-// need not be an access map.
+// debianMc inserts settings and lines above the mailers, and makes Sendmail listen at the rig's address. The
+// access map may be missing.
 func debianMc(settings, lines string) (string, error) {
 	text, err := os.ReadFile(sendmailCf + "/debian/sendmail.mc")
 	if err != nil {
@@ -52,7 +52,7 @@ func debianMc(settings, lines string) (string, error) {
 	return autoconf + head + settings + lines + "\nMAILER_DEFINITIONS\n" + tail, nil
 }
 
-// SendmailBuild is what Debian's Sendmail says that it was compiled with.
+// SendmailBuild returns the compile-time options that Debian's Sendmail prints.
 func SendmailBuild(t T) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), WaitTimeout)

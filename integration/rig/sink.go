@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Sink is an SMTP server that keeps what is delivered to it.
+// Sink is an SMTP server that stores the messages that it gets.
 type Sink struct {
 	Addr string // [127.0.0.1]:PORT, as a Postfix next hop
 
@@ -39,7 +39,7 @@ func StartSink(t T) *Sink {
 			if err != nil {
 				return
 			}
-			_ = conn.SetDeadline(time.Now().Add(4 * WaitTimeout)) // MTAs use a connection again
+			_ = conn.SetDeadline(time.Now().Add(4 * WaitTimeout)) // MTAs reuse connections
 			go s.serve(textproto.NewConn(conn))
 		}
 	}()
@@ -65,7 +65,7 @@ func (s *Sink) serve(conn *textproto.Conn) {
 		case "RCPT TO":
 			mail.To = append(mail.To, path(rest))
 		case "DATA":
-			text, err := takeText(conn)
+			text, err := readText(conn)
 			if err != nil {
 				return
 			}
@@ -75,7 +75,7 @@ func (s *Sink) serve(conn *textproto.Conn) {
 	}
 }
 
-func takeText(conn *textproto.Conn) (string, error) {
+func readText(conn *textproto.Conn) (string, error) {
 	if err := conn.PrintfLine("354 go on"); err != nil {
 		return "", err
 	}
@@ -83,7 +83,7 @@ func takeText(conn *textproto.Conn) (string, error) {
 	return string(text), err
 }
 
-// path is the address in <address> PARAMETERS.
+// path returns the address in "<address> PARAMETERS".
 func path(s string) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), ">")
 	return strings.TrimPrefix(s, "<")
@@ -95,21 +95,21 @@ func (s *Sink) keep(mail Mail) {
 	s.mails = append(s.mails, mail)
 }
 
-// Mails is what was delivered so far.
+// Mails returns the messages delivered so far.
 func (s *Sink) Mails() []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Mail(nil), s.mails...)
 }
 
-// Reset forgets what was delivered so far.
+// Reset discards the messages delivered so far.
 func (s *Sink) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mails = nil
 }
 
-// Wait waits for so many messages and fails the test when they don't come.
+// Wait waits until n messages have been delivered, or fails the test, and returns all.
 func (s *Sink) Wait(t T, n int) []Mail {
 	t.Helper()
 	err := within(func() error {
@@ -127,7 +127,7 @@ func (s *Sink) Wait(t T, n int) []Mail {
 // Header is one field of a message's header, unfolded.
 type Header struct{ Name, Value string }
 
-// Headers are the message's header fields from the top.
+// Headers returns the message's header fields from the top.
 func (m Mail) Headers() (fields []Header) {
 	head, _, _ := strings.Cut(m.Text, "\n\n")
 	for line := range strings.SplitSeq(head, "\n") {

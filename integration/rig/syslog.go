@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// entry is a line of syslog(3) as glibc sends it: priority, time, tag, process, text.
+// entry matches a line of syslog(3) as glibc sends it: priority, time, tag, process id, text.
 var entry = regexp.MustCompile(`^<\d+>(.{15}) ([\w-]+)(\[\d+\]: .*)`)
 
-// startSyslog writes what Sendmails log to mail.log in the directory that their tag names, as syslogd does: with
-// the host's name, and theirs for the tag.
+// startSyslog writes what each Sendmail logs to mail.log in the directory that is its tag, in the format of
+// syslogd, with "mx" as the host and "sendmail" as the tag.
 func startSyslog() error {
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
 	if err != nil {
@@ -31,7 +31,7 @@ func startSyslog() error {
 				continue
 			}
 			name := filepath.Join(os.TempDir(), string(part[2]), "mail.log")
-			// A directory that is gone is that of a test that is over.
+			// The directory is gone if the test is over.
 			if file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err == nil {
 				_, _ = fmt.Fprintf(file, "%s mx sendmail%s\n", part[1], part[3])
 				_ = file.Close()
@@ -41,9 +41,9 @@ func startSyslog() error {
 	return nil
 }
 
-const flushed = "all was logged"
+const flushed = "end of the log so far"
 
-// flushSyslog logs that under a tag, behind everything that was logged before.
+// flushSyslog logs a line under a tag, after everything logged before.
 func flushSyslog(tag string) error {
 	conn, err := net.Dial("unixgram", "/dev/log")
 	if err != nil {

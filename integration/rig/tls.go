@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// certificate makes a certificate that nobody signed, for STARTTLS, in a file with its key.
+// certificate makes a self-signed certificate for STARTTLS, and returns a file with it and its key.
 func certificate(t T) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

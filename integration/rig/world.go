@@ -1,6 +1,6 @@
-// Package rig builds the world in which helo-milter is tried: a private network where the documentation
-// addresses exist, a real authoritative DNS server and a real resolver in front of it, Postfix and Sendmail
-// instances, a mail sink, SMTP clients with any address, and the milter's own binary.
+// Package rig builds the environment of the integration tests: a private network in which the documentation
+// addresses exist, a real authoritative DNS server and a real resolver, Postfix and Sendmail instances, a
+// mail sink, SMTP clients with any address, and the milter's own binary.
 package rig
 
 import (
@@ -16,19 +16,19 @@ import (
 	"syscall"
 )
 
-// The program runs three times, each run starting the next: outside as it was started, then as the first
-// process of the new namespaces, which reaps whatever is orphaned in there, and then as itself, inside.
+// The program runs three times, each run starting the next: outside as it was started, then as the init
+// process of new namespaces, which reaps orphans, and then as itself, inside.
 const (
 	stageVar  = "HELO_RIG_STAGE"
 	dirVar    = "HELO_RIG_DIR"
-	milterVar = "HELO_RIG_MILTER" // outside: a milter binary to try instead of building one
-	plainVar  = "HELO_RIG_PLAIN"  // that one, or nothing
+	milterVar = "HELO_RIG_MILTER" // outside: a milter binary to test instead of building one
+	plainVar  = "HELO_RIG_PLAIN"  // the same, or empty
 	asInit    = "init"
 	asItself  = "inside"
 )
 
-// Enter returns inside the private world, with DNS running. Outside it builds the milter with the given
-// flags of `go build`, starts this program again inside and ends with that one's exit code.
+// Enter returns inside the private network, with DNS running. Outside, it builds the milter with these flags
+// of `go build`, runs this program again inside, and exits with its exit code.
 func Enter(buildFlags ...string) {
 	var err error
 	code := 1
@@ -49,16 +49,16 @@ func Enter(buildFlags ...string) {
 }
 
 func outside(buildFlags []string) (int, error) {
-	if lacking := lacking(); len(lacking) > 0 {
-		return 1, fmt.Errorf("needs root, postfix, sendmail, unbound, knot: run integration/run (lacking here: %s)",
-			strings.Join(lacking, ", "))
+	if missing := missing(); len(missing) > 0 {
+		return 1, fmt.Errorf("needs root, postfix, sendmail, unbound, knot: run integration/run (missing here: %s)",
+			strings.Join(missing, ", "))
 	}
 	dir, err := os.MkdirTemp("", "helo-rig-")
 	if err != nil {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	// User postfix has to get through.
+	// User postfix must be able to enter.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return 1, err
 	}
@@ -91,10 +91,10 @@ func outside(buildFlags []string) (int, error) {
 	return 1, fmt.Errorf("in new namespaces (a container must be allowed to make them): %w", err)
 }
 
-// lacking names what this machine lacks to hold the world.
-func lacking() (what []string) {
+// missing returns what this machine lacks for the rig.
+func missing() (what []string) {
 	if os.Geteuid() != 0 {
-		return []string{"root"} // whose path finds the rest
+		return []string{"root"} // whose PATH has the rest
 	}
 	for _, tool := range []string{
 		"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", "m4", postfixMaster, sendmailBin,
@@ -117,14 +117,14 @@ func milterBinary(dir string, buildFlags []string) (string, error) {
 	return milter, nil
 }
 
-// initWorld is the first process inside: it furnishes the world, runs the program in it and reaps the
+// initWorld is the init process inside: it sets up the namespaces, runs the program in them and reaps
 // orphans.
 func initWorld() (int, error) {
 	if err := furnish(os.Getenv(dirVar)); err != nil {
-		return 1, fmt.Errorf("private world: %w", err)
+		return 1, fmt.Errorf("setting up the namespaces: %w", err)
 	}
 	os.Setenv(stageVar, asItself)
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // a racy program would sleep a second before it ends
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // programs with the race detector sleep for a second at exit
 	os.Setenv("TMPDIR", filepath.Join(os.Getenv(dirVar), "run"))
 	pid, err := syscall.ForkExec("/proc/self/exe", os.Args,
 		&syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
@@ -146,9 +146,9 @@ func initWorld() (int, error) {
 	}
 }
 
-// network is what `ip -batch` makes of the empty namespace: whole blocks are local, so that any of their
+// network is the input of `ip -batch` in the empty namespace: whole networks are local, so that any of their
 // addresses can be bound without being configured. The single addresses are those of real mail servers, such
-// as s1.xnnd.com; they stay in here.
+// as s1.xnnd.com; traffic to them stays inside.
 const network = `
 link set lo up
 route add local 192.0.2.0/24 dev lo
@@ -193,8 +193,8 @@ func furnish(dir string) error {
 			return err
 		}
 	}
-	// Containers may start without IPv6, and binding any local IPv6 address is a setting; neither is known
-	// to every kernel, so what counts is whether the addresses work.
+	// Containers may start without IPv6, and binding any local IPv6 address is a sysctl. Not every kernel has
+	// these, so errors are ignored: what counts is whether the addresses work.
 	for _, key := range []string{"conf/all/disable_ipv6", "conf/lo/disable_ipv6"} {
 		_ = os.WriteFile("/proc/sys/net/ipv6/"+key, []byte("0"), 0o644)
 	}
@@ -207,7 +207,7 @@ func furnish(dir string) error {
 	return nil
 }
 
-// cover lays a text over a file of /etc, for this world only.
+// cover mounts a text over a file of /etc, in this mount namespace only.
 func cover(file, with, text string) error {
 	if err := os.WriteFile(with, []byte(text), 0o644); err != nil {
 		return err

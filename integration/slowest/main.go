@@ -1,4 +1,4 @@
-// Slowest lists the stories that took longest: tests without subtests, of files that `go test -json` wrote.
+// Slowest lists the slowest stories, that is tests without subtests, from files written by `go test -json`.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// event is what test2json writes; see go doc test2json.
+// event is a line of test2json; see go doc test2json.
 type event struct {
 	Action, Package, Test string
 	Elapsed               float64 // seconds
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// read returns the tests that ended in a file and have no subtests.
+// read returns the finished tests without subtests in a file.
 func read(name string) (stories []event, _ error) {
 	file, err := os.Open(name)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Stories are the tests at the end of the branches, whatever is in their names.
+// Stories are the tests without subtests, whatever their names.
 func TestRead(t *testing.T) {
 	const events = `{"Action":"run","Package":"p","Test":"TestA"}
 {"Action":"pass","Package":"p","Test":"TestA/CL_/run/client","Elapsed":2}

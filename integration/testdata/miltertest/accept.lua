@@ -1,4 +1,4 @@
--- A good client: its message goes through, with our field at the top and nothing else changed.
+-- A good client: its message is accepted, with our field at the top and nothing else changed.
 conn = begin("203.0.113.10", "mail.example.org")
 send(conn, "sender@example.org", "reader@example.net")
 replied(conn, SMFIR_CONTINUE, "RCPT")

@@ -1,4 +1,4 @@
--- Fields of our name that came with the message are deleted, however they are written; others stay.
+-- Fields of our name that came with the message are deleted, in any case; others stay.
 conn = begin("2001:db8::10", "mail6.example.org")
 send(conn, "sender@example.org", "reader@example.net")
 header(conn, "X-HELO-Check", "accept; forged=1")

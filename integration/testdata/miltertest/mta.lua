@@ -1,4 +1,4 @@
--- What every script needs of an MTA, and the way to run one:
+-- The functions of every script, and how to run one:
 --   miltertest -D socket=unix:/PATH -D script=accept.lua -s mta.lua
 -- Each step ends the script with an error when it fails.
 
@@ -8,11 +8,11 @@ local function must(problem, step)
 	end
 end
 
--- begin connects and greets.
+-- begin connects and sends CONNECT and HELO.
 function begin(client, helo)
 	local conn = mt.connect(socket, 40, 0.1)
 	if conn == nil then
-		error("nobody listens at " .. socket)
+		error("cannot connect to " .. socket)
 	end
 	mt.macro(conn, SMFIC_CONNECT, "j", "mx.example.net")
 	must(mt.conninfo(conn, "[" .. client .. "]", client), "CONNECT")
@@ -40,7 +40,7 @@ function replied(conn, want, what)
 	end
 end
 
--- inserted wants our field, once, at the top, with a value that begins so.
+-- inserted requires our field, once, at the top, with a value that starts with a text.
 function inserted(conn, begins)
 	local value = mt.getheader(conn, "X-HELO-Check", 0)
 	if value == nil or not mt.eom_check(conn, MT_HDRINSERT, "X-HELO-Check", value, 0) then
@@ -54,7 +54,7 @@ function inserted(conn, begins)
 	end
 end
 
--- miltertest ends with 1 after an error, and does not say what it was.
+-- After an error miltertest exits with 1 and does not print it.
 local fine, problem = pcall(dofile, script)
 if not fine then
 	print(problem)
