@@ -85,7 +85,7 @@ var stories = []story{
 	},
 }
 
-func TestStories(t *testing.T) {
+func TestCounts(t *testing.T) {
 	for _, s := range stories {
 		t.Run(s.file, func(t *testing.T) {
 			j := newJudge(checks.Standard, nil, nil)
