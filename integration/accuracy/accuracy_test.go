@@ -11,10 +11,10 @@ import (
 	"helo-milter/checks"
 )
 
-var update = flag.Bool("update", false, "write testdata/*.golden anew")
+var update = flag.Bool("update", false, "rewrite testdata/*.golden")
 
-// story is what must be counted in a made-up file: by class, how often each rule fails and is unsure. Rules
-// that it does not name may do what they like, so that a new one is no news here.
+// story has the expected counts for a made-up file: by class, how often a rule fails and is unsure. Rules
+// that are not named are not checked, so that a new rule changes nothing here.
 type story struct {
 	file          string
 	hops, clients map[string]int
@@ -39,8 +39,9 @@ var stories = []story{
 			"ptr-missing": {"ham": 1, "spam": 2},
 			// 198.51.100.3 alone: ok/unknown is confirmed.
 			"ptr-unconfirmed": {"spam": 1},
-			// 192.0.2.12 for want of a name; so 198.51.100.2; .3 and .4 (yahoo.com) have another. A bare address
-			// and one label are not looked at; upper case, a final dot and another host of example.org agree.
+			// 192.0.2.12 for want of a name; so 198.51.100.2; .3 and .4 (yahoo.com) have another. A bare
+			// address and one label are not looked at; upper case, a final dot and another host of
+			// example.org agree.
 			"helo-ptr-mismatch": {"ham": 1, "spam": 3},
 		},
 		unsure: map[string]map[string]int{
@@ -121,7 +122,7 @@ func tallyOf(t *testing.T, name string, j *judge) *tally {
 	return j.tally(file)
 }
 
-// byClass is counts by the names of the classes, without zeros.
+// byClass returns counts by the names of the classes, without zeros.
 func byClass(t *tally, units []judged, match func(*judged) bool) (hits, clients map[string]int) {
 	hits, clients = map[string]int{}, map[string]int{}
 	for i, k := range counts(t.form.classes, units, match) {
@@ -132,7 +133,7 @@ func byClass(t *tally, units []judged, match func(*judged) bool) (hits, clients 
 	return hits, clients
 }
 
-// pinned is a judge whose policy does not move with the table: only these rules count.
+// pinned returns a judge whose policy does not depend on the rule table: only these rules count.
 func pinned() *judge {
 	actions, scores := map[string]checks.Action{}, map[string]float64{}
 	for _, r := range checks.All {
@@ -145,8 +146,8 @@ func pinned() *judge {
 	return newJudge(checks.Standard, actions, scores)
 }
 
-// 192.0.2.11 and 198.51.100.4 (x) are tempfailed and .1 rejected; a mark refuses nobody, and what is off
-// does not count at all.
+// 192.0.2.11 and 198.51.100.4 (x) are tempfailed and 198.51.100.1 is rejected; a mark refuses nothing, and a
+// rule that is off does not count.
 func TestRefusals(t *testing.T) {
 	tally := tallyOf(t, "testdata/old.tsv", pinned())
 	for p := range 3 {
@@ -195,11 +196,12 @@ func TestThresholds(t *testing.T) {
 		}
 	}
 	if got, ok := best(list[1:], 24, 4); ok {
-		t.Errorf("every threshold hits more, but %v was found", got)
+		t.Errorf("every threshold hits more, but got %v", got)
 	}
 }
 
-// A client is what the worst of its hops is: 198.51.100.4 said yahoo.com and x, 192.0.2.10 was fine twice.
+// A client has the worst results of its hops: 198.51.100.4 said yahoo.com and x; both hops of 192.0.2.10
+// pass.
 func TestPerClient(t *testing.T) {
 	tally := tallyOf(t, "testdata/old.tsv", pinned())
 	units := perClient(tally.judged)

@@ -9,10 +9,10 @@ import (
 	"helo-milter/checks"
 )
 
-// count is how many of a class do something: in all, and how many different clients they are of.
+// count is a number of units of a class, and the number of different clients among them.
 type count struct{ hits, clients int }
 
-// counts counts by class the units that match. A unit is a hop or, after perClient, a client.
+// counts counts the units that match by class. A unit is a hop or, after perClient, a client.
 func counts(classes []class, units []judged, match func(*judged) bool) []count {
 	list := make([]count, len(classes))
 	clients := make([]map[netip.Addr]bool, len(classes))
@@ -40,7 +40,7 @@ func scores(at float64) func(*judged) bool {
 	return func(u *judged) bool { return u.score >= at }
 }
 
-// perClient makes one unit of all hops of a client in a class: the worst of each counts, because that is what
+// perClient merges all hops of a client in a class into one unit with the worst results, which are those that
 // the client would have met.
 func perClient(hops []judged) []judged {
 	type key struct {
@@ -69,14 +69,14 @@ func perClient(hops []judged) []judged {
 	return units
 }
 
-// threshold is what the summed score catches from some score on.
+// threshold is a score, and the units with at least that score.
 type threshold struct {
 	at     float64
 	counts []count
 }
 
-// thresholds returns from the highest on those thresholds that catch the most for the ham that they hit: a
-// lower one hits more ham.
+// thresholds returns, from the highest to the lowest, the thresholds that catch the most spam for the ham
+// that they hit: each one hits more ham than the one before.
 func thresholds(classes []class, units []judged) []threshold {
 	distinct := map[float64]bool{}
 	for _, u := range units {
@@ -105,7 +105,7 @@ func sameHam(classes []class, a, b []count) bool {
 	return true
 }
 
-// thin leaves at most n of a list, evenly, the first and the last among them.
+// thin returns at most n evenly spaced elements of a list, including the first and the last.
 func thin[T any](list []T, n int) []T {
 	if len(list) <= n {
 		return list
@@ -117,8 +117,8 @@ func thin[T any](list []T, n int) []T {
 	return kept
 }
 
-// best returns the lowest threshold at which at most that percentage of the first class, which is ham, is
-// hit; false when there is none.
+// best returns the lowest threshold that hits at most a percentage of the n units of the first class, which
+// is ham. It returns false if there is none.
 func best(list []threshold, percent float64, n int) (threshold, bool) {
 	for _, t := range slices.Backward(list) {
 		if float64(t.counts[0].hits)*100 <= percent*float64(n) {

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// hop is a row of a hops file: a client that handed a mail to the receiving host, and what that host wrote
-// down about it.
+// hop is a row of a hops file: a client that handed a message to the receiving host, and what that host
+// recorded about it.
 type hop struct {
 	class  int // index in the form's classes
 	client netip.Addr
@@ -23,29 +23,29 @@ type hop struct {
 	big    bool   // the client is a large provider's relay
 }
 
-// recorded says what a file knows of a client's reverse name.
+// recorded is what a file has about a client's reverse name.
 type recorded uint8
 
 const (
-	nothing     recorded = iota // nobody wrote down whether there is one
-	none                        // the host looked and wrote no name
-	lost                        // the same, but others wrote one for that client at another time
-	unchecked                   // a name, and nobody knows whether it leads back to the client
-	forged                      // a name that does not lead back
-	confirmed                   // a name that leads back
+	nothing     recorded = iota // whether there is a name was not recorded
+	none                        // the host looked and recorded no name
+	lost                        // the same, but a name was recorded for that client at another time
+	unchecked                   // a name; whether it is confirmed was not recorded
+	forged                      // a name that does not resolve to the client
+	confirmed                   // a name that resolves to the client
 	notRecorded = "not recorded"
 )
 
-// form is one of the two forms of hops files.
+// form is one of the two formats of hops files.
 type form struct {
 	name    string
-	mark    string   // a column that only this form has
-	columns []string // those that are needed; others are ignored
+	mark    string   // a column that only this format has
+	columns []string // the required ones; others are ignored
 	classes []class
 	read    func(row) (hop, error)
 }
 
-// class is a kind of hops that are counted together.
+// class is a group of hops that are counted together.
 type class struct {
 	name string
 	ham  bool
@@ -68,10 +68,10 @@ var forms = []form{
 	},
 }
 
-// row gives the fields of a line by the names of their columns.
+// row returns the field of a line in a column.
 type row func(column string) string
 
-// hopsFile is a file that was read.
+// hopsFile is a file in memory.
 type hopsFile struct {
 	name   string
 	header []string
@@ -93,7 +93,7 @@ const maxLine = 1 << 20
 
 func readHops(name string, r io.Reader) (*hopsFile, error) {
 	file := &hopsFile{name: name}
-	lines := bufio.NewScanner(r) // cuts CRLF, too
+	lines := bufio.NewScanner(r) // accepts CRLF
 	lines.Buffer(nil, maxLine)
 	number := 1
 	for ; lines.Scan(); number++ {
@@ -139,7 +139,7 @@ func findForm(header []string) (*form, error) {
 	return &forms[i], nil
 }
 
-// hop reads a line: what the forms have in common, then what they have not.
+// hop parses a line: the fields that the formats share, then the others.
 func (f *form) hop(r row) (hop, error) {
 	client, err := netip.ParseAddr(r("ip"))
 	if err != nil || client.Zone() != "" {
@@ -167,7 +167,7 @@ func readOld(r row) (hop, error) {
 		h.name = none
 	case "forged":
 		h.name = forged
-	case "ok/unknown": // the host would have noted a forged name
+	case "ok/unknown": // the host would have recorded a forged name
 		h.name = confirmed
 	default:
 		return h, fmt.Errorf("fcrdns %q: write none, forged or ok/unknown", r("fcrdns"))
@@ -209,9 +209,9 @@ func readModern(r row) (hop, error) {
 	return h, nil
 }
 
-// unverified tells what a reverse name is that nobody has checked. Postfix and Exim write none when there is
-// none, when it does not lead back and when the lookup failed: a file cannot tell these apart, and `-` is
-// taken for the first, by far the most common.
+// unverified classifies a reverse name whose confirmation was not recorded. Postfix and Exim record no name
+// if there is none, if it is not confirmed and if the lookup failed: a file cannot tell these apart, and `-`
+// is taken for the first, by far the most common.
 func unverified(rdns string) recorded {
 	switch rdns {
 	case "-":

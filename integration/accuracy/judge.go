@@ -7,18 +7,18 @@ import (
 	"helo-milter/checks"
 )
 
-// judge takes hops through the pipe.
+// judge judges hops as the daemon would.
 type judge struct {
 	assume   assumption
 	profile  checks.Profile
 	policies [3]*checks.Policy // by profile
 }
 
-// judged is what became of a hop or, in perClient, of all hops of a client.
+// judged is the result for a hop or, from perClient, for all hops of a client.
 type judged struct {
 	*hop
 	results []checks.Result
-	rules   [3]string // by profile: the rule that refuses it, or ""
+	rules   [3]string // by profile: the rule that refuses the hop, or ""
 	score   float64   // summed, under the judge's profile
 }
 
@@ -37,7 +37,7 @@ func newJudge(p checks.Profile, actions map[string]checks.Action, scores map[str
 	return j
 }
 
-// tally is a file with what became of its hops. Those that are not judged are only counted.
+// tally is a file with the results for its hops. Those that are not judged are only counted.
 type tally struct {
 	*hopsFile
 	judged       []judged
@@ -62,7 +62,7 @@ func (j *judge) tally(file *hopsFile) *tally {
 		h := &file.hops[i]
 		switch facts := j.assume.facts(h, known[h.client]); {
 		case slices.Contains([]string{"", "-", "?"}, h.helo):
-			// As everywhere in these files: nobody knows what was said, or whether anything was.
+			// In these files that means: whether and what the client said was not recorded.
 			t.mute++
 		case !h.client.IsValid() || checks.Private(h.client) || h.internal(facts):
 			t.exempt++
@@ -85,7 +85,7 @@ func (j *judge) judge(h *hop, facts *checks.Facts) judged {
 			u.rules[p] = v.Rule.Name
 		}
 		if checks.Profile(p) == j.profile {
-			u.score = math.Round(v.Score*1e6) / 1e6 // equal sums are equal, whatever was added first
+			u.score = math.Round(v.Score*1e6) / 1e6 // equal sums compare equal, in whatever order they were added
 		}
 	}
 	return u

@@ -13,7 +13,7 @@ import (
 	"helo-milter/checks"
 )
 
-// printHops prints every judged hop in a line for other programs.
+// printHops prints a line for each judged hop, for other programs.
 func printHops(out io.Writer, t *tally) {
 	for i := range t.judged {
 		u := &t.judged[i]
@@ -32,7 +32,7 @@ func (u *judged) rulesThat(r checks.Result) string {
 	return cmp.Or(strings.Join(names, ","), "-")
 }
 
-// printRefused lists the ham that a profile refuses, for people, each client's hops together.
+// printRefused prints the ham that a profile refuses, for people, grouped by client.
 func printRefused(out io.Writer, t *tally) {
 	refused := slices.DeleteFunc(slices.Clone(t.judged), func(u judged) bool {
 		return !t.form.classes[u.class].ham || u.rules == [3]string{}

@@ -1,10 +1,10 @@
-// Accuracy tells how well the rules separate spam from ham: it judges hand-over hops of real mail, whose
-// facts were recorded when the mail came, through the same pipe as the daemon and without any DNS, and counts
-// what each rule, each profile and the summed score catch and hit.
+// Accuracy measures how well the rules separate spam from ham: it judges hand-over hops of real mail, with
+// the facts recorded when the mail came, through the same pipe as the daemon and without DNS, and counts the
+// spam that each rule, each profile and the summed score catch, and the ham that they hit.
 //
-// Nobody recorded what the DNS said of the HELO names. Unless told otherwise, it takes those for names that
-// exist and do not lead to the client, except where they are a name that the client was confirmed to have:
-// that makes the rules on brands and helo-unverified count every hop that they could hit, of ham, too.
+// What the DNS said about the HELO names was not recorded. By default they are assumed to exist and not to
+// resolve to the client, except for names that were confirmed for the client: so the brand rules and
+// helo-unverified count every hop that they could hit, of ham as well. See --helo.
 package main
 
 import (
@@ -80,7 +80,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitDone
 }
 
-// judge makes the judge that the command line asks for, or says what is wrong with it.
+// judge returns the judge that the command line asks for, or an error about the command line.
 func (o *options) judge() (*judge, error) {
 	for _, p := range o.At {
 		if !(p >= 0 && p <= 100) {

@@ -19,7 +19,8 @@ const (
 	oldRow     = "ham\t192.0.2.1\ta.example\t-\tnone\tmx.example.net\n"
 )
 
-func TestBroken(t *testing.T) {
+// TestMistakes covers files with mistakes, whose errors have the line and what to write.
+func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", "f:1: the file is empty: start it"},
 		{"\n", "f:1: neither a column fcrdns nor verified: name the columns"},
@@ -54,7 +55,7 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// A file that went through Windows and lost its last newline is the same file.
+// A file with CRLF and without a final newline reads the same.
 func TestLineEnds(t *testing.T) {
 	text, err := os.ReadFile("testdata/modern.tsv")
 	if err != nil {
@@ -97,17 +98,17 @@ var factStories = []struct {
 		checks.Found, "pass", noAddr, knownV6,
 	},
 	{
-		"another name in the same domain can be anywhere",
+		"another name in the same domain: nothing is known",
 		hop{client: v4, helo: "mail.example.org", rdns: "mx.example.org", name: confirmed},
 		checks.Found, "pass", unknownAddr, unknownAddr,
 	},
 	{
-		"a forged PTR name says nothing of the HELO name",
+		"a forged PTR name says nothing about the HELO name",
 		hop{client: v4, helo: "mail.example.org", rdns: "mail.example.org", name: forged},
 		checks.Found, "fail", unknownAddr, unknownAddr,
 	},
 	{
-		"a name that nobody checked",
+		"a name that was not checked",
 		hop{client: v4, helo: "mail.example.org", rdns: "mail.example.org", name: unchecked},
 		checks.Found, "temperror", unknownAddr, unknownAddr,
 	},
@@ -119,7 +120,7 @@ var factStories = []struct {
 		checks.Answer[netip.Addr]{},
 	},
 	{
-		"nobody recorded a name, and a TLD that nobody has: looked up",
+		"no name was recorded; a HELO with an unknown TLD is looked up",
 		hop{client: v4, helo: "mail.qzx", rdns: "?", name: nothing},
 		checks.Failed, "temperror", unknownAddr, unknownAddr,
 	},
@@ -136,7 +137,7 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// What is assumed of the HELO name decides the rules that read its addresses, and nothing else does.
+// The assumption about the HELO name decides the results of the rules that read its addresses.
 func TestAssumptions(t *testing.T) {
 	mismatch := hop{client: v4, helo: "mail.yahoo.com", rdns: "pc.example.org", name: confirmed}
 	nobody := hop{client: v4, helo: "mail.yahoo.com", rdns: "-", name: lost}
@@ -168,6 +169,7 @@ func TestAssumptions(t *testing.T) {
 	}
 }
 
+// TestSite covers what a receiving host says about its organization.
 func TestSite(t *testing.T) {
 	ours := func(host, domain string) checks.Site {
 		return checks.Site{Hostname: host, Names: []string{domain, "." + domain}}
@@ -176,7 +178,7 @@ func TestSite(t *testing.T) {
 		"mx.example.net":                ours("mx.example.net", "example.net"),
 		"MX.example.co.uk.":             ours("mx.example.co.uk", "example.co.uk"),
 		"*.mail.protection.outlook.com": ours("", "outlook.com"),
-		"co.uk":                         {Hostname: "co.uk"}, // a public suffix is nobody's
+		"co.uk":                         {Hostname: "co.uk"}, // a public suffix is no organization's
 		"localhost":                     {}, "-": {}, "": {}, "192.0.2.1": {},
 	} {
 		if got := (&hop{by: by}).site(); !reflect.DeepEqual(got, want) {
@@ -185,6 +187,7 @@ func TestSite(t *testing.T) {
 	}
 }
 
+// TestText covers formatting.
 func TestText(t *testing.T) {
 	for share, want := range map[float64]string{
 		0: "0", 0.00176: "0.18", 0.09994: "9.99", 0.09996: "10.0", 0.395: "39.5", 0.9996: "100", 1: "100",

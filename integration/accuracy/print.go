@@ -33,7 +33,7 @@ func (p *printer) print(at []float64) {
 	p.scores(at)
 }
 
-// classes calls f with each class that has any units, in order.
+// classes calls f for each class that has units, in order.
 func (p *printer) classes(f func(i int, c class)) {
 	for i, c := range p.tally.form.classes {
 		if p.sizes[i].hits > 0 {
@@ -42,7 +42,7 @@ func (p *printer) classes(f func(i int, c class)) {
 	}
 }
 
-// cells makes the cells of a line: one for each class.
+// cells returns the cells of a line, one for each class.
 func (p *printer) cells(cell func(i int, c class) string) string {
 	var b strings.Builder
 	p.classes(func(i int, c class) { b.WriteString(cell(i, c) + "\t") })
@@ -87,8 +87,8 @@ func (p *printer) head() {
 		"ham at most, spam at least.\n", p.per)
 }
 
-// rate is hits, per cent, and the end of the interval that is the worse for us: of ham the upper, of spam
-// the lower.
+// rate returns hits, per cent, and the unfavourable end of the confidence interval: the upper one for ham,
+// the lower one for spam.
 func (p *printer) rate(k count, i int) string {
 	low, high := wilson.Interval(k.hits, p.sizes[i].hits)
 	bound := low
@@ -137,7 +137,7 @@ func (p *printer) rules() {
 	}
 }
 
-// clients prints of how many clients the hits are, and how often the rules could not tell.
+// clients prints the number of clients behind the hits, and how often each rule was unsure.
 func (p *printer) clients() {
 	fmt.Fprint(p.out,
 		"\nDistinct clients behind the hits, and how often a rule was unsure for want of a fact\n\n")
@@ -179,7 +179,7 @@ func (p *printer) profiles() {
 	})
 }
 
-// deciders are the rules that refuse units of a class, the busiest first, with how many.
+// deciders returns the rules that refuse units of a class, the most frequent first, with their counts.
 func (p *printer) deciders(profile, class int) []string {
 	by := map[string]int{}
 	for i := range p.units {
@@ -196,10 +196,11 @@ func (p *printer) deciders(profile, class int) []string {
 	return names
 }
 
-// maxThresholds is how many lines the table of the summed score has at most.
+// maxThresholds bounds the lines of the table of summed scores.
 const maxThresholds = 25
 
-// scores prints what the summed score catches at its thresholds, and the best ones for some ham rates.
+// scores prints what the summed score catches and hits at its thresholds, and the best thresholds for some
+// ham rates.
 func (p *printer) scores(at []float64) {
 	list := thresholds(p.tally.form.classes, p.units)
 	fmt.Fprintf(p.out,
@@ -232,7 +233,7 @@ func anyHits(list []count) bool {
 	return slices.ContainsFunc(list, func(k count) bool { return k.hits > 0 })
 }
 
-// percent writes a share with three digits that count.
+// percent formats a share with three significant digits.
 func percent(share float64) string {
 	switch v := 100 * share; {
 	case v == 0:
@@ -246,7 +247,7 @@ func percent(share float64) string {
 	}
 }
 
-// wrap joins words by commas to lines of at most a width; there is always one.
+// wrap joins words with commas into lines of at most a width. There is always at least one line.
 func wrap(words []string, width int) []string {
 	lines := []string{""}
 	for i, word := range words {
