@@ -145,7 +145,10 @@ func TestTerminal(t *testing.T) {
 		{"script -qec '" + command + "' /dev/null", red + "fail  |" + green + "accept"},
 		{"NO_COLOR=1 script -qec '" + command + "' /dev/null", "!\x1b|  fail  "},
 		{command + " | cat", "!\x1b|  fail  "},
-		{decisions + "script -qec 'stty cols 80; " + replay + "' /dev/null", "100.00%|DECISIONS OF THE DAEMON: 1000,"},
+		{
+			decisions + "script -qec 'stty cols 80; " + replay + "' /dev/null",
+			"100.00%|DECISIONS OF THE DAEMON: 1000,",
+		},
 		{decisions + replay + " 2>&1 | cat", "!100.00%|!\r|DECISIONS OF THE DAEMON: 1000,"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), rig.WaitTimeout)

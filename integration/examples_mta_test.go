@@ -209,7 +209,7 @@ func example(t *testing.T, file string) string {
 	return string(text)
 }
 
-// configurePostfix applies a file as its reader is told to, or as the product does that it is for.
+// configurePostfix applies a file as its comments say, or as the container product does.
 func configurePostfix(t *testing.T, p *rig.Postfix, file, text string) {
 	t.Helper()
 	switch name := filepath.Base(file); {

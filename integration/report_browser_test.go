@@ -70,7 +70,9 @@ const pageStateScript = `({
 })`
 
 // checkPage opens a page. If SCREENSHOTS names a directory, it writes a screenshot there.
-func checkPage(tab context.Context, t *testing.T, page string, width int64, colours string, seen *browserLog) {
+func checkPage(
+	tab context.Context, t *testing.T, page string, width int64, colours string, seen *browserLog,
+) {
 	seen.forget()
 	scheme := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}
 	media := emulation.SetEmulatedMediaParams{Features: scheme}

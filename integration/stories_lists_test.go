@@ -11,7 +11,7 @@ import (
 
 // listStories are about the deny list and about block lists of domains.
 var listStories = []story{
-	// Denied by what was said.
+	// Denied by the HELO.
 	{
 		"203.0.113.10", "EHLO mail.example.org",
 		"reject 550 5.7.1 helo-denied pass only", deny("helo mail.example.org"),
@@ -46,7 +46,7 @@ var listStories = []story{
 		"accept pass only", deny("helo .ample.org", "helo ample.org", "helo ail.example.org"),
 	},
 	{
-		"203.0.113.10", "EHLO example.org", // is not under itself, but its MX is
+		"203.0.113.10", "EHLO example.org", // not below itself, but its MX is
 		"reject 550 5.7.1 helo-host-denied pass -helo-denied", deny("helo .example.org"),
 	},
 	{
@@ -64,7 +64,7 @@ var listStories = []story{
 	},
 	{"203.0.113.10", "", "reject 503 5.5.1 helo-missing pass only", deny("helo mail.example.org")},
 
-	// Denied by the client, or by the hosts behind the name: its addresses, its MX, its name servers.
+	// Denied by the client, or by a host behind the HELO name: its addresses, its MX, its name servers.
 	{
 		"203.0.113.20", "EHLO smtp.example.org",
 		"reject 550 5.7.1 helo-host-denied pass", deny("network 203.0.113.20/32"),
@@ -114,11 +114,11 @@ var listStories = []story{
 		"reject 550 5.7.1 helo-host-denied pass", deny("network 198.51.100.53/32"),
 	},
 	{
-		"203.0.113.10", "EHLO b.broken.example.org", // whose name servers nobody knows
+		"203.0.113.10", "EHLO b.broken.example.org", // the lookup of its name servers fails
 		"accept pass ?helo-host-denied -helo-host-denied", strict + deny("network 192.0.2.64/28"),
 	},
 
-	// Denied by the PTR name, confirmed or not; a HELO is no PTR name, and a PTR name no HELO.
+	// Denied by the PTR name, confirmed or not. A HELO is not a PTR name, and a PTR name is not a HELO.
 	{
 		"203.0.113.21", "EHLO host.example.com",
 		"reject 550 5.7.1 ptr-denied pass only", deny("ptr .example.com"),
@@ -144,7 +144,7 @@ var listStories = []story{
 		"accept temperror ?ptr-denied -ptr-denied", strict + deny("ptr .example.com"),
 	},
 
-	// Listed by the organisational domain of the HELO, or of a confirmed PTR name.
+	// Listed: the organizational domain of the HELO, or of a confirmed PTR name.
 	{"203.0.113.10", "EHLO mail.example.org", "accept pass only", lists("dbl.example")},
 	{
 		"203.0.113.10", "EHLO host.example.com",
@@ -170,7 +170,7 @@ var listStories = []story{
 	},
 	{"203.0.113.10", "EHLO [203.0.113.10]", "accept pass only", lists("dbl.example")},
 
-	// What a list says that is about the list is no listing, and DNS trouble is none.
+	// Responses about the list itself are not listings, and neither are DNS failures.
 	{
 		"203.0.113.10", "EHLO mail.example.org",
 		"accept pass only ?helo-listed ?ptr-listed", strict + lists("closed.example"),
@@ -192,13 +192,13 @@ var listStories = []story{
 		"tempfail 451 4.4.3 pass ?helo-listed ?ptr-listed", tryLater + lists("dead.example"),
 	},
 	{
-		"203.0.113.21", "EHLO host.example.com", // one says so, whatever becomes of the others
+		"203.0.113.21", "EHLO host.example.com", // one listing is enough, whatever the others answer
 		"reject 554 5.7.1 helo-listed pass only +ptr-listed",
 		lists("closed.example", "dead.example", "dbl.example"),
 	},
 }
 
-// deny is a deny list of "helo TEXT", "ptr TEXT" and "network TEXT" entries.
+// deny returns the configuration of a deny list of "helo TEXT", "ptr TEXT" and "network TEXT" entries.
 func deny(entries ...string) (config string) {
 	for _, entry := range entries {
 		key, value, _ := strings.Cut(entry, " ")
@@ -207,11 +207,12 @@ func deny(entries ...string) (config string) {
 	return config
 }
 
+// lists returns the configuration of block lists.
 func lists(domains ...string) string {
 	return fmt.Sprintf("\n[lists]\ndomain = ['%s']\n", strings.Join(domains, "', '"))
 }
 
-// A list that refuses to answer is told of once, however many ask.
+// A block list that does not answer properly is logged once, however many sessions query it.
 func TestListTrouble(t *testing.T) {
 	pairwiseVariants(t, func(t *testing.T, v variant) {
 		t.Parallel()
@@ -224,10 +225,10 @@ func TestListTrouble(t *testing.T) {
 			rig.Talk(t, addr, server.Endpoint(addr), "EHLO mail.example.org"+toNet, rig.Message)
 		}
 		sink.Wait(t, 4)
-		milter.Stop(t) // its log is complete then
+		milter.Stop(t) // completes its log
 		for list, want := range map[string]int{"closed.example": 1, "sold.example": 1, "dbl.example": 0} {
 			if got := strings.Count(milter.Log(), "list="+list); got != want {
-				t.Errorf("%s is told of %d times, want %d:\n%s", list, got, want, milter.Log())
+				t.Errorf("%s is logged %d times, want %d:\n%s", list, got, want, milter.Log())
 			}
 		}
 	})

@@ -7,7 +7,7 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// policyStories are about profiles, actions, scores and who is not judged.
+// policyStories are about profiles, actions, scores and the allow list.
 var policyStories = []story{
 	// Profiles, and single rules on top of them.
 	{"203.0.113.10", "EHLO friend", "accept pass only +helo-not-fqdn", careful},
@@ -30,7 +30,8 @@ var policyStories = []story{
 	},
 	{"203.0.113.20", "EHLO smtp.example.org", "accept pass only +helo-ip-mismatch", strict},
 
-	// The sum refuses where no rule does, with the reply of the heaviest; a tie goes to the first.
+	// The sum of the scores refuses where no rule does, with the reply of the rule with the highest score,
+	// the first one of a tie.
 	{"203.0.113.21", "EHLO smtp.example.org", "accept pass score=2.0", "[scores]" + sum2},
 	{
 		"203.0.113.21", "EHLO smtp.example.org",
@@ -51,7 +52,7 @@ var policyStories = []story{
 		"reject 550 5.7.1 helo-ip-mismatch pass score=1.1", rejectAt + "1" + strings.Replace(sum2, "1.0", "0.1", 1),
 	},
 	{
-		"203.0.113.21", "EHLO smtp.example.org", // what is off does not count
+		"203.0.113.21", "EHLO smtp.example.org", // a rule that is off does not count
 		"accept pass only +helo-ip-mismatch +helo-ptr-mismatch score=1.0", rejectAt + "2" + sum2 + unverified,
 	},
 	{
@@ -59,16 +60,16 @@ var policyStories = []story{
 		"reject 550 5.7.25 ptr-dynamic pass", rejectAt + "1",
 	},
 	{
-		"203.0.113.10", "EHLO friend", // the worse counts
+		"203.0.113.10", "EHLO friend", // the stricter action counts
 		"reject 504 5.5.2 helo-not-fqdn pass", tempfailAt + "1\n" + fqdnOnly,
 	},
 	{"203.0.113.10", "EHLO mail.example.org", "accept pass only score=0.0", rejectAt + "0.1"},
 	{
-		"203.0.113.66", "EHLO servfail.example.org", // nor unsure
+		"203.0.113.66", "EHLO servfail.example.org", // nor do unsure rules
 		"accept temperror score=0.0", rejectAt + "0.1",
 	},
 
-	// The allow list: until its day is over, and never for what was only said.
+	// The allow list: until its date is over, and never by the HELO.
 	{
 		"203.0.113.10", "EHLO friend",
 		"reject 504 5.5.2 helo-not-fqdn pass", allow24 + "until = 2020-12-31\n" + fqdnOnly,
@@ -88,7 +89,7 @@ var policyStories = []story{
 	{"203.0.113.30", "EHLO mail.example.org", "accept permerror +ptr-missing", allowMail},
 	{"203.0.113.33", "EHLO mail.example.org", "accept fail +ptr-unconfirmed", allowMail},
 	{
-		"203.0.113.21", "EHLO mail.example.org", // confirmed, another
+		"203.0.113.21", "EHLO mail.example.org", // another confirmed name
 		"accept pass +helo-ptr-mismatch", allowMail,
 	},
 	{"203.0.113.10", "EHLO friend", "exempt pass only", allowMail},
@@ -106,7 +107,7 @@ const (
 	allowMail  = "[[allow]]\nname = \"mail.example.org\"\n"
 )
 
-// The administrator hears of an entry that has no effect any more.
+// An expired entry is logged.
 func TestExpiredAllow(t *testing.T) {
 	t.Parallel()
 	config := allow24 + "until = 2020-12-31\nreason = \"a migration\"\n[[allow]]\nname = \"a.example.org\""

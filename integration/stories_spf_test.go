@@ -1,6 +1,6 @@
 package integration
 
-// spfStories are about the SPF record of the HELO name.
+// spfStories are about the SPF record of the HELO name (RFC 7208 §2.3).
 var spfStories = []story{
 	{"203.0.113.10", "EHLO spf.example.org", "accept pass only", ""},
 	{
@@ -20,14 +20,14 @@ var spfStories = []story{
 	{"2001:db8::10", "EHLO spf6.example.org", "accept pass only", ""},
 	{"2001:db8::30", "EHLO spf6.example.org", "reject 550 5.7.23 helo-spf permerror", ""},
 
-	// Neither a doubt, nor an error, nor nothing is a fail.
+	// Softfail, an error, and no record are not a fail.
 	{"203.0.113.10", "EHLO soft.example.org", "accept pass only", strict},
 	{"203.0.113.10", "EHLO text.example.org", "accept pass only", strict},
 	{"203.0.113.10", "EHLO [203.0.113.10]", "accept pass only +helo-literal", strict},
 	{"203.0.113.10", "EHLO friend", "accept pass only +helo-not-fqdn", ""},
 	{"203.0.113.10", "EHLO typo.example.org", "accept pass only ?helo-spf", strict},  // permerror
 	{"203.0.113.10", "EHLO twice.example.org", "accept pass only ?helo-spf", strict}, // two records
-	{"203.0.113.10", "EHLO loop.example.org", "accept pass only ?helo-spf", strict},  // without an end
+	{"203.0.113.10", "EHLO loop.example.org", "accept pass only ?helo-spf", strict},  // an endless include
 	{"203.0.113.10", "EHLO void.example.org", "accept pass only ?helo-spf", strict},  // includes SERVFAIL
 	{
 		"203.0.113.10", "EHLO slow.example.org",
@@ -35,7 +35,7 @@ var spfStories = []story{
 	},
 	{"203.0.113.10", "EHLO void.example.org", "tempfail 451 4.4.3 pass only ?helo-spf", tryLater},
 
-	// A provider's record vouches for clients whose PTR does not; nobody is refused while it is unknown.
+	// A provider's SPF record passes clients whose PTR is not theirs; a failed lookup of it refuses nobody.
 	{
 		"203.0.113.21", "EHLO relay.microsoft.com",
 		"accept pass only +helo-ip-mismatch +helo-ptr-mismatch +helo-unverified", "",
