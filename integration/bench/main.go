@@ -17,7 +17,7 @@ import (
 
 func main() {
 	rounds := flag.Int("n", 150, "rounds of one session each")
-	form := flag.String("noop", "", "be a milter that does nothing, in this form; the program starts itself with it")
+	form := flag.String("noop", "", "be a no-op milter in this form; the program runs itself with it")
 	flag.Parse()
 	if *form != "" {
 		log.Fatal(serveNoop(*form))

@@ -100,13 +100,13 @@ func (s *server) Endpoint(client netip.Addr) string {
 	return net.JoinHostPort(s.Addr.String(), "25")
 }
 
-// Log is the mail log so far, from the last ResetLog on.
+// Log returns the mail log since the last ResetLog.
 func (s *server) Log() string {
 	text, _ := os.ReadFile(filepath.Join(s.dir, "mail.log"))
 	return string(text[min(s.mark, len(text)):])
 }
 
-// ResetLog has the log begin anew, for another session.
+// ResetLog makes Log start at the current end of the log, for another session.
 func (s *server) ResetLog() { s.mark += len(s.Log()) }
 
 // WaitLog waits until the mail log has a text, and returns the log.
