@@ -31,7 +31,7 @@ type assumption struct {
 func confirmedNames(hops []hop) map[netip.Addr][]string {
 	names := map[netip.Addr][]string{}
 	for _, h := range hops {
-		if h.name == confirmed {
+		if h.reverse == checks.ReverseConfirmed {
 			names[h.client] = append(names[h.client], checks.Canonical(h.rdns))
 		}
 	}
@@ -41,65 +41,31 @@ func confirmedNames(hops []hop) map[netip.Addr][]string {
 // facts are what the daemon would have known of a hop, as far as it was recorded. names are the client's,
 // whenever they were confirmed.
 func (a assumption) facts(h *hop, names []string) *checks.Facts {
-	f := &checks.Facts{
-		Client: h.client, PTR: h.ptr(a.nameless), Site: h.site(),
-		Greetings: []checks.Greeting{{Helo: checks.ParseHelo(h.helo)}},
+	recorded := checks.Recorded{
+		Client: h.client, Helo: h.helo, Said: true, Reverse: h.reverse, Name: checks.Canonical(h.rdns),
+		Confirmed: names,
 	}
-	f.PTRCount = len(f.PTR.Values)
-	g := &f.Greetings[0]
-	switch looked := g.Helo.Form&(checks.FormPublic|checks.FormUnknownTLD) != 0; {
-	case looked && slices.Contains(names, g.Helo.Name):
-		h.isClient(g)
-	case looked:
-		a.helo.fill(g)
+	if h.lost && !a.nameless {
+		recorded.Reverse = checks.ReverseUnrecorded
+	}
+	f := recorded.Facts(h.site())
+	for i := range f.Greetings {
+		if g := &f.Greetings[i]; g.A.Status == checks.Failed { // not recorded
+			a.helo.fill(g)
+		}
 	}
 	return f
-}
-
-func (h *hop) ptr(nameless bool) checks.Answer[checks.Host] {
-	host := checks.Host{Name: checks.Canonical(h.rdns)}
-	name := h.name
-	if name == lost && nameless {
-		name = none
-	}
-	switch name {
-	case nothing, lost:
-		return checks.Answer[checks.Host]{Status: checks.Failed, Err: notRecorded}
-	case none:
-		return checks.Answer[checks.Host]{Status: checks.Missing}
-	case unchecked:
-		host.Addrs = checks.Answer[netip.Addr]{Status: checks.Failed, Err: notRecorded}
-	case forged:
-		host.Addrs.Status = checks.Missing
-	case confirmed:
-		host.Addrs = h.itself()
-	}
-	return checks.Answer[checks.Host]{Status: checks.Found, Values: []checks.Host{host}}
-}
-
-func (h *hop) itself() checks.Answer[netip.Addr] {
-	return checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{h.client}}
-}
-
-// isClient fills in what the DNS says of a HELO name that is known to lead to the client. Its SPF record
-// matters to no rule then.
-func (h *hop) isClient(g *checks.Greeting) {
-	g.A, g.AAAA = h.itself(), checks.Answer[netip.Addr]{Status: checks.Missing}
-	if h.client.Is6() {
-		g.A, g.AAAA = g.AAAA, g.A
-	}
-	g.SPF.Status = checks.Missing
 }
 
 // fill fills in what is assumed of a HELO name. One that is elsewhere has an MX record and no address: that
 // it exists is all that the rules get to know of it.
 func (d heloDNS) fill(g *checks.Greeting) {
-	status := checks.Missing
 	if d == unknown {
-		status = checks.Failed
-		g.A.Err, g.AAAA.Err, g.MX.Err, g.SPF.Err = notRecorded, notRecorded, notRecorded, notRecorded
+		return
 	}
-	g.A.Status, g.AAAA.Status, g.MX.Status, g.SPF.Status = status, status, status, status
+	none := checks.Answer[netip.Addr]{Status: checks.Missing}
+	g.A, g.AAAA = none, none
+	g.MX, g.SPF = checks.Answer[string]{Status: checks.Missing}, checks.Answer[string]{Status: checks.Missing}
 	if d == elsewhere {
 		g.MX.Status = checks.Found
 	}

@@ -9,32 +9,22 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"helo-milter/checks"
 )
 
 // hop is a row of a hops file: a client that handed a message to the receiving host, and what that host
 // recorded about it.
 type hop struct {
-	class  int // index in the form's classes
-	client netip.Addr
-	helo   string
-	rdns   string // as it stands in the file
-	name   recorded
-	by     string // the receiving host, or a pattern such as *.mail.example.net
-	big    bool   // the client is a large provider's relay
+	class   int // index in the form's classes
+	client  netip.Addr
+	helo    string
+	rdns    string // as it stands in the file
+	reverse checks.Reverse
+	lost    bool   // reverse is missing, but others wrote a name for that client at another time
+	by      string // the receiving host, or a pattern such as *.mail.example.net
+	big     bool   // the client is a large provider's relay
 }
-
-// recorded is what a file has about a client's reverse name.
-type recorded uint8
-
-const (
-	nothing     recorded = iota // whether there is a name was not recorded
-	none                        // the host looked and recorded no name
-	lost                        // the same, but a name was recorded for that client at another time
-	unchecked                   // a name; whether it is confirmed was not recorded
-	forged                      // a name that does not resolve to the client
-	confirmed                   // a name that resolves to the client
-	notRecorded = "not recorded"
-)
 
 // form is one of the two formats of hops files.
 type form struct {
@@ -151,7 +141,7 @@ func (f *form) hop(r row) (hop, error) {
 	h, err := f.read(r)
 	h.client, h.helo, h.rdns, h.by = client.Unmap(), r("helo"), r("rdns"), r("by")
 	noName := slices.Contains([]string{"", "-", "?"}, h.rdns)
-	if hasName := h.name >= unchecked; err == nil && hasName == noName {
+	if hasName := h.reverse > checks.ReverseMissing; err == nil && hasName == noName {
 		err = fmt.Errorf("rdns %q and %s %q contradict each other: correct one", h.rdns, f.mark, r(f.mark))
 	}
 	return h, err
@@ -164,11 +154,11 @@ func readOld(r row) (hop, error) {
 	}
 	switch r("fcrdns") {
 	case "none":
-		h.name = none
+		h.reverse = checks.ReverseMissing
 	case "forged":
-		h.name = forged
+		h.reverse = checks.ReverseForged
 	case "ok/unknown": // the host would have recorded a forged name
-		h.name = confirmed
+		h.reverse = checks.ReverseConfirmed
 	default:
 		return h, fmt.Errorf("fcrdns %q: write none, forged or ok/unknown", r("fcrdns"))
 	}
@@ -195,14 +185,12 @@ func readModern(r row) (hop, error) {
 	}
 	switch r("verified") {
 	case "yes":
-		h.name = confirmed
+		h.reverse = checks.ReverseConfirmed
 	case "no":
-		h.name = forged
+		h.reverse = checks.ReverseForged
 	case "?", "-":
-		h.name = unverified(r("rdns"))
-		if h.name == none && r("ip_named_elsewhere") == "yes" {
-			h.name = lost
-		}
+		h.reverse = unverified(r("rdns"))
+		h.lost = h.reverse == checks.ReverseMissing && r("ip_named_elsewhere") == "yes"
 	default:
 		return h, fmt.Errorf("verified %q: write yes, no, ? or -", r("verified"))
 	}
@@ -212,13 +200,13 @@ func readModern(r row) (hop, error) {
 // unverified classifies a reverse name whose confirmation was not recorded. Postfix and Exim record no name
 // if there is none, if it is not confirmed and if the lookup failed: a file cannot tell these apart, and `-`
 // is taken for the first, by far the most common.
-func unverified(rdns string) recorded {
+func unverified(rdns string) checks.Reverse {
 	switch rdns {
 	case "-":
-		return none
+		return checks.ReverseMissing
 	case "?":
-		return nothing
+		return checks.ReverseUnrecorded
 	default:
-		return unchecked
+		return checks.ReverseUnchecked
 	}
 }

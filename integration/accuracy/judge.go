@@ -48,7 +48,7 @@ type tally struct {
 func (t *tally) lost() int {
 	n := 0
 	for _, u := range t.judged {
-		if u.name == lost {
+		if u.lost {
 			n++
 		}
 	}

@@ -74,7 +74,7 @@ func TestLineEnds(t *testing.T) {
 
 var (
 	v4, v6      = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
-	unknownAddr = checks.Answer[netip.Addr]{Status: checks.Failed, Err: notRecorded}
+	unknownAddr = checks.Answer[netip.Addr]{Status: checks.Failed, Err: "not recorded"}
 	noAddr      = checks.Answer[netip.Addr]{Status: checks.Missing}
 	knownV4     = checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{v4}}
 	knownV6     = checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{v6}}
@@ -89,39 +89,39 @@ var factStories = []struct {
 }{
 	{
 		"the HELO name is the confirmed PTR name: its address is known",
-		hop{client: v4, helo: "Mail.example.org", rdns: "mail.EXAMPLE.org.", name: confirmed},
+		hop{client: v4, helo: "Mail.example.org", rdns: "mail.EXAMPLE.org.", reverse: checks.ReverseConfirmed},
 		checks.Found, "pass", knownV4, noAddr,
 	},
 	{
 		"the same with IPv6",
-		hop{client: v6, helo: "mail.example.org", rdns: "mail.example.org", name: confirmed},
+		hop{client: v6, helo: "mail.example.org", rdns: "mail.example.org", reverse: checks.ReverseConfirmed},
 		checks.Found, "pass", noAddr, knownV6,
 	},
 	{
 		"another name in the same domain: nothing is known",
-		hop{client: v4, helo: "mail.example.org", rdns: "mx.example.org", name: confirmed},
+		hop{client: v4, helo: "mail.example.org", rdns: "mx.example.org", reverse: checks.ReverseConfirmed},
 		checks.Found, "pass", unknownAddr, unknownAddr,
 	},
 	{
 		"a forged PTR name says nothing about the HELO name",
-		hop{client: v4, helo: "mail.example.org", rdns: "mail.example.org", name: forged},
+		hop{client: v4, helo: "mail.example.org", rdns: "mail.example.org", reverse: checks.ReverseForged},
 		checks.Found, "fail", unknownAddr, unknownAddr,
 	},
 	{
 		"a name that was not checked",
-		hop{client: v4, helo: "mail.example.org", rdns: "mail.example.org", name: unchecked},
+		hop{client: v4, helo: "mail.example.org", rdns: "mail.example.org", reverse: checks.ReverseUnchecked},
 		checks.Found, "temperror", unknownAddr, unknownAddr,
 	},
 	{
 		"no name, and a HELO that is not looked up",
-		hop{client: v4, helo: "localhost", rdns: "-", name: none},
+		hop{client: v4, helo: "localhost", rdns: "-", reverse: checks.ReverseMissing},
 		checks.Missing, "permerror",
 		checks.Answer[netip.Addr]{},
 		checks.Answer[netip.Addr]{},
 	},
 	{
 		"no name was recorded; a HELO with an unknown TLD is looked up",
-		hop{client: v4, helo: "mail.qzx", rdns: "?", name: nothing},
+		hop{client: v4, helo: "mail.qzx", rdns: "?", reverse: checks.ReverseUnrecorded},
 		checks.Failed, "temperror", unknownAddr, unknownAddr,
 	},
 }
@@ -139,8 +139,10 @@ func TestFacts(t *testing.T) {
 
 // The assumption about the HELO name decides the results of the rules that read its addresses.
 func TestAssumptions(t *testing.T) {
-	mismatch := hop{client: v4, helo: "mail.yahoo.com", rdns: "pc.example.org", name: confirmed}
-	nobody := hop{client: v4, helo: "mail.yahoo.com", rdns: "-", name: lost}
+	mismatch := hop{
+		client: v4, helo: "mail.yahoo.com", rdns: "pc.example.org", reverse: checks.ReverseConfirmed,
+	}
+	nobody := hop{client: v4, helo: "mail.yahoo.com", rdns: "-", reverse: checks.ReverseMissing, lost: true}
 	for _, c := range []struct {
 		assume assumption
 		hop    hop

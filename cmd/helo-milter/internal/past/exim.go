@@ -3,6 +3,8 @@ package past
 import (
 	"strings"
 	"time"
+
+	"helo-milter/checks"
 )
 
 // lookupHolds is how long what Exim found out about an address counts: it says so once a connection, and does
@@ -25,7 +27,7 @@ func (l *logReader) exim(e *entry) {
 	if address, ok := strings.CutPrefix(text, "no host name found for IP address "); ok {
 		addr := ip(address)
 		s := l.session(e, addr.String())
-		s.hint, s.when = client{addr: addr, reverse: Nameless}, e.time
+		s.hint, s.when = client{addr: addr, reverse: checks.ReverseMissing}, e.time
 	} else if len(text) > 3 && id != "" && text[2] == ' ' {
 		l.eximQueue(e, id, text)
 	} else if id != "" && strings.HasPrefix(text, "Completed") {
@@ -107,7 +109,7 @@ func (l *logReader) eximArrival(e *entry, id, text string) {
 	}
 	_, hop := l.eximHop(e, h)
 	hop.From = keep(bare(from))
-	hop.User = strings.HasSuffix(protocol, "esmtpa") || strings.HasSuffix(protocol, "esmtpsa") ||
+	hop.Login = strings.HasSuffix(protocol, "esmtpa") || strings.HasSuffix(protocol, "esmtpsa") ||
 		strings.HasPrefix(protocol, "asmtp")
 	l.open(e, id, hop)
 }
@@ -130,7 +132,7 @@ func (l *logReader) eximRejected(e *entry, text string) {
 	if _, from, ok := strings.Cut(before, " F=<"); ok {
 		at := max(strings.LastIndexByte(from, '>'), 0)
 		hop.From = keep(from[:at])
-		hop.User = strings.Contains(from[at:], " A=")
+		hop.Login = strings.Contains(from[at:], " A=")
 	}
 	if to, ok := strings.CutPrefix(what, "RCPT "); ok {
 		to, _ = cutAddress(to)
@@ -180,7 +182,7 @@ func (l *logReader) eximHost(text string) (h eximHost, ok bool) {
 		return h, false
 	}
 	if h.name != "" {
-		h.reverse, h.name = Confirmed, canonical(h.name)
+		h.reverse, h.name = checks.ReverseConfirmed, canonical(h.name)
 	}
 	return h, true
 }

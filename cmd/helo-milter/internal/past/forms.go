@@ -13,44 +13,50 @@ type form struct {
 	mta    string
 	host   *regexp.Regexp // what it writes of itself, and with which protocol
 	client *regexp.Regexp // what it writes of the client, behind "from"
-	name   Reverse        // what the client's name is, where it has one
+	name   checks.Reverse // what the client's name is, where it has one
 }
 
 // forms are tried in their order. No host tells a client without a PTR name from one whose lookup failed, so
-// that nobody is Nameless.
+// none of them has checks.ReverseMissing.
 var forms = []form{
 	// smtpd.c and smtpd_peer.c: the name is confirmed, or "unknown". It stands for the HELO, too, of a client
 	// that said none.
-	newForm("Postfix", `^by \S+ \(Postfix\b`, `<helo> \(<name> \[<ip>\]\)`, Confirmed),
+	newForm("Postfix", `^by \S+ \(Postfix\b`, `<helo> \(<name> \[<ip>\]\)`, checks.ReverseConfirmed),
 
 	// daemon.c, getauthinfo: a name is confirmed unless it "may be forged", and a failed lookup of its
 	// addresses makes it that. cf/m4/proto.m4: a client that did not say HELO stands in a comment.
-	newForm("Sendmail", sendmailHost, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>\)`, Confirmed),
-	newForm("Sendmail", sendmailHost, `\(from <silence><user>(?:<name> )?\[<ip>\]<forged>\)`, Confirmed),
+	newForm(
+		"Sendmail", sendmailHost, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>\)`, checks.ReverseConfirmed,
+	),
+	newForm(
+		"Sendmail", sendmailHost, `\(from <silence><user>(?:<name> )?\[<ip>\]<forged>\)`, checks.ReverseConfirmed,
+	),
 
 	// host.c, host_build_sender_fullhost: a name is confirmed. A HELO is left out where it is the name, and
 	// where it is the literal of the address.
-	newForm("Exim", `\(Exim `, `<name> \(\[<ip>\]<port>(?: helo=<helo>)?[^()]*\)`, Confirmed),
-	newForm("Exim", `\(Exim `, `\[<ip>\](?: \((?:port=\d+)? ?(?:helo=<helo>)?[^()]*\))?`, Unrecorded),
+	newForm("Exim", `\(Exim `, `<name> \(\[<ip>\]<port>(?: helo=<helo>)?[^()]*\)`, checks.ReverseConfirmed),
+	newForm(
+		"Exim", `\(Exim `, `\[<ip>\](?: \((?:port=\d+)? ?(?:helo=<helo>)?[^()]*\))?`, checks.ReverseUnrecorded,
+	),
 
 	// There is never a name.
-	newForm("Exchange", ` with Microsoft SMTP Server\b`, `<helo> \(\[?<ip>\]?\)`, Unrecorded),
+	newForm("Exchange", ` with Microsoft SMTP Server\b`, `<helo> \(\[?<ip>\]?\)`, checks.ReverseUnrecorded),
 
 	// received.c: the name is tcpserver's, which compares it with the address only when it runs with -p.
 	// qmail-smtpd.c, dohelo: a HELO is left out where it is the name, and where none was said.
-	newForm("qmail", ``, `<name> \(HELO <helo>\) \(<user>\[?<ip>\]?\)`, Unchecked),
-	newForm("qmail", `^by \S+ with (?:\([^()]*\) )?\w+$`, `<name> \(<user><ip>\)`, Unchecked),
+	newForm("qmail", ``, `<name> \(HELO <helo>\) \(<user>\[?<ip>\]?\)`, checks.ReverseUnchecked),
+	newForm("qmail", `^by \S+ with (?:\([^()]*\) )?\w+$`, `<name> \(<user><ip>\)`, checks.ReverseUnchecked),
 
 	// OpenSMTPD (smtp_session.c, smtp_getnameinfo_cb) and Haraka (connection.js, rdns_response) write down
 	// any name that they find. Others are not known to confirm theirs: Google, Courier, Microsoft's
 	// SMTPSVC, and whoever else follows RFC 5321 §4.4.
-	newForm("others", ``, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>[^()]*\)`, Unchecked),
+	newForm("others", ``, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>[^()]*\)`, checks.ReverseUnchecked),
 }
 
 const sendmailHost = `^by \S+ \(\d+\.\d+[^()]*/`
 
 // newForm takes two regular expressions. That of the client has words for its parts.
-func newForm(mta, host, client string, name Reverse) form {
+func newForm(mta, host, client string, name checks.Reverse) form {
 	parts := strings.NewReplacer(
 		`<helo>`, `(?P<helo>[^\s()]*)`,
 		`<silence>`, `(?P<helo>)`,
@@ -115,7 +121,7 @@ func (h *Hop) client(f *form, parts map[string]string) {
 	default:
 		h.Name, h.Reverse = name, f.name
 		if _, forged := parts["forged"]; forged {
-			h.Reverse = Forged
+			h.Reverse = checks.ReverseForged
 		}
 	}
 }

@@ -102,7 +102,7 @@ func isLocalhost(name string) bool { return checks.ParseHelo(name).Form == check
 func (t *trust) outside(hosts []string, h *Hop) bool {
 	ours := func(network netip.Prefix) bool { return network.Contains(h.Client) }
 	return h.Client.IsValid() && !checks.Private(h.Client) && !slices.ContainsFunc(t.own, ours) &&
-		!(h.Reverse == Confirmed && contains(hosts, h.Name))
+		!(h.Reverse == checks.ReverseConfirmed && contains(hosts, h.Name))
 }
 
 // envelope fills in what is said about it above the hand-over: by the mail store (RFC 5321 §4.4:

@@ -97,7 +97,7 @@ type result struct {
 // client is who has connected, and what the host found out about the name.
 type client struct {
 	addr    netip.Addr
-	reverse Reverse
+	reverse checks.Reverse
 	name    string
 }
 
@@ -221,15 +221,16 @@ func (l *logReader) done(e *entry, id string) { l.messages.Remove(e.key(id)) }
 // hop returns one of the entry's time and host, and of what the session knows of the client.
 func (l *logReader) hop(e *entry, s *session) Hop {
 	return Hop{
-		Place: l.place(), Time: e.time, By: canonical(e.host), Client: s.addr, Reverse: s.reverse,
-		Name: s.name, User: s.user, Helo: s.helo, Said: s.said,
+		Place: l.place(), Time: e.time, By: canonical(e.host), Recorded: checks.Recorded{
+			Client: s.addr, Reverse: s.reverse, Name: s.name, Login: s.user, Helo: s.helo, Said: s.said,
+		},
 	}
 }
 
 // refuse adds to an attempt, or begins one: each recipient of a message can be refused in a line of its own.
 func (l *logReader) refuse(s *session, h Hop) {
 	if o := s.refused; o != nil && o.Client == h.Client && o.Helo == h.Helo && o.From == h.From &&
-		o.User == h.User && h.Time.Sub(o.Time) < oneAttempt {
+		o.Login == h.Login && h.Time.Sub(o.Time) < oneAttempt {
 		for _, to := range h.To {
 			o.addTo(to)
 		}
@@ -249,7 +250,7 @@ func (l *logReader) giveUp(s *session) {
 
 // meet tells a session its client. If that is another than before, the old one has gone unnoticed.
 func (l *logReader) meet(s *session, c client) {
-	if c.reverse == Unrecorded && c.addr == s.hint.addr {
+	if c.reverse == checks.ReverseUnrecorded && c.addr == s.hint.addr {
 		c = s.hint
 	}
 	if s.addr.IsValid() && s.addr != c.addr {

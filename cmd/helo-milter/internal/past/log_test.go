@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"helo-milter/checks"
 )
 
 // today is when the logs of these tests are read.
@@ -23,14 +25,14 @@ func readLog(text string) (lines []string) {
 			continue
 		}
 		line := strings.TrimPrefix(h.Place, "log:") + " " + h.Client.String()
-		if h.Reverse != Unrecorded {
+		if h.Reverse != checks.ReverseUnrecorded {
 			line += " " + []string{"", "nameless", "forged", "unchecked", "confirmed"}[h.Reverse]
 			line += strings.TrimSuffix("="+h.Name, "=")
 		}
 		if h.Said {
 			line += " helo=" + h.Helo
 		}
-		if h.User {
+		if h.Login {
 			line += " user"
 		}
 		line += fmt.Sprintf(" <%s> %v", h.From, h.To)

@@ -32,7 +32,7 @@ func FuzzReceived(f *testing.F) {
 		if h.Client != h.Client.Unmap().WithZone("") {
 			t.Errorf("client %s", h.Client)
 		}
-		if (h.Reverse == Unrecorded) != (h.Name == "") {
+		if (h.Reverse == checks.ReverseUnrecorded) != (h.Name == "") {
 			t.Errorf("name %q, reverse %d", h.Name, h.Reverse)
 		}
 		if h.Helo != "" && !h.Said {

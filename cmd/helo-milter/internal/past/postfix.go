@@ -3,6 +3,8 @@ package past
 import (
 	"net/netip"
 	"strings"
+
+	"helo-milter/checks"
 )
 
 // postfix reads a line of one of Postfix's programs. Whatever syslog_name is, their own name is behind a
@@ -70,14 +72,14 @@ func (l *logReader) postscreen(e *entry) {
 func (l *logReader) peerWarning(s *session, text string) {
 	var addr netip.Addr
 	name, after, ok := strings.Cut(text, " does not resolve to address ")
-	reverse := Forged
+	reverse := checks.ReverseForged
 	if ok {
 		name, ok = strings.CutPrefix(name, "hostname ")
 		// IPv6 addresses have no space behind a colon.
 		address, reason, failed := strings.Cut(after, ": ")
 		addr = ip(address)
 		if failed && !noSuchHost(reason) {
-			reverse = Unchecked
+			reverse = checks.ReverseUnchecked
 		}
 	} else if address, host, old := strings.Cut(text, ": address not listed for hostname "); old {
 		addr, name, ok = ip(address), host, true
@@ -113,7 +115,7 @@ func (l *logReader) peer(text string) (c client, rest string, ok bool) {
 		return c, "", false
 	}
 	if name != "unknown" && name != "" {
-		c.reverse, c.name = Confirmed, canonical(name)
+		c.reverse, c.name = checks.ReverseConfirmed, canonical(name)
 	}
 	return c, rest, true
 }
@@ -157,7 +159,7 @@ func (l *logReader) action(e *entry, s *session, id, text string) {
 	}
 	s.user = s.user || c.user
 	if m := l.message(e, id); m != nil {
-		m.Helo, m.Said, m.User = s.helo, s.said, m.User || c.user
+		m.Helo, m.Said, m.Login = s.helo, s.said, m.Login || c.user
 		return
 	}
 	h := l.hop(e, s)

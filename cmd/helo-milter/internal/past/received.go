@@ -114,10 +114,8 @@ var (
 // was there already, or was made on the host itself.
 func (r received) hop() (Hop, error) {
 	protocol := r.word("with")
-	h := Hop{
-		By: r.by(), QueueID: r.word("id"), From: address(r.word("envelope-from")),
-		User: loggedIn.MatchString(protocol) || slices.ContainsFunc(r["from"], login.MatchString),
-	}
+	h := Hop{By: r.by(), QueueID: r.word("id"), From: address(r.word("envelope-from"))}
+	h.Login = loggedIn.MatchString(protocol) || slices.ContainsFunc(r["from"], login.MatchString)
 	if at, err := mail.ParseDate(r.text(";")); err == nil {
 		h.Time = at.UTC()
 	}

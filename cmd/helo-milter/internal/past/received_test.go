@@ -25,7 +25,7 @@ func mailHop(h Hop) string {
 			line += " " + part.key + "=" + part.value
 		}
 	}
-	if h.User {
+	if h.Login {
 		line += " user"
 	}
 	return line

@@ -3,6 +3,8 @@ package past
 import (
 	"strconv"
 	"strings"
+
+	"helo-milter/checks"
 )
 
 // sendmail reads a line of Sendmail's. Its processes serve one client each, and each transaction has a line
@@ -73,7 +75,8 @@ func (l *logReader) sender(e *entry, id, text string) {
 	m := l.transaction(e, id, c)
 	from, rest, _ := strings.Cut(strings.TrimPrefix(text, "from="), ", size=")
 	m.From = keep(bare(from))
-	m.User = m.User || strings.Contains(rest, ", proto=ESMTPA,") || strings.Contains(rest, ", proto=ESMTPSA,")
+	m.Login = m.Login || strings.Contains(rest, ", proto=ESMTPA,") ||
+		strings.Contains(rest, ", proto=ESMTPSA,")
 	_, count, _ := strings.Cut(rest, ", nrcpts=")
 	count, _, _ = strings.Cut(count, ",")
 	n, _ := strconv.Atoi(count)
@@ -160,9 +163,9 @@ func (l *logReader) relay(text string) (c client, ok bool) {
 	switch {
 	case name == "":
 	case forged:
-		c.reverse, c.name = Forged, canonical(name)
+		c.reverse, c.name = checks.ReverseForged, canonical(name)
 	default:
-		c.reverse, c.name = Confirmed, canonical(name)
+		c.reverse, c.name = checks.ReverseConfirmed, canonical(name)
 	}
 	return c, true
 }

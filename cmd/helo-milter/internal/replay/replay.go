@@ -90,7 +90,7 @@ func (r *Replay) hop(ctx context.Context, hop *past.Hop) *Outcome {
 
 func decide(s *checks.Session, hop *past.Hop, dns string) *checks.Record {
 	s.Mail(hop.Time)
-	if hop.User {
+	if hop.Login {
 		s.LoggedIn()
 	}
 	s.Rcpts(hop.To)

@@ -1,0 +1,83 @@
+package checks
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Reverse is what a host wrote down of its client's reverse name. Hosts look at one PTR name only.
+type Reverse uint8
+
+// What a host wrote down. Most write the same for a client without a PTR name, for one whose name does not lead
+// back to it, and for a failed lookup: that is ReverseUnrecorded.
+const (
+	ReverseUnrecorded Reverse = iota
+	ReverseMissing            // there is no PTR name
+	ReverseForged             // the name does not lead back to the client
+	ReverseUnchecked          // the name was not looked up
+	ReverseConfirmed          // the name leads back: FCrDNS, RFC 8601 §2.7.3
+)
+
+// Recorded is what a host wrote down of a client, in its log or in the header of a message. A field that it
+// did not write down is zero: unknown, which is never the same as missing.
+type Recorded struct {
+	Client  netip.Addr // unmapped; the zero Addr when nothing came over a network
+	Helo    string     // what the client said, if Said; "" when it is known to have said nothing
+	Said    bool       // whether the host wrote that down: most logs do not
+	Reverse Reverse
+	Name    string // the PTR name that Reverse is about, in canonical form
+	Login   bool   // the client had logged in
+	// Confirmed are names that led back to the client in other records, in canonical form.
+	Confirmed []string
+}
+
+// notRecorded is the error of an answer that can no longer be had.
+const notRecorded = "not recorded"
+
+func unrecorded[T any]() Answer[T] { return Answer[T]{Status: Failed, Err: notRecorded} }
+
+// Facts returns what the host knew of the client when it wrote that down. What it did not write down is a
+// failed lookup, with the error "not recorded", which no rule holds against the client.
+func (r *Recorded) Facts(site Site) *Facts {
+	f := &Facts{Client: r.Client, PTR: r.ptr(), Site: site, Unheard: !r.Said, Login: r.Login}
+	f.PTRCount = len(f.PTR.Values)
+	if r.Helo != "" {
+		f.Greetings = []Greeting{r.greeting()}
+	}
+	return f
+}
+
+func (r *Recorded) ptr() Answer[Host] {
+	host := Host{Name: r.Name}
+	switch r.Reverse {
+	case ReverseUnrecorded:
+		return unrecorded[Host]()
+	case ReverseMissing:
+		return Answer[Host]{Status: Missing}
+	case ReverseUnchecked:
+		host.Addrs = unrecorded[netip.Addr]()
+	case ReverseForged:
+		host.Addrs.Status = Missing
+	case ReverseConfirmed:
+		host.Addrs = Answer[netip.Addr]{Status: Found, Values: []netip.Addr{r.Client}}
+	}
+	return Answer[Host]{Status: Found, Values: []Host{host}}
+}
+
+func (r *Recorded) greeting() Greeting {
+	g := Greeting{Helo: ParseHelo(r.Helo)}
+	switch {
+	case g.Helo.Form&(FormPublic|FormUnknownTLD) == 0: // never looked up
+	case r.Reverse == ReverseConfirmed && g.Helo.Name == r.Name, slices.Contains(r.Confirmed, g.Helo.Name):
+		g.A = Answer[netip.Addr]{Status: Found, Values: []netip.Addr{r.Client}}
+		g.AAAA.Status = Missing
+		if r.Client.Is6() {
+			g.A, g.AAAA = g.AAAA, g.A
+		}
+		g.SPF.Status = Missing // it matters to no rule then
+	default:
+		g.A, g.AAAA = unrecorded[netip.Addr](), unrecorded[netip.Addr]()
+		g.MX, g.SPF = unrecorded[string](), unrecorded[string]()
+	}
+	return g
+}
