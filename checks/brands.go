@@ -98,7 +98,7 @@ func national(name, suffixes string) []string {
 }
 
 func (b *brand) has(name string) bool {
-	return underAny(name, b.domains) || underAny(name, b.hosts)
+	return under(name, b.domains...) || under(name, b.hosts...)
 }
 
 // brandByDomain finds the brand of an organisational domain.

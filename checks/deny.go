@@ -107,8 +107,8 @@ func (p *patterns) add(pattern Pattern) {
 }
 
 func (p *patterns) match(name string) bool {
-	for i := range len(name) {
-		if (i == 0 || name[i] == '.') && p.names[name[i:]] {
+	for entry := range entriesFor(name) {
+		if p.names[entry] {
 			return true
 		}
 	}

@@ -3,7 +3,6 @@ package checks
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -88,10 +87,5 @@ func (a *Allow) covers(f *Facts, now time.Time) bool {
 	if a.Expired(now) {
 		return false
 	}
-	return a.Name == "" || f.anyConfirmed(func(name string) bool { return covers(a.Name, name) })
-}
-
-// covers tells whether a name of a list covers a name: the same, or under it when it begins with a dot.
-func covers(listed, name string) bool {
-	return name == listed || listed[0] == '.' && strings.HasSuffix(name, listed)
+	return a.Name == "" || f.anyConfirmed(Names{a.Name}.Match)
 }

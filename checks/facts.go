@@ -65,7 +65,7 @@ func (g *Greeting) Addrs() []netip.Addr { return slices.Concat(g.A.Values, g.AAA
 // Site is who we are: a greeting that claims to be us is a lie.
 type Site struct {
 	Hostname  string       `json:"hostname,omitempty"`  // the MTA's own name
-	Names     []string     `json:"names,omitempty"`     // our names; ".example.net" is everything under it
+	Names     Names        `json:"names,omitempty"`     // our names
 	Addresses []netip.Addr `json:"addresses,omitempty"` // our public addresses
 }
 

@@ -149,13 +149,13 @@ func nameForm(name string) Form {
 	switch {
 	case isNumber(tld):
 		return FormNumeric
-	case under(name, "localhost") || under(name, "localdomain"):
+	case under(name, "localhost", "localdomain"):
 		return FormLocalhost
 	case tld == name:
 		return FormSingle
-	case underAny(name, reservedTLDs):
+	case under(name, reservedTLDs...):
 		return FormReserved
-	case underAny(name, privateTLDs):
+	case under(name, privateTLDs...):
 		return FormPrivate
 	case !inRootZone(name):
 		return FormUnknownTLD
@@ -234,19 +234,4 @@ func sameOrg(a, b string) bool {
 	}
 	org := orgDomain(a)
 	return org != "" && org == orgDomain(b)
-}
-
-// under tells whether a name is a domain or is in it, on label boundaries.
-func under(name, domain string) bool {
-	rest, ok := strings.CutSuffix(name, domain)
-	return ok && (rest == "" || rest[len(rest)-1] == '.')
-}
-
-func underAny(name string, domains []string) bool {
-	for _, d := range domains {
-		if under(name, d) {
-			return true
-		}
-	}
-	return false
 }

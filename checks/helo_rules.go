@@ -58,8 +58,7 @@ func heloOwnAddress(c *Case) string {
 }
 
 func heloOwnName(c *Case) string {
-	ours := func(listed string) bool { return covers(listed, c.Helo.Name) }
-	if c.Helo.Name != c.Site.Hostname && !slices.ContainsFunc(c.Site.Names, ours) {
+	if c.Helo.Name != c.Site.Hostname && !c.Site.Names.Match(c.Helo.Name) {
 		return ""
 	}
 	return said(c)

@@ -92,13 +92,8 @@ func (h *hop) site() checks.Site {
 // client confirmed in the receiver's domain, or a provider's relay that says so where nobody recorded its
 // PTR names. Anybody else who claims that domain lies.
 func (h *hop) internal(f *checks.Facts) bool {
-	ours := func(name string) bool {
-		return slices.ContainsFunc(f.Site.Names, func(n string) bool {
-			return name == n || n[0] == '.' && strings.HasSuffix(name, n)
-		})
-	}
-	if slices.ContainsFunc(f.Confirmed(), ours) {
+	if slices.ContainsFunc(f.Confirmed(), f.Site.Names.Match) {
 		return true
 	}
-	return h.big && f.PTR.Status == checks.Failed && ours(f.LastHelo().Name)
+	return h.big && f.PTR.Status == checks.Failed && f.Site.Names.Match(f.LastHelo().Name)
 }

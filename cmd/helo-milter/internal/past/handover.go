@@ -13,7 +13,7 @@ import (
 
 // trust says whose Received fields are believed, and which clients do not count because they are ours.
 type trust struct {
-	hosts []string // none: the host that wrote the topmost field
+	hosts checks.Names // none: the host that wrote the topmost field
 	own   []netip.Prefix
 }
 
@@ -31,12 +31,6 @@ func newTrust(list string) *trust {
 		}
 	}
 	return t
-}
-
-func contains(hosts []string, name string) bool {
-	return slices.ContainsFunc(hosts, func(host string) bool {
-		return name == host || strings.HasPrefix(host, ".") && strings.HasSuffix(name, host)
-	})
 }
 
 // handOver finds where a mail came in from outside. It walks down the Received fields. Every host puts its
@@ -69,9 +63,9 @@ func (t *trust) handOver(fields []field) (Hop, error) {
 			continue
 		}
 		if hosts == nil {
-			hosts = []string{by}
+			hosts = checks.Names{by}
 		}
-		if !contains(hosts, by) && !(last.Client.IsLoopback() && isLocalhost(by)) {
+		if !hosts.Match(by) && !(last.Client.IsLoopback() && isLocalhost(by)) {
 			if at < 0 {
 				continue
 			}
@@ -99,10 +93,10 @@ func (t *trust) handOver(fields []field) (Hop, error) {
 
 func isLocalhost(name string) bool { return checks.ParseHelo(name).Form == checks.FormLocalhost }
 
-func (t *trust) outside(hosts []string, h *Hop) bool {
+func (t *trust) outside(hosts checks.Names, h *Hop) bool {
 	ours := func(network netip.Prefix) bool { return network.Contains(h.Client) }
 	return h.Client.IsValid() && !checks.Private(h.Client) && !slices.ContainsFunc(t.own, ours) &&
-		!(h.Reverse == checks.ReverseConfirmed && contains(hosts, h.Name))
+		!(h.Reverse == checks.ReverseConfirmed && hosts.Match(h.Name))
 }
 
 // envelope fills in what is said about it above the hand-over: by the mail store (RFC 5321 §4.4:
