@@ -1,6 +1,10 @@
 package checks
 
-import "slices"
+import (
+	"slices"
+
+	"helo-milter/checks/enum"
+)
 
 // Result is how a rule ended. The order is that in which one greeting's result stands for the session.
 type Result uint8
@@ -13,15 +17,15 @@ const (
 	Fail
 )
 
-var resultText = []string{"skip", "pass", "unsure", "fail"}
+var resultWords = enum.Words[Result]{{Skip, "skip"}, {Pass, "pass"}, {Unsure, "unsure"}, {Fail, "fail"}}
 
-func (r Result) String() string { return resultText[r] }
+func (r Result) String() string { return resultWords.Text(r) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (r Result) MarshalText() ([]byte, error) { return marshalEnum(resultText, r) }
+func (r Result) MarshalText() ([]byte, error) { return resultWords.Marshal(r) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (r *Result) UnmarshalText(text []byte) error { return unmarshalEnum(resultText, r, text) }
+func (r *Result) UnmarshalText(text []byte) error { return resultWords.Unmarshal(r, text) }
 
 // Finding is what a rule found out and, once a policy has decided, what that thinks of it.
 type Finding struct {

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"helo-milter/checks/enum"
 )
 
 // Status says how a DNS question ended. The order is that of how much is known.
@@ -18,15 +20,17 @@ const (
 	Found
 )
 
-var statusText = []string{"unasked", "failed", "missing", "found"}
+var statusWords = enum.Words[Status]{
+	{Unasked, "unasked"}, {Failed, "failed"}, {Missing, "missing"}, {Found, "found"},
+}
 
-func (s Status) String() string { return statusText[s] }
+func (s Status) String() string { return statusWords.Text(s) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (s Status) MarshalText() ([]byte, error) { return marshalEnum(statusText, s) }
+func (s Status) MarshalText() ([]byte, error) { return statusWords.Marshal(s) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (s *Status) UnmarshalText(text []byte) error { return unmarshalEnum(statusText, s, text) }
+func (s *Status) UnmarshalText(text []byte) error { return statusWords.Unmarshal(s, text) }
 
 // Answer is what the DNS said to one question.
 type Answer[T any] struct {

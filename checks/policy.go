@@ -3,6 +3,8 @@ package checks
 import (
 	"math"
 	"slices"
+
+	"helo-milter/checks/enum"
 )
 
 // Action is what a failing rule asks for. The order is the policy: the strictest wins.
@@ -16,15 +18,15 @@ const (
 	Reject
 )
 
-var actionText = []string{"off", "mark", "tempfail", "reject"}
+var actionWords = enum.Words[Action]{{Off, "off"}, {Mark, "mark"}, {TempFail, "tempfail"}, {Reject, "reject"}}
 
-func (a Action) String() string { return actionText[a] }
+func (a Action) String() string { return actionWords.Text(a) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (a Action) MarshalText() ([]byte, error) { return marshalEnum(actionText, a) }
+func (a Action) MarshalText() ([]byte, error) { return actionWords.Marshal(a) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (a *Action) UnmarshalText(text []byte) error { return unmarshalEnum(actionText, a, text) }
+func (a *Action) UnmarshalText(text []byte) error { return actionWords.Unmarshal(a, text) }
 
 // Outcome is what the MTA is told for an action: accept, tempfail or reject.
 func (a Action) Outcome() string {
@@ -43,15 +45,15 @@ const (
 	Enforce
 )
 
-var modeText = []string{"observe", "enforce"}
+var modeWords = enum.Words[Mode]{{Observe, "observe"}, {Enforce, "enforce"}}
 
-func (m Mode) String() string { return modeText[m] }
+func (m Mode) String() string { return modeWords.Text(m) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (m Mode) MarshalText() ([]byte, error) { return marshalEnum(modeText, m) }
+func (m Mode) MarshalText() ([]byte, error) { return modeWords.Marshal(m) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (m *Mode) UnmarshalText(text []byte) error { return unmarshalEnum(modeText, m, text) }
+func (m *Mode) UnmarshalText(text []byte) error { return modeWords.Unmarshal(m, text) }
 
 // Profile is a column of the rule table: which actions the rules have by default.
 type Profile uint8
@@ -63,15 +65,15 @@ const (
 	Strict
 )
 
-var profileText = []string{"careful", "standard", "strict"}
+var profileWords = enum.Words[Profile]{{Careful, "careful"}, {Standard, "standard"}, {Strict, "strict"}}
 
-func (p Profile) String() string { return profileText[p] }
+func (p Profile) String() string { return profileWords.Text(p) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (p Profile) MarshalText() ([]byte, error) { return marshalEnum(profileText, p) }
+func (p Profile) MarshalText() ([]byte, error) { return profileWords.Marshal(p) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (p *Profile) UnmarshalText(text []byte) error { return unmarshalEnum(profileText, p, text) }
+func (p *Profile) UnmarshalText(text []byte) error { return profileWords.Unmarshal(p, text) }
 
 // Policy says what is done about findings. It never asks for more of them, and must not be modified once in use.
 type Policy struct {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,6 +13,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/checks"
+	"helo-milter/checks/enum"
 )
 
 // Stage is where the verdict is given.
@@ -25,20 +25,13 @@ const (
 	AtMail
 )
 
-var stageText = []string{"rcpt", "mail"}
+var stageWords = enum.Words[Stage]{{AtMail, "mail"}, {AtRcpt, "rcpt"}}
 
 // MarshalText implements encoding.TextMarshaler.
-func (s Stage) MarshalText() ([]byte, error) { return []byte(stageText[s]), nil }
+func (s Stage) MarshalText() ([]byte, error) { return stageWords.Marshal(s) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (s *Stage) UnmarshalText(text []byte) error {
-	i := slices.Index(stageText, string(text))
-	if i < 0 {
-		return fmt.Errorf("%q is none of mail, rcpt", text)
-	}
-	*s = Stage(i)
-	return nil
-}
+func (s *Stage) UnmarshalText(text []byte) error { return stageWords.Unmarshal(s, text) }
 
 // Config is all that a session needs. It must not be modified once a Server has it.
 type Config struct {

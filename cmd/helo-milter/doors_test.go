@@ -23,7 +23,7 @@ var doors = map[string][]string{
 		"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "golang.org/x/term",
 	},
 	"cmd/helo-milter/internal/config": {
-		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter",
+		"helo-milter/checks", "helo-milter/checks/enum", "helo-milter/dnscache", "helo-milter/milter",
 		"github.com/BurntSushi/toml", "github.com/agnivade/levenshtein",
 	},
 	"cmd/helo-milter/internal/daemon": {
@@ -42,9 +42,12 @@ var doors = map[string][]string{
 	"cmd/helo-milter/internal/replay": {"helo-milter/checks", "helo-milter/cmd/helo-milter/internal/past"},
 	"cmd/helo-milter/internal/spool":  {},
 
-	"milter": {"helo-milter/checks", "github.com/d--j/go-milter", "github.com/emersion/go-msgauth/authres"},
+	"milter": {
+		"helo-milter/checks", "helo-milter/checks/enum", "github.com/d--j/go-milter",
+		"github.com/emersion/go-msgauth/authres",
+	},
 	"checks": {
-		"blitiri.com.ar/go/spf", "github.com/gaissmai/bart", "golang.org/x/net/idna",
+		"helo-milter/checks/enum", "blitiri.com.ar/go/spf", "github.com/gaissmai/bart", "golang.org/x/net/idna",
 		"golang.org/x/net/publicsuffix",
 	},
 	"dnscache": {
@@ -52,6 +55,7 @@ var doors = map[string][]string{
 		"golang.org/x/sync/semaphore", "golang.org/x/sync/singleflight",
 	},
 	"checks/checkstest": {},
+	"checks/enum":       {},
 	"checks/wilson":     {},
 	"dnscache/dnstest":  {"github.com/miekg/dns"},
 	"integration/accuracy": {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/enum"
 )
 
 // duration is a time.Duration that is always written with its unit.
@@ -40,24 +41,13 @@ func (m *fileMode) UnmarshalText(text []byte) error {
 // onDNSError is a checks.Action of which only two are allowed: a DNS failure never costs a 5xx.
 type onDNSError checks.Action
 
-func (a onDNSError) MarshalText() ([]byte, error) {
-	if checks.Action(a) == checks.TempFail {
-		return []byte("tempfail"), nil
-	}
-	return []byte("accept"), nil
+var onDNSErrorWords = enum.Words[onDNSError]{
+	{onDNSError(checks.Off), "accept"}, {onDNSError(checks.TempFail), "tempfail"},
 }
 
-func (a *onDNSError) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case "accept":
-		*a = onDNSError(checks.Off)
-	case "tempfail":
-		*a = onDNSError(checks.TempFail)
-	default:
-		return fmt.Errorf("%q is none of accept, tempfail", text)
-	}
-	return nil
-}
+func (a onDNSError) MarshalText() ([]byte, error) { return onDNSErrorWords.Marshal(a) }
+
+func (a *onDNSError) UnmarshalText(text []byte) error { return onDNSErrorWords.Unmarshal(a, text) }
 
 // network is a CIDR, an address, or "private".
 type network struct {
