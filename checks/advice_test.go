@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 // patient is a client that something is wrong with.
@@ -19,7 +19,7 @@ type patient struct {
 	client netip.Addr
 	helos  []string
 	rcpt   string
-	zone   zone
+	zone   checkstest.Zone
 	deny   *checks.DenyList
 }
 
@@ -63,15 +63,15 @@ func (p *patient) obey(t *testing.T, steps []checks.Step) {
 			f := strings.Fields(record)
 			switch {
 			case len(f) == 3 && f[0] == reverse && f[1] == "PTR":
-				p.zone["PTR "+p.client.String()] = f[2:]
+				p.zone.Set(f[0], f[1]) // there is one only
+				p.zone.Add(t, record)
 			case len(f) == 3 && (f[1] == "A" || f[1] == "AAAA"):
-				key := f[1] + " " + strings.TrimSuffix(f[0], ".")
-				p.zone[key] = append(slices.Clone(p.zone[key]), f[2])
+				p.zone.Add(t, record)
 			case len(f) == 1:
 				_, name, _ := strings.Cut(step.Text, "SPF record of ")
 				name, _, _ = strings.Cut(name, ":")
-				key := "TXT " + name
-				p.zone[key] = slices.Insert(slices.Clone(p.zone[key]), 1, f[0])
+				spf := p.zone["TXT "+name+"."][0]
+				p.zone.Set(name, "TXT", strings.Replace(spf, "v=spf1", "v=spf1 "+f[0], 1))
 			default:
 				t.Errorf("nobody can do that: %s", record)
 			}
@@ -84,7 +84,7 @@ func (p *patient) obey(t *testing.T, steps []checks.Step) {
 			p.deny = nil
 		}
 		if strings.Contains(step.Text, "block list") {
-			listed := func(key string, _ []string) bool { return strings.HasSuffix(key, ".dbl.example") }
+			listed := func(key string, _ []string) bool { return strings.HasSuffix(key, ".dbl.example.") }
 			maps.DeleteFunc(p.zone, listed)
 		}
 	}
@@ -110,35 +110,45 @@ const sick = world + `
 203.0.113.20        PTR  out.example.org.
 out.example.org     A    203.0.113.20
 spf.example.org     A    203.0.113.21
-spf.example.org     TXT  v=spf1 -all
+spf.example.org     TXT  "v=spf1 -all"
 203.0.113.21        PTR  spf.example.org.
 spf6.example.org    AAAA 2001:db8::21
-spf6.example.org    TXT  v=spf1 a:out.example.org -all
+spf6.example.org    TXT  "v=spf1 a:out.example.org -all"
 2001:db8::21        PTR  spf6.example.org.
 203.0.113.22        PTR  203-0-113-22.dsl.example.org.
 203-0-113-22.dsl.example.org A 203.0.113.22
 home.example.org    A    203.0.113.22
-203.0.113.23        PTR  pc.lan. real.example.org.
+203.0.113.23        PTR  pc.lan.
+203.0.113.23        PTR  real.example.org.
 real.example.org    A    203.0.113.23
 203.0.113.24        PTR  mail.listed.org.
 mail.listed.org     A    203.0.113.24
 listed.org.dbl.example A 127.0.1.2
-bare.example        MX   bare.example.
-203.0.113.25        PTR  first.example.com. second.example.org.
+bare.example        MX   10 bare.example.
+203.0.113.25        PTR  first.example.com.
+203.0.113.25        PTR  second.example.org.
 first.example.com   A    203.0.113.25
 second.example.org  A    203.0.113.25
 203.0.113.29        PTR  shunned.example.org.
 shunned.example.org A    203.0.113.29
 203.0.113.26        PTR  mail.google.com.          ; which nobody there knows
-203.0.113.27        PTR  evil".example.org.
-evil".example.org   A    203.0.113.27
-203.0.113.28        PTR  many00.example.org. many01.example.org. many02.example.org. many03.example.org.
-203.0.113.28        PTR  many04.example.org. many05.example.org. many06.example.org. many07.example.org.
-203.0.113.28        PTR  many08.example.org. many09.example.org. many10.example.org.
+203.0.113.27        PTR  evil\".example.org.
+evil\".example.org   A    203.0.113.27
+203.0.113.28        PTR  many00.example.org.
+203.0.113.28        PTR  many01.example.org.
+203.0.113.28        PTR  many02.example.org.
+203.0.113.28        PTR  many03.example.org.
+203.0.113.28        PTR  many04.example.org.
+203.0.113.28        PTR  many05.example.org.
+203.0.113.28        PTR  many06.example.org.
+203.0.113.28        PTR  many07.example.org.
+203.0.113.28        PTR  many08.example.org.
+203.0.113.28        PTR  many09.example.org.
+203.0.113.28        PTR  many10.example.org.
 many00.example.org  A    203.0.113.28
 203.0.113.30        PTR  spf30.example.org.
 spf30.example.org   A    203.0.113.30
-spf30.example.org   TXT  v=spf1 -all
+spf30.example.org   TXT  "v=spf1 -all"
 203.0.113.31        PTR  new.listed.org.           ; which leads nowhere, like those that follow
 203.0.113.33        PTR  gone33.example.org.
 203.0.113.34        PTR  startup.org.
@@ -233,7 +243,8 @@ func TestAdviceCures(t *testing.T) {
 		{"203.0.113.29", "shunned.example.org", "", "shunned.example.org deny"},
 	} {
 		p := &patient{
-			netip.MustParseAddr(tt.client), strings.Split(tt.helos, "|"), tt.rcpt, parseZone(sick), denials(t),
+			netip.MustParseAddr(tt.client), strings.Split(tt.helos, "|"), tt.rcpt,
+			checkstest.Parse(t, sick), denials(t),
 		}
 		if tt.helos == "-" {
 			p.helos = nil

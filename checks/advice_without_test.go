@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 // Where the DNS fails there is nothing to be held against the client's names, and no record to be made for
@@ -22,7 +23,9 @@ func TestAdviceWithoutRecords(t *testing.T) {
 		{"10.0.0.1", "localhost", "10.0.0.1 is not one"},
 		{"fe80::1", "localhost", "fe80::1 is not one"},
 	} {
-		p := &patient{client: netip.MustParseAddr(tt.client), helos: []string{tt.helo}, zone: parseZone(world)}
+		p := &patient{
+			client: netip.MustParseAddr(tt.client), helos: []string{tt.helo}, zone: checkstest.Parse(t, world),
+		}
 		record := p.examine(t)
 		record.Findings = slices.DeleteFunc(record.Findings,
 			func(f checks.RuleFinding) bool { return f.Rule == "helo-literal" })
@@ -53,7 +56,9 @@ func TestAdviceNames(t *testing.T) {
 		{"203.0.113.4", "new.example.org", true, "its lookup failed, so this may already be the case"},
 		{"203.0.113.1", "mail.example.org", false, ""},
 	} {
-		p := &patient{netip.MustParseAddr(tt.client), []string{tt.helo}, "", parseZone(sick), denials(t)}
+		p := &patient{
+			netip.MustParseAddr(tt.client), []string{tt.helo}, "", checkstest.Parse(t, sick), denials(t),
+		}
 		advice, _ := p.advise(t)
 		if text := fmt.Sprint(advice.Steps); advice.Names != tt.names || !strings.Contains(text, tt.says) {
 			t.Errorf("%s HELO %s: names %t, %s", tt.client, tt.helo, advice.Names, text)

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 // BenchmarkSession is a client without a fault, from CONNECT to the header, with a DNS that answers at once.
 func BenchmarkSession(b *testing.B) {
-	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
+	dns := &checks.DNS{Resolver: checkstest.Parse(b, world), Timeout: time.Second}
 	judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
 	client := netip.MustParseAddr("203.0.113.1")
 	b.ReportAllocs()

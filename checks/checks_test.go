@@ -1,9 +1,7 @@
 package checks_test
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,78 +10,10 @@ import (
 	"go.uber.org/goleak"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// zone is a Resolver of lines "NAME TYPE VALUE..."; a value "!" is a failed lookup, "~" says that the others
-// are stale, and what is not in it does not exist.
-type zone map[string][]string
-
-func parseZone(text string) zone {
-	z := zone{}
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, ";")
-		if f := strings.Fields(line); len(f) > 2 {
-			key := f[1] + " " + f[0]
-			z[key] = append(z[key], f[2:]...)
-		}
-	}
-	return z
-}
-
-func (z zone) lookup(qtype, name string) ([]string, error) {
-	values := z[qtype+" "+strings.TrimSuffix(name, ".")]
-	switch {
-	case len(values) == 0:
-		return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
-	case values[0] == "!":
-		return nil, &net.DNSError{Err: "SERVFAIL", Name: name, IsTemporary: true}
-	case values[0] == "~":
-		return values[1:], &net.DNSError{Err: "stale", Name: name, IsTemporary: true}
-	}
-	return values, nil
-}
-
-func (z zone) LookupAddr(_ context.Context, addr string) ([]string, error) {
-	return z.lookup("PTR", addr)
-}
-
-func (z zone) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
-	texts, err := z.lookup(map[string]string{"ip4": "A", "ip6": "AAAA"}[network], host)
-	addrs := make([]netip.Addr, len(texts))
-	for i, t := range texts {
-		addrs[i] = netip.MustParseAddr(t)
-	}
-	return addrs, err
-}
-
-func (z zone) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
-	hosts, err := z.lookup("MX", name)
-	mx := make([]*net.MX, len(hosts))
-	for i, h := range hosts {
-		mx[i] = &net.MX{Host: h}
-	}
-	return mx, err
-}
-
-func (z zone) LookupNS(_ context.Context, name string) ([]*net.NS, error) {
-	hosts, err := z.lookup("NS", name)
-	ns := make([]*net.NS, len(hosts))
-	for i, h := range hosts {
-		ns[i] = &net.NS{Host: h}
-	}
-	return ns, err
-}
-
-// LookupTXT has one record a name, whose words stand in several values.
-func (z zone) LookupTXT(_ context.Context, name string) ([]string, error) {
-	words, err := z.lookup("TXT", name)
-	if err != nil {
-		return nil, err
-	}
-	return []string{strings.Join(words, " ")}, nil
-}
 
 const world = `
 206.125.175.2      PTR  s1.xnnd.com.              ; the good case of old
@@ -94,19 +24,29 @@ mail.example.org   AAAA 2001:db8::1
 2001:db8::1        PTR  mail.example.org.
 203.0.113.2        PTR  out7.example.org.         ; says HELO mail.example.org
 out7.example.org   A    203.0.113.2
-203.0.113.3        PTR  a.example.org. b.example.org.
-a.example.org      A    !
+203.0.113.3        PTR  a.example.org.
+203.0.113.3        PTR  b.example.org.
+a.example.org      TXT  "dnstest" "servfail" "A"
 b.example.org      A    203.0.113.3
-203.0.113.4        PTR  !
+203.0.113.4        TXT  "dnstest" "servfail" "PTR"
 203.0.113.5        PTR  forged.example.org.       ; whose address is another
 forged.example.org A    203.0.113.50
 203.0.113.6        PTR  dead.example.org.
-dead.example.org   A    !
+dead.example.org   TXT  "dnstest" "servfail" "A"
 dead.example.org   AAAA 2001:db8::6
 203.0.113.7        PTR  localhost.
-203.0.113.8        PTR  203.0.113.8. 8.example-.org.
-203.0.113.10       PTR  a1.example.org. a2.example.org. a3.example.org. a4.example.org. a5.example.org.
-203.0.113.10       PTR  a6.example.org. a7.example.org. a8.example.org. a9.example.org. b.example.org.
+203.0.113.8        PTR  203.0.113.8.
+203.0.113.8        PTR  8.example-.org.
+203.0.113.10       PTR  a1.example.org.
+203.0.113.10       PTR  a2.example.org.
+203.0.113.10       PTR  a3.example.org.
+203.0.113.10       PTR  a4.example.org.
+203.0.113.10       PTR  a5.example.org.
+203.0.113.10       PTR  a6.example.org.
+203.0.113.10       PTR  a7.example.org.
+203.0.113.10       PTR  a8.example.org.
+203.0.113.10       PTR  a9.example.org.
+203.0.113.10       PTR  b.example.org.
 203.0.113.10       PTR  mail.example.org.         ; the eleventh
 203.0.113.11       PTR  notes.example.com.        ; a Notes server that says its inside name
 notes.example.com  A    203.0.113.11
@@ -116,14 +56,15 @@ mail.two.co.uk     A    203.0.113.12
 203.0.113.13       PTR  mail-a.google.com.
 mail-a.google.com  A    203.0.113.13
 private.example.org A   10.0.0.1
-mixed.example.org  A    10.0.0.1 203.0.113.99
-alias.example.org  MX   mail.example.org.
-half.example.org   A    !
+mixed.example.org  A    10.0.0.1
+mixed.example.org  A    203.0.113.99
+alias.example.org  MX   10 mail.example.org.
+half.example.org   TXT  "dnstest" "servfail" "A"
 half.example.org   AAAA 2001:db8::77
-gone.example.org   A    !
-gone.example.org   AAAA !
-gone.example.org   MX   !
-null.example.org   MX   .
+gone.example.org   TXT  "dnstest" "servfail" "A"
+gone.example.org   TXT  "dnstest" "servfail" "AAAA"
+gone.example.org   TXT  "dnstest" "servfail" "MX"
+null.example.org   MX   0 .
 fresh.newtld       A    203.0.113.1               ; a TLD younger than our list
 cetus.uberspace.de A    203.0.113.1               ; a real mail host under a private suffix
 evilyahoo.com      A    203.0.113.1
@@ -139,7 +80,7 @@ func judged(t *testing.T, client, helos, rcpt string) string {
 		Names:     []string{"example.net", ".example.net"},
 		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 	}
-	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
+	dns := &checks.DNS{Resolver: checkstest.Parse(t, world), Timeout: time.Second}
 	judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
 	s := judge.Open(t.Context(), dns, netip.MustParseAddr(client), site)
 	defer s.Close()
@@ -311,7 +252,7 @@ func TestLastHelo(t *testing.T) {
 // A client cannot fill memory with greetings; the last one is always among those that are kept.
 func TestManyGreetings(t *testing.T) {
 	client := netip.MustParseAddr("203.0.113.1")
-	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
+	dns := &checks.DNS{Resolver: checkstest.Parse(t, world), Timeout: time.Second}
 	var helos []checks.Helo
 	for i := range 1000 {
 		helos = append(helos, checks.ParseHelo(fmt.Sprintf("pc%d.example.org", i)))

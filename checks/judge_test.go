@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 // decided is the record of a client of world, by a configuration.
 func decided(t *testing.T, j *checks.Judge, client, helo string, change func(*checks.Facts)) *checks.Record {
 	t.Helper()
-	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
+	dns := &checks.DNS{Resolver: checkstest.Parse(t, world), Timeout: time.Second}
 	addr := netip.MustParseAddr(client)
 	open := j.Open(t.Context(), dns, addr, j.Site) // asks no DNS for a client that is exempt
 	defer open.Close()

@@ -1,7 +1,6 @@
 package checks_test
 
 import (
-	"context"
 	"net/netip"
 	"strings"
 	"sync"
@@ -9,43 +8,46 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 // listWorld is a world with block lists, SPF records and people nobody wants to hear from.
 const listWorld = `
 203.0.113.1        PTR  mail.example.org.
 mail.example.org   A    203.0.113.1
-203.0.113.2        PTR  a.example.com. liar.example.net.
+203.0.113.2        PTR  a.example.com.
+203.0.113.2        PTR  liar.example.net.
 a.example.com      A    203.0.113.2
 liar.example.net   A    203.0.113.99
-203.0.113.3        PTR  !
+203.0.113.3        TXT  "dnstest" "servfail" "PTR"
 example.com.dbl.example  A 127.0.1.2
 example.net.dbl.example  A 127.0.1.2
 example.co.uk.dbl.example A 127.255.255.254        ; the list answers no public resolver
-gone.co.uk.dbl.example   A !
+gone.co.uk.dbl.example   TXT "dnstest" "servfail" "A"
 ours.co.uk.dbl.example   A 192.0.2.1               ; a list that ended, and its domain was sold
 free.co.uk.dbl.example   A 127.0.0.1               ; RFC 5782 §5: never listed
-both.co.uk.dbl.example   A !
+both.co.uk.dbl.example   TXT "dnstest" "servfail" "A"
 both.co.uk.uri.example   A 127.0.0.4
 
-spf.example.org     TXT  v=spf1 ip4:203.0.113.1 -all
-soft.example.org    TXT  v=spf1 ~all
-void.example.org    TXT  v=spf1 include:dead.example.org -all
-dead.example.org    TXT  !
-broken.example.org  TXT  v=spf1 ipv4:203.0.113.1 -all
-text.example.org    TXT  not about SPF
-a4.example.org      TXT  v=spf1 a:mail.example.org -all
-there.example.org   TXT  v=spf1 exists:mail.example.org -all
-localhost           TXT  v=spf1 -all
-microsoft.com       TXT  v=spf1 ip4:203.0.113.1 ~all
+spf.example.org     TXT  "v=spf1 ip4:203.0.113.1 -all"
+soft.example.org    TXT  "v=spf1 ~all"
+void.example.org    TXT  "v=spf1 include:dead.example.org -all"
+dead.example.org    TXT  "dnstest" "servfail" "TXT"
+broken.example.org  TXT  "v=spf1 ipv4:203.0.113.1 -all"
+text.example.org    TXT  "not about SPF"
+a4.example.org      TXT  "v=spf1 a:mail.example.org -all"
+there.example.org   TXT  "v=spf1 exists:mail.example.org -all"
+localhost           TXT  "v=spf1 -all"
+microsoft.com       TXT  "v=spf1 ip4:203.0.113.1 ~all"
 
 host.example.org    A    198.51.100.7
-mx.example.org      MX   in.bad.example.
+mx.example.org      MX   10 in.bad.example.
 in.bad.example      A    192.0.2.7
-example.org         NS   ns1.example.net. ns2.example.net.
+example.org         NS   ns1.example.net.
+example.org         NS   ns2.example.net.
 sub.example.org     NS   ns.nasty.example.
 ns.nasty.example    A    192.0.2.99
-shut.example.org    NS   !
+shut.example.org    TXT  "dnstest" "servfail" "NS"
 `
 
 // listed is the outcome under a deny list of "helo TEXT", "ptr TEXT" and "network TEXT" entries.
@@ -57,7 +59,7 @@ func listed(t *testing.T, client, helo string, deny ...string) (line string, tro
 	}
 	var lock sync.Mutex
 	dns := &checks.DNS{
-		Resolver: parseZone(listWorld), Timeout: time.Second, Hosts: list.Hosts(),
+		Resolver: checkstest.Parse(t, listWorld), Timeout: time.Second, Hosts: list.Hosts(),
 		Lists: []string{"dbl.example", "uri.example"},
 		Trouble: func(list, answer string) {
 			lock.Lock()
@@ -206,18 +208,14 @@ func TestSPF(t *testing.T) {
 	}
 }
 
-// brittle is a zone whose TXT records somebody cannot bear.
-type brittle struct{ zone }
-
-func (brittle) LookupTXT(context.Context, string) ([]string, error) { panic("what is this?") }
-
 // A panic over an SPF record is no answer, and visible.
 func TestSPFPanics(t *testing.T) {
-	dns := &checks.DNS{Resolver: brittle{parseZone(listWorld)}, Timeout: time.Second}
+	zone := checkstest.Parse(t, listWorld+`mail.example.org TXT "dnstest" "panic" "TXT"`)
+	dns := &checks.DNS{Resolver: zone, Timeout: time.Second}
 	client, helo := netip.MustParseAddr("203.0.113.1"), checks.ParseHelo("mail.example.org")
 	f := checks.Lookup(t.Context(), dns, client, checks.Site{}, helo)
 	got := checks.Evaluate(f, nil, "")[checks.Index("helo-spf")].Result
-	if spf := f.Greetings[0].SPF; got != checks.Unsure || !strings.Contains(spf.Err, "what is this?") {
+	if spf := f.Greetings[0].SPF; got != checks.Unsure || !strings.Contains(spf.Err, "TXT mail.example.org") {
 		t.Errorf("helo-spf is %v, SPF %+v", got, spf)
 	}
 }

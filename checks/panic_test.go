@@ -1,52 +1,14 @@
 package checks_test
 
 import (
-	"context"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
-
-// fragile is a zone in which one question is more than somebody can bear.
-type fragile struct {
-	zone
-	question string
-}
-
-func (f fragile) bear(question string) {
-	if question == f.question {
-		panic(question)
-	}
-}
-
-func (f fragile) LookupAddr(ctx context.Context, addr string) ([]string, error) {
-	f.bear("PTR " + addr)
-	return f.zone.LookupAddr(ctx, addr)
-}
-
-func (f fragile) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	f.bear(network + " " + strings.TrimSuffix(host, "."))
-	return f.zone.LookupNetIP(ctx, network, host)
-}
-
-func (f fragile) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	f.bear("MX " + name)
-	return f.zone.LookupMX(ctx, name)
-}
-
-func (f fragile) LookupNS(ctx context.Context, name string) ([]*net.NS, error) {
-	f.bear("NS " + name)
-	return f.zone.LookupNS(ctx, name)
-}
-
-func (f fragile) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	f.bear("TXT " + name)
-	return f.zone.LookupTXT(ctx, name)
-}
 
 // caught does something and returns what it panics with, or "".
 func caught(t *testing.T, do func()) (question string) {
@@ -55,7 +17,7 @@ func caught(t *testing.T, do func()) (question string) {
 		if p := recover(); p != nil {
 			found := p.(*checks.Panic)
 			question = found.Value.(string)
-			if !strings.Contains(string(found.Stack), "fragile.bear") {
+			if !strings.Contains(string(found.Stack), "checkstest.Zone.Lookup") {
 				t.Errorf("%s: not the stack of the panic:\n%s", question, found.Stack)
 			}
 		}
@@ -68,19 +30,21 @@ func caught(t *testing.T, do func()) (question string) {
 func TestLookupPanics(t *testing.T) {
 	for _, question := range []string{
 		"PTR 203.0.113.2",
-		"ip4 a.example.com",           // of a PTR name
-		"ip4 mx.example.org",          // of the HELO name
-		"ip6 mx.example.org",          // the same
-		"MX mx.example.org",           // in a lookup's own lookup
-		"NS mx.example.org",           // the same
-		"ip4 in.bad.example",          // of one of these hosts
-		"TXT mx.example.org",          // but for SPF
-		"ip4 example.org.dbl.example", // a list
-		"ip4 example.com.dbl.example", // the same of a PTR name
+		"A a.example.com",           // of a PTR name
+		"A mx.example.org",          // of the HELO name
+		"AAAA mx.example.org",       // the same
+		"MX mx.example.org",         // in a lookup's own lookup
+		"NS mx.example.org",         // the same
+		"A in.bad.example",          // of one of these hosts
+		"TXT mx.example.org",        // but for SPF
+		"A example.org.dbl.example", // a list
+		"A example.com.dbl.example", // the same of a PTR name
 	} {
+		zone := checkstest.Parse(t, listWorld)
+		qtype, owner, _ := strings.Cut(question, " ")
+		zone.Set(owner, "dnstest", "panic "+qtype)
 		dns := &checks.DNS{
-			Resolver: fragile{parseZone(listWorld), question}, Timeout: time.Second, Hosts: true,
-			Lists: []string{"dbl.example"},
+			Resolver: zone, Timeout: time.Second, Hosts: true, Lists: []string{"dbl.example"},
 		}
 		judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
 		begin := func() *checks.Session {
@@ -115,11 +79,11 @@ func TestManyValues(t *testing.T) {
 	for n := range 4000 {
 		addr := netip.AddrFrom4([4]byte{198, 51, byte(n >> 8), byte(n)})
 		zone.WriteString("many.example.org A " + addr.String() + "\n")
-		zone.WriteString("many.example.org MX mx." + addr.String() + ".example.org.\n")
+		zone.WriteString("many.example.org MX 10 mx." + addr.String() + ".example.org.\n")
 		zone.WriteString("many.example.org NS ns." + addr.String() + ".example.org.\n")
 	}
 	zone.WriteString("many.example.org A 203.0.113.9\n")
-	dns := &checks.DNS{Resolver: parseZone(zone.String()), Timeout: time.Second, Hosts: true}
+	dns := &checks.DNS{Resolver: checkstest.Parse(t, zone.String()), Timeout: time.Second, Hosts: true}
 	client, helo := netip.MustParseAddr("203.0.113.9"), checks.ParseHelo("many.example.org")
 	f := checks.Lookup(t.Context(), dns, client, checks.Site{}, helo)
 	g := f.Greetings[0]

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 // factsOf gathers the facts of a client and its greetings in the test world.
 func factsOf(t *testing.T, client string, helos ...string) *checks.Facts {
 	t.Helper()
 	addr := netip.MustParseAddr(client)
-	dns := &checks.DNS{Resolver: parseZone(world), Timeout: time.Second}
+	dns := &checks.DNS{Resolver: checkstest.Parse(t, world), Timeout: time.Second}
 	var said []checks.Helo
 	for _, h := range helos {
 		said = append(said, checks.ParseHelo(h))

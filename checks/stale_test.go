@@ -8,26 +8,36 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 // staleWorld is a DNS that is down, and what is still remembered of it.
 const staleWorld = `
-203.0.113.1        PTR  ~ mail.example.org.
-mail.example.org   A    ~ 203.0.113.1
-203.0.113.2        PTR  ~ pc.example.org.
-pc.example.org     A    ~ 203.0.113.99
-private.example.org A   ~ 10.0.0.1
-other.example.org  A    ~ 203.0.113.77
-spf.example.org    TXT  ~ v=spf1 -all
-203.0.113.3        PTR  ~ 203-0-113-3.dsl.example.org.
-example.com.dbl.example A ~ 127.0.0.2
+203.0.113.1        PTR  mail.example.org.
+203.0.113.1        TXT  "dnstest" "stale" "PTR"
+mail.example.org   A    203.0.113.1
+mail.example.org   TXT  "dnstest" "stale" "A"
+203.0.113.2        PTR  pc.example.org.
+203.0.113.2        TXT  "dnstest" "stale" "PTR"
+pc.example.org     A    203.0.113.99
+pc.example.org     TXT  "dnstest" "stale" "A"
+private.example.org A   10.0.0.1
+private.example.org TXT "dnstest" "stale" "A"
+other.example.org  A    203.0.113.77
+other.example.org  TXT  "dnstest" "stale" "A"
+spf.example.org    TXT  "v=spf1 -all"
+spf.example.org    TXT  "dnstest" "stale" "TXT"
+203.0.113.3        PTR  203-0-113-3.dsl.example.org.
+203.0.113.3        TXT  "dnstest" "stale" "PTR"
+example.com.dbl.example A 127.0.0.2
+example.com.dbl.example TXT "dnstest" "stale" "A"
 `
 
 // found is the outcome of the strict profile in one line, with a DNS that is degraded or not.
 func found(t *testing.T, world, client, helo string, degraded bool) string {
 	t.Helper()
 	dns := &checks.DNS{
-		Resolver: parseZone(world), Timeout: time.Second, Lists: []string{"dbl.example"},
+		Resolver: checkstest.Parse(t, world), Timeout: time.Second, Lists: []string{"dbl.example"},
 		Degraded: func() bool { return degraded },
 	}
 	f := checks.Lookup(t.Context(), dns, netip.MustParseAddr(client), checks.Site{}, checks.ParseHelo(helo))

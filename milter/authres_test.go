@@ -10,6 +10,7 @@ import (
 	"github.com/emersion/go-msgauth/authres"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 // results is testServer with Authentication-Results.
@@ -76,7 +77,11 @@ func TestAuthResults(t *testing.T) {
 		},
 		{
 			"a name that does not fit",
-			func(c *Config) { c.DNS.Resolver = hosts{"203.0.113.1": `a)\;b`, `a)\;b`: "203.0.113.1"} },
+			func(c *Config) {
+				zone := c.DNS.Resolver.(checkstest.Zone)
+				zone.Set("203.0.113.1", "PTR", `a)\;b`)
+				zone.Set(`a)\;b`, "A", "203.0.113.1")
+			},
 			"C 203.0.113.1 | H [203.0.113.1] | M | R | X Subject: a message",
 			ours + "pass policy.iprev=203.0.113.1" + accept,
 		},

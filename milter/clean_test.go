@@ -26,7 +26,7 @@ func TestClean(t *testing.T) {
 				address := testServer(t, func(c *Config) {
 					c.Policy = checks.NewPolicy(checks.Strict)
 					c.Policy.Mode = mode
-					c.DNS.Resolver = hosts{"203.0.113.9": text}
+					c.DNS.Resolver.(checkstest.Zone).Set("203.0.113.9", "PTR", text)
 					c.Log = slog.New(slog.NewTextHandler(&log, nil))
 				})
 				hear(t, address, text)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,51 +15,16 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
-// hosts is a Resolver of a few hosts, in which every name has one address and the reverse.
-type hosts map[string]string
-
-func (h hosts) find(key string) (string, error) {
-	switch v := h[strings.TrimSuffix(key, ".")]; v {
-	case "":
-		return "", &net.DNSError{Err: "NXDOMAIN", IsNotFound: true}
-	case "!":
-		return "", &net.DNSError{Err: "SERVFAIL", IsTemporary: true}
-	default:
-		return v, nil
-	}
-}
-
-func (h hosts) LookupAddr(_ context.Context, addr string) ([]string, error) {
-	name, err := h.find(addr)
-	return []string{name}[:min(1, len(name))], err
-}
-
-func (h hosts) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
-	text, err := h.find(host)
-	if addr, parseErr := netip.ParseAddr(text); parseErr == nil && addr.Is4() == (network == "ip4") {
-		return []netip.Addr{addr}, nil
-	}
-	return nil, errors.Join(err, &net.DNSError{IsNotFound: err == nil})
-}
-
-func (h hosts) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
-	return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
-}
-
-func (h hosts) LookupNS(_ context.Context, name string) ([]*net.NS, error) {
-	return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
-}
-
-func (h hosts) LookupTXT(_ context.Context, name string) ([]string, error) {
-	return nil, &net.DNSError{Err: "NXDOMAIN", Name: name, IsNotFound: true}
-}
-
-var testHosts = hosts{
-	"203.0.113.1": "mail.example.org", "mail.example.org": "203.0.113.1",
-	"2001:db8::1": "six.example.org", "six.example.org": "2001:db8::1", "203.0.113.4": "!",
-}
+const testZone = `
+203.0.113.1       PTR   mail.example.org.
+mail.example.org  A     203.0.113.1
+2001:db8::1       PTR   six.example.org.
+six.example.org   AAAA  2001:db8::1
+203.0.113.4       TXT   "dnstest" "servfail" "PTR"
+`
 
 // testServer serves on a unix socket until the test ends.
 func testServer(t *testing.T, change func(*Config)) (address string) {
@@ -76,7 +40,7 @@ func startServer(t *testing.T, change func(*Config)) (server *Server, address st
 			Policy: checks.NewPolicy(checks.Standard),
 			Exempt: &checks.Exemptions{Private: true, Authenticated: true},
 		},
-		DNS:    &checks.DNS{Resolver: testHosts, Timeout: time.Second},
+		DNS:    &checks.DNS{Resolver: checkstest.Parse(t, testZone), Timeout: time.Second},
 		Header: "X-HELO-Check",
 		Log:    slog.New(slog.DiscardHandler),
 	}

@@ -1,9 +1,7 @@
 package milter
 
 import (
-	"context"
 	"log/slog"
-	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -12,6 +10,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 )
 
 func TestSession(t *testing.T) {
@@ -206,7 +205,8 @@ func TestLog(t *testing.T) {
 		t.Run(tt.story, func(t *testing.T) { // ends with the server
 			log := slog.New(slog.NewTextHandler(lineWriter(lines), nil))
 			address := testServer(t, func(c *Config) {
-				c.Log, c.DNS.Resolver = log, fragile{testHosts, "PTR 203.0.113.6"}
+				c.Log = log
+				panicAt(c, "PTR 203.0.113.6")
 			})
 			play(t, address, tt.script, nil)
 		})
@@ -233,24 +233,19 @@ func (w lineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// stuck is a Resolver that answers nothing before its caller gives up.
-type stuck struct{ hosts }
-
-func (stuck) LookupAddr(ctx context.Context, _ string) ([]string, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-func (stuck) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
+// stuck is a DNS that does not answer before its caller gives up.
+const stuck = `
+203.0.113.1       TXT  "dnstest" "drop"
+192.168.1.1       TXT  "dnstest" "drop"
+mail.example.org  TXT  "dnstest" "drop"
+`
 
 // CONNECT, HELO and MAIL never wait for the DNS, RCPT not past the timeout, and those who are exempt not
 // at all.
 func TestSessionWaits(t *testing.T) {
 	const timeout = time.Second
-	address := testServer(t, func(c *Config) { c.DNS = &checks.DNS{Resolver: stuck{}, Timeout: timeout} })
+	dns := checkstest.Parse(t, stuck)
+	address := testServer(t, func(c *Config) { c.DNS = &checks.DNS{Resolver: dns, Timeout: timeout} })
 	run := func(script string, opts ...gomilter.Option) (string, time.Duration) {
 		begin := time.Now()
 		got := play(t, address, script, nil, opts...)
@@ -267,7 +262,7 @@ func TestSessionWaits(t *testing.T) {
 		t.Errorf("without an answer: %s after %v", got, took)
 	}
 	// Who hangs up leaves no lookup behind (goleak).
-	patient := testServer(t, func(c *Config) { c.DNS = &checks.DNS{Resolver: stuck{}, Timeout: time.Hour} })
+	patient := testServer(t, func(c *Config) { c.DNS = &checks.DNS{Resolver: dns, Timeout: time.Hour} })
 	play(t, patient, "C 203.0.113.1 | H mail.example.org | M", nil)
 	if got, took = run("C 192.168.1.1" + mail); got != "0:exempt,mail.example.org,none" || took >= timeout {
 		t.Errorf("exempt: %s after %v", got, took)

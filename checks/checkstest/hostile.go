@@ -1,4 +1,23 @@
-// Package checkstest has what the tests of several packages say to the program.
+// Package checkstest has what the tests of several packages need: a DNS, and hostile texts.
+//
+//	dns := checkstest.Parse(t, `
+//	203.0.113.1        PTR  mail.example.org.
+//	mail.example.org   A    203.0.113.1
+//	mail.example.org   MX   10 mx.example.org.
+//	203.0.113.2        TXT  "dnstest" "servfail"
+//	spf.example.org    TXT  "v=spf1 -all"
+//	spf.example.org    TXT  "dnstest" "stale" "TXT"
+//	`)
+//
+// The text is a zone file (RFC 1035 §5), as that of package dnscache/dnstest, which serves one over the network.
+// An owner that is an address stands for its reverse name. A name, or a type of it, that is not there gets
+// NXDOMAIN. CNAMEs are not followed. A TXT record "dnstest" "WORD" makes its name misbehave; a third string
+// limits that to one type. Such a record is in no answer.
+//
+//	servfail         SERVFAIL
+//	stale            the values come with an error (RFC 8767)
+//	drop             no answer before the context ends
+//	panic            a panic with "TYPE OWNER"
 package checkstest
 
 import (
