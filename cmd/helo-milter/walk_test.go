@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"helo-milter/checks"
 	"helo-milter/dnscache/dnstest"
 )
 
@@ -39,7 +38,7 @@ func inbox() (mbox, zone string) {
 			if v.is != "" {
 				is = fmt.Sprintf(v.is, n+1)
 				qtype := map[bool]string{true: "A", false: "AAAA"}[addr.Is4()]
-				zone += fmt.Sprintf("%s. %s %s\n%s PTR %s.\n", is, qtype, addr, checks.ReverseName(addr), is)
+				zone += fmt.Sprintf("%s. %s %s\n%s PTR %s.\n", is, qtype, addr, addr, is)
 			}
 			for day := range v.days {
 				at := time.Date(2026, 11, 10+day, 8, n%60, 0, 0, time.UTC).Format(time.RFC1123Z)

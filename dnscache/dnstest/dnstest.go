@@ -3,9 +3,9 @@
 //
 //	server := dnstest.Start(t, `
 //	mx.example.org.            A     192.0.2.1
-//	1.2.0.192.in-addr.arpa.    PTR   mx.example.org.
+//	192.0.2.1                  PTR   mx.example.org.
 //	slow.example.org.          A     192.0.2.2
-//	2.2.0.192.in-addr.arpa.    TXT   "dnstest" "servfail"
+//	192.0.2.2                  TXT   "dnstest" "servfail"
 //	mx.example.org.            TXT   "dnstest" "drop" "AAAA"
 //	`)
 //	resolver, err := dnscache.New(dnscache.Config{Servers: []string{server.Addr()}})
@@ -13,9 +13,10 @@
 // # Zone
 //
 // The text is a zone file (RFC 1035 §5) with any names and types and a default TTL of 300 s; it needs no
-// delegation and no NS records. CNAMEs are followed. A name that does not exist gets NXDOMAIN, a type that
-// does not exist NODATA, both with the closest SOA record of the text at or above the name, or else with one
-// for the root, of 300 s. An error in the text, or a misbehaviour that does not exist, fails the test.
+// delegation and no NS records. An owner that is an address stands for its reverse name. CNAMEs are followed. A
+// name that does not exist gets NXDOMAIN, a type that does not exist NODATA, both with the closest SOA record of
+// the text at or above the name, or else with one for the root, of 300 s. An error in the text, or a misbehaviour
+// that does not exist, fails the test.
 //
 // # Misbehaviour
 //

@@ -2,6 +2,7 @@ package dnstest
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,10 @@ func parse(text string) (Zone, error) {
 			return nil, fmt.Errorf("no such misbehaviour: %s", rr)
 		}
 		name := dns.CanonicalName(rr.Header().Name)
+		if addr, err := netip.ParseAddr(strings.TrimSuffix(name, ".")); err == nil {
+			name, _ = dns.ReverseAddr(addr.String())
+			rr.Header().Name = name
+		}
 		zone[name] = append(zone[name], rr)
 	}
 	return zone, parser.Err()
