@@ -72,7 +72,7 @@ type Example struct {
 	Client netip.Addr `json:"client"`
 	Helo   string     `json:"helo"`
 	PTR    string     `json:"ptr"`  // a confirmed one, if there is one
-	Good   bool       `json:"good"` // it looks good, see Step.Against
+	Good   bool       `json:"good"` // it looks good, see Rung.Against
 }
 
 // looksOf are the looks that a record by itself can show.

@@ -111,18 +111,18 @@ func (s *Section) TrendChart(r RuleSummary) Chart {
 	return c
 }
 
-// GoodChart and AllChart show a step's shares with the ends of their intervals.
-func (s *Section) GoodChart(step Step) Chart { return s.share(step, "good-looking", step.Good) }
+// GoodChart and AllChart show a rung's shares with the ends of their intervals.
+func (s *Section) GoodChart(rung Rung) Chart { return s.share(rung, "good-looking", rung.Good) }
 
 // AllChart is about all judged clients.
-func (s *Section) AllChart(step Step) Chart { return s.share(step, "judged", step.All) }
+func (s *Section) AllChart(rung Rung) Chart { return s.share(rung, "judged", rung.All) }
 
-func (s *Section) share(step Step, who string, share Share) Chart {
+func (s *Section) share(rung Rung, who string, share Share) Chart {
 	const wide = 200
 	hit := float64(share.Hit) / float64(max(share.Of, 1))
 	return Chart{
-		ID:    s.DNS + "-" + who + "-" + step.Rule,
-		Title: fmt.Sprintf("Share of %s clients that %s hits", who, step.Rule),
+		ID:    s.DNS + "-" + who + "-" + rung.Rule,
+		Title: fmt.Sprintf("Share of %s clients that %s hits", who, rung.Rule),
 		Desc:  share.String() + ".",
 		Width: wide, Height: 8,
 		Bars: []Bar{

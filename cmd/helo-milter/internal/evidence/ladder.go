@@ -21,32 +21,32 @@ const (
 	maxProvable = 0.1
 )
 
-// Advice is what the ladder says of a rule. The order is that of the ladder, the safest first.
-type Advice string
+// Recommendation is what the ladder says of a rule. The order is that of the ladder, the safest first.
+type Recommendation string
 
-// The rungs of the ladder.
+// The recommendations.
 const (
-	Enforce Advice = "enforce" // nothing speaks against it, and enough was seen
-	Wait    Advice = "wait"    // nothing speaks against it, and too little was seen
-	Look    Advice = "look"    // it hits clients that look good: somebody has to look at them
-	Never   Advice = "never"   // no profile refuses for it
-	NoHits  Advice = "no hits" // it would change nothing
-	NoSay   Advice = "no say"  // nobody knows what it would change
+	Enforce Recommendation = "enforce" // nothing speaks against it, and enough was seen
+	Wait    Recommendation = "wait"    // nothing speaks against it, and too little was seen
+	Look    Recommendation = "look"    // it hits clients that look good: somebody has to look at them
+	Never   Recommendation = "never"   // no profile refuses for it
+	NoHits  Recommendation = "no hits" // it would change nothing
+	NoSay   Recommendation = "no say"  // nobody knows what it would change
 )
 
-var rungs = []Advice{Enforce, Wait, Look, Never, NoHits, NoSay}
+var recommendations = []Recommendation{Enforce, Wait, Look, Never, NoHits, NoSay}
 
-// Step is a rule on the ladder. It counts clients, not transactions: a client is one decision of a
+// Rung is a rule on the ladder. It counts clients, not transactions: a client is one decision of a
 // postmaster, however much it sends.
-type Step struct {
-	Rule     string   `json:"rule"`
-	Advice   Advice   `json:"advice"`
-	Why      string   `json:"why"`
-	Enforced bool     `json:"enforced"` // by the configuration, already
-	Hits     int      `json:"hits"`     // transactions
-	All      Share    `json:"all"`      // of the judged clients that the rule had a say about
-	Good     Share    `json:"good"`     // of those that look good
-	Against  []Reason `json:"against"`  // the clients of Good that are hit, by why they look good
+type Rung struct {
+	Rule           string         `json:"rule"`
+	Recommendation Recommendation `json:"advice"`
+	Why            string         `json:"why"`
+	Enforced       bool           `json:"enforced"` // by the configuration, already
+	Hits           int            `json:"hits"`     // transactions
+	All            Share          `json:"all"`      // of the judged clients that the rule had a say about
+	Good           Share          `json:"good"`     // of those that look good
+	Against        []Reason       `json:"against"`  // the clients of Good that are hit, by why they look good
 }
 
 // Share is how many clients of a group a rule hits.
@@ -108,10 +108,10 @@ func speaksFor(rule int) looks {
 func (s *Section) climb(c *counts, policy *checks.Policy, own []*checks.Action) {
 	s.Missing = s.missing()
 	for i := range checks.All {
-		step := c.step(i)
-		step.Enforced = policy.Mode == checks.Enforce && policy.Actions[i] >= checks.TempFail
-		step.Advice, step.Why = step.advise(i, s.Missing)
-		s.Ladder = append(s.Ladder, step)
+		rung := c.rung(i)
+		rung.Enforced = policy.Mode == checks.Enforce && policy.Actions[i] >= checks.TempFail
+		rung.Recommendation, rung.Why = rung.recommend(i, s.Missing)
+		s.Ladder = append(s.Ladder, rung)
 	}
 	refusing, after := ruleSet(0), s.pasted(policy) // both in the table's order
 	for i, action := range after {
@@ -123,9 +123,9 @@ func (s *Section) climb(c *counts, policy *checks.Policy, own []*checks.Action) 
 		s.Enforce += count(c.clients[i].judged && c.clients[i].hit&refusing != 0)
 	}
 	s.TOML = s.toml(policy, after, own)
-	slices.SortStableFunc(s.Ladder, func(a, b Step) int {
+	slices.SortStableFunc(s.Ladder, func(a, b Rung) int {
 		return cmp.Or(
-			slices.Index(rungs, a.Advice)-slices.Index(rungs, b.Advice),
+			slices.Index(recommendations, a.Recommendation)-slices.Index(recommendations, b.Recommendation),
 			count(provable(checks.Index(b.Rule)))-count(provable(checks.Index(a.Rule))),
 			cmp.Compare(a.Good.AtMost, b.Good.AtMost), b.All.Hit-a.All.Hit)
 	})
@@ -149,9 +149,9 @@ func (s *Section) missing() []string {
 	return list
 }
 
-// step gathers the evidence about a rule.
-func (c *counts) step(rule int) Step {
-	s := Step{Rule: checks.All[rule].Name, Hits: c.rules[rule].hits, Against: []Reason{}}
+// rung gathers the evidence about a rule.
+func (c *counts) rung(rule int) Rung {
+	s := Rung{Rule: checks.All[rule].Name, Hits: c.rules[rule].hits, Against: []Reason{}}
 	byReason := make([]int, len(witnesses))
 	for i := range c.clients {
 		who := &c.clients[i]
@@ -180,8 +180,8 @@ func (c *counts) step(rule int) Step {
 	return s
 }
 
-// advise says what to do about a rule, and why.
-func (s *Step) advise(rule int, missing []string) (Advice, string) {
+// recommend says what to do about a rule, and why.
+func (s *Rung) recommend(rule int, missing []string) (Recommendation, string) {
 	row := &checks.All[rule]
 	switch {
 	case row.Actions[checks.Strict] != checks.Reject && strings.HasSuffix(row.Name, "-mismatch"):
@@ -216,7 +216,7 @@ func limit(rule int) float64 {
 	return maxShare
 }
 
-func (s *Step) reasons() string {
+func (s *Rung) reasons() string {
 	var list []string
 	for _, r := range s.Against {
 		list = append(list, fmt.Sprintf("%d %s", r.Clients, r.Doc))

@@ -70,9 +70,9 @@ func newTally() *Tally {
 }
 
 // rung is where a rule stands.
-func rung(t *testing.T, s *Section, rule string) Step {
+func rung(t *testing.T, s *Section, rule string) Rung {
 	t.Helper()
-	i := slices.IndexFunc(s.Ladder, func(s Step) bool { return s.Rule == rule })
+	i := slices.IndexFunc(s.Ladder, func(s Rung) bool { return s.Rule == rule })
 	if i < 0 {
 		t.Fatal("no rule ", rule)
 	}
@@ -127,10 +127,10 @@ func TestLadder(t *testing.T) {
 		for i, words := range strings.Split(tt.mail, "; ") {
 			clients(t, tally, byte(i), tt.days, words)
 		}
-		step := rung(t, &tally.Report(0, 0).Sections[0], tt.rule)
+		rung := rung(t, &tally.Report(0, 0).Sections[0], tt.rule)
 		advice, why, _ := strings.Cut(tt.want, ": ")
-		if step.Advice != Advice(advice) || !strings.Contains(step.Why, why) {
-			t.Errorf("%d days of %s: %s is %q, %s", tt.days, tt.mail, tt.rule, step.Advice, step.Why)
+		if rung.Recommendation != Recommendation(advice) || !strings.Contains(rung.Why, why) {
+			t.Errorf("%d days of %s: %s is %q, %s", tt.days, tt.mail, tt.rule, rung.Recommendation, rung.Why)
 		}
 	}
 }
@@ -146,9 +146,9 @@ func TestLogin(t *testing.T) {
 			for i, words := range strings.Split(order, "; ") {
 				clients(t, tally, byte(i*count(!same)), 7, words)
 			}
-			step := rung(t, &tally.Report(0, 0).Sections[0], "helo-bare-ip")
-			if want := map[bool]Advice{true: Look, false: Enforce}[same]; step.Advice != want {
-				t.Errorf("%s, same network %t: %+v", order, same, step)
+			rung := rung(t, &tally.Report(0, 0).Sections[0], "helo-bare-ip")
+			if want := map[bool]Recommendation{true: Look, false: Enforce}[same]; rung.Recommendation != want {
+				t.Errorf("%s, same network %t: %+v", order, same, rung)
 			}
 		}
 	}

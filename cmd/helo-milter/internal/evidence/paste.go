@@ -14,11 +14,11 @@ import (
 func (s *Section) pasted(before *checks.Policy) []checks.Action {
 	after := slices.Clone(before.Actions)
 	for i := range s.Ladder {
-		step := &s.Ladder[i]
+		rung := &s.Ladder[i]
 		switch {
-		case step.Advice == Enforce:
+		case rung.Recommendation == Enforce:
 			after[i] = checks.Reject
-		case after[i] >= checks.TempFail && !(provable(i) && step.idle()):
+		case after[i] >= checks.TempFail && !(provable(i) && rung.idle()):
 			after[i] = checks.Mark
 		}
 	}
@@ -26,22 +26,22 @@ func (s *Section) pasted(before *checks.Policy) []checks.Action {
 }
 
 // toml is what to paste: what makes the actions after of the policy before. own are the actions that are in
-// [rules] already: all of those rules are in there again. It expects the steps in the table's order.
+// [rules] already: all of those rules are in there again. It expects the rungs in the table's order.
 func (s *Section) toml(before *checks.Policy, after []checks.Action, own []*checks.Action) string {
 	var rows [][]string
 	var idle, unsaid []string
 	recommended := false
 	for i := range s.Ladder {
-		step, action := &s.Ladder[i], after[i]
-		recommended = recommended || step.Advice == Enforce
+		rung, action := &s.Ladder[i], after[i]
+		recommended = recommended || rung.Recommendation == Enforce
 		switch careful := checks.All[i].Actions[checks.Careful]; {
-		case step.Advice == Enforce, action != careful, own[i] != nil:
-			why := step.reason(action, before.Actions[i])
-			rows = append(rows, []string{fmt.Sprintf("%s = %q", step.Rule, action), "# " + why})
-		case action >= checks.TempFail && step.Advice == NoSay:
-			unsaid = append(unsaid, step.Rule)
+		case rung.Recommendation == Enforce, action != careful, own[i] != nil:
+			why := rung.reason(action, before.Actions[i])
+			rows = append(rows, []string{fmt.Sprintf("%s = %q", rung.Rule, action), "# " + why})
+		case action >= checks.TempFail && rung.Recommendation == NoSay:
+			unsaid = append(unsaid, rung.Rule)
 		case action >= checks.TempFail:
-			idle = append(idle, step.Rule)
+			idle = append(idle, rung.Rule)
 		}
 	}
 	if !recommended {
@@ -66,9 +66,9 @@ func (s *Section) toml(before *checks.Policy, after []checks.Action, own []*chec
 }
 
 // reason says why a rule gets an action, which it had before or not.
-func (s *Step) reason(action, before checks.Action) string {
+func (s *Rung) reason(action, before checks.Action) string {
 	switch {
-	case s.Advice == Enforce:
+	case s.Recommendation == Enforce:
 		why := plural(s.All.Hit, "client") + " hit, none that looks good"
 		if s.Enforced {
 			why += "; enforced already"
@@ -77,7 +77,7 @@ func (s *Step) reason(action, before checks.Action) string {
 	case action == before:
 		return "as it is"
 	default:
-		return fmt.Sprintf("not yet: the ladder says %q", s.Advice)
+		return fmt.Sprintf("not yet: the ladder says %q", s.Recommendation)
 	}
 }
 

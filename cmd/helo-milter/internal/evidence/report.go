@@ -38,7 +38,7 @@ type Section struct {
 	Spam         int           `json:"spam"`
 	Trend        []Span        `json:"trend"`
 	Rules        []RuleSummary `json:"rules"` // in the table's order
-	Ladder       []Step        `json:"ladder"`
+	Ladder       []Rung        `json:"ladder"`
 	Missing      []string      `json:"missing"` // why nothing is recommended yet
 	Enforce      int           `json:"enforce_clients"`
 	TOML         string        `json:"toml"` // "" when nothing is recommended

@@ -120,29 +120,29 @@ func (s *Section) writeLabels(b *strings.Builder) {
 }
 
 func (s *Section) writeLadder(b *strings.Builder, explain bool) {
-	steps := s.Steps()
-	if len(steps) == 0 {
+	rungs := s.Rungs()
+	if len(rungs) == 0 {
 		b.WriteString("\nLADDER: no rule has hit anybody.\n")
 		return
 	}
 	b.WriteString("\nLADDER, the safest first: the clients that each rule hits\n")
 	rows := [][]string{{"ADVICE", "RULE", "GOOD-LOOKING ONES", "OF ALL JUDGED"}}
-	for _, step := range steps {
-		advice := string(step.Advice)
-		if step.Enforced {
+	for _, rung := range rungs {
+		advice := string(rung.Recommendation)
+		if rung.Enforced {
 			advice += "*"
 		}
-		rows = append(rows, []string{advice, step.Rule, step.Good.String(), step.All.String()})
+		rows = append(rows, []string{advice, rung.Rule, rung.Good.String(), rung.All.String()})
 	}
 	var lines strings.Builder
 	table(&lines, "  ", "llll", rows)
 	heading, rest, _ := strings.Cut(lines.String(), "\n")
 	fmt.Fprintln(b, heading)
-	for i, line := range strings.Split(strings.TrimSuffix(rest, "\n"), "\n")[:len(steps)] {
+	for i, line := range strings.Split(strings.TrimSuffix(rest, "\n"), "\n")[:len(rungs)] {
 		fmt.Fprintln(b, line)
-		s.writeStep(b, &steps[i])
+		s.writeRung(b, &rungs[i])
 	}
-	if slices.ContainsFunc(steps, func(s Step) bool { return s.Enforced }) {
+	if slices.ContainsFunc(rungs, func(s Rung) bool { return s.Enforced }) {
 		b.WriteString("  * enforced already by the configuration\n")
 	}
 	b.WriteString("  " + s.Idle() + "\n")
@@ -152,11 +152,11 @@ func (s *Section) writeLadder(b *strings.Builder, explain bool) {
 	}
 }
 
-func (s *Section) writeStep(b *strings.Builder, step *Step) {
+func (s *Section) writeRung(b *strings.Builder, rung *Rung) {
 	const indent = "           "
-	paragraph(b, step.Why, indent)
-	examples := s.Examples(step.Rule)
-	switch step.Advice {
+	paragraph(b, rung.Why, indent)
+	examples := s.Examples(rung.Rule)
+	switch rung.Recommendation {
 	case Never:
 		examples = nil
 	case Enforce, Wait: // those of Look have to be looked at

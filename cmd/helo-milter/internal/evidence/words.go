@@ -21,9 +21,9 @@ func (r *Report) Apart() string {
 // Summary is the answer in a few sentences.
 func (s *Section) Summary() string {
 	var rules []string
-	for _, step := range s.Ladder {
-		if step.Advice == Enforce {
-			rules = append(rules, step.Rule)
+	for _, rung := range s.Ladder {
+		if rung.Recommendation == Enforce {
+			rules = append(rules, rung.Rule)
 		}
 	}
 	switch {
@@ -135,27 +135,27 @@ func (s *Section) OnlyUnsure() string {
 	return strings.Join(list, ", ")
 }
 
-// Steps are those of the rules that have hit somebody.
-func (s *Section) Steps() []Step {
-	return slices.DeleteFunc(slices.Clone(s.Ladder), Step.idle)
+// Rungs are those of the rules that have hit somebody.
+func (s *Section) Rungs() []Rung {
+	return slices.DeleteFunc(slices.Clone(s.Ladder), Rung.idle)
 }
 
 // Idle says how many rules have hit nobody.
 func (s *Section) Idle() string {
 	unsaid := 0
 	for i := range s.Ladder {
-		unsaid += count(s.Ladder[i].Advice == NoSay)
+		unsaid += count(s.Ladder[i].Recommendation == NoSay)
 	}
-	text := plural(len(s.Ladder)-len(s.Steps()), "rule") + " hit nobody"
+	text := plural(len(s.Ladder)-len(s.Rungs()), "rule") + " hit nobody"
 	if unsaid > 0 {
 		text += fmt.Sprintf(": for %d of them no client could be judged", unsaid)
 	}
 	return text + "."
 }
 
-func (s Step) idle() bool { return s.All.Hit+s.Good.Hit == 0 }
+func (s Rung) idle() bool { return s.All.Hit+s.Good.Hit == 0 }
 
-// Examples are those of a step's rule.
+// Examples are those of a rung's rule.
 func (s *Section) Examples(rule string) []Example {
 	i := slices.IndexFunc(s.Rules, func(r RuleSummary) bool { return r.Rule == rule })
 	return s.Rules[i].Examples
