@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 )
@@ -82,7 +81,7 @@ func (f *Facts) pointer(name string, failed failures) []Step {
 	text += ". If that is not possible, send mail through the provider's mail server instead."
 	return []Step{{
 		Text:    fmt.Sprintf(text, f.Client, name),
-		Records: []string{fmt.Sprintf("%s PTR %s.", ReverseName(f.Client), name)},
+		Records: []string{fmt.Sprintf("%s PTR %s.", reverseName(f.Client), name)},
 	}}
 }
 
@@ -149,20 +148,4 @@ func (f *Facts) delist(name string, failed failures) []Step {
 	}
 	slices.SortFunc(steps, func(a, b Step) int { return strings.Compare(a.Text, b.Text) })
 	return steps
-}
-
-// ReverseName is the name that an address's PTR record has: RFC 1035 §3.5, RFC 3596 §2.5.
-func ReverseName(addr netip.Addr) string {
-	var name strings.Builder
-	for _, octet := range slices.Backward(addr.AsSlice()) {
-		if addr.Is4() {
-			fmt.Fprintf(&name, "%d.", octet)
-		} else {
-			fmt.Fprintf(&name, "%x.%x.", octet&15, octet>>4)
-		}
-	}
-	if addr.Is4() {
-		return name.String() + "in-addr.arpa."
-	}
-	return name.String() + "ip6.arpa."
 }

@@ -195,3 +195,11 @@ func (c *Case) forgesBrand() bool {
 func (c *Case) confirmedIn(domain string) bool {
 	return c.anyConfirmed(func(name string) bool { return under(name, domain) })
 }
+
+func joinAddrs(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,7 +1,9 @@
 package checks
 
 import (
+	"fmt"
 	"iter"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -42,4 +44,20 @@ func entriesFor(name string) iter.Seq[string] {
 			rest = rest[dot+1:]
 		}
 	}
+}
+
+// reverseName is the name that an address's PTR record has: RFC 1035 §3.5, RFC 3596 §2.5.
+func reverseName(addr netip.Addr) string {
+	var name strings.Builder
+	for _, octet := range slices.Backward(addr.AsSlice()) {
+		if addr.Is4() {
+			fmt.Fprintf(&name, "%d.", octet)
+		} else {
+			fmt.Fprintf(&name, "%x.%x.", octet&15, octet>>4)
+		}
+	}
+	if addr.Is4() {
+		return name.String() + "in-addr.arpa."
+	}
+	return name.String() + "ip6.arpa."
 }
