@@ -55,6 +55,7 @@ var doors = map[string][]string{
 		"golang.org/x/sync/semaphore", "golang.org/x/sync/singleflight",
 	},
 	"checks/checkstest": {"github.com/miekg/dns"},
+	"checks/clean":      {},
 	"checks/enum":       {},
 	"checks/wilson":     {},
 	"dnscache/dnstest":  {"github.com/miekg/dns"},

@@ -1,0 +1,162 @@
+// Package clean makes text from the network fit for what it is written into. A client, its DNS and the writer
+// of a log may say any bytes: some end a line, begin a header field, move a terminal's cursor or turn the
+// reading direction. The rule: a text is cleaned once, where it enters another text, by the function of that
+// medium. Before that it is data, and is compared and judged as it is.
+//
+//	          medium               kept as it is                the rest becomes      bound
+//	Reply     SMTP reply, advice   printable ASCII without " \  "?" for each byte     100 bytes
+//	Token     header value         LDH and . : [ ] _            "?" for each byte     255 bytes
+//	Log       attribute of slog    printable                    "?" for each rune     4096 bytes
+//	JSON      line of JSON         printable                    \u escapes of JSON    none
+//	Terminal  words of a line      printable                    escapes of Go         none
+//	Quoted    quoted words         printable without " \        escapes of Go         limit runes, then "…"
+//	Cell      quoted, in a column  printable without " \        escapes of Go         64 runes
+//	Report    text, JSON, HTML     printable ASCII              "?" for each rune     64 runes, then ".."
+//	Line      quoted, of a log     printable without " \        escapes of Go         80 bytes
+//	Field     quoted, of a header  printable ASCII without " \  escapes of Go         100 bytes
+//	Name      none yet: is kept    printable ASCII              "?" for each rune     none
+//	Text      none yet: is kept    UTF-8                        "?" for a run of bytes  limit bytes
+//
+// Printable is what unicode.IsPrint reports: no controls, line ends, bidi marks, nor blanks but the space. A
+// byte that is no UTF-8 counts as one rune, U+FFFD, which Log does not keep; quotes of Go show the byte. LDH
+// are letters, digits and hyphens of ASCII (RFC 5890 §2.3.1).
+//
+// A new medium is a row above, a function below with the reason for its bound, and a row in the table of
+// FuzzMedia, which says what may come out. What has no caller has no function.
+package clean
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Whole is the limit of a text that somebody has bounded already.
+const Whole = math.MaxInt
+
+// Reply is for the text of an SMTP reply, where it may be put between quotes. A line has at most 512 bytes
+// (RFC 5321 §4.5.3.1.5), and most of them are for what we say.
+func Reply(text string) string { return eachByte(first(text, 100), isQuotable) }
+
+// Token is for a value in our header field, between semicolons. No host name is longer (RFC 1035 §2.3.4), and
+// three of them fit into a line of 998 bytes (RFC 5322 §2.1.1).
+func Token(text string) string { return eachByte(first(text, 255), isToken) }
+
+// Log is for an attribute in the log. slog lets DEL through, and escapes the rest with Go's \x, which logfmt
+// does not know. The bound has room for a list of recipients: a path has 256 bytes (RFC 5321 §4.5.3.1.3).
+func Log(text string) string { return eachRune(first(text, 4096), isLogged, mask) }
+
+// JSON is for a line of JSON, as json.Marshal writes it, and decodes to the same. encoding/json leaves DEL,
+// C1 controls and bidi marks as they are, and a terminal obeys them.
+func JSON(line string) string { return eachRune(line, unicode.IsPrint, escapeJSON) }
+
+// Terminal is for text among words on a terminal. It stays whole, since it may be there to be copied.
+func Terminal(text string) string { return eachRune(text, unicode.IsPrint, escapeGo) }
+
+// Quoted is for text between quotes on a terminal: at most limit runes of it, and "…" where it is cut. In a
+// text that is cut, bytes that are no UTF-8 are shown as U+FFFD.
+func Quoted(text string, limit int) string {
+	if head := firstRunes(text, limit); len(head) < len(text) {
+		return strconv.Quote(string([]rune(head))) + "…"
+	}
+	return strconv.Quote(text)
+}
+
+// Cell is for text between quotes in a column on a terminal: two of them fit beside each other.
+func Cell(text string) string { return strconv.Quote(firstRunes(text, 64)) }
+
+// Report is for the report in all its forms: text, whose columns count bytes, JSON, and HTML, for which
+// html/template escapes it once more. No label of a name is longer (RFC 1035 §2.3.4).
+func Report(text string) string {
+	const limit, end = 64, ".."
+	text = eachRune(firstRunes(text, limit+1), isASCII, mask)
+	if len(text) > limit {
+		return text[:limit-len(end)] + end
+	}
+	return text
+}
+
+// Line is for the beginning of a log line in an error: up to here it says which program wrote it.
+func Line(text string) string { return strconv.Quote(first(text, 80)) }
+
+// Field is for the beginning of a clause of a Received field in an error: a host's name, and what follows it.
+func Field(text string) string { return strconv.QuoteToASCII(first(text, 100)) }
+
+// Name is for a name that a host wrote down and that is shown as it is: with anything but ASCII in it, it is
+// no host name (RFC 5321 §4.1.2), neither before nor after. Its reader bounds it.
+func Name(text string) string { return eachRune(text, isASCII, mask) }
+
+// Text is for what is kept of a text until it enters a medium, such that JSON does not change it (RFC 8259
+// §8.1). It has at most limit bytes, and does not keep the memory of the rest.
+func Text(text string, limit int) string {
+	if len(text) > limit {
+		text = strings.Clone(text[:limit])
+	}
+	return strings.ToValidUTF8(text, "?")
+}
+
+func isASCII(r rune) bool { return ' ' <= r && r <= '~' }
+
+func isQuotable(r rune) bool { return isASCII(r) && r != '"' && r != '\\' }
+
+func isToken(r rune) bool {
+	letter := 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
+	return letter || '0' <= r && r <= '9' || strings.ContainsRune("-.:[]_", r)
+}
+
+func isLogged(r rune) bool { return unicode.IsPrint(r) && r != utf8.RuneError }
+
+// first has at most limit bytes of a text, which may end within a rune.
+func first(text string, limit int) string { return text[:min(len(text), limit)] }
+
+// firstRunes has at most limit runes of a text.
+func firstRunes(text string, limit int) string {
+	n := 0
+	for i := range text {
+		if n == limit {
+			return text[:i]
+		}
+		n++
+	}
+	return text
+}
+
+func eachByte(text string, keep func(rune) bool) string {
+	b := []byte(text)
+	for i, c := range b {
+		if !keep(rune(c)) {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
+
+func eachRune(text string, keep func(rune) bool, instead func(rune) string) string {
+	var b strings.Builder
+	b.Grow(len(text))
+	for _, r := range text {
+		if keep(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(instead(r))
+		}
+	}
+	return b.String()
+}
+
+func mask(rune) string { return "?" }
+
+func escapeGo(r rune) string { return strings.Trim(strconv.QuoteRune(r), "'") }
+
+// escapeJSON is an escape of RFC 8259 §7: beyond the basic plane, one of each surrogate.
+func escapeJSON(r rune) string {
+	if r < 0x10000 {
+		return fmt.Sprintf(`\u%04x`, r)
+	}
+	high, low := utf16.EncodeRune(r)
+	return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+}
