@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"helo-milter/checks/clean"
 )
 
 // steps are the differences between the client as it is and one that is called by the name everywhere. Where
@@ -144,7 +146,7 @@ func (f *Facts) delist(name string, failed failures) []Step {
 	var steps []Step
 	for domain, on := range lists {
 		steps = append(steps, Step{Text: fmt.Sprintf("Ask for %s to be removed from the block list %s; its operator explains how.",
-			clean(domain, replyQuoted), strings.Join(on, " and "))})
+			clean.Reply(domain), strings.Join(on, " and "))})
 	}
 	slices.SortFunc(steps, func(a, b Step) int { return strings.Compare(a.Text, b.Text) })
 	return steps

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"helo-milter/checks/clean"
 )
 
 // Header returns the value of the header field, folded with LF and a tab (RFC 5322 §2.2.3): what the
@@ -11,14 +13,14 @@ import (
 func (v *Verdict) Header(id string, f *Facts) string {
 	helo, client := "none", "none"
 	if h := f.LastHelo(); h.Form&(FormMissing|FormUnheard) == 0 {
-		helo = token(h.Raw, headerHelo)
+		helo = clean.Token(h.Raw)
 	}
 	if f.Client.IsValid() {
-		client = token(f.Client.String(), headerHelo)
+		client = clean.Token(f.Client.String())
 	}
 	return fmt.Sprintf("%s; client=%s; helo=%s; iprev=%s; score=%.1f;\n\trules=%s; unsure=%s; id=%s",
 		v.Want(), client, helo, f.Iprev(), v.Score,
-		v.Failed(), v.Unsure(), token(id, headerHelo))
+		v.Failed(), v.Unsure(), clean.Token(id))
 }
 
 // Failed returns the names of the rules that failed and are not off, with commas between, in the table's order;

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
+
+	"helo-milter/checks/clean"
 )
 
 // Form is what a HELO argument is by its spelling alone. Every argument has exactly one form, so one
@@ -79,10 +81,7 @@ func (h Helo) Same(o Helo) bool {
 // ParseHelo finds out what a HELO argument is. It takes any bytes and never fails; FormMissing is not
 // among its results, because something was said.
 func ParseHelo(raw string) Helo {
-	if len(raw) > maxRaw {
-		raw = strings.Clone(raw[:maxRaw]) // and not the 64 KiB that it may be the beginning of
-	}
-	h := Helo{Raw: strings.ToValidUTF8(raw, "?")}
+	h := Helo{Raw: clean.Text(raw, maxRaw)}
 	name := fold(h.Raw)
 	switch {
 	case len(name) > 1 && name[0] == '[' && name[len(name)-1] == ']':

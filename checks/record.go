@@ -2,12 +2,10 @@ package checks
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/netip"
 	"time"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"helo-milter/checks/clean"
 )
 
 // Record is one decision with all that led to it, version 1: what `check --json` prints, and a line of the
@@ -123,17 +121,5 @@ func (r *Record) String() string {
 	if err != nil {
 		return err.Error()
 	}
-	text := make([]byte, 0, len(line))
-	for _, c := range string(line) {
-		switch {
-		case unicode.IsPrint(c):
-			text = utf8.AppendRune(text, c)
-		case c < 0x10000:
-			text = fmt.Appendf(text, `\u%04x`, c)
-		default:
-			high, low := utf16.EncodeRune(c)
-			text = fmt.Appendf(text, `\u%04x\u%04x`, high, low)
-		}
-	}
-	return string(text)
+	return clean.JSON(string(line))
 }

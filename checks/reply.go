@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"helo-milter/checks/clean"
 )
 
-// Text from the network is cleaned here, where it enters a reply or a header, and nowhere else.
-
 const (
-	replyLine   = 400 // bytes of text in a reply line; RFC 5321 §4.5.3.1.5 allows 512 with code and CRLF
-	replyLines  = 5
-	replyQuoted = 100 // bytes of a HELO or another text from the network in a reply
-	headerHelo  = 255 // bytes of the HELO in the header
+	replyLine  = 400 // bytes of text in a reply line; RFC 5321 §4.5.3.1.5 allows 512 with code and CRLF
+	replyLines = 5
 )
 
 // Reply is an SMTP reply that refuses: RFC 5321 §4.2, with the enhanced code of RFC 3463.
@@ -68,7 +66,7 @@ func (v *Verdict) accused(f *Facts) string {
 	if v.Rule.On == FormMissing {
 		return client
 	}
-	helo, detail := clean(v.Finding.Helo, replyQuoted), clean(v.Finding.Detail, replyQuoted)
+	helo, detail := clean.Reply(v.Finding.Helo), clean.Reply(v.Finding.Detail)
 	who := fmt.Sprintf("HELO %q from %s", helo, client)
 	if f.Unheard {
 		who = client
@@ -91,27 +89,4 @@ func wrap(text string) []string {
 		text = strings.TrimLeft(text[at:], " ")
 	}
 	return append(lines, text[:min(len(text), replyLine)])
-}
-
-// clean makes text from the network fit for a reply: each byte that is not printable ASCII becomes "?",
-// and so do quotes and backslashes, so that it can be quoted. It is cut after limit bytes.
-func clean(text string, limit int) string {
-	return mask(text, limit, func(c byte) bool {
-		return ' ' <= c && c <= '~' && c != '"' && c != '\\'
-	})
-}
-
-// token makes text fit for a value of the header: LDH and ".:[]-_", each other byte becomes "?".
-func token(text string, limit int) string {
-	return mask(text, limit, func(c byte) bool { return isLDH(c) || strings.IndexByte(".:[]_", c) >= 0 })
-}
-
-func mask(text string, limit int, keep func(byte) bool) string {
-	b := []byte(text[:min(len(text), limit)])
-	for i, c := range b {
-		if !keep(c) {
-			b[i] = '?'
-		}
-	}
-	return string(b)
 }

@@ -47,7 +47,8 @@ var doors = map[string][]string{
 		"github.com/emersion/go-msgauth/authres",
 	},
 	"checks": {
-		"helo-milter/checks/enum", "blitiri.com.ar/go/spf", "github.com/gaissmai/bart", "golang.org/x/net/idna",
+		"helo-milter/checks/clean", "helo-milter/checks/enum", "blitiri.com.ar/go/spf",
+		"github.com/gaissmai/bart", "golang.org/x/net/idna",
 		"golang.org/x/net/publicsuffix",
 	},
 	"dnscache": {
