@@ -10,6 +10,7 @@ import (
 	"github.com/emersion/go-msgauth/authres"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 const resultsField = "Authentication-Results"
@@ -46,7 +47,7 @@ func claims(value, host string) bool {
 	head, ok := plainHead(value)
 	id, _, err := authres.Parse(head)
 	if ok && err == nil && id != "" {
-		return checks.Canonical(cut(id, maxMacro)) == host
+		return checks.Canonical(clean.Text(id, maxMacro)) == host
 	}
 	text, err := new(mime.WordDecoder).DecodeHeader(value)
 	return host != "" && (err != nil || strings.Contains(strings.Map(bare, text), host))

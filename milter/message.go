@@ -5,12 +5,11 @@ import (
 	"log/slog"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 // How much of what an MTA says is kept until the end of a message. A path has at most 256 octets (RFC 5321
@@ -37,7 +36,7 @@ type message struct {
 func (s *session) begin(from string) {
 	s.connected()
 	s.server.transactions.begin()
-	s.message = message{open: true, start: time.Now(), from: cut(from, maxPath)}
+	s.message = message{open: true, start: time.Now(), from: clean.Text(from, maxPath)}
 	s.pipe.Mail(s.message.start)
 	if s.internal {
 		s.pipe.Abandon()
@@ -47,7 +46,7 @@ func (s *session) begin(from string) {
 // add keeps a recipient. One that has made the judgement worse is always kept, so that the record leads to the
 // same verdict again.
 func (m *message) add(rcpt string, worse bool) {
-	rcpt = cut(rcpt, maxPath)
+	rcpt = clean.Text(rcpt, maxPath)
 	if m.size += len(rcpt) + 16; m.size <= maxRcpts || worse {
 		m.rcpts = append(m.rcpts, rcpt)
 	}
@@ -116,7 +115,7 @@ func (s *session) finish(queueID string) {
 		return
 	}
 	var d *checks.Decision
-	s.retry(func() { d = s.decision(cut(queueID, maxMacro)) })
+	s.retry(func() { d = s.decision(clean.Text(queueID, maxMacro)) })
 	if d == nil {
 		return
 	}
@@ -138,33 +137,11 @@ func (s *session) log(d *checks.Decision) {
 	if facts.Client.IsValid() {
 		client = facts.Client.String()
 	}
-	s.cfg.Log.Info("decision", slog.String("id", d.ID), slog.String("queue_id", printable(d.QueueID)),
-		slog.String("client", client), slog.String("helo", printable(facts.LastHelo().Raw)),
-		slog.String("from", printable(d.MailFrom)), slog.String("to", printable(strings.Join(d.RcptTo, ","))),
+	s.cfg.Log.Info("decision", slog.String("id", d.ID), slog.String("queue_id", clean.Log(d.QueueID)),
+		slog.String("client", client), slog.String("helo", clean.Log(facts.LastHelo().Raw)),
+		slog.String("from", clean.Log(d.MailFrom)), slog.String("to", clean.Log(strings.Join(d.RcptTo, ","))),
 		slog.String("want", d.Verdict.Want()), slog.String("did", d.Did.Outcome()),
 		slog.String("rules", d.Verdict.Failed()), slog.String("unsure", d.Verdict.Unsure()),
 		slog.String("iprev", facts.Iprev()), slog.Float64("score", d.Verdict.Score),
 		slog.Duration("took", d.Took))
-}
-
-// maxLogged bounds a text of the network in the log, in bytes.
-const maxLogged = 4096
-
-// printable makes text from the network fit for the log: what is not printable becomes "?". slog lets DEL
-// through, and escapes the rest with Go's \x, which logfmt does not know.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text[:min(len(text), maxLogged)])
-}
-
-// cut keeps at most limit bytes of a text from the network, as valid UTF-8, and lets go of the rest.
-func cut(text string, limit int) string {
-	if len(text) > limit {
-		text = strings.Clone(text[:limit])
-	}
-	return strings.ToValidUTF8(text, "?")
 }

@@ -10,6 +10,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 // session is one SMTP session, as the MTA tells it. CONNECT and HELO start lookups and are answered at
@@ -43,7 +44,7 @@ func (s *session) Connect(
 	if family == "tcp4" || family == "tcp6" {
 		client = parseAddr(addr)
 	}
-	macro := func(name gomilter.MacroName) string { return cut(m.Get(name), maxMacro) }
+	macro := func(name gomilter.MacroName) string { return clean.Text(m.Get(name), maxMacro) }
 	site := s.cfg.Site
 	site.Hostname = cmp.Or(site.Hostname, checks.Canonical(macro(gomilter.MacroMTAFQDN)))
 	site.Addresses = slices.Clone(site.Addresses)

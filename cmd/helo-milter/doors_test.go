@@ -43,7 +43,7 @@ var doors = map[string][]string{
 	"cmd/helo-milter/internal/spool":  {},
 
 	"milter": {
-		"helo-milter/checks", "helo-milter/checks/enum", "github.com/d--j/go-milter",
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/enum", "github.com/d--j/go-milter",
 		"github.com/emersion/go-msgauth/authres",
 	},
 	"checks": {
