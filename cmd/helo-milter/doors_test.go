@@ -16,7 +16,7 @@ import (
 // serves (Prometheus, systemd) is in daemon only.
 var doors = map[string][]string{
 	"cmd/helo-milter": {
-		"helo-milter/checks", "helo-milter/dnscache",
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/daemon",
 		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/past",
 		"helo-milter/cmd/helo-milter/internal/replay",

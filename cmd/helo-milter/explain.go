@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 	"helo-milter/dnscache"
 )
 
@@ -19,7 +20,7 @@ const wide, narrow = 100, 72
 // explain prints a record for people: to us what was found, to the client's administrator what to do.
 func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, questions []dnscache.Trace) {
 	fmt.Fprintf(out, "client   %s\n", r.Client)
-	paragraph(out, "HELO     ", quoted(r.Helo.Raw, wholeHelo), wide)
+	paragraph(out, "HELO     ", clean.Quoted(r.Helo.Raw, wholeHelo), wide)
 	fmt.Fprintf(out, "iprev    %s\n", r.Iprev)
 	if r.Exempt != "" {
 		fmt.Fprintf(out, "exempt   %s: this client is not judged\n", r.Exempt)
@@ -47,13 +48,13 @@ func explainQuestion(out io.Writer, q *dnscache.Trace) {
 	if q.Stale {
 		from += " stale"
 	}
-	what := safe(q.Name)
+	what := clean.Terminal(q.Name)
 	if len(q.Values) > 0 {
-		what += " = " + safe(strings.Join(q.Values, " "))
+		what += " = " + clean.Terminal(strings.Join(q.Values, " "))
 	}
 	paragraph(out, fmt.Sprintf("  %-4s  ", q.Type), what, wide)
 	fmt.Fprintf(out, "        %s, TTL %v, %.1f ms, %s\n",
-		safe(result), q.TTL, float64(q.Took.Microseconds())/1000, from)
+		clean.Terminal(result), q.TTL, float64(q.Took.Microseconds())/1000, from)
 }
 
 func explainRules(out io.Writer, r *checks.Record, colours colour) {
@@ -66,7 +67,7 @@ func explainRules(out io.Writer, r *checks.Record, colours colour) {
 		if f.Result < checks.Unsure {
 			continue
 		}
-		what := fmt.Sprintf("%q", f.Detail)
+		what := clean.Quoted(f.Detail, clean.Whole)
 		if i := checks.Index(f.Rule); i >= 0 {
 			what = checks.All[i].Doc + ": " + what
 		}

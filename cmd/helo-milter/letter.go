@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 // letter prints a text for the administrator of a client: mail without From and To.
@@ -71,7 +72,7 @@ func seen(out io.Writer, r *checks.Record) {
 	line := func(what, text string) { paragraph(out, fmt.Sprintf("  %-15s", what), text, narrow) }
 	line("time", r.Time.Format("2006-01-02 15:04 UTC"))
 	line("address", r.Client.String())
-	line("HELO", quoted(r.Helo.Raw, wholeHelo))
+	line("HELO", clean.Quoted(r.Helo.Raw, wholeHelo))
 	line("PTR record", pointers(r.Facts))
 	if n := len(r.Facts.Greetings); n > 0 {
 		g := &r.Facts.Greetings[n-1]
@@ -102,7 +103,7 @@ func pointers(f *checks.Facts) string {
 	}
 	var names []string
 	for _, h := range f.PTR.Values {
-		name := safe(h.Name)
+		name := clean.Terminal(h.Name)
 		switch {
 		case slices.Contains(h.Addrs.Values, f.Client):
 			name += " (resolves back to the address)"

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 	"helo-milter/dnscache"
 )
 
@@ -77,7 +78,7 @@ func (q *inquiry) spelling(p *program, peer netip.Addr, helos []string) bool {
 		func(found checks.RuleFinding) bool { return found.Result != checks.Fail })
 	paragraph(p.stdout, "client   ", peer.String()+", which is not public: its greeting is judged without "+
 		"the DNS. Give the public address to judge the rest.", wide)
-	paragraph(p.stdout, "HELO     ", quoted(record.Helo.Raw, wholeHelo), wide)
+	paragraph(p.stdout, "HELO     ", clean.Quoted(record.Helo.Raw, wholeHelo), wide)
 	explainRules(p.stdout, record, colourOf(p.stdout))
 	if a := checks.Advise(record, nil); len(a.Steps) > 0 {
 		fmt.Fprintln(p.stdout, "\nWhat must be changed")
@@ -186,7 +187,7 @@ func converse(conn net.Conn) (helos []string, came string) {
 		}
 		line, err := in.ReadSlice('\n')
 		if came == "nothing" && len(line) > 0 {
-			came = quoted(strings.TrimSpace(string(line)), 40)
+			came = clean.Quoted(strings.TrimSpace(string(line)), 40)
 		}
 		if err != nil {
 			return helos, came

@@ -4,37 +4,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/term"
 )
 
-// safe makes text from the network fit for a terminal: what is not printable, bidi marks among it, is
-// escaped as Go does it.
-func safe(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
-}
-
 // wholeHelo is how much of a HELO is shown: no host name is longer (RFC 1035 §2.3.4).
 const wholeHelo = 255
-
-// quoted puts text from the network between quotes, and says where it is cut.
-func quoted(text string, limit int) string {
-	if cut := []rune(text); len(cut) > limit {
-		return strconv.Quote(string(cut[:limit])) + "…"
-	}
-	return strconv.Quote(text)
-}
 
 // paragraph prints a text behind a heading, with the lines that follow beneath the first. Lines are of at
 // most width characters; a word that is longer stays whole, since it may be there to be copied. Several

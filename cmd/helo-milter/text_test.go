@@ -2,23 +2,8 @@ package main
 
 import (
 	"bytes"
-	"strings"
 	"testing"
 )
-
-func TestQuoted(t *testing.T) {
-	for _, tt := range []struct{ text, want string }{
-		{"", `""`},
-		{"mail.example.org", `"mail.example.org"`},
-		{"a\u202eb\x1b", `"a\u202eb\x1b"`},
-		{strings.Repeat("ä", 20), `"` + strings.Repeat("ä", 20) + `"`},
-		{strings.Repeat("ä", 21), `"` + strings.Repeat("ä", 20) + `"…`},
-	} {
-		if got := quoted(tt.text, 20); got != tt.want {
-			t.Errorf("%q: %s, want %s", tt.text, got, tt.want)
-		}
-	}
-}
 
 func TestParagraph(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
