@@ -37,7 +37,8 @@ var doors = map[string][]string{
 	},
 	"cmd/helo-milter/internal/evidence": {"helo-milter/checks", "helo-milter/checks/wilson"},
 	"cmd/helo-milter/internal/past": {
-		"helo-milter/checks", "github.com/hashicorp/golang-lru/v2/simplelru", "github.com/valyala/fastjson",
+		"helo-milter/checks", "helo-milter/checks/clean",
+		"github.com/hashicorp/golang-lru/v2/simplelru", "github.com/valyala/fastjson",
 	},
 	"cmd/helo-milter/internal/replay": {"helo-milter/checks", "helo-milter/cmd/helo-milter/internal/past"},
 	"cmd/helo-milter/internal/spool":  {},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 // trust says whose Received fields are believed, and which clients do not count because they are ours.
@@ -71,7 +72,7 @@ func (t *trust) handOver(fields []field) (Hop, error) {
 			}
 			if t.hosts == nil {
 				return Hop{}, fmt.Errorf("%s has it from %s, which is not named as trusted",
-					quote(last.By), quote(by))
+					clean.Field(last.By), clean.Field(by))
 			}
 			break
 		}

@@ -3,10 +3,10 @@
 package past
 
 import (
-	"strings"
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 // Hop is the hand-over of a message, or the attempt, as the receiving host recorded it. A field that it did
@@ -46,18 +46,13 @@ func (b *Broken) Error() string { return b.Place + ": " + b.Reason }
 // wherever it is shown, becomes UTF-8, for JSON.
 func (h *Hop) tidy() {
 	for _, name := range []*string{&h.By, &h.Name, &h.QueueID} {
-		*name = strings.Map(func(c rune) rune {
-			if c < ' ' || '~' < c {
-				return '?'
-			}
-			return c
-		}, *name)
+		*name = clean.Name(*name)
 	}
 	for _, text := range []*string{&h.Helo, &h.From} {
-		*text = strings.ToValidUTF8(*text, "?")
+		*text = clean.Text(*text, clean.Whole)
 	}
 	for i, to := range h.To {
-		h.To[i] = strings.ToValidUTF8(to, "?")
+		h.To[i] = clean.Text(to, clean.Whole)
 	}
 }
 

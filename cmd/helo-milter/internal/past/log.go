@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 const (
@@ -187,8 +188,7 @@ func (l *logReader) yield(h Hop) {
 }
 
 func (l *logReader) broken(reason, text string) {
-	text = text[:min(len(text), 80)]
-	l.ready = append(l.ready, result{err: &Broken{l.place(), fmt.Sprintf("%s: %q", reason, text)}})
+	l.ready = append(l.ready, result{err: &Broken{l.place(), reason + ": " + clean.Line(text)}})
 }
 
 // session returns what is known of a connection, or a new one.

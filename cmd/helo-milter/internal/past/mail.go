@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"helo-milter/checks/clean"
 )
 
 // Message reads one message, a file of a Maildir or an .eml, and yields its hand-over, or a *Broken that says
@@ -79,7 +81,7 @@ type field struct {
 }
 
 // text is valid UTF-8, so that what is made of it survives JSON.
-func (f *field) text() string { return strings.ToValidUTF8(string(f.value), "?") }
+func (f *field) text() string { return clean.Text(string(f.value), clean.Whole) }
 
 // wanted are the fields that tell of a hand-over.
 var wanted = []string{"received", "return-path", "delivered-to", "x-original-to", "envelope-to", "x-spam-status"}

@@ -6,10 +6,10 @@ import (
 	"net/mail"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 // received is a Received field by its clauses, RFC 5321 §4.4. A comment is a word of the clause that it is
@@ -134,7 +134,7 @@ func (r received) hop() (Hop, error) {
 	}
 	f, parts := findForm(r)
 	if f == nil && r.word("from") != "" {
-		return h, fmt.Errorf("no known form of a client: %s", quote(r.text("from")))
+		return h, fmt.Errorf("no known form of a client: %s", clean.Field(r.text("from")))
 	}
 	if f != nil {
 		h.client(f, parts)
@@ -147,6 +147,3 @@ func (r received) hop() (Hop, error) {
 
 // address is an address of the envelope without its brackets.
 func address(word string) string { return strings.TrimSuffix(strings.TrimPrefix(word, "<"), ">") }
-
-// quote makes text from the network fit for a message.
-func quote(text string) string { return strconv.QuoteToASCII(text[:min(len(text), 100)]) }
