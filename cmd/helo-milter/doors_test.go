@@ -40,8 +40,10 @@ var doors = map[string][]string{
 		"helo-milter/checks", "helo-milter/checks/clean",
 		"github.com/hashicorp/golang-lru/v2/simplelru", "github.com/valyala/fastjson",
 	},
-	"cmd/helo-milter/internal/replay": {"helo-milter/checks", "helo-milter/cmd/helo-milter/internal/past"},
-	"cmd/helo-milter/internal/spool":  {},
+	"cmd/helo-milter/internal/replay": {
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/cmd/helo-milter/internal/past",
+	},
+	"cmd/helo-milter/internal/spool": {},
 
 	"milter": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/enum", "github.com/d--j/go-milter",

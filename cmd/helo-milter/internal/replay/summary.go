@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 // Summary is what became of all items. What was recorded then, what the DNS said when somebody looked it up
@@ -174,10 +175,7 @@ type Client struct {
 }
 
 // maxClients keeps a list's memory flat, at about 200 bytes each.
-const (
-	maxClients = 10_000
-	maxText    = 64
-)
+const maxClients = 10_000
 
 func (c *Clients) add(r *checks.Record) {
 	c.Items++
@@ -194,7 +192,7 @@ func (c *Clients) add(r *checks.Record) {
 		c.seen[r.Client] = client
 	}
 	client.Items++
-	client.Rule, client.Helo, client.PTR = r.Verdict.Rule, quoted(r.Helo.Raw), names(r)
+	client.Rule, client.Helo, client.PTR = r.Verdict.Rule, clean.Cell(r.Helo.Raw), names(r)
 }
 
 // Count is how many different clients there are, or as many as were kept.
@@ -208,9 +206,6 @@ func (c *Clients) Top(n int) []*Client {
 	return list[:min(n, len(list))]
 }
 
-// quoted makes text from the network fit for a terminal.
-func quoted(text string) string { return fmt.Sprintf("%.*q", maxText, text) }
-
 // names are the PTR names of a client, in short.
 func names(r *checks.Record) string {
 	names := r.Facts.PTR.Values
@@ -220,7 +215,7 @@ func names(r *checks.Record) string {
 	case len(names) == 0:
 		return "PTR unknown"
 	}
-	first := strings.Trim(quoted(names[0].Name), `"`)
+	first := strings.Trim(clean.Cell(names[0].Name), `"`)
 	if len(names) > 1 {
 		return fmt.Sprintf("%s and %d more", first, len(names)-1)
 	}
