@@ -35,7 +35,9 @@ var doors = map[string][]string{
 		"github.com/prometheus/client_golang/prometheus/collectors",
 		"github.com/prometheus/client_golang/prometheus/promhttp",
 	},
-	"cmd/helo-milter/internal/evidence": {"helo-milter/checks", "helo-milter/checks/wilson"},
+	"cmd/helo-milter/internal/evidence": {
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/wilson",
+	},
 	"cmd/helo-milter/internal/past": {
 		"helo-milter/checks", "helo-milter/checks/clean",
 		"github.com/hashicorp/golang-lru/v2/simplelru", "github.com/valyala/fastjson",

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 // looks are reasons to think that a client's mail is good.
@@ -105,7 +106,7 @@ func example(r *checks.Record) Example {
 		names = []string{r.Facts.PTR.Values[0].Name}
 	}
 	ptr := strings.Join(names[:min(len(names), 1)], "")
-	return Example{Client: r.Client.WithZone(""), Helo: clean(r.Facts.LastHelo().Raw), PTR: clean(ptr)}
+	return Example{Client: r.Client.WithZone(""), Helo: clean.Report(r.Facts.LastHelo().Raw), PTR: clean.Report(ptr)}
 }
 
 // maxExamples is how many clients are shown of a rule.
@@ -143,21 +144,4 @@ func count(yes bool) int {
 		return 1
 	}
 	return 0
-}
-
-// clean makes text from the network fit for every output: each rune that is not printable ASCII becomes "?",
-// and it is cut after 64.
-func clean(text string) string {
-	const limit = 64
-	b := make([]byte, 0, limit)
-	for _, r := range text {
-		if len(b) == limit {
-			return string(b[:limit-2]) + ".."
-		}
-		if r < ' ' || r > '~' {
-			r = '?'
-		}
-		b = append(b, byte(r))
-	}
-	return string(b)
 }
