@@ -21,7 +21,8 @@ import (
 
 // Whatever a client and its DNS say, what we write has clean bytes only: none that ends a line, moves a
 // terminal's cursor, turns the reading direction or begins what nobody said. Each text is read back by a
-// parser that knows nothing of its writer. The log is package milter's, see there.
+// parser that knows nothing of its writer. The log is package milter's, and each medium by itself is
+// package clean's, see there.
 
 func TestClean(t *testing.T) {
 	const helo, ptr, from, rcpt = "mail.example.org", "out.example.org", "a@example.org", "b@example.net"

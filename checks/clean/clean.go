@@ -14,15 +14,15 @@
 //	Report    text, JSON, HTML     printable ASCII              "?" for each rune     64 runes, then ".."
 //	Line      quoted, of a log     printable without " \        escapes of Go         80 bytes
 //	Field     quoted, of a header  printable ASCII without " \  escapes of Go         100 bytes
-//	Name      none yet: is kept    printable ASCII              "?" for each rune     none
-//	Text      none yet: is kept    UTF-8                        "?" for a run of bytes  limit bytes
+//	Name      a name to keep       printable ASCII              "?" for each rune     none
+//	Text      a text to keep       UTF-8                        "?" for byte runs     limit bytes
 //
 // Printable is what unicode.IsPrint reports: no controls, line ends, bidi marks, nor blanks but the space. A
 // byte that is no UTF-8 counts as one rune, U+FFFD, which Log does not keep; quotes of Go show the byte. LDH
 // are letters, digits and hyphens of ASCII (RFC 5890 §2.3.1).
 //
-// A new medium is a row above, a function below with the reason for its bound, and a row in the table of
-// FuzzMedia, which says what may come out. What has no caller has no function.
+// To add a medium, write its row above, its function below with the reason for its bound, a few texts in
+// TestMedia, and what may come out of it in a table of FuzzMedia. A medium without a caller has no function.
 package clean
 
 import (

@@ -106,7 +106,8 @@ func example(r *checks.Record) Example {
 		names = []string{r.Facts.PTR.Values[0].Name}
 	}
 	ptr := strings.Join(names[:min(len(names), 1)], "")
-	return Example{Client: r.Client.WithZone(""), Helo: clean.Report(r.Facts.LastHelo().Raw), PTR: clean.Report(ptr)}
+	helo := r.Facts.LastHelo().Raw
+	return Example{Client: r.Client.WithZone(""), Helo: clean.Report(helo), PTR: clean.Report(ptr)}
 }
 
 // maxExamples is how many clients are shown of a rule.
