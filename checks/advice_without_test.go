@@ -24,7 +24,8 @@ func TestAdviceWithoutRecords(t *testing.T) {
 		{"fe80::1", "localhost", "fe80::1 is not one"},
 	} {
 		p := &patient{
-			client: netip.MustParseAddr(tt.client), helos: []string{tt.helo}, zone: checkstest.Parse(t, world),
+			client: netip.MustParseAddr(tt.client), helos: []string{tt.helo},
+			zone: checkstest.Parse(t, world),
 		}
 		record := p.examine(t)
 		record.Findings = slices.DeleteFunc(record.Findings,

@@ -32,8 +32,8 @@ func under(name string, domains ...string) bool {
 	return false
 }
 
-// entriesFor yields the entries of a list that are about a name: for mx.example.org these are "mx.example.org",
-// ".example.org" and ".org".
+// entriesFor yields the entries of a list that are about a name: for mx.example.org these are
+// "mx.example.org", ".example.org" and ".org".
 func entriesFor(name string) iter.Seq[string] {
 	return func(yield func(entry string) bool) {
 		for rest := name; yield(rest); {

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// An entry is a name or what is under it, never a part of a label. An entry without a dot before it is a domain
-// where it stands for a domain.
+// An entry of a list is a name, or with a dot what is under it, and never a part of a label. A domain is both.
 func TestNames(t *testing.T) {
 	for _, tt := range []struct {
 		entries, name string

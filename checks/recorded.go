@@ -8,8 +8,8 @@ import (
 // Reverse is what a host wrote down of its client's reverse name. Hosts look at one PTR name only.
 type Reverse uint8
 
-// What a host wrote down. Most write the same for a client without a PTR name, for one whose name does not lead
-// back to it, and for a failed lookup: that is ReverseUnrecorded.
+// What a host wrote down. Most write the same for a client without a PTR name, for one whose name does not
+// lead back to it, and for a failed lookup: that is ReverseUnrecorded.
 const (
 	ReverseUnrecorded Reverse = iota
 	ReverseMissing            // there is no PTR name

@@ -53,8 +53,8 @@ func TestRecorded(t *testing.T) {
 		{"no HELO", "203.0.113.9", "", other, checks.ReverseConfirmed, nil, "pass"},
 	} {
 		r := checks.Recorded{
-			Client: netip.MustParseAddr(tt.client), Helo: tt.helo, Said: true, Reverse: tt.reverse, Name: tt.name,
-			Confirmed: tt.confirmed,
+			Client: netip.MustParseAddr(tt.client), Helo: tt.helo, Said: true, Reverse: tt.reverse,
+			Name: tt.name, Confirmed: tt.confirmed,
 		}
 		f := r.Facts(checks.Site{})
 		got := f.Iprev()
@@ -68,7 +68,8 @@ func TestRecorded(t *testing.T) {
 			t.Errorf("%s:\n got %s, %+v\nwant %s", tt.what, got, f, tt.want)
 		}
 	}
-	if f := (&checks.Recorded{Login: true}).Facts(checks.Site{}); !f.Unheard || !f.Login || len(f.Greetings) > 0 {
+	r := checks.Recorded{Login: true}
+	if f := r.Facts(checks.Site{}); !f.Unheard || !f.Login || len(f.Greetings) > 0 {
 		t.Errorf("nothing was recorded but a login: %+v", f)
 	}
 }

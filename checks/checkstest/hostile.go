@@ -9,10 +9,10 @@
 //	spf.example.org    TXT  "dnstest" "stale" "TXT"
 //	`)
 //
-// The text is a zone file (RFC 1035 §5), as that of package dnscache/dnstest, which serves one over the network.
-// An owner that is an address stands for its reverse name. A name, or a type of it, that is not there gets
-// NXDOMAIN. CNAMEs are not followed. A TXT record "dnstest" "WORD" makes its name misbehave; a third string
-// limits that to one type. Such a record is in no answer.
+// The text is a zone file (RFC 1035 §5), as that of package dnscache/dnstest, which serves one over the
+// network. An owner that is an address stands for its reverse name. A name, or a type of it, that is not there
+// gets NXDOMAIN. CNAMEs are not followed. A TXT record "dnstest" "WORD" makes its name misbehave; a third
+// string limits that to one type. Such a record is in no answer.
 //
 //	servfail         SERVFAIL
 //	stale            the values come with an error (RFC 8767)

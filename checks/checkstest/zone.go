@@ -11,8 +11,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Zone is a checks.Resolver that answers from a zone text, see the package comment. Its keys are "TYPE NAME.",
-// and its values stand as in a zone text; those of the type "dnstest" are misbehaviours, "WORD TYPE".
+// Zone is a checks.Resolver that answers from a zone text, see the package comment. Its keys are "TYPE NAME."
+// with values as in a zone text; those of the type "dnstest" are misbehaviours, "WORD TYPE".
 type Zone map[string][]string
 
 // Parse reads a zone text. An error in it fails the test, and so does a misbehaviour that there is not.
@@ -29,7 +29,8 @@ func (z Zone) Add(t testing.TB, text string) {
 	parser := dns.NewZoneParser(strings.NewReader(text), ".", "zone text")
 	parser.SetDefaultTTL(300)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
-		qtype, value := dns.TypeToString[rr.Header().Rrtype], strings.TrimPrefix(rr.String(), rr.Header().String())
+		qtype := dns.TypeToString[rr.Header().Rrtype]
+		value := strings.TrimPrefix(rr.String(), rr.Header().String())
 		if txt, ok := rr.(*dns.TXT); ok {
 			value = strings.Join(txt.Txt, "")
 			if words := txt.Txt; len(words) > 1 && words[0] == "dnstest" {

@@ -1,4 +1,5 @@
-// Package enum gives the values of an enum their text, both ways. A type has a table of its words and two methods:
+// Package enum gives the values of an enum their text, both ways. A type has a table of its words and two
+// methods:
 //
 //	var modes = enum.Words[Mode]{{Observe, "observe"}, {Enforce, "enforce"}}
 //

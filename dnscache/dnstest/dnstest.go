@@ -13,10 +13,10 @@
 // # Zone
 //
 // The text is a zone file (RFC 1035 §5) with any names and types and a default TTL of 300 s; it needs no
-// delegation and no NS records. An owner that is an address stands for its reverse name. CNAMEs are followed. A
-// name that does not exist gets NXDOMAIN, a type that does not exist NODATA, both with the closest SOA record of
-// the text at or above the name, or else with one for the root, of 300 s. An error in the text, or a misbehaviour
-// that does not exist, fails the test.
+// delegation and no NS records. An owner that is an address stands for its reverse name. CNAMEs are followed.
+// A name that does not exist gets NXDOMAIN, a type that does not exist NODATA, both with the closest SOA
+// record of the text at or above the name, or else with one for the root, of 300 s. An error in the text, or a
+// misbehaviour that does not exist, fails the test.
 //
 // # Misbehaviour
 //

@@ -147,7 +147,8 @@ func TestLogin(t *testing.T) {
 				clients(t, tally, byte(i*count(!same)), 7, words)
 			}
 			rung := rung(t, &tally.Report(0, 0).Sections[0], "helo-bare-ip")
-			if want := map[bool]Recommendation{true: Look, false: Enforce}[same]; rung.Recommendation != want {
+			want := map[bool]Recommendation{true: Look, false: Enforce}[same]
+			if rung.Recommendation != want {
 				t.Errorf("%s, same network %t: %+v", order, same, rung)
 			}
 		}

@@ -29,14 +29,16 @@ var forms = []form{
 		"Sendmail", sendmailHost, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>\)`, checks.ReverseConfirmed,
 	),
 	newForm(
-		"Sendmail", sendmailHost, `\(from <silence><user>(?:<name> )?\[<ip>\]<forged>\)`, checks.ReverseConfirmed,
+		"Sendmail", sendmailHost, `\(from <silence><user>(?:<name> )?\[<ip>\]<forged>\)`,
+		checks.ReverseConfirmed,
 	),
 
 	// host.c, host_build_sender_fullhost: a name is confirmed. A HELO is left out where it is the name, and
 	// where it is the literal of the address.
 	newForm("Exim", `\(Exim `, `<name> \(\[<ip>\]<port>(?: helo=<helo>)?[^()]*\)`, checks.ReverseConfirmed),
 	newForm(
-		"Exim", `\(Exim `, `\[<ip>\](?: \((?:port=\d+)? ?(?:helo=<helo>)?[^()]*\))?`, checks.ReverseUnrecorded,
+		"Exim", `\(Exim `, `\[<ip>\](?: \((?:port=\d+)? ?(?:helo=<helo>)?[^()]*\))?`,
+		checks.ReverseUnrecorded,
 	),
 
 	// There is never a name.
