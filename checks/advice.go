@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Advice is what a client's administrator has to change, so that nothing that failed fails again. All that
-// is in it is fit for a terminal, a zone file and a configuration: a name that is not is no advice.
+// Advice is what a client's administrator must change so that no rule fails again. All of it is safe in a
+// terminal, a zone file and a configuration: a name that is not is never advised.
 type Advice struct {
 	Name    string // what the client should be called: in HELO, in its PTR record and in the DNS
-	Example bool   // nothing tells what that could be, and Name stands for a name of the client's own
-	Names   bool   // there is more wrong than that somebody listed the client
+	Example bool   // Name is a placeholder: the facts suggest no name
+	Names   bool   // names or DNS records are wrong; false if the client is only on a list
 	Steps   []Step // in the order in which to take them
 }
 
@@ -23,16 +23,15 @@ type Step struct {
 	Settings []Setting // of which the reader's mail server has one
 }
 
-// Setting is how one mail server is told its HELO name.
+// Setting is where and how a mail server sets its HELO name.
 type Setting struct{ Place, Line string }
 
 // exampleName stands for the name of a client that has none.
 const exampleName = "mail.example.org"
 
-// Advise returns the advice for the client of a record. A name that it has not said was not looked up as a
-// HELO: its SPF record may forbid the client, or a list have it. So judge makes a record of the client as it
-// is when it says that name, and what is wrong then has to be changed first. It is nil where nobody can be
-// asked.
+// Advise returns the advice for the client of a record. A name that it did not send was not looked up as a
+// HELO: its SPF record may fail, or a block list have it. So judge makes a record of the client as if it had
+// sent that name, and what is wrong then comes first. judge is nil where the DNS cannot be asked.
 func Advise(r *Record, judge func(helo string) *Record) Advice {
 	name := r.Facts.bestName(r.RcptTo)
 	if name == "" {
@@ -55,10 +54,10 @@ func AdviseName(r *Record, name string) Advice {
 	return Advice{Name: name, Names: failuresOf(r).ofNames(), Steps: steps(r, name, false)}
 }
 
-// bestName is the name that costs the fewest changes: one that the DNS confirms, best that of the HELO; the
-// HELO name if it leads to the client; a PTR name that leads nowhere yet; the HELO name if that does. A name
-// in use elsewhere is not among them, and no organisational domain: one more address would lead its visitors
-// astray. "" is none.
+// bestName is the name that needs the fewest changes: a confirmed one, preferably that of the HELO; the HELO
+// name if it resolves to the client; a PTR name that does not resolve yet; the HELO name if that does not. A
+// name in use elsewhere is never chosen, nor an organisational domain: one more address would mislead its
+// visitors. "" is none.
 func (f *Facts) bestName(rcpts []string) string {
 	g := Greeting{Helo: f.LastHelo()}
 	if n := len(f.Greetings); n > 0 {
@@ -81,11 +80,11 @@ func (f *Facts) bestName(rcpts []string) string {
 	}
 	var claimed []string
 	for _, h := range f.PTR.Values {
-		if leadsNowhere(h.Addrs) {
+		if unresolved(h.Addrs) {
 			claimed = append(claimed, h.Name)
 		}
 	}
-	if leadsNowhere(g.A, g.AAAA) {
+	if unresolved(g.A, g.AAAA) {
 		claimed = append(claimed, helo)
 	}
 	for _, name := range claimed {
@@ -100,14 +99,14 @@ func (f *Facts) bestName(rcpts []string) string {
 	return ""
 }
 
-// leadsNowhere tells whether the DNS says that a name has no address on the Internet.
-func leadsNowhere(answers ...Answer[netip.Addr]) bool {
+// unresolved reports whether the DNS says that a name has no address on the Internet.
+func unresolved(answers ...Answer[netip.Addr]) bool {
 	return !slices.ContainsFunc(answers, func(a Answer[netip.Addr]) bool {
 		return a.Status < Missing || slices.ContainsFunc(a.Values, Public)
 	})
 }
 
-// fits tells whether no rule has anything against a client that is called so in HELO, PTR and DNS.
+// fits reports whether no rule has anything against a client that is called so in HELO, PTR and DNS.
 func (f *Facts) fits(name string) bool {
 	itself := Answer[netip.Addr]{Status: Found, Values: []netip.Addr{f.Client}}
 	called := &Facts{
@@ -136,7 +135,7 @@ func (f failures) any(rules ...string) bool {
 	return slices.ContainsFunc(rules, func(rule string) bool { return f[rule] })
 }
 
-// ofHelo tells whether there is anything wrong that another HELO could cure.
+// ofHelo reports whether there is anything wrong that another HELO could cure.
 func (f failures) ofHelo() bool {
 	for rule := range f {
 		if strings.HasPrefix(rule, "helo-") && rule != "helo-host-denied" {
@@ -146,7 +145,7 @@ func (f failures) ofHelo() bool {
 	return false
 }
 
-// ofNames tells whether there is more wrong than that somebody listed the client.
+// ofNames reports whether there is more wrong than that somebody listed the client.
 func (f failures) ofNames() bool {
 	for rule := range f {
 		if !strings.HasSuffix(rule, "-denied") && !strings.HasSuffix(rule, "-listed") {

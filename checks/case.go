@@ -8,43 +8,43 @@ type Case struct {
 	Rcpt string // the recipient's domain in canonical form, or ""
 }
 
-// known sorts the answers of a case by how their questions ended. An answer of several questions can be
+// outcomes sorts the answers of a case by how their questions ended. An answer of several questions can be
 // in more than one set.
-type known struct{ asked, failed, found, stale Answers }
+type outcomes struct{ asked, failed, found, stale Answers }
 
-func note[T any](k *known, a Answers, answer *Answer[T]) {
+func note[T any](o *outcomes, a Answers, answer *Answer[T]) {
 	if answer.Status != Unasked {
-		k.asked |= a
+		o.asked |= a
 	}
 	if answer.Stale {
-		k.stale |= a
+		o.stale |= a
 	}
 	switch answer.Status {
 	case Failed:
-		k.failed |= a
+		o.failed |= a
 	case Found:
-		k.found |= a
+		o.found |= a
 	}
 }
 
-func (c *Case) known() known {
-	var k known
-	note(&k, PTRNames|PTRAddrs, &c.PTR)
+func (c *Case) outcomes() outcomes {
+	var o outcomes
+	note(&o, PTRNames|PTRAddrs, &c.PTR)
 	if c.Deny.hasPTR() {
-		note(&k, PTRDenied, &c.PTR)
+		note(&o, PTRDenied, &c.PTR)
 	}
 	for i := range c.PTR.Values {
-		note(&k, PTRAddrs, &c.PTR.Values[i].Addrs)
-		note(&k, PTRLists, &c.PTR.Values[i].Lists)
+		note(&o, PTRAddrs, &c.PTR.Values[i].Addrs)
+		note(&o, PTRLists, &c.PTR.Values[i].Lists)
 	}
-	note(&k, HeloAddrs, &c.A)
-	note(&k, HeloAddrs, &c.AAAA)
-	note(&k, HeloMX, &c.MX)
-	note(&k, HeloSPF, &c.SPF)
-	note(&k, HeloLists, &c.Greeting.Lists)
-	note(&k, HeloHosts, &c.NS)
+	note(&o, HeloAddrs, &c.A)
+	note(&o, HeloAddrs, &c.AAAA)
+	note(&o, HeloMX, &c.MX)
+	note(&o, HeloSPF, &c.SPF)
+	note(&o, HeloLists, &c.Greeting.Lists)
+	note(&o, HeloHosts, &c.NS)
 	for i := range c.Hosts {
-		note(&k, HeloHosts, &c.Hosts[i].Addrs)
+		note(&o, HeloHosts, &c.Hosts[i].Addrs)
 	}
-	return k
+	return o
 }

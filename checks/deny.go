@@ -54,8 +54,8 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// DenyList is what the administrator does not want to see. Nil is an empty one. It is not changed any
-// more once it is in use.
+// DenyList is what the administrator does not want to see. Nil is an empty one. It must not be modified
+// once in use.
 type DenyList struct {
 	helos, ptrs patterns
 	networks    bart.Lite
@@ -70,7 +70,7 @@ func (d *DenyList) Add(entry Deny) {
 	}
 }
 
-// Hosts tells whether an entry can match the MX and NS hosts of a HELO name, and they have to be looked
+// Hosts reports whether an entry can match the MX and NS hosts of a HELO name, and they have to be looked
 // up.
 func (d *DenyList) Hosts() bool {
 	return d != nil && (d.helos.any() || d.networks.Size() > 0)

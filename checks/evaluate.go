@@ -47,9 +47,9 @@ func Evaluate(f *Facts, deny *DenyList, rcpt string) []Finding {
 	}
 	for i := range greetings {
 		c := Case{Facts: f, Greeting: &greetings[i], Deny: deny, Rcpt: rcpt}
-		k := c.known()
+		o := c.outcomes()
 		for j := range All {
-			if found := All[j].evaluate(&c, k); found.Result > findings[j].Result {
+			if found := All[j].evaluate(&c, o); found.Result > findings[j].Result {
 				findings[j] = found
 			}
 		}
@@ -75,19 +75,19 @@ func Worst(a, b []Finding) []Finding {
 // evaluate is the one place where a DNS failure becomes unsure: the rules see a failed answer as an empty
 // one, and what they hold against the client counts only if every answer they need is there, is fresh, and
 // comes from a DNS that works.
-func (r *Rule) evaluate(c *Case, k known) Finding {
+func (r *Rule) evaluate(c *Case, o outcomes) Finding {
 	if c.Helo.Form&r.On == 0 {
 		return Finding{}
 	}
 	detail := r.Problem(c)
 	switch {
-	case detail == "" && r.Reads != 0 && r.Reads&k.asked == 0:
+	case detail == "" && r.Reads != 0 && r.Reads&o.asked == 0:
 		return Finding{}
-	case detail == "" && r.Reads&k.failed&^k.found != 0:
+	case detail == "" && r.Reads&o.failed&^o.found != 0:
 		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: "no answer"}
 	case detail == "":
 		return Finding{Result: Pass}
-	case r.Clears&k.failed != 0, (r.Reads|r.Clears)&k.stale != 0, c.Degraded && r.Reads|r.Clears != 0:
+	case r.Clears&o.failed != 0, (r.Reads|r.Clears)&o.stale != 0, c.Degraded && r.Reads|r.Clears != 0:
 		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: detail}
 	default:
 		return Finding{Result: Fail, Helo: c.Helo.Raw, Detail: detail}

@@ -11,19 +11,19 @@ import (
 // Exemptions says which clients are not judged. The zero value exempts nobody. It must not be
 // modified once in use. Only Session asks it.
 type Exemptions struct {
-	Authenticated bool // clients that have logged in
-	Private       bool // clients in networks that have no place in the public DNS
+	Authenticated bool // exempts clients that have logged in
+	Private       bool // exempts clients in networks that have no place in the public DNS
 
 	networks bart.Lite           // clients in these
 	allow    bart.Table[[]Allow] // by network
 }
 
-// Allow is an entry of the allow list. A client must be in the network and have a confirmed name; a
-// field that is not set does not count. A name in HELO alone never counts: anybody can say it.
+// Allow is an entry of the allow list. A client must be in the network and have the name confirmed; a
+// field that is not set is not required. A name in HELO alone never counts: anybody can say it.
 type Allow struct {
 	Network netip.Prefix
 	Name    string    // canonical; ".example.org" is everything under it
-	Until   time.Time // the entry ends with that moment; zero is never
+	Until   time.Time // when the entry expires; zero is never
 	Reason  string    // for the administrator
 }
 
@@ -79,7 +79,7 @@ func (e *Exemptions) listed(f *Facts, now time.Time) string {
 	return ""
 }
 
-// Expired tells whether an entry has ended.
+// Expired reports whether an entry has expired.
 func (a *Allow) Expired(now time.Time) bool { return !a.Until.IsZero() && now.After(a.Until) }
 
 // covers is about a client in the entry's network.

@@ -103,7 +103,7 @@ type MTAResolve struct {
 	PTR     string `json:"ptr"`
 }
 
-// Differs tells whether that is another result than ours. There are none where nobody has looked.
+// Differs reports whether that is another result than ours. There are none where nobody has looked.
 func (m *MTAResolve) Differs(iprev string) bool {
 	words := map[string]string{"OK": "pass", "FAIL": "permerror", "FORGED": "fail", "TEMP": "temperror"}
 	theirs := words[m.Resolve]
@@ -127,18 +127,18 @@ func (f *Facts) anyConfirmed(match func(name string) bool) bool {
 	})
 }
 
-// Owns tells whether a confirmed PTR name of the client is the HELO name or of its organisation.
+// Owns reports whether a confirmed PTR name of the client is the HELO name or of its organisation.
 func (f *Facts) Owns(h Helo) bool {
 	return h.Name != "" && f.anyConfirmed(func(name string) bool { return sameOrg(name, h.Name) })
 }
 
-// Named tells whether the client has a confirmed PTR name that somebody gave it: one that does not look
+// Named reports whether the client has a confirmed PTR name that somebody gave it: one that does not look
 // like that of a dynamic address.
 func (f *Facts) Named() bool {
 	return f.anyConfirmed(func(name string) bool { return !lookOf(name, f.Client).generic() })
 }
 
-// reverseOpen tells whether the PTR names and their addresses are not all known as they are now: a lookup
+// reverseOpen reports whether the PTR names and their addresses are not all known as they are now: a lookup
 // failed, or an answer is stale.
 func (f *Facts) reverseOpen() bool {
 	open := func(h Host) bool { return h.Addrs.Status == Failed || h.Addrs.Stale }

@@ -39,7 +39,7 @@ func lookOf(name string, client netip.Addr) look {
 	return l
 }
 
-// generic tells whether the name looks like that of a dynamic address.
+// generic reports whether the name looks like that of a dynamic address.
 func (l look) generic() bool { return (l.address || l.dialup) && !l.fixed && !l.mail }
 
 func leftOf(name, domain string) string {
@@ -67,7 +67,7 @@ func notLetter(r rune) bool  { return r < 'a' || r > 'z' }
 func notDecimal(r rune) bool { return r < '0' || r > '9' }
 func notHex(r rune) bool     { return notDecimal(r) && (r < 'a' || r > 'f') }
 
-// carries tells whether labels spell all of an address.
+// carries reports whether labels spell all of an address.
 func carries(left string, client netip.Addr) bool {
 	client = client.Unmap()
 	switch {
@@ -117,7 +117,7 @@ func carriesHex(left string, octets [4]byte) bool {
 	return false
 }
 
-// spells tells whether a number is an address written without separators: 20301139, 203000113009 or
+// spells reports whether a number is an address written without separators: 20301139, 203000113009 or
 // 3405803785. One of less than eight digits could be anything, so the caller does not ask.
 func spells(run string, o [4]byte) bool {
 	return run == fmt.Sprintf("%d%d%d%d", o[0], o[1], o[2], o[3]) ||
@@ -140,7 +140,7 @@ func (last numbers) then(next uint64, octet bool) numbers {
 	return numbers{last[1], last[2], last[3], next}
 }
 
-// are tells whether the numbers are an address, in one of the orders that providers write octets in. It
+// are reports whether the numbers are an address, in one of the orders that providers write octets in. It
 // is not any order: four small numbers are often in a name, and they need not mean an address.
 func (last numbers) are(o [4]byte) bool {
 	return slices.ContainsFunc(orders, func(order [4]int) bool {

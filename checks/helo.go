@@ -31,6 +31,8 @@ const (
 	FormPublic                            // under a TLD of the root zone
 	FormUnheard                           // something was said, and nobody knows what
 
+	// FormLookedUp is every name that the DNS is asked for.
+	FormLookedUp = FormPublic | FormUnknownTLD
 	// FormDotted is every name of two or more labels but localhost's.
 	FormDotted = FormReserved | FormPrivate | FormUnknownTLD | FormPublic
 	// FormName is every name.
@@ -70,7 +72,7 @@ func (h *Helo) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Same tells whether two greetings say the same thing; case and a trailing dot do not count.
+// Same reports whether two greetings say the same thing; case and a trailing dot do not count.
 func (h Helo) Same(o Helo) bool {
 	if h.Name == "" && !h.Addr.IsValid() {
 		return h.Raw == o.Raw
@@ -119,7 +121,7 @@ func parseLiteral(s string) (Form, netip.Addr) {
 	return FormLiteral, addr.Unmap()
 }
 
-// validName tells whether a name has the syntax of RFC 1123 §2.1 and RFC 5321 §4.1.2, but for
+// validName reports whether a name has the syntax of RFC 1123 §2.1 and RFC 5321 §4.1.2, but for
 // underscores, which have a rule of their own. The name is in canonical form.
 func validName(name string) bool {
 	if len(name) == 0 || len(name) > 253 {
@@ -163,7 +165,7 @@ func nameForm(name string) Form {
 	}
 }
 
-// isNumber tells whether inet_aton takes a label for a number: decimal, octal or hexadecimal.
+// isNumber reports whether inet_aton takes a label for a number: decimal, octal or hexadecimal.
 func isNumber(label string) bool {
 	digits, hex := strings.CutPrefix(label, "0x")
 	set := "0123456789"
@@ -173,7 +175,7 @@ func isNumber(label string) bool {
 	return len(label) > 0 && strings.Trim(digits, set) == ""
 }
 
-// inRootZone tells whether the TLD of a name of two or more labels is delegated, by the public suffix
+// inRootZone reports whether the TLD of a name of two or more labels is delegated, by the public suffix
 // list, whose ICANN part has every TLD of the root zone at its date.
 func inRootZone(name string) bool {
 	suffix, icann := publicsuffix.PublicSuffix(name)
@@ -226,7 +228,7 @@ func orgDomain(name string) string {
 	return org
 }
 
-// sameOrg tells whether two names belong together: equal, or of one organisational domain.
+// sameOrg reports whether two names belong together: equal, or of one organisational domain.
 func sameOrg(a, b string) bool {
 	if a == b {
 		return true

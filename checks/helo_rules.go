@@ -184,7 +184,7 @@ func heloChanged(c *Case) string {
 	return strings.Join(names, ", ")
 }
 
-// forgesBrand tells whether the HELO is in the domain of a well-known provider that nothing vouches
+// forgesBrand reports whether the HELO is in the domain of a well-known provider that nothing vouches
 // for: no confirmed PTR name, no address of the HELO name, not its SPF record.
 func (c *Case) forgesBrand() bool {
 	b := brandOf(c.Helo.Name)

@@ -20,16 +20,16 @@ type Resolver interface {
 
 var _ Resolver = (*net.Resolver)(nil)
 
-// DNS says whom to ask and what. It is not changed any more once it is in use.
+// DNS says whom to ask and what. It must not be modified once in use.
 type DNS struct {
 	Resolver Resolver
-	Timeout  time.Duration // of everything that is asked about a client or about a greeting
+	Timeout  time.Duration // for all questions about a client, and for all about a greeting
 	Lists    []string      // block lists of domains: zones in canonical form
 	Hosts    bool          // whether to ask for the MX and NS hosts of HELO names, for a deny list
-	// Degraded tells whether the resolver fails more often than not; nil is never.
+	// Degraded reports whether the resolver fails more often than not; nil is never.
 	Degraded func() bool
-	// Trouble is called, from several goroutines, when a block list gives an answer that is not about
-	// the name: RFC 5782 §2.1 and the lists' own codes.
+	// Trouble, if not nil, is called by several goroutines when a block list gives an answer that is not
+	// about the name: RFC 5782 §2.1 and the lists' own codes.
 	Trouble func(list, answer string)
 }
 
@@ -93,7 +93,7 @@ func (l *lookups) greet(h Helo) {
 	}
 	g := &greeting{Greeting: Greeting{Helo: h}, stop: func() {}}
 	l.greeted = append(l.greeted, g)
-	if h.Form&(FormPublic|FormUnknownTLD) != 0 {
+	if h.Form&FormLookedUp != 0 {
 		g.stop = l.start(func(ctx context.Context) { l.dns.greeting(ctx, &g.Greeting, l.client) })
 	}
 }

@@ -85,7 +85,7 @@ func ptrListed(c *Case) string {
 	return ""
 }
 
-// isHostName tells whether a PTR name could be a host's: as with HELO, but an underscore is a fault.
+// isHostName reports whether a PTR name could be a host's: as with HELO, but an underscore is a fault.
 // localhost and the reserved names are ptrReserved's business.
 func isHostName(name string) bool {
 	const fine = FormPublic | FormReserved | FormPrivate | FormLocalhost

@@ -67,7 +67,7 @@ func (r *Recorded) ptr() Answer[Host] {
 func (r *Recorded) greeting() Greeting {
 	g := Greeting{Helo: ParseHelo(r.Helo)}
 	switch {
-	case g.Helo.Form&(FormPublic|FormUnknownTLD) == 0: // never looked up
+	case g.Helo.Form&FormLookedUp == 0: // never looked up
 	case r.Reverse == ReverseConfirmed && g.Helo.Name == r.Name, slices.Contains(r.Confirmed, g.Helo.Name):
 		g.A = Answer[netip.Addr]{Status: Found, Values: []netip.Addr{r.Client}}
 		g.AAAA.Status = Missing

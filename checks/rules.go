@@ -132,7 +132,7 @@ var All = []Rule{
 		Name: "helo-listed",
 		Doc:  "the domain of the HELO name is on a block list", Fix: fixListed,
 		Code: Code{554, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 4,
-		On: FormPublic | FormUnknownTLD, Reads: HeloLists, Problem: heloListed,
+		On: FormLookedUp, Reads: HeloLists, Problem: heloListed,
 	},
 	{
 		Name: "helo-unresolvable",
@@ -146,13 +146,13 @@ var All = []Rule{
 		Doc:  "the HELO name resolves only to addresses that are not on the public Internet",
 		Fix:  "Publish the mail server's public address for its HELO name.",
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
-		On: FormPublic | FormUnknownTLD, Reads: HeloAddrs, Clears: HeloAddrs, Problem: heloBogusAddress,
+		On: FormLookedUp, Reads: HeloAddrs, Clears: HeloAddrs, Problem: heloBogusAddress,
 	},
 	{
 		Name: "helo-ip-mismatch",
 		Doc:  "the HELO name does not resolve to the client's address", Fix: fixMatch,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.5,
-		On: FormPublic | FormUnknownTLD, Reads: HeloAddrs, Clears: HeloAddrs, Problem: heloIPMismatch,
+		On: FormLookedUp, Reads: HeloAddrs, Clears: HeloAddrs, Problem: heloIPMismatch,
 	},
 	{
 		Name: "helo-ptr-mismatch",
@@ -191,7 +191,7 @@ var All = []Rule{
 		Doc:  "the SPF record of the HELO name does not authorize the client to use it",
 		Fix:  "Add the address to the SPF record of the HELO name, or use the host's own name as its HELO name.",
 		Code: Code{550, "5.7.23"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
-		On: FormPublic | FormUnknownTLD, Reads: HeloSPF, Problem: heloSPF,
+		On: FormLookedUp, Reads: HeloSPF, Problem: heloSPF,
 	},
 	{
 		Name: "helo-generic",

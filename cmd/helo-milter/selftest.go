@@ -149,12 +149,12 @@ func commonName(selves []self) string {
 	return best
 }
 
-// familyConfirms tells whether a name is confirmed for an address of the family.
+// familyConfirms reports whether a name is confirmed for an address of the family.
 func familyConfirms(selves []self, family int, name string) bool {
 	return slices.ContainsFunc(selves, func(s self) bool { return s.family() == family && s.confirms(name) })
 }
 
-// report prints what there is to say about an address, and tells whether it is good.
+// report prints what there is to say about an address, and reports whether it is good.
 func (s *self) report(out io.Writer) bool {
 	fmt.Fprintln(out, s.client)
 	paragraph(out, "  PTR   ", pointers(s.record.Facts), wide)

@@ -34,7 +34,7 @@ func paragraph(out io.Writer, heading, text string, width int) {
 	fmt.Fprintln(out, line)
 }
 
-// colour tells whether there may be colours: on a terminal, unless its user wants none (no-color.org).
+// colour reports whether there may be colours: on a terminal, unless its user wants none (no-color.org).
 type colour bool
 
 func colourOf(out io.Writer) colour {

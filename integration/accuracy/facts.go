@@ -88,7 +88,7 @@ func (h *hop) site() checks.Site {
 	return site
 }
 
-// internal tells whether a hop is one between hosts of the receiver, which every administrator exempts: a
+// internal reports whether a hop is one between hosts of the receiver, which every administrator exempts: a
 // client confirmed in the receiver's domain, or a provider's relay that says so where nobody recorded its
 // PTR names. Anybody else who claims that domain lies.
 func (h *hop) internal(f *checks.Facts) bool {

@@ -169,7 +169,7 @@ func removeStale(path string) error {
 		return fmt.Errorf("%s is in use: another daemon answers there", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("%s: cannot tell whether it is in use: %w", path, err)
+		return fmt.Errorf("%s: cannot report whether it is in use: %w", path, err)
 	}
 	return os.Remove(path)
 }
