@@ -27,7 +27,7 @@ func (r Result) MarshalText() ([]byte, error) { return resultWords.Marshal(r) }
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (r *Result) UnmarshalText(text []byte) error { return resultWords.Unmarshal(r, text) }
 
-// Finding is what a rule found out and, once a policy has decided, what that thinks of it.
+// Finding is what a rule found and, once a policy has decided, what that rule asks for.
 type Finding struct {
 	Result Result
 	Action Action  // what the policy asks for when the rule fails; Off before

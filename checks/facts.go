@@ -13,7 +13,7 @@ type Status uint8
 // The ends of a DNS question. A failure (timeout, SERVFAIL, REFUSED, ...) is never the same as Missing:
 // only Missing is an answer.
 const (
-	Unasked Status = iota // nobody asked
+	Unasked Status = iota // not asked for
 	Failed                // no answer: nothing is known, and nothing may be held against the client
 	Missing               // NXDOMAIN or NODATA: the DNS says that there is none
 	Found
@@ -82,20 +82,19 @@ type Facts struct {
 	PTR       Answer[Host] `json:"ptr"`       // sorted by name, at most MaxPTR
 	PTRCount  int          `json:"ptr_count"` // how many PTR names there are in all
 	Greetings []Greeting   `json:"greetings"` // different ones, in the order they were last said
-	// Unheard tells that something was said, and nobody wrote down what: not a daemon's facts, but those
-	// of a log. Then there are no greetings, and only what is said of the client can be judged.
+	// Unheard reports that the client did send HELO or EHLO, but its name was not recorded: a log's facts,
+	// never a daemon's. There are no greetings then, and only the client's address can be judged.
 	Unheard  bool `json:"unheard,omitempty"`
 	Login    bool `json:"login,omitempty"`    // the client had logged in
 	Degraded bool `json:"degraded,omitempty"` // the resolver had more failures than answers
 	Site     Site `json:"site"`
-	// Lists are the block lists that were asked: one that has a name is in the name's Lists, and of one that has
-	// not nothing else can be told.
+	// Lists are the block lists that were asked. Those that list a name are in the name's Lists.
 	Lists []string `json:"lists,omitempty"`
-	// MTAResolve is the MTA's opinion where it is not ours. No rule looks at it.
+	// MTAResolve is the MTA's result where it differs from ours. No rule reads it.
 	MTAResolve MTAResolve `json:"mta_resolve,omitzero"`
 }
 
-// MTAResolve is what an MTA found out about its client's name: its {client_resolve}, {client_name} and
+// MTAResolve is an MTA's own result for its client's name: its {client_resolve}, {client_name} and
 // {client_ptr}. It looks at one PTR name only, and to Sendmail one whose lookup fails is FORGED.
 type MTAResolve struct {
 	Resolve string `json:"resolve"` // OK, FAIL (there is no PTR), FORGED or TEMP
@@ -103,7 +102,7 @@ type MTAResolve struct {
 	PTR     string `json:"ptr"`
 }
 
-// Differs reports whether that is another result than ours. There are none where nobody has looked.
+// Differs reports whether that is another result than ours. Where either is unknown, it is not.
 func (m *MTAResolve) Differs(iprev string) bool {
 	words := map[string]string{"OK": "pass", "FAIL": "permerror", "FORGED": "fail", "TEMP": "temperror"}
 	theirs := words[m.Resolve]

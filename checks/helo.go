@@ -29,7 +29,7 @@ const (
 	FormPrivate                           // under a TLD that networks use inside
 	FormUnknownTLD                        // under a TLD that the root zone does not have
 	FormPublic                            // under a TLD of the root zone
-	FormUnheard                           // something was said, and nobody knows what
+	FormUnheard                           // something was said, but it is not known what
 
 	// FormLookedUp is every name that the DNS is asked for.
 	FormLookedUp = FormPublic | FormUnknownTLD

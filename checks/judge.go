@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Judge is what a configuration makes of facts. It must not be modified once in use.
+// Judge is what a configuration says about clients. It must not be modified once in use.
 type Judge struct {
 	Site    Site     // who the configuration says we are
 	Lists   []string // as DNS has them
@@ -15,12 +15,12 @@ type Judge struct {
 	HelpURL string
 }
 
-// Again judges the facts of a record once more: without DNS, and exactly, so that the configuration that it
-// was made with makes the same record of it. It is nil when that cannot be: the client was exempt then, is
-// not any more, and so nobody had looked it up.
+// Again judges the facts of a record once more, without DNS: the configuration that made the record makes
+// the same one of it, to the byte. It returns nil for a client that was exempt and is not now: then nothing
+// was looked up.
 //
-// Of another configuration two things cannot be told. Addresses that are ours stay ours, since those of the MTA
-// are among them; and see Unanswerable.
+// Two things limit what another configuration can say. Our addresses stay ours, since those that the MTA
+// reported are among them; and see Unanswerable.
 func (j *Judge) Again(r *Record) *Record {
 	s := j.Reopen(j.recall(r.Facts))
 	s.Mail(r.Time)
@@ -45,8 +45,8 @@ func (j *Judge) Again(r *Record) *Record {
 	return again
 }
 
-// recall is a record's facts as this configuration would have asked for them: for us as it says who we are, and
-// without the block lists that it does not have.
+// recall is a record's facts as this configuration would have asked for them: for us as it says who we are,
+// and without the block lists that it does not have.
 func (j *Judge) recall(recorded *Facts) *Facts {
 	f := *recorded
 	f.Site = j.Site.as(f.Site)
@@ -76,8 +76,8 @@ func (j *Judge) configured(lists Answer[string]) Answer[string] {
 	return lists
 }
 
-// Unanswerable returns the rules that this configuration has a question for which nobody had asked when the facts were
-// gathered: a block list, or the hosts of a name. What they do not fail for is not known.
+// Unanswerable returns the rules that need an answer that was not asked for when the facts were recorded: of
+// a block list, or of the hosts of a name. Whether they would have failed is not known.
 func (j *Judge) Unanswerable(f *Facts) (rules []string) {
 	newLists := slices.ContainsFunc(j.Lists, func(list string) bool { return !slices.Contains(f.Lists, list) })
 	looked := func(g Greeting) bool { return g.A.Status != Unasked }

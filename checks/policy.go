@@ -100,8 +100,8 @@ const Internal = "internal"
 // Verdict is what becomes of a recipient, or of a whole message.
 type Verdict struct {
 	Exempt string // why the client is not judged, or ""
-	// Internal tells that an error of ours kept the policy from judging. The mail goes on, and instead of
-	// a rule it is Internal that is unsure.
+	// Internal reports that an internal error kept the policy from deciding. The mail goes on, and Internal
+	// is listed as unsure in place of a rule.
 	Internal bool
 	Mode     Mode // as the policy had it
 
@@ -110,7 +110,7 @@ type Verdict struct {
 	Finding Finding // what that rule found
 	Score   float64 // summed over the failing rules that are not off
 
-	// Findings are all that were decided on, in the order of All: nil where nobody was judged.
+	// Findings are those that were decided on, in the order of All: nil where the client was not judged.
 	Findings []Finding
 }
 

@@ -40,7 +40,7 @@ type Source struct {
 	Label string `json:"label,omitempty"` // ham or spam, where somebody else has said so
 }
 
-// RuleFinding is a finding with its rule and what the policy thinks of it.
+// RuleFinding is a finding with the name of its rule.
 type RuleFinding struct {
 	Rule   string  `json:"rule"`
 	Result Result  `json:"result"`
@@ -59,18 +59,18 @@ type RecordVerdict struct {
 	Reply string  `json:"reply"`
 }
 
-// Decision is what became of a transaction, and all that a record is made of.
+// Decision is the outcome of a transaction, with all that a record is made of.
 type Decision struct {
 	ID       string // the session's
 	MTA      string // its name
 	QueueID  string
 	MailFrom string
-	// RcptTo has the recipients in their order: of a message with very many only the first ones, since
-	// somebody has to keep them until its end. All of them are judged.
+	// RcptTo has the recipients in order. Of very many only the first are kept in memory until the end of
+	// the message; all of them are judged.
 	RcptTo  []string
 	Facts   *Facts
 	Verdict Verdict // by the worst findings of all recipients
-	Did     Action  // the strictest answer that was given: Off when nobody was refused
+	Did     Action  // the strictest answer that was given: Off when no recipient was refused
 	Header  string  // the value that the message got; "" when it got none
 	HelpURL string
 	Time    time.Time     // of MAIL

@@ -10,8 +10,8 @@ const (
 	fixMatch  = "Make the HELO name, the PTR record of the address and the address record of that name agree."
 )
 
-// All is the rule table: what is checked, in the order in which ties are settled. It is final at
-// start and nobody changes it.
+// All is the rule table: what is checked, in the order in which ties are settled. It must
+// not be modified.
 var All = []Rule{
 	{
 		Name: "helo-missing",

@@ -63,7 +63,7 @@ func (s *Session) MTAResolved(m MTAResolve) { s.mta = m }
 // Greet notes a HELO or EHLO and starts the lookup of its name. The last one counts as the client's name.
 func (s *Session) Greet(h Helo) { s.lookups.greet(h) }
 
-// Unheard notes that the client did greet, and that nobody recorded with which name.
+// Unheard notes that the client did send HELO or EHLO, but that its name was not recorded.
 func (s *Session) Unheard() { s.unheard = true }
 
 // Mail begins a mail transaction. What was known of the one before is forgotten, its login included.
@@ -112,7 +112,7 @@ func (s *Session) Rcpts(rcpts []string) {
 	}
 }
 
-// know waits for the facts of the transaction, unless nobody needs them.
+// know waits for the facts of the transaction, unless it is not judged.
 func (s *Session) know() {
 	t := &s.mail
 	if t.facts != nil || t.exempt != "" || t.internal {
@@ -146,10 +146,10 @@ func (s *Session) Facts() *Facts {
 	}
 }
 
-// Findings returns the worst findings of all recipients so far, rule by rule: nil when nobody was judged.
+// Findings returns the worst findings of all recipients so far, rule by rule: nil before the first.
 func (s *Session) Findings() []Finding { return s.mail.judged }
 
-// Settled reports whether there is something to decide: somebody was judged, or nobody has to be.
+// Settled reports whether there is a decision: a recipient was judged, or none has to be.
 func (s *Session) Settled() bool {
 	return s.mail.judged != nil || s.mail.exempt != "" || s.mail.internal
 }

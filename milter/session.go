@@ -67,7 +67,7 @@ func (s *session) open(client netip.Addr, site checks.Site) {
 	s.pipe = s.cfg.Open(context.Background(), s.cfg.DNS, client, site)
 }
 
-// leave ends the lookups. A panic in one of them that nobody has waited for was in nobody's way.
+// leave ends the lookups. A panic in one that was not waited for has not affected any transaction.
 func (s *session) leave() {
 	defer func() { s.report(recover()) }()
 	if s.pipe != nil {
@@ -131,7 +131,7 @@ func (s *session) Header(name, value string, _ gomilter.Modifier) (resp *gomilte
 // EndOfMessage takes out the fields that claim to be ours and puts ours in.
 func (s *session) EndOfMessage(m gomilter.Modifier) (*gomilter.Response, error) {
 	if s.message.open && !s.pipe.Settled() {
-		s.try(func() { s.answer("") }) // a message without a recipient that we were told of
+		s.try(func() { s.answer("") }) // a message whose recipients the MTA did not report
 	}
 	s.try(func() { s.mark(m) })
 	s.finish(m.Get(gomilter.MacroQueueId))
@@ -150,9 +150,9 @@ func (s *session) Cleanup(gomilter.Modifier) {
 	s.leave()
 }
 
-// failOpen lets the mail go on when a callback panics; nobody else would stop the panic before it ends
-// the daemon. The open transaction is not judged any more, or all of the session where none is open. Who was
-// refused before stays refused.
+// failOpen lets the mail go on when a callback panics, which would end the daemon. The open transaction is not
+// judged any further, or none of the session's where none is open. A recipient that was refused before stays
+// refused.
 func (s *session) failOpen(resp **gomilter.Response) {
 	p := recover()
 	if p == nil {
