@@ -1,4 +1,18 @@
 // Command helo-milter judges SMTP clients by their HELO and reverse DNS, for Postfix and Sendmail.
+//
+// This directory is a list of commands, a file each; what they run on is in internal/:
+//
+//	config    the configuration file, and the one value that it becomes
+//	daemon    what serves: sockets, reload, metrics, systemd, decision log
+//	past      what hosts recorded of their clients: mailboxes, messages, logs
+//	replay    takes that through the same pipe as a session
+//	evidence  weighs decision logs, for report
+//	spool     a log that never holds up its writer
+//
+// To add a command: a struct with the flags as kong tags and a method Run(*program) error in a file of its name,
+// and a line in commands below. Run prints to p.stdout, and returns nil (exit 0), exitError{code, err}, or any
+// other error (exit 1). README's list of commands names it. A command that judges opens a checks.Session as
+// check.go does; it never asks the DNS itself.
 package main
 
 import (
@@ -19,9 +33,9 @@ import (
 // Exit codes: contract of every command.
 const (
 	exitDone   = 0
-	exitBad    = 1  // the answer is bad
-	exitUsage  = 2  // the command line is
-	exitConfig = 78 // the configuration is: EX_CONFIG of sysexits.h
+	exitBad    = 1  // a negative result, or an error while working
+	exitUsage  = 2  // a command line error
+	exitConfig = 78 // a configuration error: EX_CONFIG of sysexits.h
 )
 
 func main() {
