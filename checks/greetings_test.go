@@ -14,7 +14,7 @@ import (
 	"helo-milter/checks"
 )
 
-// silent is a resolver that never answers, and counts who waits for it.
+// silent is a resolver that never answers, and counts its callers.
 type silent struct{ waiting, most atomic.Int32 }
 
 func (s *silent) wait(ctx context.Context) error {
@@ -62,8 +62,7 @@ func TestGreetingsWithoutEnd(t *testing.T) {
 	})
 }
 
-// Where nobody wrote down what the client said, the rules about the HELO have nothing to say, and the others
-// have.
+// Where the HELO was not recorded, the rules about it are skipped, and the others are not.
 func TestUnheard(t *testing.T) {
 	f := &checks.Facts{Client: netip.MustParseAddr("203.0.113.9"), Unheard: true}
 	f.PTR.Status = checks.Missing

@@ -125,7 +125,7 @@ func outcome(r *checks.Record) string {
 	return strings.Join(words, " ")
 }
 
-// An error of ours stays one, and who was refused before it stays refused.
+// An internal error stays one, and a recipient that was refused before it stays refused.
 func TestAgainInternal(t *testing.T) {
 	j := newJudge(enforce)
 	d := &checks.Decision{
@@ -138,7 +138,7 @@ func TestAgainInternal(t *testing.T) {
 	}
 }
 
-// Where a configuration asks what nobody had asked, that is told.
+// Rules that need an answer that was not asked for are named.
 func TestUnanswerable(t *testing.T) {
 	asked := func(f *checks.Facts) { f.Lists = []string{"old.example"} }
 	r := decided(t, newJudge(nil), "203.0.113.1", "mail.example.org", asked)

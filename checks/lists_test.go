@@ -11,7 +11,7 @@ import (
 	"helo-milter/checks/checkstest"
 )
 
-// listWorld is a world with block lists, SPF records and people nobody wants to hear from.
+// listWorld is a zone with block lists, SPF records and denied hosts.
 const listWorld = `
 203.0.113.1        PTR  mail.example.org.
 mail.example.org   A    203.0.113.1

@@ -27,7 +27,7 @@ func decided(t *testing.T, change func(*Config)) (address string, records <-chan
 	}), said
 }
 
-// The record tells what was said, what was answered, and what the message got. Want is the record's parts, in
+// The record has what was said, what was answered, and what was added to the message. Want is the record's parts, in
 // the order of its members.
 func TestDecision(t *testing.T) {
 	observe := func(c *Config) { c.Policy.Mode = checks.Observe }

@@ -252,7 +252,8 @@ func TestGuardDrain(t *testing.T) {
 	}
 }
 
-// A probe comes through although all is full and nobody but others may connect; it fails when nobody serves.
+// A probe gets through although all places are taken and its address is not allowed; it fails when nothing
+// serves.
 func TestProbe(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		var log transcript

@@ -39,7 +39,7 @@ func fails(question string) func(*Config) {
 	}
 }
 
-// Whatever panics, the mail goes on, with one header, and it is told. The decisions are want/did, with a
+// Whatever panics, the mail goes on, with one header, and the panic is reported. The decisions are want/did, with a
 // question mark when they are those of an error.
 func TestPanic(t *testing.T) {
 	const (

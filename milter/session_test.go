@@ -240,7 +240,7 @@ const stuck = `
 mail.example.org  TXT  "dnstest" "drop"
 `
 
-// CONNECT, HELO and MAIL never wait for the DNS, RCPT not past the timeout, and those who are exempt not
+// CONNECT, HELO and MAIL never wait for the DNS, RCPT not past the timeout, and exempt clients not
 // at all.
 func TestSessionWaits(t *testing.T) {
 	const timeout = time.Second

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A transaction is open from MAIL to its end, whatever ends it, and whoever waits is told once none is.
+// A transaction is open from MAIL to its end, whatever ends it; a waiter returns once none is.
 func TestTransactions(t *testing.T) {
 	server, address := startServer(t, func(c *Config) { c.ReplyAt = AtMail }) // it is open when play returns
 	a, b := connect(t, address, nil), connect(t, address, nil)

@@ -49,7 +49,7 @@ func TestConfigMistakes(t *testing.T) {
 	}
 }
 
-// A configuration is printed as it takes effect, and an entry that has expired is told.
+// A configuration is printed as it takes effect, with a warning about an expired entry.
 func TestConfig(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := []string{"config", "--config", "internal/config/testdata/every-key.toml"}

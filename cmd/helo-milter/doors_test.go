@@ -12,7 +12,7 @@ import (
 )
 
 // doors are what a package may import besides the standard library. The program is one pipe: checks and
-// dnscache do not know each other, and nobody knows the commands. TOML is read in config only, and what
+// dnscache do not know each other, and no package imports the commands. TOML is read in config only, and what
 // serves (Prometheus, systemd) is in daemon only.
 var doors = map[string][]string{
 	"cmd/helo-milter": {

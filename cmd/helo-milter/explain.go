@@ -5,17 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strings"
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
 	"helo-milter/dnscache"
 )
-
-// wide is how many characters a line for a terminal has, and narrow those of a line of mail (RFC 5322 §2.1.1
-// says 78, before somebody quotes it).
-const wide, narrow = 100, 72
 
 // explain prints a record for people: to us what was found, to the client's administrator what to do.
 func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, questions []dnscache.Trace) {
@@ -98,26 +93,5 @@ func explainVerdict(out io.Writer, r *checks.Record, header string, colours colo
 	for line := range strings.Lines(header + ": " + r.Header) {
 		paragraph(out, heading, line, wide)
 		heading = "             "
-	}
-}
-
-// advise prints the steps of an advice.
-func advise(out io.Writer, a *checks.Advice, width int) {
-	for i, step := range a.Steps {
-		paragraph(out, fmt.Sprintf("  %d. ", i+1), step.Text, width)
-		for _, record := range step.Records {
-			fmt.Fprintln(out, "      ", record)
-		}
-		tooLong := func(s checks.Setting) bool { return len(s.Line)+35 > width }
-		for _, s := range step.Settings {
-			if slices.ContainsFunc(step.Settings, tooLong) {
-				fmt.Fprintf(out, "       %s:\n         %s\n", s.Place, s.Line)
-			} else {
-				fmt.Fprintf(out, "       %-26s  %s\n", s.Place, s.Line)
-			}
-		}
-	}
-	if a.Example && len(a.Steps) > 0 {
-		paragraph(out, "  ", a.Name+" is an example; use the mail server's own name instead.", width)
 	}
 }

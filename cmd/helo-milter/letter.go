@@ -120,7 +120,7 @@ func pointers(f *checks.Facts) string {
 	return strings.Join(names, ", ")
 }
 
-// addresses is what the DNS says of the HELO name, or "" where nobody asked.
+// addresses is what the DNS says of the HELO name, or "" where it was not asked.
 func addresses(g *checks.Greeting) string {
 	var list []string
 	for _, a := range g.Addrs() {

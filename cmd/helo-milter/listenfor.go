@@ -18,8 +18,8 @@ import (
 	"helo-milter/dnscache"
 )
 
-// listen takes one SMTP connection and judges its greeting as check does: that of the peer, or where nobody
-// else can see the peer's address, of those that mail is sent from.
+// listen accepts SMTP connections until one sends HELO, and judges that as check does: for the peer's address,
+// or where that is private, for the addresses that mail is sent from.
 func (c *selftestCmd) listen(p *program, q *inquiry, clients []netip.Addr) (good bool, err error) {
 	address := c.ListenFor
 	if !strings.Contains(address, ":") {
@@ -58,7 +58,7 @@ func (c *selftestCmd) listen(p *program, q *inquiry, clients []netip.Addr) (good
 	return good, nil
 }
 
-// spelling judges what a greeting is by itself. All else counts as a failed lookup, which accuses nobody.
+// spelling judges a HELO by its spelling alone. All lookups count as failed, which is held against no client.
 func (q *inquiry) spelling(p *program, peer netip.Addr, helos []string) bool {
 	f := &checks.Facts{PTR: failed[checks.Host](), Site: q.Site}
 	for _, said := range helos {
@@ -67,7 +67,7 @@ func (q *inquiry) spelling(p *program, peer netip.Addr, helos []string) bool {
 			Helo: h, A: failed[netip.Addr](), AAAA: failed[netip.Addr](), MX: failed[string](), SPF: failed[string](),
 		})
 		if h.Form == checks.FormLiteral {
-			f.Client = h.Addr // nobody here can know better
+			f.Client = h.Addr // the best guess there is
 		}
 	}
 	d := &checks.Decision{
@@ -94,15 +94,15 @@ func failed[T any]() checks.Answer[T] {
 // sessionTime is how long one session may take.
 const sessionTime = time.Minute
 
-// session is what somebody said who connected. came is what came first, in words.
+// session is what a client sent. came is what came first, in words.
 type session struct {
 	peer  netip.Addr
 	helos []string
 	came  string
 }
 
-// hear waits for somebody who connects in time and says HELO or EHLO, and returns what that is. Of others, such
-// as those that search for open ports, it tells out; they keep nobody waiting. It closes the listener.
+// hear waits for a client that sends HELO or EHLO, and returns its session. Others, such as port scanners, are
+// reported to out and block nobody. It closes the listener.
 func hear(ctx context.Context, out io.Writer, l net.Listener, wait time.Duration) (*session, error) {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -112,7 +112,7 @@ func hear(ctx context.Context, out io.Writer, l net.Listener, wait time.Duration
 	defer func() {
 		end()
 		_ = l.Close()
-		for range heard { // whoever is left ends
+		for range heard { // the remaining sessions end
 		}
 	}()
 	somebody := false
@@ -133,8 +133,8 @@ func hear(ctx context.Context, out io.Writer, l net.Listener, wait time.Duration
 	}
 }
 
-// attendAll has a session with everybody who connects until the listener is closed, all at the same time. The
-// channel is closed behind the last one.
+// attendAll serves every client that connects until the listener is closed, all at the same time. The channel
+// is closed after the last session.
 func attendAll(ctx context.Context, l net.Listener) <-chan *session {
 	heard := make(chan *session)
 	var running sync.WaitGroup
@@ -160,7 +160,7 @@ func attendAll(ctx context.Context, l net.Listener) <-chan *session {
 	return heard
 }
 
-// attend has one session, and ends it with the context or when its time is over.
+// attend serves one session, and ends it with the context or after sessionTime.
 func attend(ctx context.Context, conn net.Conn) *session {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
@@ -170,9 +170,9 @@ func attend(ctx context.Context, conn net.Conn) *session {
 	return &session{addr.Addr().Unmap(), helos, came}
 }
 
-// converse is as much of an SMTP server as it takes to hear the greetings. Mail is told to come again, so
-// that none is lost that was sent here by a relayhost of the moment. The name is nobody's: Postfix and
-// Sendmail take a server with their own name for a loop. came is what came first, in words.
+// converse is as much of an SMTP server as it takes to hear HELO. Mail is deferred, so that none is lost that a
+// temporary relayhost sent here. The server's name belongs to nobody: Postfix and Sendmail take a server with
+// their own name for a loop. came is what came first, in words.
 func converse(conn net.Conn) (helos []string, came string) {
 	const host = "selftest.invalid"
 	in := bufio.NewReaderSize(conn, 1024) // a command has at most 512 bytes: RFC 5321 §4.5.3.1.4

@@ -30,7 +30,7 @@ func (c *selftestCmd) Run(p *program) error {
 		return err
 	}
 	judge := *q.Judge
-	judge.Exempt, judge.Site = &checks.Exemptions{}, checks.Site{} // to them we are nobody
+	judge.Exempt, judge.Site = &checks.Exemptions{}, checks.Site{} // to receivers this host is a client like any other
 	q.Judge = &judge
 	var good bool
 	if c.ListenFor != "" {
@@ -79,7 +79,7 @@ func ownAddrs() ([]netip.Addr, error) {
 // self is an address that mail is sent from.
 type self struct {
 	client netip.Addr
-	record *checks.Record // of the client whatever it says
+	record *checks.Record // of the client, without a HELO
 	advice checks.Advice
 }
 
@@ -88,7 +88,7 @@ func (s *self) family() int { return s.client.BitLen() }
 
 func (s *self) confirms(name string) bool { return slices.Contains(s.record.Facts.Confirmed(), name) }
 
-// selftest tells what each address should say in HELO, and what is missing for that.
+// selftest prints the HELO name that each address should send, and what is missing for that.
 func (q *inquiry) selftest(p *program, clients []netip.Addr) (good bool, err error) {
 	if len(clients) == 0 {
 		if clients, err = ownAddrs(); err != nil {

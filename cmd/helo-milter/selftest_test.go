@@ -108,7 +108,7 @@ func say(address, lines string) string {
 }
 
 // speaker is a standard output that calls whoever is waited for, once for each of the lines between "||". It
-// said what the last call was told.
+// said what the last call received.
 type speaker struct {
 	bytes.Buffer
 	lines string
@@ -128,7 +128,7 @@ func (s *speaker) Write(text []byte) (int, error) {
 	return s.Buffer.Write(text)
 }
 
-// The greeting is judged as that of the address that is given, since nobody else can see the peer's.
+// The HELO is judged for the address that is given, since the peer's is private.
 func TestListenFor(t *testing.T) {
 	server := dnstest.Start(t, checkZone)
 	for _, tt := range []struct {
@@ -162,7 +162,7 @@ func TestListenFor(t *testing.T) {
 	}
 }
 
-// Whoever waits is told why that has ended; a session that has begun goes on.
+// The end of the wait is explained; a session that has begun goes on.
 func TestHearEnds(t *testing.T) {
 	interrupted, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -207,7 +207,7 @@ func TestHearEnds(t *testing.T) {
 	}
 }
 
-// Where nobody knows the address, a greeting is judged by what it is by itself.
+// Where no public address is known, a HELO is judged by its spelling.
 func TestSpelling(t *testing.T) {
 	for _, tt := range []struct {
 		helo, fails string

@@ -48,7 +48,7 @@ func (o *output) waitFor(t *testing.T, text string) {
 	}
 }
 
-// A daemon is started, reloaded well and badly, and stopped; the DNS is not asked for what it is told.
+// A daemon is started, reloaded with good and bad configurations, and stopped.
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	file, socket := filepath.Join(dir, "helo-milter.toml"), filepath.Join(dir, "sock")

@@ -10,6 +10,10 @@ import (
 	"golang.org/x/term"
 )
 
+// wide is the length of a line for a terminal, and narrow that of a line of mail, in characters (RFC 5322 §2.1.1
+// has 78, less what quoting adds).
+const wide, narrow = 100, 72
+
 // wholeHelo is how much of a HELO is shown: no host name is longer (RFC 1035 §2.3.4).
 const wholeHelo = 255
 

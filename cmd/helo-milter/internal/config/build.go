@@ -8,7 +8,7 @@ import (
 	"helo-milter/checks"
 )
 
-// build makes what follows from the keys: the judge, its questions, and who answers them.
+// build makes what follows from the keys: the judge, its questions, and the resolver's configuration.
 func (c *Config) build() {
 	c.Judge = &checks.Judge{
 		Site: checks.Site{

@@ -75,7 +75,7 @@ func (d *Daemon) openDecisionLog(c *change) (err error) {
 	return nil
 }
 
-// giveAccess sets who may connect to the sockets that stay: as the change has it, or else as it was.
+// giveAccess sets mode and group of the sockets that stay: as the change has them, or else as they were.
 func (d *Daemon) giveAccess(c *change) (err error) {
 	for name, s := range d.sockets {
 		if c.sockets[name] == s {
@@ -149,8 +149,8 @@ func openFiles() (most int, known bool) {
 	return int(min(limit.Cur, 1<<30)), true
 }
 
-// reload takes the new configuration, or keeps the old one whole. The decision log is opened anew in any
-// case: whoever moved it away waits for that.
+// reload takes the new configuration, or keeps the old one whole. The decision log is reopened in any
+// case: it may have been moved away.
 func (d *Daemon) reload() {
 	cfg, err := config.Load(d.cfg.File)
 	var c *change

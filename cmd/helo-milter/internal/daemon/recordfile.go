@@ -20,7 +20,7 @@ type recordFile struct {
 	begun  bool // of Write: what comes next stands at the start of a line
 }
 
-// standardOutput is a decision log that nobody closes.
+// standardOutput is a decision log that is never closed.
 type standardOutput struct{ io.Writer }
 
 func (f *recordFile) open() error {

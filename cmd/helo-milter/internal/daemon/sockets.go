@@ -80,7 +80,7 @@ type unixSocket struct {
 	once sync.Once
 }
 
-// isGone reports whether nobody can find a socket of ours any more, because its file was removed.
+// isGone reports whether the file of a socket of ours was removed, so that it cannot be connected to.
 func isGone(ln net.Listener) bool {
 	s, ok := ln.(*unixSocket)
 	if !ok {

@@ -32,8 +32,8 @@ func activatedSockets() (sockets, error) {
 	return all, nil
 }
 
-// notify tells the service manager of a state, if there is one: sd_notify(3). The library's SdNotify waits
-// for ever when nobody reads.
+// notify tells the service manager of a state, if there is one: sd_notify(3). The library's SdNotify blocks
+// for ever when it is not read.
 func notify(log *slog.Logger, state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
