@@ -14,12 +14,12 @@ import (
 
 type checkCmd struct {
 	JSON bool     `xor:"output" help:"Print the decision record instead."`
-	Mail bool     `xor:"output" help:"Print a text to send to the client's administrator instead."`
+	Mail bool     `xor:"output" help:"Print a message to the client's administrator instead."`
 	Rcpt []string `sep:"none" help:"A recipient, for the rules about recipients." placeholder:"ADDR"`
-	DNS  []string `name:"dns" sep:"none" help:"Ask this DNS server, not the usual ones." placeholder:"HOST:PORT"`
-	All  bool     `help:"Show every rule, not only those that have something to say."`
+	DNS  []string `name:"dns" sep:"none" help:"Ask this DNS server instead of the usual ones." placeholder:"HOST:PORT"`
+	All  bool     `help:"Show every rule, not only those that fail or are unsure."`
 	IP   string   `arg:"" help:"The client's address."`
-	HELO string   `arg:"" name:"helo" help:"What it says in HELO or EHLO."`
+	HELO string   `arg:"" name:"helo" help:"The name that it sends in HELO or EHLO."`
 }
 
 // Run judges one client.

@@ -48,7 +48,7 @@ func main() {
 
 // commands is the command line.
 type commands struct {
-	Config string `help:"Configuration file; without one the built-in configuration holds." placeholder:"FILE"`
+	Config string `help:"Configuration file; default: the built-in configuration." placeholder:"FILE"`
 
 	Serve    serveCmd    `cmd:"" default:"withargs" help:"Run the milter."`
 	Check    checkCmd    `cmd:"" help:"Judge one client through live DNS and explain it."`

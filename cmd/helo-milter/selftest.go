@@ -13,10 +13,10 @@ import (
 )
 
 type selftestCmd struct {
-	ListenFor string        `placeholder:"[ADDR]:PORT" help:"Take an SMTP connection there, judge its greeting."`
-	Wait      time.Duration `default:"5m" help:"How long to wait for that connection."`
-	DNS       []string      `name:"dns" sep:"none" placeholder:"HOST:PORT" help:"Ask it, not the usual servers."`
-	Address   []string      `arg:"" optional:"" help:"Public addresses that send mail; default: this host's."`
+	ListenFor string        `placeholder:"[ADDR]:PORT" help:"Accept SMTP sessions there and judge the first HELO."`
+	Wait      time.Duration `default:"5m" help:"How long to wait for it."`
+	DNS       []string      `name:"dns" sep:"none" placeholder:"HOST:PORT" help:"Ask this DNS server instead of the usual ones."`
+	Address   []string      `arg:"" optional:"" help:"Public addresses that send mail; default: those of this host."`
 }
 
 // Run judges a sending host as its receivers do.
