@@ -10,10 +10,10 @@ import (
 )
 
 type reportCmd struct {
-	JSON    bool     `xor:"format" help:"Print the figures as JSON instead."`
-	HTML    bool     `xor:"format" name:"html" help:"Print one HTML file, with charts, instead."`
-	Verbose bool     `short:"v" help:"Show the lines that cannot be read."`
-	Files   []string `arg:"" name:"file" help:"Decision logs, plain or packed with gzip; - is standard input."`
+	JSON    bool     `xor:"format" help:"Print the figures as JSON."`
+	HTML    bool     `xor:"format" name:"html" help:"Print a self-contained HTML page with charts."`
+	Verbose bool     `short:"v" help:"Show lines that could not be read."`
+	Files   []string `arg:"" name:"file" help:"Decision logs, plain or gzip-compressed; - is standard input."`
 }
 
 // Run reports on decision logs. Those of mail and of MTAs are made by replay --json.
@@ -39,8 +39,8 @@ func (c *reportCmd) Run(p *program) error {
 		return err
 	}
 	if report.Judged() == 0 && unread == nil {
-		return fmt.Errorf("no judged mail in these files, and %d lines that are no decision "+
-			"records (replay --json makes some of mail and of MTA logs)", broken)
+		return fmt.Errorf("no judged mail in these files; lines that are not decision records: %d "+
+			"(replay --json makes decision records from mail and MTA logs)", broken)
 	}
 	return unread
 }

@@ -75,7 +75,7 @@ func TestReportPasteInto(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ config, has string }{
 		{"", `helo-bare-ip = "reject"`},
-		{"mode = 'enforce'\nprofile = 'careful'", "enforced already"},
+		{"mode = 'enforce'\nprofile = 'careful'", "already enforced"},
 		{"profile = 'strict'", `helo-literal = "mark"`},
 		{"[rules]\nptr-missing = 'reject'", `ptr-missing = "mark"`},
 		{"[rules]\nptr-missing = 'tempfail'\nhelo-ptr-mismatch = 'reject'", `helo-ptr-mismatch = "mark"`},
@@ -84,7 +84,7 @@ func TestReportPasteInto(t *testing.T) {
 		{"[rules]\nhelo-missing = 'off'\nptr-denied = 'tempfail'", `helo-missing = "off"`},
 		{"[scores]\nreject_at = 1.5", "reject_at = 0"},
 		{"[scores]\ntempfail_at = 0.5\nptr-missing = 9", "tempfail_at = 0"},
-		{"on_dns_error = 'tempfail'", "on_dns_error stays"},
+		{"on_dns_error = 'tempfail'", "on_dns_error is unchanged"},
 		{
 			"mode = 'enforce'\non_dns_error = 'tempfail'\nprofile = 'strict'\n" +
 				"[rules]\nptr-unconfirmed = 'reject'\n[scores]\nreject_at = 0.1\ntempfail_at = 0.1",

@@ -289,18 +289,18 @@ func TestReportErrors(t *testing.T) {
 	writeFile(t, garbled, "\x1f\x8b\x00")
 	writeFile(t, empty, "")
 	for _, tt := range []struct{ args, errs, says string }{
-		{"no FILE", "no such file", "1 file cannot be read"},
-		{"CUT FILE", "unexpected EOF", "1 file cannot be read, or not to the end."},
-		{"FILE GARBLED no", "no such file", "2 files cannot be read"},
+		{"no FILE", "no such file", "1 file could not be read"},
+		{"CUT FILE", "unexpected EOF", "1 file could not be read, or only in part."},
+		{"FILE GARBLED no", "no such file", "2 files could not be read"},
 		{"EMPTY", "no judged mail", ""},
-		{"no", "no such file", "1 file cannot be read"},
+		{"no", "no such file", "1 file could not be read"},
 	} {
 		args := strings.NewReplacer("FILE", file, "CUT", cut, "GARBLED", garbled, "EMPTY", empty).Replace(tt.args)
 		text, errs := report(t, exitBad, strings.Fields(args)...)
 		if !strings.Contains(errs, tt.errs) || !strings.Contains(text, tt.says) {
 			t.Errorf("%s: %s\n%s", tt.args, errs, text)
 		}
-		if whole := strings.Contains(tt.args, "FILE"); strings.Contains(text, "EVIDENCE of 3 days") != whole {
+		if whole := strings.Contains(tt.args, "FILE"); strings.Contains(text, "EVIDENCE from 3 days") != whole {
 			t.Errorf("%s: %s", tt.args, text)
 		}
 	}

@@ -83,10 +83,10 @@ func TestWalk(t *testing.T) {
 	text += excerpt(t, walk("replay inbox"), "", "Would be refused", "  5") + "\n"
 	writeFile(t, "past.jsonl", walk("replay --json inbox >past.jsonl"))
 	report := walk("report past.jsonl")
-	_, now, _ := strings.Cut(report, "looked up afterwards")
+	_, now, _ := strings.Cut(report, "looked up later")
 	_, paste, _ := strings.Cut(now, "into [rules]\n\n")
 	paste = regexp.MustCompile(`(?m)^    `).ReplaceAllString(paste, "")
-	text += "…\n" + excerpt(t, now, "LADDER", "  wait") + "…\n" + excerpt(t, now, "TO PASTE") + "\n"
+	text += "…\n" + excerpt(t, now, "RECOMMENDATIONS", "  wait") + "…\n" + excerpt(t, now, "TO PASTE") + "\n"
 	text += "…\n" + excerpt(t, walk("check 198.51.100.3 198.51.100.3"), "verdict", "  2.") + "…\n\n"
 	before, after, _ = strings.Cut(paste, "[rules]\n")
 	writeFile(t, "helo-milter.toml", before+site+dns+"[rules]\n"+after)

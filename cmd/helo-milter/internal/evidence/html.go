@@ -60,11 +60,11 @@ func (s *Section) DaysChart() Chart {
 	const height = 120
 	c := Chart{ID: s.DNS + "-days", Title: "Transactions by day", Width: 12 * len(s.Trend), Height: height}
 	if s.Trend[0].Days > 1 {
-		c.Title = fmt.Sprintf("Transactions, %d days a column", s.Trend[0].Days)
+		c.Title = fmt.Sprintf("Transactions, %d days per column", s.Trend[0].Days)
 	}
 	top := s.Highest()
-	c.Desc = fmt.Sprintf("%d columns from %s on; the highest is %s transactions. %s were exempt, "+
-		"%s were judged, and %s of those would have been refused.", len(s.Trend), s.Trend[0].From, group(top),
+	c.Desc = fmt.Sprintf("%d columns from %s on; the highest has %s transactions. %s were exempt, "+
+		"%s were judged, and %s of these would have been refused.", len(s.Trend), s.Trend[0].From, group(top),
 		group(s.Transactions-s.Judged), group(s.Judged), group(s.Refused))
 	for i, span := range s.Trend {
 		label := fmt.Sprintf("%s: %s judged, %s would be refused, %s exempt",
@@ -99,7 +99,7 @@ func (s *Section) TrendChart(r RuleSummary) Chart {
 	top := max(1, slices.Max(r.Trend))
 	c := Chart{
 		ID: s.DNS + "-trend-" + r.Rule, Title: "Trend of " + r.Rule, Width: 6 * len(r.Trend), Height: height,
-		Desc: fmt.Sprintf("%s in the period, at most %s a column.", plural(r.Hits, "hit"), group(top)),
+		Desc: fmt.Sprintf("%s in the period, at most %s per column.", plural(r.Hits, "hit"), group(top)),
 	}
 	for i, n := range r.Trend {
 		h := max(float64(height*n)/float64(top), 1)
@@ -112,7 +112,7 @@ func (s *Section) TrendChart(r RuleSummary) Chart {
 }
 
 // GoodChart and AllChart show a rung's shares with the ends of their intervals.
-func (s *Section) GoodChart(rung Rung) Chart { return s.share(rung, "good-looking", rung.Good) }
+func (s *Section) GoodChart(rung Rung) Chart { return s.share(rung, "legitimate-looking", rung.Good) }
 
 // AllChart is about all judged clients.
 func (s *Section) AllChart(rung Rung) Chart { return s.share(rung, "judged", rung.All) }

@@ -71,10 +71,10 @@ var witnesses = []struct {
 }{
 	{ham, "ham", "labelled ham"},
 	{allowed, "allow", "on the allow list"},
-	{login, "login", "in a network that users log in from"},
+	{login, "login", "in a network from which users log in"},
 	{confirmed, "confirmed", "with a HELO that the PTR confirms"},
-	{spfPass, "spf", "with a HELO that SPF allows"},
-	{named, "named", "with a confirmed PTR name of their own"},
+	{spfPass, "spf", "with a HELO that passes SPF"},
+	{named, "named", "with a confirmed PTR name that is not dynamic"},
 }
 
 // provable tells whether even the careful profile refuses for a rule: what it finds is false whoever says it.
@@ -135,15 +135,15 @@ func (s *Section) climb(c *counts, policy *checks.Policy, own []*checks.Action) 
 func (s *Section) missing() []string {
 	list := []string{}
 	if s.Clients < minClients {
-		list = append(list, fmt.Sprintf("%d of %d judged clients: %d more are needed",
-			s.Clients, minClients, minClients-s.Clients))
+		list = append(list, fmt.Sprintf("%s judged, %d required: %d more needed",
+			plural(s.Clients, "client"), minClients, minClients-s.Clients))
 	}
 	if s.Days < minDays {
-		list = append(list, fmt.Sprintf("%d of %d days with judged mail: %d more are needed",
-			s.Days, minDays, minDays-s.Days))
+		list = append(list, fmt.Sprintf("%s with judged mail, %d required: %d more needed",
+			plural(s.Days, "day"), minDays, minDays-s.Days))
 	}
 	if trouble := max(s.Trouble.Unsure, s.Trouble.Degraded); s.DNS != recorded && 2*trouble > s.Judged {
-		list = append(list, fmt.Sprintf("The DNS failed for %s of %s, more than half",
+		list = append(list, fmt.Sprintf("DNS lookups failed for %s of %s, more than half",
 			group(trouble), plural(s.Judged, "judged transaction")))
 	}
 	return list
@@ -185,27 +185,28 @@ func (s *Rung) recommend(rule int, missing []string) (Recommendation, string) {
 	row := &checks.All[rule]
 	switch {
 	case row.Actions[checks.Strict] != checks.Reject && strings.HasSuffix(row.Name, "-mismatch"):
-		return Never, "A HELO that is not the client's name is no reason to refuse: RFC 5321 §4.1.4."
+		return Never, "RFC 5321 §4.1.4 forbids refusing mail because the HELO does not match the client."
 	case row.Actions[checks.Strict] != checks.Reject:
-		return Never, "No profile refuses for it: it is a mark to add up, see [scores]."
+		return Never, "No profile enforces it: it only adds to the score (see [scores])."
 	case s.idle() && s.All.Of == 0:
-		return NoSay, "No client could be judged by it."
+		return NoSay, "It could not be evaluated for any client."
 	case s.idle():
-		return NoHits, "Nobody did that in this period."
+		return NoHits, "No client failed it in this period."
 	case s.Good.Hit > 0:
-		return Look, "It hits clients that look good: " + s.reasons() + "."
+		return Look, "It hits legitimate-looking clients: " + s.reasons() + "."
 	case len(missing) > 0:
-		return Wait, "Too little mail was seen."
+		return Wait, "There is too little evidence so far."
 	case s.All.Of < minClients:
-		return Wait, fmt.Sprintf("It had a say about %d clients only, of %d that are needed.", s.All.Of, minClients)
+		return Wait, fmt.Sprintf("It was evaluated for %s, and %d are required.",
+			plural(s.All.Of, "client"), minClients)
 	case s.Good.AtMost > limit(rule):
-		return Wait, fmt.Sprintf("It hits no client that looks good, but only %d such clients could be hit "+
-			"at all: up to %.1f %% is possible, and the limit is %.0f %%.",
+		return Wait, fmt.Sprintf("It hits no legitimate-looking client, but only %d could have been hit: "+
+			"the true share may be as high as %.1f %%, and the limit is %.0f %%.",
 			s.Good.Of, 100*s.Good.AtMost, 100*limit(rule))
 	case provable(rule):
-		return Enforce, "It hits no client that looks good, and even careful refuses for it."
+		return Enforce, "It hits no legitimate-looking client, and even the careful profile enforces it."
 	default:
-		return Enforce, "It hits no client that looks good."
+		return Enforce, "It hits no legitimate-looking client."
 	}
 }
 

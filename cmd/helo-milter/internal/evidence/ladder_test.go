@@ -88,39 +88,39 @@ func TestLadder(t *testing.T) {
 	}{
 		// What careful refuses for needs 200 clients and 7 days.
 		{7, "199 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "enforce"},
-		{7, "198 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "wait: Too little"},
-		{6, "199 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "wait: Too little"},
+		{7, "198 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "wait: too little"},
+		{6, "199 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "wait: too little"},
 		{7, "200 mail.example.org named", "helo-bare-ip", "no hits"},
 		// A spammer's host has a name, too: no excuse for what is provably false.
 		{7, "199 mail.example.org named; 1 192.0.2.1 named", "helo-bare-ip", "enforce"},
 		// These speak against every rule.
 		{7, "199 mail.example.org named; 1 192.0.2.1 none allow", "helo-bare-ip", "look"},
 		{7, "200 mail.example.org named; 1 192.0.2.1 none allow", "helo-bare-ip", "look: 1 on the allow list"},
-		{7, "200 mail.example.org named; 1 192.0.2.1 none spf", "helo-bare-ip", "look: 1 with a HELO that SPF"},
+		{7, "200 mail.example.org named; 1 192.0.2.1 none spf", "helo-bare-ip", "look: 1 with a HELO that passes SPF"},
 		{7, "200 mail.example.org named ham; 1 192.0.2.1 none ham", "helo-bare-ip", "look: 1 labelled ham"},
 		// A client without a PTR is not seen among those with one: only others can speak for that rule.
-		{7, "300 mail.example.org named; 1 mail.example.com none", "ptr-missing", "wait: 0 such"},
+		{7, "300 mail.example.org named; 1 mail.example.com none", "ptr-missing", "wait: only 0 could"},
 		{7, "190 mail.example.org named ham; 10 mail.example.com none spam", "ptr-missing", "enforce"},
-		{7, "180 mail.example.org named ham; 20 mail.example.com none spam", "ptr-missing", "wait: 180 such"},
+		{7, "180 mail.example.org named ham; 20 mail.example.com none spam", "ptr-missing", "wait: only 180 could"},
 		// What only strict refuses for: named hosts speak for it, and against it.
 		{7, "199 mail.example.org named; 1 friend none", "helo-not-fqdn", "enforce"},
 		{7, "199 mail.example.org named; 1 friend dynamic", "helo-not-fqdn", "enforce"},
 		{7, "199 mail.example.org named; 1 friend named", "helo-not-fqdn", "look: 1 with a confirmed PTR name"},
-		{7, "180 mail.example.org named; 20 friend none", "helo-not-fqdn", "wait: 180 such"},
+		{7, "180 mail.example.org named; 20 friend none", "helo-not-fqdn", "wait: only 180 could"},
 		// Where labels say that it is spam, its name is no excuse.
 		{7, "199 mail.example.org named ham; 1 friend named spam", "helo-not-fqdn", "enforce"},
 		// Nobody refuses for these: RFC 5321 §4.1.4.
 		{7, "199 mail.example.org named; 1 mail.example.com none", "helo-ptr-mismatch", "never: RFC 5321"},
 		{7, "199 mail.example.org named; 1 example.com none", "helo-bare-domain", "never: No profile"},
 		// A rule about greetings has seen only those that were written down, and one that was unsure has not.
-		{7, "150 mail.example.org named; 60 unheard named; 1 friend none", "helo-not-fqdn", "wait: about 151"},
-		{7, "150 unheard named; 60 unheard failed; 1 unheard none", "ptr-missing", "wait: about 151"},
-		{7, "250 unheard named", "helo-not-fqdn", "no say: No client"},
-		{7, "250 unheard named", "ptr-missing", "no hits: Nobody"},
-		{7, "250 mail.example.org named", "helo-listed", "no say: No client"},
+		{7, "150 mail.example.org named; 60 unheard named; 1 friend none", "helo-not-fqdn", "wait: for 151 clients"},
+		{7, "150 unheard named; 60 unheard failed; 1 unheard none", "ptr-missing", "wait: for 151 clients"},
+		{7, "250 unheard named", "helo-not-fqdn", "no say: not be evaluated"},
+		{7, "250 unheard named", "ptr-missing", "no hits: No client failed it"},
+		{7, "250 mail.example.org named", "helo-listed", "no say: not be evaluated"},
 		// While the DNS fails for most of the mail nothing is recommended. What nobody recorded did not fail.
 		{7, "201 mail.example.org named; 199 192.0.2.1 failed", "helo-bare-ip", "enforce"},
-		{7, "199 mail.example.org named; 201 192.0.2.1 failed", "helo-bare-ip", "wait: Too little"},
+		{7, "199 mail.example.org named; 201 192.0.2.1 failed", "helo-bare-ip", "wait: too little"},
 		{7, "199 mail.example.org named ham; 201 192.0.2.1 failed spam", "helo-bare-ip", "enforce"},
 	} {
 		tally := newTally()

@@ -52,32 +52,39 @@ func (s *Section) toml(before *checks.Policy, after []checks.Action, own []*chec
 	table(&b, "", "ll", rows)
 	also := func(what string, rules []string) {
 		if len(rules) > 0 {
-			paragraph(&b, "careful also refuses for what "+what+": "+strings.Join(rules, ", "), "# ")
+			comment(&b, "careful also enforces rules that "+what+": "+strings.Join(rules, ", "))
 		}
 	}
-	also("nobody did in this period", idle)
-	also("nobody could be judged by here", unsaid)
+	also("no client failed in this period", idle)
+	also("could not be evaluated for any client", unsaid)
 	if before.OnDNSError >= checks.TempFail {
-		paragraph(&b, "on_dns_error stays: clients that the DNS fails for may be told to come again, and are not "+
-			"counted as refused", "# ")
+		comment(&b, "on_dns_error is unchanged: clients whose lookups fail may be deferred, and are not counted "+
+			"as refused")
 	}
 	b.WriteString(thresholds(before))
 	return b.String()
+}
+
+// comment writes a TOML comment in lines that fit the text, where they are indented.
+func comment(b *strings.Builder, text string) {
+	for _, line := range wrap(text, width-len(tomlIndent+"# ")) {
+		b.WriteString("# " + line + "\n")
+	}
 }
 
 // reason says why a rule gets an action, which it had before or not.
 func (s *Rung) reason(action, before checks.Action) string {
 	switch {
 	case s.Recommendation == Enforce:
-		why := plural(s.All.Hit, "client") + " hit, none that looks good"
+		why := plural(s.All.Hit, "client") + " hit, none legitimate-looking"
 		if s.Enforced {
-			why += "; enforced already"
+			why += "; already enforced"
 		}
 		return why
 	case action == before:
-		return "as it is"
+		return "unchanged"
 	default:
-		return fmt.Sprintf("not yet: the ladder says %q", s.Recommendation)
+		return fmt.Sprintf("not yet: the advice is %q", s.Recommendation)
 	}
 }
 
@@ -89,7 +96,7 @@ func thresholds(p *checks.Policy) string {
 		at  float64
 	}{{"tempfail_at", p.TempFailAt}, {"reject_at", p.RejectAt}} {
 		if threshold.at > 0 {
-			fmt.Fprintf(&b, "%s = 0  # not yet: no evidence is about sums\n", threshold.key)
+			fmt.Fprintf(&b, "%s = 0  # not yet: the evidence is about single rules, not scores\n", threshold.key)
 		}
 	}
 	if b.Len() == 0 {

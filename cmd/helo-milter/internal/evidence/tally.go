@@ -20,9 +20,9 @@ type Tally struct {
 
 // kinds are the ways in which the DNS facts of a record were found. Nothing is ever summed over them.
 var kinds = [...]struct{ name, doc string }{
-	{"live", "looked up when the mail came"},
-	{recorded, "only what the receiving host wrote down when the mail came"},
-	{"now", "looked up afterwards, by replay: names may have changed since"},
+	{"live", "looked up when the mail arrived"},
+	{recorded, "only what the receiving host recorded when the mail arrived"},
+	{"now", "looked up later, by replay; the DNS may have changed in between"},
 }
 
 const recorded = "recorded"

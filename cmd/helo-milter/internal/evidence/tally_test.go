@@ -15,13 +15,13 @@ import (
 
 // The figures that say what is not known: each line is some mail and two of them.
 func TestUnknown(t *testing.T) {
-	const none = "DNS failed 0 PTR not known 0, resolver degraded 0"
+	const none = "lookups failed 0 PTR unknown 0, resolver degraded 0"
 	for _, tt := range []struct{ mail, trouble, unheard string }{
 		{"3 mail.example.org named", none, ""},
-		{"3 mail.example.org failed", "DNS failed 3 PTR not known 3, resolver degraded 0", ""},
-		{"3 mail.example.org failed ham", "not recorded 3 PTR not known 3", ""},
+		{"3 mail.example.org failed", "lookups failed 3 PTR unknown 3, resolver degraded 0", ""},
+		{"3 mail.example.org failed ham", "not recorded 3 PTR unknown 3", ""},
 		{"3 unheard named; 2 friend none", none, "HELO not recorded 3"},
-		{"4 unheard failed spam", "not recorded 4 PTR not known 4", "HELO not recorded 4"},
+		{"4 unheard failed spam", "not recorded 4 PTR unknown 4", "HELO not recorded 4"},
 	} {
 		tally := newTally()
 		for i, words := range strings.Split(tt.mail, "; ") {
@@ -30,8 +30,8 @@ func TestUnknown(t *testing.T) {
 		trouble, unheard := "", ""
 		for _, f := range tally.Report(0, 0).Sections[0].Figures() {
 			switch f.Name {
-			case "DNS failed", "not recorded":
-				trouble = f.Name + " " + f.Count + strings.TrimPrefix(f.Note, "a rule was unsure;")
+			case "lookups failed", "not recorded":
+				trouble = f.Name + " " + f.Count + strings.TrimPrefix(f.Note, "at least one rule unsure;")
 			case "HELO not recorded":
 				unheard = f.Name + " " + f.Count
 			}

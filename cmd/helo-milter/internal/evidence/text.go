@@ -17,7 +17,7 @@ func (r *Report) Text() string {
 	paragraph(&b, r.Apart(), "")
 	for i := range r.Sections {
 		s := &r.Sections[i]
-		fmt.Fprintf(&b, "\nEVIDENCE of %s with judged mail, %s to %s\nDNS facts: %s.\n\n", plural(s.Days, "day"),
+		fmt.Fprintf(&b, "\nEVIDENCE from %s with judged mail, %s to %s\nDNS facts: %s.\n\n", plural(s.Days, "day"),
 			s.From.Format(time.DateOnly), s.To.Format(time.DateOnly), s.Kind())
 		paragraph(&b, s.Summary(), "")
 		b.WriteByte('\n')
@@ -48,7 +48,7 @@ func (s *Section) writeTop(b *strings.Builder) {
 	if len(s.Top) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\nWOULD BE REFUSED: %d of %s (+ looks good)\n", len(s.Top), plural(s.RefusedBy, "client"))
+	fmt.Fprintf(b, "\nWOULD BE REFUSED: %d of %s (+ looks legitimate)\n", len(s.Top), plural(s.RefusedBy, "client"))
 	rows := [][]string{{"CLIENT", "MAIL", "LAST", "RULE", "HELO", "PTR"}}
 	taken := 4 // what stands beside the columns, and between the last two
 	for _, t := range s.Top {
@@ -66,7 +66,7 @@ func (s *Section) writeTop(b *strings.Builder) {
 	table(b, "  ", "lrlll", rows)
 }
 
-// mark follows a client that looks good.
+// mark follows a client that looks legitimate.
 func mark(good bool) string {
 	if good {
 		return " +"
@@ -80,7 +80,7 @@ func (s *Section) writeRules(b *strings.Builder) {
 		return
 	}
 	days := plural(s.Trend[0].Days, "day")
-	fmt.Fprintf(b, "\nRULES, and the trend from %s on, %s a character\n", s.Trend[0].From, days)
+	fmt.Fprintf(b, "\nRULES, with the trend from %s on, %s per character\n", s.Trend[0].From, days)
 	rows := [][]string{{"RULE", "CLIENTS", "NETWORKS", "MAIL", "REFUSED", "UNSURE", "TREND"}}
 	for _, r := range active {
 		rows = append(rows, []string{
@@ -90,11 +90,11 @@ func (s *Section) writeRules(b *strings.Builder) {
 	}
 	table(b, "  ", "lrrrrrl", rows)
 	if unsure := s.OnlyUnsure(); unsure != "" {
-		paragraph(b, "only unsure, in as many mails: "+unsure, "  ")
+		paragraph(b, "no hits, but unsure (transactions): "+unsure, "  ")
 	}
 }
 
-// sparkline draws a trend in ASCII. Whatever is more than nothing is seen.
+// sparkline draws a trend in ASCII. Only zero is drawn as "_".
 func sparkline(trend []int) string {
 	const levels = "_.:-=+*#"
 	top := max(1, slices.Max(trend))
@@ -109,7 +109,7 @@ func (s *Section) writeLabels(b *strings.Builder) {
 	if !s.Labelled() {
 		return
 	}
-	fmt.Fprintf(b, "\nLABELLED MAIL: what the rules hit of %s ham and %s spam\n", group(s.Ham), group(s.Spam))
+	fmt.Fprintf(b, "\nLABELLED MAIL: hits of each rule among %s ham and %s spam\n", group(s.Ham), group(s.Spam))
 	rows := [][]string{{"RULE", "HAM", "", "SPAM", ""}}
 	for _, r := range s.Active() {
 		rows = append(rows, []string{
@@ -122,11 +122,11 @@ func (s *Section) writeLabels(b *strings.Builder) {
 func (s *Section) writeLadder(b *strings.Builder, explain bool) {
 	rungs := s.Rungs()
 	if len(rungs) == 0 {
-		b.WriteString("\nLADDER: no rule has hit anybody.\n")
+		b.WriteString("\nRECOMMENDATIONS: none, because no rule hit any client.\n")
 		return
 	}
-	b.WriteString("\nLADDER, the safest first: the clients that each rule hits\n")
-	rows := [][]string{{"ADVICE", "RULE", "GOOD-LOOKING ONES", "OF ALL JUDGED"}}
+	b.WriteString("\nRECOMMENDATIONS, safest first: clients that each rule hits\n")
+	rows := [][]string{{"ADVICE", "RULE", "OF LEGITIMATE-LOOKING", "OF ALL JUDGED"}}
 	for _, rung := range rungs {
 		advice := string(rung.Recommendation)
 		if rung.Enforced {
@@ -143,7 +143,7 @@ func (s *Section) writeLadder(b *strings.Builder, explain bool) {
 		s.writeRung(b, &rungs[i])
 	}
 	if slices.ContainsFunc(rungs, func(s Rung) bool { return s.Enforced }) {
-		b.WriteString("  * enforced already by the configuration\n")
+		b.WriteString("  * already enforced by this configuration\n")
 	}
 	b.WriteString("  " + s.Idle() + "\n")
 	if explain {
@@ -171,15 +171,17 @@ func (s *Section) writeRung(b *strings.Builder, rung *Rung) {
 	}
 }
 
+const tomlIndent = "    "
+
 func (s *Section) writeTOML(b *strings.Builder) {
 	if s.TOML == "" {
 		return
 	}
 	b.WriteByte('\n')
-	paragraph(b, "TO PASTE "+s.Pasting(), "")
+	paragraph(b, "TO PASTE, "+s.Pasting(), "")
 	b.WriteByte('\n')
 	for line := range strings.Lines(s.TOML) {
-		b.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
+		b.WriteString(strings.TrimRight(tomlIndent+line, " \n") + "\n")
 	}
 }
 

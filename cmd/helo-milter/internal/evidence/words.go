@@ -14,8 +14,8 @@ func (r *Report) Apart() string {
 	if len(r.Sections) < 2 {
 		return ""
 	}
-	return fmt.Sprintf("The DNS facts of these records were found in %d ways, which say nothing about each "+
-		"other: each way has a part of its own, and no figure is of more than one.", len(r.Sections))
+	return fmt.Sprintf("The DNS facts in these records were obtained in %d different ways, which cannot be "+
+		"compared. Each has a section of its own below, and no figure combines them.", len(r.Sections))
 }
 
 // Summary is the answer in a few sentences.
@@ -28,15 +28,16 @@ func (s *Section) Summary() string {
 	}
 	switch {
 	case s.Judged == 0:
-		return "Nobody was judged: there is nothing to say about the rules."
+		return "No client was judged, so there is no evidence about the rules."
 	case len(s.Missing) > 0:
-		return "Nothing is recommended yet, because too little was seen. " + strings.Join(s.Missing, ". ") + "."
+		return "Nothing is recommended yet, because there is too little evidence. " +
+			strings.Join(s.Missing, ". ") + "."
 	case len(rules) == 0:
-		return "No rule can be recommended on this evidence. The ladder says why."
+		return "This evidence supports enforcing no rule. The reasons are listed under the recommendations."
 	}
-	return fmt.Sprintf("%s can be enforced on this evidence: %s. Of %s, %s would have met a refusal, and none "+
-		"of those looks good. What to paste is below.", plural(len(rules), "rule"), strings.Join(rules, ", "),
-		plural(s.Clients, "judged client"), group(s.Enforce))
+	return fmt.Sprintf("This evidence supports enforcing %s: %s. Of %s, %s would have been refused, and none "+
+		"of these looks legitimate. The configuration to paste is below.", plural(len(rules), "rule"),
+		strings.Join(rules, ", "), plural(s.Clients, "judged client"), group(s.Enforce))
 }
 
 // Kind says how the DNS facts were found.
@@ -70,17 +71,17 @@ func (s *Section) Figures() []Figure {
 		},
 		{
 			"would refuse", group(s.Refused), percent(s.Refused, s.Judged),
-			"by the configuration that judged it: " + plural(s.RefusedBy, "client"),
+			plural(s.RefusedBy, "client") + ", under the configuration that judged the mail",
 		},
 		s.trouble(),
 		{
 			"MTA differs", group(s.Differs), percent(s.Differs, s.Judged),
-			"the MTA found something else about the client's name",
+			"the MTA's own reverse DNS check had a different result",
 		},
 	}
 	if s.Unheard > 0 {
 		list = append(list, Figure{
-			"HELO not recorded", group(s.Unheard), percent(s.Unheard, s.Judged), "rules about the HELO had no say",
+			"HELO not recorded", group(s.Unheard), percent(s.Unheard, s.Judged), "HELO rules could not be evaluated",
 		})
 	}
 	if s.Labelled() {
@@ -102,7 +103,7 @@ func (s *Section) who() string {
 
 // trouble is what the rules did not know. Nobody failed where a host has written down less than they need.
 func (s *Section) trouble() Figure {
-	name, note := "DNS failed", "a rule was unsure; PTR not known "+group(s.Trouble.PTR)
+	name, note := "lookups failed", "at least one rule unsure; PTR unknown "+group(s.Trouble.PTR)
 	if s.DNS == recorded {
 		name = "not recorded"
 	} else {
@@ -146,9 +147,9 @@ func (s *Section) Idle() string {
 	for i := range s.Ladder {
 		unsaid += count(s.Ladder[i].Recommendation == NoSay)
 	}
-	text := plural(len(s.Ladder)-len(s.Rungs()), "rule") + " hit nobody"
+	text := plural(len(s.Ladder)-len(s.Rungs()), "rule") + " hit no client"
 	if unsaid > 0 {
-		text += fmt.Sprintf(": for %d of them no client could be judged", unsaid)
+		text += fmt.Sprintf("; %d of them could not be evaluated for any client", unsaid)
 	}
 	return text + "."
 }
@@ -177,17 +178,17 @@ func (s Share) String() string {
 func (r *Report) Unreadable() string {
 	text := ""
 	if r.Broken > 0 {
-		text = plural(r.Broken, "line") + " cannot be read; --verbose shows why."
+		text = plural(r.Broken, "line") + " could not be read; --verbose shows why."
 	}
 	if r.Unread > 0 {
-		text += " " + plural(r.Unread, "file") + " cannot be read, or not to the end."
+		text += " " + plural(r.Unread, "file") + " could not be read, or only in part."
 	}
 	return strings.TrimSpace(text)
 }
 
 // Pasting says where the lines go. A key twice is an error of TOML.
 func (s *Section) Pasting() string {
-	text := "in place of the same keys: two lines at the top of the configuration, others into [rules]"
+	text := "replacing existing keys: two lines at the top of the configuration, the rest into [rules]"
 	if strings.Contains(s.TOML, "[scores]") {
 		text += " and [scores]"
 	}
@@ -195,12 +196,12 @@ func (s *Section) Pasting() string {
 }
 
 // caveat is what a careful reader has to know about the evidence.
-const caveat = "A client looks good when its mail is labelled ham, when it is on the allow list or in a " +
-	"network that users log in from, when its PTR confirms its HELO or SPF allows it; and, where even careful " +
-	"does not refuse for the rule, when it has a confirmed PTR name of its own. One such transaction is " +
-	"enough; but names are no excuse for a client of which only spam is labelled. \"At most\" is the " +
-	"end of the 95 % interval (Wilson). Good mail that shows none of this cannot be seen here: look at " +
-	"the examples, and begin with one rule."
+const caveat = "A client looks legitimate if its mail is labelled ham, if it is on the allow list or in a " +
+	"network from which users log in, if its PTR confirms its HELO, or if its HELO passes SPF; and, for rules " +
+	"that the careful profile does not enforce, if it has a confirmed PTR name that is not dynamic. One such " +
+	"transaction is enough, but PTR and SPF do not count for a client whose labelled mail is all spam. " +
+	"\"At most\" is the upper end of the 95 % confidence interval (Wilson). Legitimate mail with none of these " +
+	"signs cannot be recognized here: look at the examples, and start with one rule."
 
 // group writes a number with commas.
 func group(n int) string {
