@@ -19,13 +19,13 @@ import (
 )
 
 type replayCmd struct {
-	JSON        bool     `help:"Print decision records instead of the summary, for report or another replay."`
-	RecordedDNS bool     `name:"recorded-dns" help:"Judge by what was recorded and ask no DNS."`
-	Trusted     string   `help:"Of mail: our host, or .domain, whose Received field counts." placeholder:"HOST"`
-	Ham         []string `sep:"none" help:"Mail that is known to be good." placeholder:"FILE"`
-	Spam        []string `sep:"none" help:"Mail that is known to be spam." placeholder:"FILE"`
+	JSON        bool     `help:"Print decision records, as input for report or another replay."`
+	RecordedDNS bool     `name:"recorded-dns" help:"Judge from the recorded facts only, without DNS lookups."`
+	Trusted     string   `help:"For mail: host, or .domain, whose Received fields to trust." placeholder:"HOST"`
+	Ham         []string `sep:"none" help:"Mail known to be legitimate." placeholder:"FILE"`
+	Spam        []string `sep:"none" help:"Mail known to be spam." placeholder:"FILE"`
 	Verbose     bool     `short:"v" help:"Show what could not be read."`
-	Files       []string `arg:"" optional:"" name:"file" help:"Decision log, mail log, mbox, Maildir or message; .gz, too; - is stdin."`
+	Files       []string `arg:"" optional:"" name:"file" help:"Decision log, mail log, mbox, Maildir or message, gzipped or not; - is stdin."`
 }
 
 // Run judges past mail.
@@ -35,7 +35,7 @@ func (c *replayCmd) Run(p *program) error {
 		return err
 	}
 	if len(c.Files)+len(c.Ham)+len(c.Spam) == 0 {
-		return exitError{exitUsage, errors.New("replay: which files? (- is standard input)")}
+		return exitError{exitUsage, errors.New("replay: no input files (use - for standard input)")}
 	}
 	r := &replay.Replay{Judge: cfg.Judge}
 	if !c.RecordedDNS {
@@ -56,14 +56,14 @@ func (c *replayCmd) Run(p *program) error {
 	case !c.JSON:
 		fmt.Fprint(p.stdout, summary.Text(r.DNS != nil))
 	case summary.Missing() > 0:
-		fmt.Fprintf(p.stderr, "helo-milter: %d have no line here: they cannot be read, or not be judged\n",
+		fmt.Fprintf(p.stderr, "helo-milter: %d items omitted: they could not be read or judged\n",
 			summary.Missing())
 	}
 	return err
 }
 
-// judge counts what becomes of everything, and prints the records for --json. The error is about files that
-// could not be read, or not to the end.
+// judge adds every outcome to the summary, and prints the records for --json. The error joins those of files
+// that could not be read, or only in part.
 func (c *replayCmd) judge(p *program, r *replay.Replay, source *past.Source) (*replay.Summary, error) {
 	summary, unread := &replay.Summary{}, error(nil)
 	out := bufio.NewWriter(p.stdout)
@@ -81,7 +81,8 @@ func (c *replayCmd) judge(p *program, r *replay.Replay, source *past.Source) (*r
 	return summary, errors.Join(unread, out.Flush())
 }
 
-// write prints records as a decision log has them.
+// write prints the records of an outcome, one a line, as in a decision log: both of a hop, and of a decision
+// the new one.
 func write(out io.Writer, o *replay.Outcome) {
 	for _, record := range []*checks.Record{o.Then, o.Now} {
 		if record != nil && (o.Hop || record == o.Now) {
@@ -90,7 +91,7 @@ func write(out io.Writer, o *replay.Outcome) {
 	}
 }
 
-// items are those of all files, with what the command line says that they are.
+// items yields the items of all files, labelled as on the command line.
 func (c *replayCmd) items(ctx context.Context, source *past.Source) iter.Seq2[past.Item, error] {
 	return func(yield func(past.Item, error) bool) {
 		for label, files := range c.labelled() {
@@ -105,12 +106,13 @@ func (c *replayCmd) items(ctx context.Context, source *past.Source) iter.Seq2[pa
 	}
 }
 
-// labelled are the files by past.Label.
+// labelled returns the files by past.Label.
 func (c *replayCmd) labelled() [3][]string {
 	return [...][]string{past.Unlabelled: c.Files, past.Ham: c.Ham, past.Spam: c.Spam}
 }
 
-// progress shows how much of the files is read, on a terminal only. finish may be called again.
+// progress shows a progress bar of the bytes read, on a terminal only. read may be nil; finish may be called
+// more than once.
 func (c *replayCmd) progress(stderr io.Writer) (read func(int), finish func()) {
 	terminal, ok := stderr.(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
@@ -119,7 +121,7 @@ func (c *replayCmd) progress(stderr io.Writer) (read func(int), finish func()) {
 	size := int64(0)
 	for _, files := range c.labelled() {
 		for _, file := range files {
-			size += past.Size(file) // nobody knows that of standard input
+			size += past.Size(file) // 0 for standard input
 		}
 	}
 	bar := pb.Full.New(0).SetTotal(size).Set(pb.Bytes, true).SetWriter(stderr).Start()

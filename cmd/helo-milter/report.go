@@ -16,7 +16,7 @@ type reportCmd struct {
 	Files   []string `arg:"" name:"file" help:"Decision logs, plain or gzip-compressed; - is standard input."`
 }
 
-// Run reports on decision logs. Those of mail and of MTAs are made by replay --json.
+// Run reports on decision logs. For mailboxes and MTA logs, replay --json makes them.
 func (c *reportCmd) Run(p *program) error {
 	cfg, err := p.configuration()
 	if err != nil {
@@ -29,7 +29,7 @@ func (c *reportCmd) Run(p *program) error {
 		if p.ctx.Err() != nil {
 			return p.ctx.Err()
 		}
-		if err != nil { // the others can be read
+		if err != nil { // go on with the others
 			files++
 			unread = errors.Join(unread, err)
 		}
@@ -45,7 +45,7 @@ func (c *reportCmd) Run(p *program) error {
 	return unread
 }
 
-// read counts a file, and returns how many of its lines are broken.
+// read adds the records of a file to the tally, and returns how many of its lines are broken.
 func (c *reportCmd) read(p *program, tally *evidence.Tally, name string) (broken int, err error) {
 	file, err := past.Open(p.ctx, name, p.stdin, nil)
 	if err != nil {

@@ -92,7 +92,7 @@ func TestWalk(t *testing.T) {
 	writeFile(t, "helo-milter.toml", before+site+dns+"[rules]\n"+after)
 	text += "# with those lines in helo-milter.toml:\n"
 	_, now, _ = strings.Cut(walk("--config helo-milter.toml replay past.jsonl"), "\nPAST MAIL, ")
-	text += "…\n" + excerpt(t, "PAST MAIL, "+now, "", "  rule") + "…\n" + excerpt(t, now, "The same is wanted") + "```\n"
+	text += "…\n" + excerpt(t, "PAST MAIL, "+now, "", "  rule") + "…\n" + excerpt(t, now, "Same action wanted") + "```\n"
 	readmeBlock(t, readme, "walk", text)
 }
 

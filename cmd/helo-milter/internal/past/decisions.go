@@ -14,16 +14,16 @@ import (
 )
 
 // maxRecord is the longest line of a decision log that is read, in bytes. The longest that a daemon writes has
-// 20 greetings with all that the DNS may say of them.
+// 20 greetings with the largest DNS answers.
 const maxRecord = 4 << 20
 
-// Decisions reads a decision log. An error that is a *Broken is about one line, and the reader goes on;
-// any other is the end, with the line where it came. Lines are decoded by as many goroutines as there are
-// CPUs, and come in their order.
+// Decisions reads a decision log, one JSON record a line of at most 4 MiB; blank lines are skipped. A *Broken
+// error is about one line, and the sequence continues; any other error names the line and ends it. Lines are
+// decoded by as many goroutines as there are CPUs, and records come in the order of the lines.
 func Decisions(name string, r io.Reader) iter.Seq2[*checks.Record, error] {
 	return func(yield func(*checks.Record, error) bool) {
 		lines := &lineReader{name: name, in: bufio.NewReaderSize(r, 256<<10)}
-		var decoding []chan []decision // the oldest first; each gets one batch, so nobody is ever left waiting
+		var decoding []chan []decision // the oldest first; buffered for one batch, so no goroutine blocks
 		for {
 			for len(decoding) < 2*runtime.GOMAXPROCS(0) && lines.err == nil {
 				batch, result := lines.batch(), make(chan []decision, 1)
@@ -46,7 +46,7 @@ func Decisions(name string, r io.Reader) iter.Seq2[*checks.Record, error] {
 	}
 }
 
-// decision is a line with what became of it. Before it is decoded, only an overlong one has an error.
+// decision is a line and what was decoded from it. Before decoding, only a line that is too long has an error.
 type decision struct {
 	place  string
 	line   []byte
@@ -77,28 +77,28 @@ func record(line []byte) (*checks.Record, error) {
 	case err != nil:
 		return nil, err
 	case r.Version != 1:
-		return nil, fmt.Errorf("no decision record of version 1 (v is %d)", r.Version)
+		return nil, fmt.Errorf("not a decision record of version 1 (v is %d)", r.Version)
 	case r.Facts == nil:
-		return nil, errors.New("a decision without facts")
+		return nil, errors.New("decision record without facts")
 	case r.Time.IsZero():
-		return nil, errors.New("a decision without a time")
+		return nil, errors.New("decision record without a time")
 	case r.Facts.Client != r.Client:
-		return nil, errors.New("facts about another client")
+		return nil, errors.New("client and facts.client differ")
 	case r.Client != r.Client.Unmap().WithZone(""):
-		return nil, errors.New("the client is not as a daemon writes it")
+		return nil, errors.New("client is IPv4-mapped or has a zone")
 	}
 	return r, nil
 }
 
-// lineReader reads lines of any length, and holds no more than maxRecord of one.
+// lineReader reads lines of any length, holding at most maxRecord bytes of one.
 type lineReader struct {
 	name   string
 	in     *bufio.Reader
 	number int
-	err    error // why there is no more
+	err    error // why there are no more lines
 }
 
-// batch reads the next lines: at most 64 KiB, or one line. Blank ones are passed over.
+// batch reads the next lines: about 64 KiB, or one line. Blank lines are skipped.
 func (l *lineReader) batch() []decision {
 	var batch []decision
 	for size := 0; size < 64<<10 && l.err == nil; {
@@ -108,7 +108,7 @@ func (l *lineReader) batch() []decision {
 		}
 		d := decision{place: fmt.Sprintf("%s:%d", l.name, l.number), line: line}
 		if !whole {
-			d.line, d.err = nil, &Broken{d.place, fmt.Sprintf("longer than %d bytes", maxRecord)}
+			d.line, d.err = nil, &Broken{d.place, fmt.Sprintf("line longer than %d bytes", maxRecord)}
 		}
 		size += len(line)
 		batch = append(batch, d)
@@ -116,7 +116,7 @@ func (l *lineReader) batch() []decision {
 	return batch
 }
 
-// next returns the next line without white space around it, and whether it is all of it.
+// next returns the next line without surrounding white space; whole is false if it was longer than maxRecord.
 func (l *lineReader) next() (line []byte, whole bool) {
 	l.number++
 	whole = true

@@ -14,7 +14,7 @@ import (
 	"helo-milter/checks"
 )
 
-// decisionLine is a record as the daemon writes it.
+// decisionLine returns a record as the daemon writes it.
 func decisionLine(n int) string {
 	client := netip.AddrFrom4([4]byte{203, 0, 113, byte(n)})
 	addrs := checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{client}}
@@ -40,8 +40,8 @@ func decisionLine(n int) string {
 	return d.Record(false).String()
 }
 
-// Records come in their order, each as it was written; what is no record is told with its line, and what
-// comes after it is read.
+// Records come in order, each as it was written; a line that is not a record is reported with its number, and
+// the lines after it are read.
 func TestDecisions(t *testing.T) {
 	const n = 1000
 	var log strings.Builder
@@ -53,25 +53,25 @@ func TestDecisions(t *testing.T) {
 		{"blank", " \r\n\t", ""},
 		{"text", "Nov 22 08:00:00 mx postfix/smtpd[1]: connect", "log:1001: invalid character 'N'"},
 		{"torn", decisionLine(1)[:200], "log:1001: unexpected end"},
-		{"another version", `{"v":2}`, "log:1001: no decision record of version 1 (v is 2)"},
-		{"no facts", `{"v":1,"time":"2026-11-01T00:00:00Z"}`, "log:1001: a decision without facts"},
-		{"no time", `{"v":1,"facts":{}}`, "log:1001: a decision without a time"},
+		{"another version", `{"v":2}`, "log:1001: not a decision record of version 1 (v is 2)"},
+		{"no facts", `{"v":1,"time":"2026-11-01T00:00:00Z"}`, "log:1001: decision record without facts"},
+		{"no time", `{"v":1,"facts":{}}`, "log:1001: decision record without a time"},
 		{
 			"another client", `{"v":1,"time":"2026-11-01T00:00:00Z","client":"192.0.2.1","facts":{}}`,
-			"log:1001: facts about another client",
+			"log:1001: client and facts.client differ",
 		},
 		{
 			"zone", `{"v":1,"time":"2026-11-01T00:00:00Z","client":"fe80::1%eth0",` +
 				`"facts":{"client":"fe80::1%eth0"}}`,
-			"log:1001: the client is not as a daemon writes it",
+			"log:1001: client is IPv4-mapped or has a zone",
 		},
 		{
 			"mapped", `{"v":1,"time":"2026-11-01T00:00:00Z","client":"::ffff:192.0.2.1",` +
 				`"facts":{"client":"::ffff:192.0.2.1"}}`,
-			"log:1001: the client is not as a daemon writes it",
+			"log:1001: client is IPv4-mapped or has a zone",
 		},
-		{"no words", `{"v":1,"iprev":"\u202e","findings":[{"result":"\u001b[2J"}]}`, `log:1001: "\x1b[2J" is none`},
-		{"too long", strings.Repeat("x", maxRecord+1), "log:1001: longer than 4194304 bytes"},
+		{"unknown values", `{"v":1,"iprev":"\u202e","findings":[{"result":"\u001b[2J"}]}`, `log:1001: "\x1b[2J" is none`},
+		{"too long", strings.Repeat("x", maxRecord+1), "log:1001: line longer than 4194304 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := io.MultiReader(strings.NewReader(log.String()+tt.line+"\n"), strings.NewReader(decisionLine(n)))
@@ -96,8 +96,8 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// A source that fails ends the reading, after all that came before.
-func TestDecisionsFailing(t *testing.T) {
+// A read error ends the sequence, after the records before it.
+func TestDecisionsReadError(t *testing.T) {
 	in := io.MultiReader(strings.NewReader(decisionLine(1)+"\n"), iotest.ErrReader(io.ErrUnexpectedEOF))
 	var got []string
 	for r, err := range Decisions("log", in) {
@@ -112,8 +112,8 @@ func TestDecisionsFailing(t *testing.T) {
 	}
 }
 
-// Whoever has enough stops.
-func TestDecisionsStopped(t *testing.T) {
+// Breaking out of the loop ends the reader.
+func TestDecisionsBreak(t *testing.T) {
 	n := 0
 	for range Decisions("log", strings.NewReader(strings.Repeat(decisionLine(1)+"\n", 1000))) {
 		if n++; n == 3 {
@@ -125,7 +125,7 @@ func TestDecisionsStopped(t *testing.T) {
 	}
 }
 
-// What is read can be judged, whatever it is, and read again as it is written.
+// Every record that is read can be evaluated, and survives writing and reading.
 func FuzzDecisions(f *testing.F) {
 	f.Add([]byte(decisionLine(1)))
 	f.Add([]byte(`{"v":1,"time":"2026-11-01T00:00:00Z","client":"2001:db8::1","helo":"a","exempt":"allow",` +

@@ -7,11 +7,11 @@ import (
 	"helo-milter/checks"
 )
 
-// lookupHolds is how long what Exim found out about an address counts: it says so once a connection, and does
-// not say of which.
+// lookupHolds is how long a failed host lookup of Exim is taken to apply to an address: it is logged once a
+// connection, without naming the connection.
 const lookupHolds = 10 * time.Minute
 
-// exim reads a line of Exim's: "ID <= SENDER H=...", "H=... F=<SENDER> rejected RCPT <A>: TEXT", and more.
+// exim reads a line of Exim: "ID <= SENDER H=...", "H=... F=<SENDER> rejected RCPT <A>: TEXT", and more.
 func (l *logReader) exim(e *entry) {
 	if len(e.text) > 19 && e.text[4] == '-' && e.text[10] == ' ' && e.text[13] == ':' { // syslog_timestamp
 		inner, ok := l.parseMainlog(e.text)
@@ -41,13 +41,13 @@ func (l *logReader) exim(e *entry) {
 	}
 }
 
-// isMessageID tells whether a text is one: 6-6-2 characters, and 6-11-4 since Exim 4.97.
+// isMessageID reports whether a text is a message id of Exim: 6-6-2 characters, or 6-11-4 since Exim 4.97.
 func isMessageID(text string) bool {
 	return (len(text) == 16 && text[13] == '-' || len(text) == 23 && text[18] == '-') &&
 		text[6] == '-' && isID(text)
 }
 
-// eximQueue reads a line about a message: its arrival, and what became of each recipient.
+// eximQueue reads a line about a message: its arrival, or a delivery to a recipient.
 func (l *logReader) eximQueue(e *entry, id, text string) {
 	switch mark, rest := text[:2], text[3:]; mark {
 	case "<=", "(=":
@@ -59,7 +59,7 @@ func (l *logReader) eximQueue(e *entry, id, text string) {
 	}
 }
 
-// eximRecipient reads "NAME <A@B> R=ROUTER", where A@B is what the client had said, or "A@B R=ROUTER".
+// eximRecipient reads "NAME <A@B> R=ROUTER", where A@B is the recipient of the envelope, or "A@B R=ROUTER".
 func eximRecipient(text string) string {
 	to, rest := cutAddress(text)
 	if original, ok := strings.CutPrefix(rest, " <"); ok {
@@ -69,7 +69,7 @@ func eximRecipient(text string) string {
 	return to
 }
 
-// cutAddress cuts off an address, in which a quoted string can have spaces.
+// cutAddress cuts off an address, which may have spaces in a quoted string.
 func cutAddress(text string) (address, rest string) {
 	quoted := false
 	for i := 0; i < len(text); i++ {
@@ -86,8 +86,8 @@ func cutAddress(text string) (address, rest string) {
 }
 
 // eximArrival reads "SENDER H=NAME (HELO) [ADDRESS]:PORT I=[ADDRESS]:25 P=esmtpsa X=TLS A=plain:user S=1
-// id=B". Mail of local programs has U= and no H=. The protocol is one of RFC 3848 and tells of AUTH; what
-// is behind it, a certificate's name or a subject, can be the client's words.
+// id=B". Mail of local programs has U= and no H=. The protocol is one of RFC 3848, and shows AUTH; the text
+// after it, such as a certificate's name or a subject, can be chosen by the client.
 func (l *logReader) eximArrival(e *entry, id, text string) {
 	from, rest := cutAddress(text)
 	host, ok := strings.CutPrefix(rest, " H=")
@@ -103,9 +103,9 @@ func (l *logReader) eximArrival(e *entry, id, text string) {
 	switch extended := strings.Contains(protocol, "esmtp"); {
 	case h.said:
 	case extended && h.name != "":
-		h.helo, h.said = h.name, true // it is not written twice
+		h.helo, h.said = h.name, true // Exim leaves out a HELO that equals the name
 	case !extended && h.name == "":
-		h.said = protocol == "smtp" || protocol == "smtps" // nobody said HELO
+		h.said = protocol == "smtp" || protocol == "smtps" // no HELO was said
 	}
 	_, hop := l.eximHop(e, h)
 	hop.From = keep(bare(from))
@@ -114,8 +114,8 @@ func (l *logReader) eximArrival(e *entry, id, text string) {
 	l.open(e, id, hop)
 }
 
-// eximRejected reads "NAME (HELO) [ADDRESS] F=<SENDER> rejected RCPT <A>: TEXT", and the other commands and
-// checks that can be behind "rejected" or "temporarily rejected".
+// eximRejected reads "NAME (HELO) [ADDRESS] F=<SENDER> rejected RCPT <A>: TEXT", and lines with another command
+// or check after "rejected" or "temporarily rejected".
 func (l *logReader) eximRejected(e *entry, text string) {
 	if !strings.Contains(text, "rejected ") {
 		return
@@ -155,7 +155,7 @@ func (l *logReader) eximInvalid(e *entry, text string) {
 	l.refuse(s, hop)
 }
 
-// eximHost is a client as host_build_sender_fullhost() of host.c writes it.
+// eximHost is a client as written by host_build_sender_fullhost() of host.c.
 type eximHost struct {
 	client
 	helo string
@@ -163,9 +163,9 @@ type eximHost struct {
 	rest string // of the line
 }
 
-// eximHost reads "NAME (HELO) [ADDRESS]:PORT": a name is one that leads back, and the HELO is left out when
-// it is that name, or, beside a name, the client's own address in brackets. Exim refuses a HELO with spaces
-// or parentheses unless the client is one of helo_accept_junk_hosts.
+// eximHost reads "NAME (HELO) [ADDRESS]:PORT". The name is confirmed. The HELO is left out if it is that name
+// or, if there is a name, the client's own address in brackets. Exim refuses a HELO with spaces or parentheses
+// unless the client is one of helo_accept_junk_hosts.
 func (l *logReader) eximHost(text string) (h eximHost, ok bool) {
 	rest := text
 	if !strings.HasPrefix(rest, "(") && !strings.HasPrefix(rest, "[") {
@@ -187,7 +187,7 @@ func (l *logReader) eximHost(text string) (h eximHost, ok bool) {
 	return h, true
 }
 
-// eximHop returns the hop of a client, and what is known of its address.
+// eximHop returns the session of a client's address, and a hop of the client.
 func (l *logReader) eximHop(e *entry, h eximHost) (*session, Hop) {
 	s := l.session(e, h.addr.String())
 	if e.time.Sub(s.when).Abs() > lookupHolds {

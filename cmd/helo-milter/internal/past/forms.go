@@ -8,23 +8,23 @@ import (
 	"helo-milter/checks"
 )
 
-// form is how a mail server writes down its client in a Received field.
+// form is how a mail server records its client in a Received field.
 type form struct {
 	mta    string
-	host   *regexp.Regexp // what it writes of itself, and with which protocol
-	client *regexp.Regexp // what it writes of the client, behind "from"
-	name   checks.Reverse // what the client's name is, where it has one
+	host   *regexp.Regexp // matches the clauses by, with and id, where the server describes itself
+	client *regexp.Regexp // matches the clause from, with the client
+	name   checks.Reverse // what a name in there stands for
 }
 
-// forms are tried in their order. No host tells a client without a PTR name from one whose lookup failed, so
-// none of them has checks.ReverseMissing.
+// forms are tried in order. No server distinguishes a client without a PTR name from one whose lookup failed,
+// so no form yields checks.ReverseMissing.
 var forms = []form{
-	// smtpd.c and smtpd_peer.c: the name is confirmed, or "unknown". It stands for the HELO, too, of a client
-	// that said none.
+	// smtpd.c and smtpd_peer.c: the name is confirmed, or "unknown". If the client said no HELO, the name is
+	// written in its place, too.
 	newForm("Postfix", `^by \S+ \(Postfix\b`, `<helo> \(<name> \[<ip>\]\)`, checks.ReverseConfirmed),
 
-	// daemon.c, getauthinfo: a name is confirmed unless it "may be forged", and a failed lookup of its
-	// addresses makes it that. cf/m4/proto.m4: a client that did not say HELO stands in a comment.
+	// daemon.c, getauthinfo: a name is confirmed unless it "may be forged", as it is also said when the lookup
+	// of its addresses failed. cf/m4/proto.m4: a client that said no HELO is in a comment.
 	newForm(
 		"Sendmail", sendmailHost, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>\)`, checks.ReverseConfirmed,
 	),
@@ -33,31 +33,42 @@ var forms = []form{
 		checks.ReverseConfirmed,
 	),
 
-	// host.c, host_build_sender_fullhost: a name is confirmed. A HELO is left out where it is the name, and
-	// where it is the literal of the address.
+	// host.c, host_build_sender_fullhost: a name is confirmed. The HELO is left out if it is the name, or the
+	// literal of the address.
 	newForm("Exim", `\(Exim `, `<name> \(\[<ip>\]<port>(?: helo=<helo>)?[^()]*\)`, checks.ReverseConfirmed),
 	newForm(
 		"Exim", `\(Exim `, `\[<ip>\](?: \((?:port=\d+)? ?(?:helo=<helo>)?[^()]*\))?`,
 		checks.ReverseUnrecorded,
 	),
 
-	// There is never a name.
+	// Exchange writes no PTR name.
 	newForm("Exchange", ` with Microsoft SMTP Server\b`, `<helo> \(\[?<ip>\]?\)`, checks.ReverseUnrecorded),
 
-	// received.c: the name is tcpserver's, which compares it with the address only when it runs with -p.
-	// qmail-smtpd.c, dohelo: a HELO is left out where it is the name, and where none was said.
+	// received.c: the name is tcpserver's, which checks it against the address only with -p.
+	// qmail-smtpd.c, dohelo: the HELO is left out if it is the name, or none was said.
 	newForm("qmail", ``, `<name> \(HELO <helo>\) \(<user>\[?<ip>\]?\)`, checks.ReverseUnchecked),
 	newForm("qmail", `^by \S+ with (?:\([^()]*\) )?\w+$`, `<name> \(<user><ip>\)`, checks.ReverseUnchecked),
 
-	// OpenSMTPD (smtp_session.c, smtp_getnameinfo_cb) and Haraka (connection.js, rdns_response) write down
-	// any name that they find. Others are not known to confirm theirs: Google, Courier, Microsoft's
-	// SMTPSVC, and whoever else follows RFC 5321 §4.4.
+	// OpenSMTPD (smtp_session.c, smtp_getnameinfo_cb) and Haraka (connection.js, rdns_response) record any PTR
+	// name. Others are not known to confirm theirs: Google, Courier, Microsoft's SMTPSVC, and every server
+	// that writes the form of RFC 5321 §4.4.
 	newForm("others", ``, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>[^()]*\)`, checks.ReverseUnchecked),
 }
 
 const sendmailHost = `^by \S+ \(\d+\.\d+[^()]*/`
 
-// newForm takes two regular expressions. That of the client has words for its parts.
+// newForm compiles a row of forms. In client, the words in angle brackets stand for the parts of a client:
+//
+//	<helo>     the HELO
+//	<silence>  nothing: the client said no HELO
+//	<name>     the PTR name
+//	<ip>       the address, with or without the tag IPv6:
+//	<port>     ":25", or nothing
+//	<user>     "root@" of an ident server, or nothing
+//	<forged>   " (may be forged)" of Sendmail, or nothing
+//
+// Where neither <helo> nor <silence> takes part in a match, the HELO is taken to be the name. client must match
+// from the beginning of the clause up to a space or its end.
 func newForm(mta, host, client string, name checks.Reverse) form {
 	parts := strings.NewReplacer(
 		`<helo>`, `(?P<helo>[^\s()]*)`,
@@ -65,14 +76,14 @@ func newForm(mta, host, client string, name checks.Reverse) form {
 		`<name>`, `(?P<name>[^\s()\[\]@]+)`,
 		`<ip>`, `(?i:IPv6:)?(?P<ip>[^\s()\[\]]+)`,
 		`<port>`, `(?::\d+)?`,
-		`<user>`, `(?:[^\s()]*@)?`, // what an ident server said; qmail has a login there
+		`<user>`, `(?:[^\s()]*@)?`, // of an ident server; qmail writes a login there
 		`<forged>`, `(?P<forged> \(may be forged\))?`,
 	)
 	client = `^` + parts.Replace(client) + `(?: |$)`
 	return form{mta, regexp.MustCompile(host), regexp.MustCompile(client), name}
 }
 
-// findForm returns the form of a field with the parts of its client, or nil.
+// findForm returns the first form that matches a field, and the parts of its client, or nil.
 func findForm(r received) (*form, map[string]string) {
 	var host []string
 	for _, key := range []string{"by", "with", "id"} {
@@ -93,7 +104,7 @@ func findForm(r received) (*form, map[string]string) {
 	return nil, nil
 }
 
-// parts are those that are there, be they empty.
+// parts returns the named groups that took part in a match, even if empty.
 func parts(re *regexp.Regexp, text string, at []int) map[string]string {
 	found := map[string]string{}
 	for i, name := range re.SubexpNames() {
@@ -104,10 +115,10 @@ func parts(re *regexp.Regexp, text string, at []int) map[string]string {
 	return found
 }
 
-// client fills in what a host wrote of its client. Where there is no HELO, it was the name. Where both are
-// "unknown", there may have been none.
+// client fills in what a host recorded of its client. A HELO that was left out is the name. If both are
+// "unknown", there may have been no HELO.
 func (h *Hop) client(f *form, parts map[string]string) {
-	if addr, err := netip.ParseAddr(parts["ip"]); err == nil { // OpenSMTPD has "local" there
+	if addr, err := netip.ParseAddr(parts["ip"]); err == nil { // OpenSMTPD may write "local"
 		h.Client = addr.Unmap().WithZone("")
 	}
 	name, named := parts["name"]
@@ -119,7 +130,7 @@ func (h *Hop) client(f *form, parts map[string]string) {
 		h.Helo, h.Said = "", false
 	}
 	switch name = checks.Canonical(name); name {
-	case "", "unknown", "<unknown>": // the latter is OpenSMTPD's
+	case "", "unknown", "<unknown>": // "<unknown>" is OpenSMTPD's
 	default:
 		h.Name, h.Reverse = name, f.name
 		if _, forged := parts["forged"]; forged {

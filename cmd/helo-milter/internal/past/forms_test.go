@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// journalLine is a line of journalctl -o json, with fewer fields than there are.
+// journalLine is a line of journalctl -o json, with the fields that matter.
 const journalLine = `{"__CURSOR":"s=1;i=2","__REALTIME_TIMESTAMP":"1795334400123456","_HOSTNAME":"mx",` +
 	`"PRIORITY":"6","SYSLOG_IDENTIFIER":"postfix/smtpd","SYSLOG_PID":"7","_PID":"8","_UID":"0",` +
 	`"_TRANSPORT":"syslog","MESSAGE":"A1: client=unknown[203.0.113.9]"}`
 
-// Each line is the same hop, in one form of a log.
+// The same hop in each format of a log line, and its time.
 var formTests = []struct{ line, time string }{
 	{"Nov 22 08:00:00 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
 	{"<22>Nov 22 08:00:00 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
@@ -59,7 +59,7 @@ var formTests = []struct{ line, time string }{
 	},
 }
 
-func TestForms(t *testing.T) {
+func TestLineFormats(t *testing.T) {
 	for _, tt := range formTests {
 		n := 0
 		for h, err := range Log("log", strings.NewReader(tt.line+"\r\n"), today) {
@@ -78,7 +78,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// A host's short dates are in the reader's time zone.
+// Dates without a time zone are in that of the reader.
 func TestShortDatesAreLocal(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 30, 0, 0, time.FixedZone("", 3600))
 	const line = "Dec 31 23:59:00 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]"
@@ -89,9 +89,9 @@ func TestShortDatesAreLocal(t *testing.T) {
 	}
 }
 
-// Lines of others are passed over; those of a mail server that cannot be read are told.
+// Lines of other programs are skipped; lines of a mail server that cannot be parsed are reported.
 func TestBrokenLines(t *testing.T) {
-	const date, broken = "Nov 22 08:00:00 mx ", "log:1: the line, or its date, cannot be read: "
+	const date, broken = "Nov 22 08:00:00 mx ", "log:1: cannot parse the line or its date: "
 	for _, tt := range []struct{ line, want string }{
 		{"", ""},
 		{"\x00\xff", ""},
@@ -102,11 +102,11 @@ func TestBrokenLines(t *testing.T) {
 		{date + "postfix/smtpd[1]: A1: client=unknown[unknown]", ""},
 		{"Nov 99 08:00:00 mx postfix/smtpd[1]: A1", broken + `"Nov 99 08:00:00 mx postfix/smtpd[1]: A1"`},
 		{"{\"MESSAGE\":\"\x1b[2J", broken + `"{\"MESSAGE\":\"\x1b[2J"`},
-		{date + "postfix/smtpd[1]: A1: client=x[203.0.", `log:1: the client cannot be read: "x[203.0."`},
-		{date + "postfix/smtpd[1]: A1: client=", `log:1: the client cannot be read: ""`},
-		{date + "sm-mta[1]: A1: from=<>, relay=x [203", `log:1: the client cannot be read: "x [203"`},
-		{"2026-11-22 08:00:00 H=x rejected RCPT", `log:1: the client cannot be read: "x rejected RCPT"`},
-		{"2026-11-22 08:00:00 1abcDE-000123-4F <= <> H=x", `log:1: the client cannot be read: "x"`},
+		{date + "postfix/smtpd[1]: A1: client=x[203.0.", `log:1: cannot parse the client: "x[203.0."`},
+		{date + "postfix/smtpd[1]: A1: client=", `log:1: cannot parse the client: ""`},
+		{date + "sm-mta[1]: A1: from=<>, relay=x [203", `log:1: cannot parse the client: "x [203"`},
+		{"2026-11-22 08:00:00 H=x rejected RCPT", `log:1: cannot parse the client: "x rejected RCPT"`},
+		{"2026-11-22 08:00:00 1abcDE-000123-4F <= <> H=x", `log:1: cannot parse the client: "x"`},
 	} {
 		if got := strings.Join(readLog(tt.line), "\n"); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.line, got, tt.want)

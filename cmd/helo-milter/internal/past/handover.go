@@ -12,10 +12,10 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// trust says whose Received fields are believed, and which clients do not count because they are ours.
+// trust says whose Received fields are believed, and which clients are inside.
 type trust struct {
-	hosts checks.Names // none: the host that wrote the topmost field
-	own   []netip.Prefix
+	hosts checks.Names   // nil: the host that wrote the topmost field
+	own   []netip.Prefix // clients that are relays of ours
 }
 
 // newTrust reads a list with commas: host names, suffixes such as ".example.net", addresses and networks.
@@ -34,24 +34,24 @@ func newTrust(list string) *trust {
 	return t
 }
 
-// handOver finds where a mail came in from outside. It walks down the Received fields. Every host puts its
-// own on top, so one is to be believed as long as trusted hosts wrote it and all above it. The first client
-// from outside ends the walk: what is below came from that client, which may forge fields by a trusted
-// host, too.
+// handOver finds the hop at which a message came in from outside. It walks down the Received fields. Every host
+// adds its own on top, so a field can be believed if trusted hosts wrote it and all fields above it. The first
+// client from outside ends the walk: everything below came from that client, which may have forged fields of a
+// trusted host.
 //
-// A client is not from outside when
-//   - its address is private, or one to trust;
-//   - its name is that of a trusted host, and confirmed: in HELO or in a PTR record, anybody can claim it;
-//   - it has no address: a program on the host sent the mail, or the protocol, such as LMTP, is for inside.
+// A client is inside if
+//   - its address is private, or trusted;
+//   - its name is that of a trusted host, and confirmed: anybody can claim a name in HELO or in a PTR record;
+//   - it has no address: a program on the host sent the message, or the protocol is internal, such as LMTP.
 //
-// A field by localhost, below a client on the loopback interface, is that of a program such as amavis that
-// has put the mail through the host once more. A field with neither a client nor a host is a note of
-// qmail's queue.
+// A field by localhost below a client on the loopback interface is of a content filter such as amavis, which
+// has passed the message through the host again. A field with neither client nor host is written by qmail's
+// queue.
 //
-// Where hosts are named, the fields above their first are passed over: somebody got the mail from them
-// later. A mail that never came from outside has the hop where it was first handed in. But when no host is
-// named, and the topmost has the mail from another one inside, there is no answer: the border may be at
-// that one or behind it.
+// If trusted hosts are named, fields above the first of theirs are skipped: they were added later on the way to
+// the reader. A message that never came from outside has the hop at which it was submitted. But if no host is
+// named and the topmost host received the message from another one inside, the result is an error: the border
+// may be at that host or beyond it.
 func (t *trust) handOver(fields []field) (Hop, error) {
 	hosts, last, at := t.hosts, Hop{}, -1
 	for i, f := range fields {
@@ -71,7 +71,7 @@ func (t *trust) handOver(fields []field) (Hop, error) {
 				continue
 			}
 			if t.hosts == nil {
-				return Hop{}, fmt.Errorf("%s has it from %s, which is not named as trusted",
+				return Hop{}, fmt.Errorf("%s received it from %s, which is not trusted (see --trusted)",
 					clean.Field(last.By), clean.Field(by))
 			}
 			break
@@ -86,7 +86,7 @@ func (t *trust) handOver(fields []field) (Hop, error) {
 		}
 	}
 	if at < 0 {
-		return Hop{}, errors.New("no Received field by a trusted host")
+		return Hop{}, errors.New("no Received field of a trusted host")
 	}
 	last.envelope(fields[:at])
 	return last, nil
@@ -100,9 +100,9 @@ func (t *trust) outside(hosts checks.Names, h *Hop) bool {
 		!(h.Reverse == checks.ReverseConfirmed && hosts.Match(h.Name))
 }
 
-// envelope fills in what is said about it above the hand-over: by the mail store (RFC 5321 §4.4:
-// Return-Path), of the recipient by Postfix, by Exim, and by both and qmail, and by SpamAssassin. Whatever the
-// client has written itself is below.
+// envelope fills in the envelope and the label from fields above the hand-over, where the client cannot have
+// written them: Return-Path of the mail store (RFC 5321 §4.4), the recipient in X-Original-To (Postfix),
+// Envelope-To (Exim) or Delivered-To (both, and qmail), and X-Spam-Status of SpamAssassin.
 func (h *Hop) envelope(above []field) {
 	said := map[string]string{}
 	for _, f := range above {
@@ -120,7 +120,7 @@ func (h *Hop) envelope(above []field) {
 	}
 }
 
-// spamAssassin reads its X-Spam-Status: "Yes, score=…" or "No, score=…".
+// spamAssassin parses X-Spam-Status: "Yes, score=…" or "No, score=…".
 func spamAssassin(status string) Label {
 	word, _, _ := strings.Cut(status, ",")
 	switch strings.ToLower(strings.TrimSpace(word)) {

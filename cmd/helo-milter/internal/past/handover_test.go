@@ -6,9 +6,14 @@ import (
 	"testing"
 )
 
-// receivedField writes a hop as the fields of a mail have it. "mx<203.0.113.9" is by mx.example.net, which
-// has it from that client; "mx<relay=203.0.113.9" is from one with a confirmed name, "mx<?relay=..." with a
-// forged one; "mx<LMTP" came by that; "mx" was made there; "-" is a note of qmail.
+// receivedField returns a hop as a Received field:
+//
+//	mx<203.0.113.9         written by mx.example.net, which received the message from that client
+//	mx<relay=203.0.113.9   the client has the confirmed name relay.example.net
+//	mx<?relay=203.0.113.9  the client has that name, but it is forged
+//	mx<LMTP                received over LMTP
+//	mx                     submitted on mx.example.net itself
+//	-                      written by qmail's queue
 func receivedField(hop string) string {
 	if hop == "-" {
 		return "(qmail 7 invoked from network)"
@@ -37,7 +42,8 @@ func full(host string) string {
 	return host + ".example.net"
 }
 
-// All clients call themselves mx.example.net.
+// The hop that counts, by the list of --trusted and the Received fields from the top. All clients say
+// mx.example.net in HELO.
 func TestHandOver(t *testing.T) {
 	for _, test := range []struct{ trusted, mail, want string }{
 		{"", "mx<203.0.113.9", "mx<203.0.113.9"},
@@ -88,7 +94,7 @@ func TestHandOver(t *testing.T) {
 		case err != nil && strings.HasPrefix(err.Error(), "no Received"):
 			got = "none"
 		case err != nil:
-			_, rest, _ := strings.Cut(err.Error(), " has it from ")
+			_, rest, _ := strings.Cut(err.Error(), " received it from ")
 			by, _, _ := strings.Cut(rest, ",")
 			got = "not trusted: " + strings.Trim(by, `"`)
 		case h.Client.IsValid():
@@ -100,14 +106,13 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// A field in no known form ends the walk: a client that nobody can read is no reason to believe the next
-// field.
+// A field of unknown form ends the walk: if its client is unknown, the field below cannot be believed.
 func TestHandOverUnread(t *testing.T) {
 	_, err := newTrust("").handOver([]field{
 		{"received", []byte("from friend by mx.example.net with ESMTP")},
 		{"received", []byte(receivedField("mx<203.0.113.9"))},
 	})
-	if err == nil || err.Error() != `no known form of a client: "friend"` {
+	if err == nil || err.Error() != `unknown form of client in Received: "friend"` {
 		t.Error(err)
 	}
 }

@@ -1,5 +1,3 @@
-// Package past reads mail that has been: what a host wrote down of the clients that handed it over, in its
-// log or in the Received fields of what it delivered. Everything in there is text from the network.
 package past
 
 import (
@@ -9,20 +7,20 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// Hop is the hand-over of a message, or the attempt, as the receiving host recorded it. A field that it did
-// not record is zero: unknown, which is never the same as missing.
+// Hop is the hand-over of a message, or the attempt, as the receiving host recorded it. A field that was not
+// recorded is zero: unknown, which is never the same as missing. Texts are from the network.
 type Hop struct {
 	checks.Recorded
 	Place   string    // FILE:LINE, or the file of a message
 	Time    time.Time // when the host wrote it
 	By      string    // the receiving host's name, in canonical form
-	From    string
+	From    string    // envelope sender
 	To      []string
 	QueueID string
 	Spam    Label
 }
 
-// Label is what somebody else thought of a message.
+// Label says whether a message is known to be ham or spam.
 type Label uint8
 
 // The labels.
@@ -32,8 +30,8 @@ const (
 	Spam
 )
 
-// Broken is a part of a source that should have been a hop, or a decision, and cannot be read. The rest of
-// the source can.
+// Broken is the error of a line or message that cannot be read as a hop or a decision. The rest of its source
+// can be read.
 type Broken struct {
 	Place  string // FILE:LINE
 	Reason string

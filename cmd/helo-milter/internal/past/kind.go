@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// kind is what a file is.
+// kind is the kind of a file.
 type kind uint8
 
 const (
@@ -22,11 +22,12 @@ const (
 	mailLog
 )
 
-// peeked is how much of a file is looked at to tell what it is, in bytes.
+// peeked is how many bytes of a file are looked at to find out its kind.
 const peeked = 64 << 10
 
-// tell looks at the beginning of a file. The readers come upon an error again, behind all that can be read.
-func tell(in *bufio.Reader) (kind, error) {
+// detect returns the kind of a file, by its beginning. A read error will be met again by the reader of that
+// kind, after everything that can be read.
+func detect(in *bufio.Reader) (kind, error) {
 	head, err := in.Peek(peeked)
 	if errors.Is(err, io.EOF) {
 		err = nil
@@ -34,9 +35,9 @@ func tell(in *bufio.Reader) (kind, error) {
 	return kindOf(bytes.TrimLeft(head, blanks)), err
 }
 
-// kindOf looks for mail first: a message's body must not make a decision log of it, which says of each client
-// whatever it likes. Nothing that is mail has a record in its second line, as a log can whose first one is
-// torn.
+// kindOf looks for mail first: the body of a message must not be taken for a decision log, where a sender could
+// claim anything. But a record in the second line is of a decision log whose first line is torn: no message has
+// one there.
 func kindOf(head []byte) kind {
 	_, second, _ := bytes.Cut(head, []byte("\n"))
 	switch {
@@ -54,22 +55,23 @@ func kindOf(head []byte) kind {
 	return unknownKind
 }
 
-// firstField begins a message: RFC 5322 §2.2, without the names that nobody uses. No log line does: a time has
-// no blank after its colons.
+// firstField matches the beginning of a message (RFC 5322 §2.2), for names that are in use. It matches no log
+// line: the colons of a time are followed by digits.
 var firstField = regexp.MustCompile(`^[A-Za-z][\w.-]*:([ \t\r\n]|[^0-9 ])`)
 
 // aRecord begins a line of a decision log.
 const aRecord = `{"v":`
 
-// isDecisions tells a decision log from a journal's JSON, which has no "v". Its first line can be torn, by
-// copytruncate, and the daemon's own log be in it, when both are of the journal (journalctl -o cat).
+// isDecisions reports whether a file is a decision log and not the JSON of journalctl, which has no "v". The
+// first line may be torn (logrotate's copytruncate), or be of the daemon's log if both come from the journal
+// (journalctl -o cat).
 func isDecisions(head []byte) bool {
 	return bytes.HasPrefix(head, []byte(aRecord)) || bytes.Contains(head, []byte("\n"+aRecord)) ||
 		bytes.HasPrefix(head, []byte("{")) &&
 			bytes.Contains(head, []byte(`"facts"`)) && !bytes.Contains(head, []byte(`"MESSAGE"`))
 }
 
-// isLog tells whether there is a line of a log, or one that is meant to be.
+// isLog reports whether any line can be parsed as one of a log, or looks like one of a mail server.
 func isLog(head []byte) bool {
 	l := newLogReader("", time.Now())
 	for line := range bytes.Lines(head) {

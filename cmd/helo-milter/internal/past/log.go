@@ -19,37 +19,39 @@ import (
 )
 
 const (
-	maxLine    = 64 << 10 // what a line has beyond is cut off
-	maxOpen    = 10_000   // messages, and connections, that are not over yet
-	maxTo      = 50       // recipients of a hop
-	maxText    = 512      // bytes of a HELO, a name or an address: RFC 5321 §4.5.3.1 has less for each
-	oneAttempt = time.Minute
+	maxLine    = 64 << 10    // bytes of a line; the rest is cut off
+	maxOpen    = 10_000      // open messages, and open connections
+	maxTo      = 50          // recipients of a hop
+	maxText    = 512         // bytes of a HELO, a name or an address; RFC 5321 §4.5.3.1 allows less for each
+	oneAttempt = time.Minute // within which refused recipients belong to one attempt
 )
 
-// Log reads what Postfix, Sendmail and Exim logged, each in its own file or all in one: files of syslog in
-// its old and its new format (RFC 3164, RFC 5424), Postfix's maillog_file, Exim's mainlog, and what
-// journalctl prints, JSON among it. Lines of other programs are passed over. A date without a year is the
-// last one that is not to come, and one without a time zone is in that of now.
+// Log reads the logs of Postfix, Sendmail and Exim, each in its own file or all in one: syslog files in the old
+// and the new format (RFC 3164, RFC 5424), Postfix's maillog_file, Exim's main log, and the output of
+// journalctl, also as JSON. Lines of other programs are skipped. A date without a year is the latest one that
+// is not in the future (a day of clock skew is allowed), and a date without a time zone is in that of now.
 //
-// A hop comes when its message is done with, which can be many lines after its Place. What the client said in
-// HELO is in few logs:
+// A hop is yielded when its message leaves the queue, which can be many lines after its Place. A *Broken error
+// is about one line, and the sequence continues; any other error ends it.
 //
-//	Postfix    mail that was refused, by postscreen and by milters, too; mail that went through a filter before
-//	           the queue (smtpd_proxy_filter); mail that header_checks said something of. All mail with
+// The HELO is in few logs:
+//
+//	Postfix    refused mail, also by postscreen and milters; mail that passed a before-queue filter
+//	           (smtpd_proxy_filter) or that header_checks logged. All mail, with
 //	           smtpd_recipient_restrictions = check_client_access static:INFO, ... (Postfix 3.0 and newer)
-//	Sendmail   with LogLevel 15, which logs passwords, too. With LogLevel 10 only a HELO whose syntax it
-//	           refuses, and, when PrivacyOptions has authwarnings, that there was none
-//	Exim       all mail; but where a client was refused and no HELO is shown, it is not known whether it said
-//	           its own verified name, or nothing
+//	Sendmail   with LogLevel 15, which also logs passwords. With LogLevel 10 only a HELO that is refused for
+//	           its syntax and, if PrivacyOptions has authwarnings, that there was none
+//	Exim       all mail; but if a client was refused and no HELO is shown, it may have said its own verified
+//	           name or nothing
 //
-// And of reverse DNS:
+// Reverse DNS:
 //
-//	Postfix    "unknown" is no PTR name, a failed lookup, or a name that does not lead back. For that there is
-//	           a warning, with the name
-//	Sendmail   a bare address is no PTR name, or a failed lookup. "may be forged" is a name that does not lead
-//	           back, or whose own lookup failed
-//	Exim       shows only names that lead back, and tells of clients without a PTR name (log selector
-//	           host_lookup_failed). The rest is not told apart
+//	Postfix    "unknown" means no PTR name, a failed lookup, or an unconfirmed name. For the last there is a
+//	           warning with the name
+//	Sendmail   an address without a name means no PTR name, or a failed lookup. "may be forged" means an
+//	           unconfirmed name, or one whose own lookup failed
+//	Exim       shows confirmed names, and logs clients without a PTR name (log selector host_lookup_failed).
+//	           The other cases cannot be distinguished
 func Log(name string, r io.Reader, now time.Time) iter.Seq2[Hop, error] {
 	return func(yield func(Hop, error) bool) {
 		l := newLogReader(name, now)
@@ -73,8 +75,8 @@ func Log(name string, r io.Reader, now time.Time) iter.Seq2[Hop, error] {
 	}
 }
 
-// A logReader remembers what is not over yet, by the host that wrote it down. When that is too much, what has
-// not been spoken of for longest counts as over.
+// logReader holds the open connections and messages, by the host that logged them. Beyond maxOpen, the least
+// recently used is treated as ended.
 type logReader struct {
 	name     string
 	line     int
@@ -85,7 +87,7 @@ type logReader struct {
 	ready    []result
 }
 
-// key is a process, an address or a queue id, with its host.
+// key is a process id, an address or a queue id, with its host.
 type key struct{ host, id string }
 
 func (e *entry) key(id string) key { return key{cut(e.host), cut(id)} }
@@ -95,27 +97,27 @@ type result struct {
 	err error
 }
 
-// client is who has connected, and what the host found out about the name.
+// client is a connected client, and what the host found out about its name.
 type client struct {
 	addr    netip.Addr
 	reverse checks.Reverse
 	name    string
 }
 
-// session is what is known of a connection; for Exim, of all those from an address.
+// session is what is known of a connection; for Exim, of all connections from an address.
 type session struct {
 	client
 	helo    string
 	said    bool
 	user    bool
-	whole   bool // Sendmail would have told of an invalid HELO
-	refused *Hop // an attempt that may have more recipients
+	whole   bool // logged from its beginning, so that Sendmail would have logged an invalid HELO
+	refused *Hop // a refused attempt that may have more recipients
 
-	hint client    // what was found out before it was said who has connected
-	when time.Time // that was
+	hint client    // a lookup's result, logged before the client
+	when time.Time // of hint
 }
 
-// message is one in the queue, with the number of recipients that nothing became of yet.
+// message is a message in the queue, with the number of recipients that are still to be delivered.
 type message struct {
 	Hop
 	left int
@@ -131,13 +133,14 @@ func newLogReader(name string, now time.Time) *logReader {
 
 func (l *logReader) place() string { return fmt.Sprintf("%s:%d", l.name, l.line) }
 
-// read takes the next line.
+// read takes the next line: it parses the envelope of the line (syslog.go), and passes it to the MTA that
+// wrote it, by the name of the program.
 func (l *logReader) read(line string) {
 	l.line++
 	e, ok := l.parse(line)
 	if !ok {
 		if isOurs(line) {
-			l.broken("the line, or its date, cannot be read", line)
+			l.broken("cannot parse the line or its date", line)
 		}
 		return
 	}
@@ -152,13 +155,13 @@ func (l *logReader) read(line string) {
 	}
 }
 
-// isOurs tells whether a line that cannot be read might have had a hop.
+// isOurs reports whether a line that cannot be parsed may be of a mail server.
 func isOurs(line string) bool {
 	return slices.ContainsFunc([]string{"{\"", "/smtpd[", " sendmail["},
 		func(part string) bool { return strings.Contains(line, part) })
 }
 
-// end counts everything as over.
+// end treats everything that is open as ended.
 func (l *logReader) end() {
 	for l.sessions.Len() > 0 {
 		l.sessions.RemoveOldest()
@@ -168,7 +171,7 @@ func (l *logReader) end() {
 	}
 }
 
-// hand passes on what is ready, and tells whether more is wanted.
+// hand yields what is ready, and reports whether to go on.
 func (l *logReader) hand(yield func(Hop, error) bool) bool {
 	for _, r := range l.ready {
 		if !yield(r.hop, r.err) {
@@ -179,8 +182,8 @@ func (l *logReader) hand(yield func(Hop, error) bool) bool {
 	return true
 }
 
-// yield makes a hop ready. Without a client nobody can be judged: the mail is a local program's, or the
-// client had gone before the host asked for its address.
+// yield makes a hop ready, if it has a client: mail of local programs has none, nor has a client that
+// disconnected before the host asked for its address.
 func (l *logReader) yield(h Hop) {
 	if h.Client.IsValid() {
 		l.ready = append(l.ready, result{hop: h})
@@ -191,7 +194,7 @@ func (l *logReader) broken(reason, text string) {
 	l.ready = append(l.ready, result{err: &Broken{l.place(), reason + ": " + clean.Line(text)}})
 }
 
-// session returns what is known of a connection, or a new one.
+// session returns the session of an id, or a new one.
 func (l *logReader) session(e *entry, id string) *session {
 	s, ok := l.sessions.Get(e.key(id))
 	if !ok {
@@ -201,7 +204,7 @@ func (l *logReader) session(e *entry, id string) *session {
 	return s
 }
 
-// message returns what is known of a message in the queue, or nil.
+// message returns the message of a queue id, or nil.
 func (l *logReader) message(e *entry, id string) *message {
 	m, _ := l.messages.Get(e.key(id))
 	return m
@@ -209,16 +212,16 @@ func (l *logReader) message(e *entry, id string) *message {
 
 func (l *logReader) open(e *entry, id string, h Hop) *message {
 	m := &message{Hop: h}
-	l.messages.Remove(e.key(id)) // a queue id can come again
+	l.messages.Remove(e.key(id)) // queue ids are reused
 	m.QueueID = keep(id)
 	l.messages.Add(key{keep(e.host), m.QueueID}, m)
 	return m
 }
 
-// done is the end of a message.
+// done ends a message, and so yields its hop.
 func (l *logReader) done(e *entry, id string) { l.messages.Remove(e.key(id)) }
 
-// hop returns one of the entry's time and host, and of what the session knows of the client.
+// hop returns a hop with the time and host of the entry and the client of the session.
 func (l *logReader) hop(e *entry, s *session) Hop {
 	return Hop{
 		Place: l.place(), Time: e.time, By: canonical(e.host), Recorded: checks.Recorded{
@@ -227,7 +230,8 @@ func (l *logReader) hop(e *entry, s *session) Hop {
 	}
 }
 
-// refuse adds to an attempt, or begins one: each recipient of a message can be refused in a line of its own.
+// refuse adds a refusal to the session's attempt, or begins another: each recipient may be refused in a line
+// of its own.
 func (l *logReader) refuse(s *session, h Hop) {
 	if o := s.refused; o != nil && o.Client == h.Client && o.Helo == h.Helo && o.From == h.From &&
 		o.Login == h.Login && h.Time.Sub(o.Time) < oneAttempt {
@@ -240,7 +244,7 @@ func (l *logReader) refuse(s *session, h Hop) {
 	s.refused = &h
 }
 
-// giveUp is the end of an attempt.
+// giveUp ends a refused attempt, and so yields its hop.
 func (l *logReader) giveUp(s *session) {
 	if s.refused != nil {
 		l.yield(*s.refused)
@@ -248,7 +252,8 @@ func (l *logReader) giveUp(s *session) {
 	}
 }
 
-// meet tells a session its client. If that is another than before, the old one has gone unnoticed.
+// meet sets the client of a session. If it is another one than before, the end of the old connection was not
+// logged.
 func (l *logReader) meet(s *session, c client) {
 	if c.reverse == checks.ReverseUnrecorded && c.addr == s.hint.addr {
 		c = s.hint
@@ -270,14 +275,15 @@ func (h *Hop) addTo(to string) bool {
 	return true
 }
 
-// keep copies a text: as a part of its line it would keep all of that in memory.
+// keep copies a text, since a substring would keep its whole line in memory.
 func keep(text string) string { return strings.Clone(cut(text)) }
 
 func cut(text string) string { return text[:min(len(text), maxText)] }
 
 func canonical(name string) string { return checks.Canonical(keep(name)) }
 
-// ip reads an address of a log. Postfix tells zones, and Sendmail tags IPv6.
+// ip parses an address of a log: unmapped, without the zone that Postfix writes and Sendmail's tag IPv6:. It is
+// the zero Addr if that fails.
 func ip(text string) netip.Addr {
 	addr, err := netip.ParseAddr(strings.TrimPrefix(text, "IPv6:"))
 	if err != nil {
@@ -286,7 +292,7 @@ func ip(text string) netip.Addr {
 	return addr.Unmap().WithZone("")
 }
 
-// isID tells whether a text can be a queue id: that of Exim has hyphens.
+// isID reports whether a text may be a queue id: letters, digits, and the hyphens of Exim.
 func isID(text string) bool {
 	for i := range len(text) {
 		c := text[i]

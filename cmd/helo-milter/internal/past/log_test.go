@@ -16,8 +16,8 @@ import (
 // today is when the logs of these tests are read.
 var today = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// readLog returns a line for each hop of a log, and for each error: the line's number, the client, what is
-// known of its name, the HELO, sender and recipients, and the queue id.
+// readLog returns a line for each hop of a log: the number of its line, the client, what is known of its name,
+// helo= if recorded, user if authenticated, sender, recipients and queue id. An error is its text.
 func readLog(text string) (lines []string) {
 	for h, err := range Log("log", strings.NewReader(text), today) {
 		if err != nil {
@@ -48,8 +48,8 @@ func compare(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-// The same sessions as Postfix 3.7 and Sendmail 8.17 logged them in the world of integration/rig: Postfix
-// with smtpd_client_port_logging and check_client_access static:INFO, Sendmail with LogLevel 9 and 16.
+// The same sessions as logged by a real Postfix 3.7 and Sendmail 8.17 (integration/rig): Postfix with
+// smtpd_client_port_logging and check_client_access static:INFO, Sendmail with LogLevel 9 and 16.
 func TestRealLogs(t *testing.T) {
 	for file, want := range map[string][]string{
 		"postfix.log": {
@@ -106,7 +106,7 @@ func TestRealLogs(t *testing.T) {
 	}
 }
 
-// Lines of any length cost no more than maxLine, and end where they end.
+// A line longer than maxLine is cut off, and the next one is read from its beginning.
 func TestLongLines(t *testing.T) {
 	const hop = "Nov 22 08:00:00 mx postfix/smtpd[1]: A1: client=unknown[203.0.113.9]"
 	long := strings.Repeat("x", 3*maxLine)
@@ -114,8 +114,8 @@ func TestLongLines(t *testing.T) {
 		"2 203.0.113.9 <> [] A1", "3 203.0.113.9 <> [] A2")
 }
 
-// A source that breaks off is told as such, behind what there was.
-func TestLogBreaksOff(t *testing.T) {
+// A read error is reported after the hops before it.
+func TestLogReadError(t *testing.T) {
 	const hop = "Nov 22 08:00:00 mx postfix/smtpd[1]: A1: client=unknown[203.0.113.9]\n"
 	var hops []Hop
 	var last error
@@ -130,7 +130,7 @@ func TestLogBreaksOff(t *testing.T) {
 	}
 }
 
-// What is never over does not pile up: the oldest are passed on, and each once.
+// Messages that never end do not pile up: the oldest are yielded, each once.
 func TestLogMemory(t *testing.T) {
 	const messages = 3 * maxOpen
 	l := newLogReader("log", today)
@@ -151,7 +151,7 @@ func TestLogMemory(t *testing.T) {
 	}
 }
 
-// Whatever a log has in it, each line is at most one hop or error, and no hop lacks its client.
+// Any log yields at most one hop or error per line, and every hop has a client.
 func FuzzLog(f *testing.F) {
 	for _, file := range []string{"postfix.log", "sendmail.log", "sendmail-16.log"} {
 		text, err := os.ReadFile("testdata/" + file)
@@ -201,7 +201,7 @@ func BenchmarkLog(b *testing.B) {
 	}
 }
 
-// benchmarkLog is a thousand times the same log.
+// benchmarkLog returns a log a thousand times over.
 func benchmarkLog(b *testing.B, file string) string {
 	switch file {
 	case "exim.log":

@@ -14,17 +14,17 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// Message reads one message, a file of a Maildir or an .eml, and yields its hand-over, or a *Broken that says
-// why there is none.
+// Message reads one message, a file of a Maildir or an .eml, and yields its hand-over, or a *Broken with the
+// reason why there is none.
 //
-// trusted is a list with commas: the hosts whose Received fields are believed, by name or by a suffix such
-// as ".example.net", and the addresses and networks of those that only pass mail on to them. Without it,
-// the host that wrote the topmost field is believed. What follows from that is said at handOver.
+// trusted is a comma-separated list: the hosts whose Received fields are believed, by name or by a suffix such
+// as ".example.net", and the addresses and networks of relays that only pass mail on to them. If it is empty,
+// the host that wrote the topmost field is believed. handOver has the rules that follow from it.
 func Message(name string, r io.Reader, trusted string) iter.Seq2[Hop, error] {
 	return func(yield func(Hop, error) bool) {
 		in := newMailReader(r)
 		fields, _ := in.header()
-		if in.number == 1 && in.separates() { // some mail programs export one with it
+		if in.number == 1 && in.separates() { // exported by a mail program, with an mbox separator
 			fields, _ = in.header()
 		}
 		if in.err != nil {
@@ -35,9 +35,9 @@ func Message(name string, r io.Reader, trusted string) iter.Seq2[Hop, error] {
 	}
 }
 
-// Mbox reads a mailbox of the mbox family, RFC 4155, and yields for each message what Message does. Bodies
-// are passed over line by line. How they quote a "From " does not matter much: it takes a date, and a
-// header behind it, to separate messages. A Content-Length is not believed, since it is wrong too often.
+// Mbox reads a mailbox of the mbox family (RFC 4155), and yields for each message what Message does. Bodies are
+// skipped line by line. Whether they quote "From " hardly matters: only a line with a date, followed by a
+// header, separates messages. Content-Length is ignored, since it is wrong too often.
 func Mbox(name string, r io.Reader, trusted string) iter.Seq2[Hop, error] {
 	return func(yield func(Hop, error) bool) {
 		t, in := newTrust(trusted), newMailReader(r)
@@ -56,15 +56,15 @@ func Mbox(name string, r io.Reader, trusted string) iter.Seq2[Hop, error] {
 	}
 }
 
-// separator is the line between messages: sender and date, as asctime has it, with a zone here and there.
+// separator matches the line between messages: sender and date as of asctime, some with a time zone.
 var separator = regexp.MustCompile(`(?m)^From .*\d\d:\d\d.* \d{4}\b`)
 
-// separates does not bother the regular expression with every line of a body.
+// separates reports whether the line is a separator. The prefix spares most lines the regular expression.
 func (m *mailReader) separates() bool {
 	return bytes.HasPrefix(m.line, []byte("From ")) && separator.Match(m.line)
 }
 
-// message is what a reader yields of a message.
+// message returns the hand-over of a message at a place, or a *Broken.
 func (t *trust) message(place string, fields []field) (Hop, error) {
 	h, err := t.handOver(fields)
 	if err != nil {
@@ -80,23 +80,23 @@ type field struct {
 	value []byte
 }
 
-// text is valid UTF-8, so that what is made of it survives JSON.
+// text returns the value as valid UTF-8, so that it survives JSON.
 func (f *field) text() string { return clean.Text(string(f.value), clean.Whole) }
 
-// wanted are the fields that tell of a hand-over.
+// wanted are the fields that say something about the hand-over.
 var wanted = []string{"received", "return-path", "delivered-to", "x-original-to", "envelope-to", "x-spam-status"}
 
 const (
-	maxHeaderLine = 64 << 10  // of a longer line the rest is lost; RFC 5322 §2.1.1 allows 998 bytes
-	maxHeader     = 256 << 10 // of a longer header the rest is taken for the body
+	maxHeaderLine = 64 << 10  // bytes; the rest of a longer line is cut off. RFC 5322 §2.1.1 allows 998
+	maxHeader     = 256 << 10 // bytes; the rest of a longer header is skipped like a body
 )
 
-// mailReader reads lines of any length, and keeps but one.
+// mailReader reads lines of any length, and holds one at a time.
 type mailReader struct {
 	in     *bufio.Reader
-	line   []byte // without its end, until the next one is read
+	line   []byte // without the line end; valid until the next call of next
 	number int
-	err    error // other than the end
+	err    error // other than io.EOF
 }
 
 func newMailReader(r io.Reader) *mailReader {
@@ -123,8 +123,8 @@ func (m *mailReader) next() bool {
 	return true
 }
 
-// header reads the fields that are wanted, up to an empty line, or to a separator where that is missing.
-// Lines that are no fields are passed over; ok tells whether the first is one.
+// header reads the wanted fields, up to an empty line, or to a separator if that is missing. Lines that are not
+// fields are skipped; ok reports whether the first line is a field.
 func (m *mailReader) header() (fields []field, ok bool) {
 	keep := false
 	for n, size := 0, 0; m.next() && len(m.line) > 0 && !m.separates(); n++ {

@@ -12,7 +12,7 @@ import (
 	"helo-milter/checks"
 )
 
-// Whatever a field says, there is a hop or the reason for none, and the reason is fit for a terminal.
+// Any field yields a hop or an error, and the text of the error is printable ASCII.
 func FuzzReceived(f *testing.F) {
 	for _, test := range receivedTests(f) {
 		f.Add(test.field)
@@ -57,7 +57,7 @@ func checkReason(t *testing.T, reason string) {
 	}
 }
 
-// Whatever a mailbox is, its reader ends, without an error of its own, and knows the place of everything.
+// Any mailbox is read to its end without an error of the reader, and every hop and error has its line.
 func FuzzMbox(f *testing.F) {
 	mbox, err := os.ReadFile("testdata/quoting.mbox")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// outcome is what a reader yields, a line each.
+// outcome returns what a reader yields, one line each.
 func outcome(hops iter.Seq2[Hop, error]) string {
 	var b strings.Builder
 	for h, err := range hops {
@@ -30,7 +30,7 @@ func outcome(hops iter.Seq2[Hop, error]) string {
 	return b.String()
 }
 
-// All that messages in a mailbox can be separated by, and cannot.
+// Lines that separate the messages of a mailbox, and lines that only look so.
 func TestMbox(t *testing.T) {
 	mbox, err := os.ReadFile("testdata/quoting.mbox")
 	if err != nil {
@@ -51,7 +51,7 @@ func TestMbox(t *testing.T) {
 const (
 	hopped  = "from friend (unknown [203.0.113.9]) by mx.example.net (Postfix) with ESMTP id 1"
 	hop     = `m 0001-01-01T00:00:00Z 203.0.113.9 "friend" unrecorded by=mx.example.net id=1`
-	nothing = "broken m: no Received field by a trusted host"
+	nothing = "broken m: no Received field of a trusted host"
 	from    = "From a@example.org Fri May 22 08:00:00 2026\n"
 )
 
@@ -79,8 +79,8 @@ func TestMessage(t *testing.T) {
 			"many fields", strings.Repeat("Received: by mx.example.net\n", 1<<20) + "Received: " + hopped,
 			`m 0001-01-01T00:00:00Z none unheard unrecorded by=mx.example.net`,
 		},
-		{"bidi", "Received: from \u202e by \u202e\n", `broken m: no known form of a client: "\u202e"`},
-		{"terminal", "Received: from \x1b[J\x9b by a\n", `broken m: no known form of a client: "\x1b[J?"`},
+		{"bidi", "Received: from \u202e by \u202e\n", `broken m: unknown form of client in Received: "\u202e"`},
+		{"terminal", "Received: from \x1b[J\x9b by a\n", `broken m: unknown form of client in Received: "\x1b[J?"`},
 	} {
 		got := outcome(Message("m", strings.NewReader(test.message), ""))
 		if got != test.want+"\n" {
@@ -89,8 +89,8 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// What a message takes is bounded by maxHeaderLine and maxHeader, whatever its size.
-func TestMboxIsFlat(t *testing.T) {
+// The memory for a message is bounded by maxHeaderLine and maxHeader, whatever its size.
+func TestMboxMemory(t *testing.T) {
 	const messages, size, limit = 2, 8 << 20, 4 << 20
 	header := from + "Received: " + hopped + "\n" + strings.Repeat("Received: by mx.example.net\n", size/28)
 	message := header + "\n" + strings.Repeat("a", size) + "\n" + strings.Repeat("a\n", size/2)
@@ -113,7 +113,7 @@ func TestMboxIsFlat(t *testing.T) {
 	}
 }
 
-// A failing disk ends a reader, and says so. A message that was cut off by it is not one.
+// A read error is reported and ends the reader. The message it interrupts is not yielded.
 func TestReadError(t *testing.T) {
 	text := from + "Received: " + hopped + "\n\n" + from + "Received: "
 	cut := io.MultiReader(strings.NewReader(text), iotest.ErrReader(errors.New("it is on fire")))
@@ -127,7 +127,7 @@ func TestReadError(t *testing.T) {
 	}
 }
 
-func TestMboxStops(t *testing.T) {
+func TestMboxBreak(t *testing.T) {
 	text := strings.Repeat(from+"Received: "+hopped+"\n\n", 3)
 	for h := range Mbox("m", strings.NewReader(text), "") {
 		if h.Place != "m:1" {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A logTest is some lines, and the hops in them as readLog writes them.
+// A logTest is a log, and its hops and errors as readLog writes them.
 type logTest struct {
 	log  string
 	want []string
@@ -16,8 +16,8 @@ func postfix(text string) string  { return lines("Nov 22 08:00:00 mx postfix/", 
 func sendmail(text string) string { return lines("Nov 22 08:00:00 mx sm-mta[7]: ", "", "", text) }
 func exim(text string) string     { return lines("2026-11-22 08:00:00 ", "", "", text) }
 
-// lines makes a log of what a daemon says, or the one that is named at the beginning of a line. A backslash
-// at its end is no end.
+// lines makes a log of the lines of text, each between before+daemon+after and its end. "NAME| " at the
+// beginning of a line replaces daemon by NAME; a backslash at the end of a line joins it with the next.
 func lines(before, daemon, after, text string) string {
 	var log []string
 	text = regexp.MustCompile(`\\\n\s*`).ReplaceAllString(text, "")
@@ -42,7 +42,7 @@ func TestSendmail(t *testing.T) { testLogs(t, sendmailTests) }
 func TestExim(t *testing.T)     { testLogs(t, eximTests) }
 
 var postfixTests = []logTest{
-	{ // a message from its beginning to its end
+	{ // a message from arrival to removal
 		postfix(`connect from mail.example.org[203.0.113.9]
 			A1: client=mail.example.org[203.0.113.9]
 			cleanup| A1: message-id=<1@x>
@@ -54,7 +54,7 @@ var postfixTests = []logTest{
 			qmgr| A1: from=<nobody@x>, size=1, nrcpt=2 (queue active)`),
 		[]string{"2 203.0.113.9 confirmed=mail.example.org <a@x> [b@y c@y] A1"},
 	},
-	// What is warned of is about the next connection only.
+	// A warning applies to the next connection only.
 	{
 		postfix(`warning: hostname forged.example.org does not resolve to address 203.0.113.9
 			connect from unknown[203.0.113.9]
@@ -70,7 +70,7 @@ var postfixTests = []logTest{
 			A1: client=unknown[2001:db8::9]`),
 		[]string{"3 2001:db8::9 forged=a.example.org <> [] A1"},
 	},
-	{ // a failed lookup is held against nobody
+	{ // a failed lookup makes no name forged
 		postfix(`warning: hostname a.example.org does not resolve to address 203.0.113.9: Temporary failure in \
 				name resolution
 			connect from unknown[203.0.113.9]
@@ -83,7 +83,7 @@ var postfixTests = []logTest{
 			A1: client=unknown[203.0.113.9]:4711, sasl_method=PLAIN, sasl_username=a`),
 		[]string{"3 203.0.113.9 forged=a.example.org user <> [] A1"},
 	},
-	{ // several recipients are one attempt, another sender is another, and a HELO counts for what follows
+	{ // recipients are one attempt, another sender is another one, and a HELO applies to what follows
 		postfix(`NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <b@y>: x; \
 				from=<a@x> to=<b@y> proto=ESMTP helo=<friend>
 			NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <c@y>: x; \
@@ -98,7 +98,7 @@ var postfixTests = []logTest{
 			"4 203.0.113.9 helo=friend <> [] A1",
 		},
 	},
-	{ // who has logged in is no stranger when he is refused, whatever the port
+	{ // an authenticated client is one also if it is refused, on any port
 		postfix(`NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 554 5.7.1 <b@y>: Relay access denied; \
 				from=<a@x> to=<b@y> proto=ESMTP helo=<friend>
 			submission/smtpd| NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <b@y>: x; \
@@ -114,7 +114,7 @@ var postfixTests = []logTest{
 			"4 203.0.113.9 helo=friend user <> [] A2",
 		},
 	},
-	{ // a stranger's words
+	{ // fields forged by the client
 		postfix(`A1: client=unknown[203.0.113.9], sasl_sender=a, sasl_username=b
 			NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 x; \
 				from=<a@x> to=<"> sasl_username=<a>"@y> proto=ESMTP helo=<friend?>`),
@@ -122,14 +122,14 @@ var postfixTests = []logTest{
 			`2 203.0.113.9 helo=friend? <a@x> ["> sasl_username=<a>"@y]`, "1 203.0.113.9 <> [] A1",
 		},
 	},
-	{ // a client of an unknown form
+	{ // a client that cannot be parsed
 		postfix(`connect from somewhere else
 			connect from unknown[unknown]
 			connect from mail.example.org[203.0.113.9]:4711
 			A1: client=somewhere else`),
 		[]string{
-			`log:1: the client cannot be read: "somewhere else"`,
-			`log:4: the client cannot be read: "somewhere else"`,
+			`log:1: cannot parse the client: "somewhere else"`,
+			`log:4: cannot parse the client: "somewhere else"`,
 		},
 	},
 	{ // another HELO is another attempt, and so is a later one
@@ -142,17 +142,17 @@ var postfixTests = []logTest{
 			"1 203.0.113.9 helo=a <> []", "2 203.0.113.9 helo=b <> []", "4 203.0.113.9 helo=b <> []",
 		},
 	},
-	{ // a queue id comes again
+	{ // a reused queue id
 		postfix(`A1: client=unknown[203.0.113.9]
 			A1: client=unknown[203.0.113.10]`),
 		[]string{"1 203.0.113.9 <> [] A1", "2 203.0.113.10 <> [] A1"},
 	},
-	{ // the client's words are not Postfix's
+	{ // details forged by the client
 		postfix(`NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.1.1 <" proto=SMTP helo=<x>; \
 				from=<y>"@y>: no; from=<a@x> to=<" proto=SMTP helo=<x>"@y> proto=ESMTP helo=<friend>`),
 		[]string{`1 203.0.113.9 helo=friend <a@x> [" proto=SMTP helo=<x>"@y]`},
 	},
-	{ // before HELO, and without
+	{ // before HELO, without HELO, and cut off
 		postfix(`NOQUEUE: reject: CONNECT from unknown[203.0.113.9]: 554 5.7.1 x: Client host rejected; proto=SMTP
 			disconnect from unknown[203.0.113.9]
 			NOQUEUE: reject: MAIL from unknown[203.0.113.9]: 503 5.5.1 x; from=<a@x> proto=SMTP
@@ -165,7 +165,7 @@ var postfixTests = []logTest{
 			"7 203.0.113.9 <a@x> [b@y]",
 		},
 	},
-	{ // what a milter refuses at the end, and what header_checks say
+	{ // refused by a milter at the end of the message; logged by header_checks
 		postfix(`A1: client=mail.example.org[203.0.113.9]
 			cleanup| A1: milter-reject: END-OF-MESSAGE from mail.example.org[203.0.113.9]: 5.7.1 Spam; \
 				from=<a@x> to=<b@y> proto=ESMTP helo=<mail.example.org>
@@ -177,7 +177,7 @@ var postfixTests = []logTest{
 			"3 203.0.113.9 confirmed=mail.example.org helo=mail.example.org <> [] A2",
 		},
 	},
-	{ // a filter before the queue, and one behind it
+	{ // a before-queue filter and an after-queue filter
 		postfix(`connect from mail.example.org[203.0.113.9]
 			NOQUEUE: client=mail.example.org[203.0.113.9]
 			proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as A2; \
@@ -215,23 +215,23 @@ var sendmailTests = []logTest{
 				[203.0.113.9] (may be forged)`),
 		[]string{"1 203.0.113.9 forged=forged.example.org <> [] A1"},
 	},
-	{ // the message id is the client's
+	{ // the message id is chosen by the client
 		sendmail(`A1: from=<a@x>, size=1, nrcpts=0, msgid=<, relay=mail.example.com [192.0.2.1]>, \
 				proto=ESMTPSA, daemon=MTA, relay=[IPv6:2001:db8:0:0:0:0:0:9]`),
 		[]string{"1 2001:db8::9 user <a@x> [] A1"},
 	},
-	{ // who is refused at once has no line with a sender
+	{ // a client refused by check_relay has no line with a sender
 		sendmail(`A1: ruleset=check_relay, arg1=mail.example.org, arg2=203.0.113.9, relay=mail.example.org \
 				[203.0.113.9], reject=550 5.7.1 Access denied`),
 		[]string{"1 203.0.113.9 confirmed=mail.example.org <> [] A1"},
 	},
-	{ // who has logged in is known by process and address
+	{ // authentication belongs to a process and address
 		sendmail(`AUTH=server, relay=[203.0.113.9], authid=a, mech=PLAIN, bits=0
 			A1: from=<a@x>, size=0, nrcpts=0, proto=ESMTP, daemon=MTA, relay=[203.0.113.9]
 			A2: from=<a@x>, size=0, nrcpts=0, proto=ESMTP, daemon=MTA, relay=[203.0.113.10]`),
 		[]string{"2 203.0.113.9 user <a@x> [] A1", "3 203.0.113.10 <a@x> [] A2"},
 	},
-	{ // the last HELO counts, and another connection's does not
+	{ // the last HELO counts, but not that of another connection
 		sendmail(`A1: <-- EHLO friend
 			A1: <-- helo mail.example.org
 			A1: <-- EHLO
@@ -260,7 +260,7 @@ var eximTests = []logTest{
 		[]string{"1 203.0.113.9 confirmed=mail.example.org helo=friend <a@x> " +
 			"[b@y c@y] 1abcDE-000123-4F"},
 	},
-	{ // the four forms, of which two say little
+	{ // with and without name and HELO
 		exim(`1abcDE-000123-41 <= <> H=mail.example.org [203.0.113.9] P=esmtp S=1
 			1abcDE-000123-42 <= <> H=(friend) [2001:db8::9] P=esmtp S=1
 			1abcDE-000123-43 <= <> H=[203.0.113.9] P=esmtp S=1
@@ -309,7 +309,7 @@ var eximTests = []logTest{
 			rejected HELO from [203.0.113.10]: syntactically invalid argument(s): (no argument given)`),
 		[]string{"1 203.0.113.9 confirmed=mail.example.org helo=a_b c <> []", "2 203.0.113.10 <> []"},
 	},
-	{ // what the lookup found is true for a while
+	{ // the result of a lookup applies for lookupHolds
 		exim(`no host name found for IP address 203.0.113.9
 			1abcDE-000123-41 <= <> H=(friend) [203.0.113.9] P=esmtp S=1
 			1abcDE-000123-43 <= <> H=a.example.org (friend) [203.0.113.9] P=esmtp S=1`) +

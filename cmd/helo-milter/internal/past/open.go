@@ -9,10 +9,9 @@ import (
 	"os"
 )
 
-// Open opens a file, or standard input for "-", unpacks what gzip has packed, whatever its name is, and
-// passes over a byte order mark. count hears how many bytes of a file were read; it may be nil. The end of
-// the context closes what is open, so that nobody waits for a pipe that is silent: reading is an error
-// then.
+// Open opens a file, or standard input for "-". It decompresses gzip, whatever the file's name, and skips a
+// byte order mark. count, if not nil, is called with the number of bytes read from a file. When ctx ends, the
+// file is closed and reading fails, so that a silent pipe does not block forever.
 func Open(ctx context.Context, name string, stdin io.Reader, count func(int)) (io.ReadCloser, error) {
 	o := opened{}
 	if name == "-" {
@@ -38,14 +37,14 @@ func Open(ctx context.Context, name string, stdin io.Reader, count func(int)) (i
 		r = bufio.NewReaderSize(unpacked, 64<<10)
 	}
 	if mark, _ := r.Peek(3); string(mark) == "\ufeff" {
-		_, _ = r.Discard(3) // they are in the buffer
+		_, _ = r.Discard(3) // cannot fail: Peek has buffered them
 	}
 	o.Reader = r
 	return o, nil
 }
 
-// openFile is os.Open that does not wait for a pipe's writer beyond the end of the context. Nothing else ends
-// that waiting, so it may be left behind.
+// openFile is os.Open, but does not wait for the writer of a pipe after ctx has ended. os.Open itself cannot be
+// interrupted, so its goroutine may be left behind.
 func openFile(ctx context.Context, name string) (*os.File, error) {
 	type result struct {
 		file *os.File
@@ -64,19 +63,19 @@ func openFile(ctx context.Context, name string) (*os.File, error) {
 	}
 }
 
-// pass reads standard input for somebody who may stop waiting for it. Closing the file would not do: that
-// does not wake up who reads from a terminal, or from a pipe that a shell has made. It ends with the
-// input, or when more of that comes than is wanted.
+// pass copies standard input to a pipe whose reader may stop waiting. Closing standard input would not do: that
+// does not interrupt a read from a terminal or from a shell's pipe. It returns at the end of the input, or when
+// input arrives after the pipe was closed.
 func pass(out *io.PipeWriter, stdin io.Reader) {
 	_, err := io.Copy(out, stdin)
 	_ = out.CloseWithError(err)
 }
 
-// opened reads from what stands on a file, and closes the file.
+// opened reads through the layers on top of a file, and closes the file.
 type opened struct {
 	io.Reader
 	file io.Closer
-	stop func() bool // waiting for the end of the context
+	stop func() bool // stops waiting for the end of the context
 }
 
 func (o opened) Close() error {
@@ -84,7 +83,7 @@ func (o opened) Close() error {
 	return o.file.Close()
 }
 
-// counted tells what is read.
+// counted calls count with the number of bytes read.
 type counted struct {
 	io.Reader
 	count func(int)

@@ -7,8 +7,7 @@ import (
 	"helo-milter/checks"
 )
 
-// postfix reads a line of one of Postfix's programs. Whatever syslog_name is, their own name is behind a
-// slash.
+// postfix reads a line of a Postfix daemon. Whatever syslog_name is, the daemon's name follows the last slash.
 func (l *logReader) postfix(e *entry, daemon string) {
 	switch daemon {
 	case "smtpd":
@@ -23,7 +22,7 @@ func (l *logReader) postfix(e *entry, daemon string) {
 	}
 }
 
-// smtpd reads what a connection's process says. It serves one client at a time.
+// smtpd reads a line of smtpd. A process serves one client at a time.
 func (l *logReader) smtpd(e *entry) {
 	s := l.session(e, e.pid)
 	if warning, ok := strings.CutPrefix(e.text, "warning: "); ok {
@@ -35,7 +34,7 @@ func (l *logReader) smtpd(e *entry) {
 		l.giveUp(s)
 		*s = session{hint: s.hint}
 		if who, ok := strings.CutPrefix(e.text, "connect from "); ok {
-			l.peer(who) // nothing may ever come of a client whose form is unknown
+			l.peer(who) // reports a client that cannot be parsed, of which no later line may come
 		}
 		return
 	case "disconnect":
@@ -55,7 +54,7 @@ func (l *logReader) smtpd(e *entry) {
 	}
 }
 
-// postscreen has all its clients in one process, and does not look up their names.
+// postscreen reads a line of postscreen. One process serves all clients, and does not look up their names.
 func (l *logReader) postscreen(e *entry) {
 	if who, ok := strings.CutPrefix(e.text, "DISCONNECT "); ok {
 		l.sessions.Remove(e.key(who))
@@ -66,9 +65,9 @@ func (l *logReader) postscreen(e *entry) {
 	}
 }
 
-// peerWarning reads what smtpd_peer.c warns of before it says that somebody has connected. The second form is
-// that of Postfix 2.2 and older. Behind the address there can be the resolver's reason: one that is no answer
-// tells nothing.
+// peerWarning reads the warning about a client's name that smtpd_peer.c logs before "connect from". The second
+// form is that of Postfix 2.2 and older. The address may be followed by the resolver's error; unless that means
+// "no such host", the name is neither confirmed nor forged.
 func (l *logReader) peerWarning(s *session, text string) {
 	var addr netip.Addr
 	name, after, ok := strings.Cut(text, " does not resolve to address ")
@@ -89,8 +88,8 @@ func (l *logReader) peerWarning(s *session, text string) {
 	}
 }
 
-// noSuchHost tells whether a text of gai_strerror(3) is that of EAI_NONAME or EAI_NODATA, in glibc, musl,
-// the BSDs and macOS.
+// noSuchHost reports whether a text of gai_strerror(3) is that of EAI_NONAME or EAI_NODATA, in glibc, musl, the
+// BSDs or macOS.
 func noSuchHost(reason string) bool {
 	switch reason {
 	case "Name or service not known", "No address associated with hostname", "Name does not resolve",
@@ -101,11 +100,11 @@ func noSuchHost(reason string) bool {
 	return false
 }
 
-// noClient is why a line is broken.
-const noClient = "the client cannot be read"
+// noClient is the reason of a *Broken.
+const noClient = "cannot parse the client"
 
-// peer reads NAME[ADDRESS], or NAME[ADDRESS]:PORT with smtpd_client_port_logging. The name is one that leads
-// back, else "unknown", and postscreen writes none. The address of a client that had gone is "unknown", too.
+// peer reads NAME[ADDRESS], or NAME[ADDRESS]:PORT with smtpd_client_port_logging. The name is confirmed, or
+// "unknown"; postscreen writes none. The address is "unknown" if the client has already disconnected.
 func (l *logReader) peer(text string) (c client, rest string, ok bool) {
 	name, rest, _ := strings.Cut(text, "[")
 	address, rest, _ := strings.Cut(rest, "]")
@@ -121,8 +120,8 @@ func (l *logReader) peer(text string) (c client, rest string, ok bool) {
 }
 
 // accept reads the rest of "ID: client=NAME[ADDRESS], sasl_method=PLAIN, sasl_username=USER". A message that
-// comes back from a content filter has the true client behind that (XFORWARD), and was a hop already. What
-// is behind sasl_sender= is the client's words.
+// comes back from a content filter has orig_client= after that (XFORWARD), and was a hop already. The text
+// after sasl_sender= is chosen by the client.
 func (l *logReader) accept(e *entry, s *session, id, text string) {
 	c, rest, ok := l.peer(text)
 	if !ok || strings.Contains(rest, ", orig_client=") {
@@ -131,14 +130,14 @@ func (l *logReader) accept(e *entry, s *session, id, text string) {
 	l.meet(s, c)
 	rest, _, _ = strings.Cut(rest, ", sasl_sender=")
 	s.user = strings.Contains(rest, ", sasl_username=")
-	if id != "NOQUEUE" { // else a filter before the queue has it
+	if id != "NOQUEUE" { // else it goes to a before-queue filter
 		l.open(e, id, l.hop(e, s))
 	}
 }
 
 // action reads "reject: RCPT from NAME[ADDRESS]: 550 TEXT; from=<A> to=<B> proto=ESMTP helo=<C>
-// sasl_username=<D>", or what else was done: log_whatsup() of smtpd_check.c. Lines about a filter before the
-// queue do not say from whom.
+// sasl_username=<D>", or another action than reject: log_whatsup() of smtpd_check.c. Lines about a before-queue
+// filter do not name the client.
 func (l *logReader) action(e *entry, s *session, id, text string) {
 	what, rest, _ := strings.Cut(text, ": ")
 	stage, _, _ := strings.Cut(rest, ": ")
@@ -173,17 +172,17 @@ func (l *logReader) action(e *entry, s *session, id, text string) {
 	}
 }
 
-// details are what Postfix knows of a transaction when it logs something about it.
+// details are what a log line of Postfix says about its transaction.
 type details struct {
 	from, to, helo string
 	said           bool // the HELO is known, or that there was none
-	user           bool // the client has logged in
+	user           bool // the client is authenticated
 }
 
-// readContext reads it from behind, since what is before it can be the client's own words. In a HELO
-// Postfix has replaced spaces and ">" (neuter() of smtpd.c). Postscreen puts commas in between. That there
-// is no HELO means that none was said only where the line is not cut off, and where it was not too early
-// for one.
+// readContext reads details from the end of a line, since the text before them can be chosen by the client. In
+// a HELO, Postfix replaces spaces and ">" (neuter() of smtpd.c). Postscreen separates the parts by commas. No
+// HELO in the line means that the client said none only if the line is not cut off, and the stage is late
+// enough to need one.
 func readContext(text string, late bool) (c details) {
 	at := strings.LastIndex(text, " proto=")
 	if at < 0 {
@@ -211,9 +210,9 @@ func cutLast(text, name string) (before, value string) {
 	return text[:at], strings.TrimSuffix(text[at+len(name):], ">")
 }
 
-// queue reads what became of a message: "from=<A>, size=1" and "removed" of qmgr, "to=<B>, orig_to=<C>,
-// relay=D" of whoever delivers it, and what cleanup did for header_checks or a milter, with the context of
-// smtpd.
+// queue reads a line about a message in the queue: "from=<A>, size=1" and "removed" of qmgr, "to=<B>,
+// orig_to=<C>, relay=D" of a delivery agent, and actions of cleanup for header_checks or a milter, with the
+// details of smtpd.
 func (l *logReader) queue(e *entry, m *message, text string) {
 	if from, ok := strings.CutPrefix(text, "from=<"); ok {
 		from, _, _ = strings.Cut(from, ">, ")

@@ -12,15 +12,16 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// received is a Received field by its clauses, RFC 5321 §4.4. A comment is a word of the clause that it is
-// in. What is before any keyword is in "from": qmail's "(qmail 7 invoked by uid 0)".
+// received is a Received field by its clauses (RFC 5321 §4.4), each as its words. A comment is a word of the
+// clause it is in. Words before any keyword, such as qmail's "(qmail 7 invoked by uid 0)", are in "from".
 type received map[string][]string
 
-// keywords begin a clause. The last but one is Haraka's own; the last begins the date.
+// keywords begin a clause. "envelope-from" is Haraka's own; ";" begins the date.
 var keywords = []string{"from", "by", "via", "with", "id", "for", "envelope-from", ";"}
 
-// parseReceived cuts a field at its keywords. The word behind a keyword is its value whatever it says, since
-// a client may call itself "by". And a keyword counts once, but "with": s-qmail has another one for TLS.
+// parseReceived cuts a field at its keywords. The word after a keyword is its value even if it is a keyword,
+// since a client may call itself "by". Only the first of a keyword counts, but the last "with": s-qmail writes
+// another one for TLS.
 func parseReceived(field string) received {
 	r := received{}
 	at, value := "from", false
@@ -39,7 +40,7 @@ func parseReceived(field string) received {
 
 const blanks = " \t\r\n"
 
-// words are the words, the comments and the semicolons of a field.
+// words yields the words, comments and semicolons of a field.
 func words(s string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for {
@@ -53,8 +54,8 @@ func words(s string) iter.Seq[string] {
 	}
 }
 
-// wordLen is the length of the word, the comment or the semicolon that s begins with. Comments nest, RFC 5322
-// §3.2.2. One without an end takes all the rest, and so does a quoted string.
+// wordLen returns the length of the word, comment or semicolon that s begins with. Comments nest (RFC 5322
+// §3.2.2). An unterminated comment or quoted string extends to the end.
 func wordLen(s string) int {
 	depth, quoted := 0, false
 	for i := 0; i < len(s); i++ {
@@ -79,10 +80,10 @@ func wordLen(s string) int {
 	return len(s)
 }
 
-// text is a clause as it stands.
+// text returns a clause, its words joined by single spaces.
 func (r received) text(key string) string { return strings.Join(r[key], " ") }
 
-// word is the first word of a clause that is no comment.
+// word returns the first word of a clause that is not a comment, or "".
 func (r received) word(key string) string {
 	for _, word := range r[key] {
 		if word[0] != '(' {
@@ -92,26 +93,27 @@ func (r received) word(key string) string {
 	return ""
 }
 
-// by is the host that wrote the field.
+// by returns the host that wrote the field.
 func (r received) by() string { return checks.Canonical(r.word("by")) }
 
 var (
-	// inner is how mail goes on that is there already: to the mail store (RFC 2033), out of a mailbox, from
-	// one's own web mail or filter. The client of such a field did not hand anything over to an SMTP server.
+	// inner are protocols inside a site: to the mail store (RFC 2033), out of a mailbox, from its web mail or
+	// filter. The client of such a field has not handed the message over to an SMTP server.
 	inner = regexp.MustCompile(`(?i)^(?:(?:UTF8)?LMTPS?A?|POP3S?|IMAPS?|MAPI|HTTPS?|local|SpamAssassin)$`)
 
-	// loggedIn are the protocols of a client that has logged in: RFC 3848, RFC 6531 §4.3.
+	// loggedIn are the protocols of an authenticated client: RFC 3848, RFC 6531 §4.3.
 	loggedIn = regexp.MustCompile(`(?i)^(?:UTF8)?E?SMTPS?A$`)
 
-	// login is how others say so: "(Authenticated sender: me)" is Postfix, "(authenticated bits=0)" Sendmail.
+	// login is a comment about an authenticated client: "(Authenticated sender: me)" of Postfix,
+	// "(authenticated bits=0)" of Sendmail.
 	login = regexp.MustCompile(`(?i)^\(authenticated\b`)
 
-	// sender is the envelope's: Exim writes envelope-from, qmail-ldap envelope-sender.
+	// sender is a comment with the envelope sender: envelope-from of Exim, envelope-sender of qmail-ldap.
 	sender = regexp.MustCompile(`^\(envelope-(?:from|sender) (\S*)\)$`)
 )
 
-// hop is what the host wrote of the client that handed the mail over to it. There is no client where the mail
-// was there already, or was made on the host itself.
+// hop returns what the host recorded of the client. There is no client if the message was inside already, or
+// was submitted on the host itself. It is an error if the client is in no form of forms.go.
 func (r received) hop() (Hop, error) {
 	protocol := r.word("with")
 	h := Hop{By: r.by(), QueueID: r.word("id"), From: address(r.word("envelope-from"))}
@@ -134,16 +136,16 @@ func (r received) hop() (Hop, error) {
 	}
 	f, parts := findForm(r)
 	if f == nil && r.word("from") != "" {
-		return h, fmt.Errorf("no known form of a client: %s", clean.Field(r.text("from")))
+		return h, fmt.Errorf("unknown form of client in Received: %s", clean.Field(r.text("from")))
 	}
 	if f != nil {
 		h.client(f, parts)
 	}
 	if f != nil && f.mta == "Exchange" {
-		h.QueueID = "" // that was its version
+		h.QueueID = "" // Exchange writes its version there
 	}
 	return h, nil
 }
 
-// address is an address of the envelope without its brackets.
+// address returns an envelope address without its angle brackets.
 func address(word string) string { return strings.TrimSuffix(strings.TrimPrefix(word, "<"), ">") }

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// mailHop is a hop in a line: client, HELO, what is known of the name, and then the rest that there is.
+// mailHop returns a hop as a line: client ("none"), HELO in quotes ("unheard" if not recorded), the name with
+// what is known of it, then by=, id=, from= and to= where they are recorded, and user if authenticated.
 func mailHop(h Hop) string {
 	client, helo := "none", "unheard"
 	if h.Client.IsValid() {
@@ -58,7 +59,8 @@ func receivedTests(t testing.TB) (tests []receivedTest) {
 	return tests
 }
 
-// Every form of every MTA, as it stands in testdata/received.txt.
+// Each example of testdata/received.txt is parsed, by a form of the MTA that it names; and each MTA of forms.go
+// has an example.
 func TestReceived(t *testing.T) {
 	seen := map[string]bool{"nobody": true}
 	for _, test := range receivedTests(t) {
@@ -80,15 +82,15 @@ func TestReceived(t *testing.T) {
 	}
 }
 
-// What is in no form, and what a client can do to one.
+// Fields of no form, and what a client can write into a field.
 func TestHostileReceived(t *testing.T) {
 	nest := strings.Repeat("(", 100) + strings.Repeat(")", 100)
 	for _, test := range []struct{ from, want string }{
-		{"friend (" + nest + " [203.0.113.9])", `no known form of a client: "friend ((((((`},
+		{"friend (" + nest + " [203.0.113.9])", `unknown form of client in Received: "friend ((((((`},
 		{"friend (a.example.org [203.0.113.9]) " + nest, `203.0.113.9 "friend" confirmed a.example.org`},
-		{"\x1b]0\x07", `no known form of a client: "\x1b]0\a"`},
+		{"\x1b]0\x07", `unknown form of client in Received: "\x1b]0\a"`},
 		{"\x1b\x00\u202e (unknown [203.0.113.9])", `203.0.113.9 "\x1b\x00\u202e" unrecorded`},
-		{"friend (unknown [203.0.113.9]", `no known form of a client: "friend (unknown [203.0`},
+		{"friend (unknown [203.0.113.9]", `unknown form of client in Received: "friend (unknown [203.0`},
 		{`"friend (unknown [203.0.113.9])`, `203.0.113.9 "\"friend" unrecorded`},
 		{"friend (unknown [203.0.113.999])", `none "friend" unrecorded`},
 		{strings.Repeat("a", 1000) + " (unknown [203.0.113.9])", `203.0.113.9 "` + strings.Repeat("a", 1000)},

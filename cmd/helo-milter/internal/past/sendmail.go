@@ -7,8 +7,8 @@ import (
 	"helo-milter/checks"
 )
 
-// sendmail reads a line of Sendmail's. Its processes serve one client each, and each transaction has a line
-// with sender and client when it is over, refused or not.
+// sendmail reads a line of Sendmail. A process serves one client, and each transaction, refused or not, has a
+// line with sender and client at its end.
 func (l *logReader) sendmail(e *entry) {
 	id, text, ok := strings.Cut(e.text, ": ")
 	if !ok || !isID(id) {
@@ -34,8 +34,8 @@ func (l *logReader) sendmail(e *entry) {
 	}
 }
 
-// greeting reads the lines that tell a HELO. A client whose HELO was refused for its syntax counts, in the
-// next line, as one that did not say any.
+// greeting reads lines with a HELO. If a HELO was refused for its syntax, the next line says that the client
+// did not use HELO.
 func (l *logReader) greeting(e *entry, text string) {
 	if said, ok := strings.CutPrefix(text, "<-- "); ok {
 		verb, helo, _ := strings.Cut(said, " ")
@@ -47,14 +47,14 @@ func (l *logReader) greeting(e *entry, text string) {
 			l.greeted(e, name[at+len(") from "):], name[:at])
 		}
 	} else if warning, ok := strings.CutSuffix(text, " didn't use HELO protocol"); ok {
-		_, warning, _ = strings.Cut(warning, ": ") // behind "Authentication-Warning: HOST: "
+		_, warning, _ = strings.Cut(warning, ": ") // after "Authentication-Warning: HOST: "
 		_, client, _ := strings.Cut(warning, ": ")
 		l.greeted(e, client, "")
 	}
 }
 
-// greeted is what a client has said, or "" when Sendmail has not taken anything for a HELO: what that was
-// is in the log only if LogLevel is 10 or more.
+// greeted records a client's HELO, or "" if Sendmail accepted none. What was said instead is logged only with
+// LogLevel 10 or more.
 func (l *logReader) greeted(e *entry, client, helo string) {
 	c, ok := l.relay("relay=" + client)
 	if s := l.session(e, e.pid); ok {
@@ -85,7 +85,7 @@ func (l *logReader) sender(e *entry, id, text string) {
 	}
 }
 
-// transaction returns the message of a client, whose recipients may have been refused already.
+// transaction returns the message of a client; some recipients may have been refused already.
 func (l *logReader) transaction(e *entry, id string, c client) *message {
 	m := l.message(e, id)
 	if m == nil {
@@ -100,7 +100,7 @@ func (l *logReader) transaction(e *entry, id string, c client) *message {
 }
 
 // delivered reads "to=<A>,<B>, delay=00:00:00, mailer=relay, relay=C, stat=Sent (ok)". A recipient whose
-// delivery was put off has more than one.
+// delivery was deferred has several such lines.
 func (l *logReader) delivered(e *entry, id, text string) {
 	m := l.message(e, id)
 	if m == nil {
@@ -117,9 +117,8 @@ func (l *logReader) delivered(e *entry, id, text string) {
 	}
 }
 
-// ruled reads who was refused: "ruleset=check_rcpt, arg1=<A>, relay=NAME [ADDRESS], reject=550 TEXT" and
-// "Milter: to=<A>, reject=550 TEXT". The line with the sender comes later; but a client that is refused by
-// check_relay never gets as far as that.
+// ruled reads refusals: "ruleset=check_rcpt, arg1=<A>, relay=NAME [ADDRESS], reject=550 TEXT" and "Milter:
+// to=<A>, reject=550 TEXT". The line with the sender follows, except for a client refused by check_relay.
 func (l *logReader) ruled(e *entry, id, text string) {
 	before, _, refused := strings.Cut(text, ", reject=")
 	if !refused || id == "" {
@@ -141,7 +140,7 @@ func (l *logReader) ruled(e *entry, id, text string) {
 }
 
 // relay reads the last "relay=USER@NAME [ADDRESS] (may be forged)" of a line: the sender and the message id
-// before it are the client's words. Local programs have no address.
+// before it are chosen by the client. Local programs have no address.
 func (l *logReader) relay(text string) (c client, ok bool) {
 	at := strings.LastIndex(text, "relay=")
 	if at < 0 {
@@ -170,7 +169,7 @@ func (l *logReader) relay(text string) (c client, ok bool) {
 	return c, true
 }
 
-// bare is an address without its angle brackets.
+// bare returns an address without its angle brackets.
 func bare(address string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(address, "<"), ">")
 }

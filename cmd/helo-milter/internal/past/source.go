@@ -17,25 +17,25 @@ import (
 	"helo-milter/checks"
 )
 
-// Source opens what somebody names on a command line: decision logs, mail logs, mboxes, Maildirs, folders of
-// messages and single ones, each as it is or compressed with gzip. What a file is, is told by its beginning.
+// Source reads the files named on a command line: decision logs, mail logs, mboxes, Maildirs, directories of
+// messages and single messages, plain or gzip-compressed. The kind of a file is found out by its beginning.
 type Source struct {
-	Trusted string    // see Mbox
-	Now     time.Time // for dates without a year
+	Trusted string    // the hosts whose Received fields are believed, see Message
+	Now     time.Time // for dates without a year or a time zone
 	Stdin   io.Reader // what "-" stands for
-	Read    func(int) // hears how many bytes were read from files, or nil
+	Read    func(int) // called with the number of bytes read from files; may be nil
 }
 
-// Item is what there is in a source: a decision or a hop.
+// Item is a decision or a hop: one of the two is set.
 type Item struct {
 	Record *checks.Record
 	Hop    *Hop
 }
 
-// Items reads a file or a directory in the order of its names. An error that is a *Broken is about one
-// item, or a file in a directory that nothing can be read of, any other about a file; the rest is read
-// after either. The end of the context is an error, too, even while the reader waits for standard input or
-// a pipe.
+// Items reads a file, or the files of a directory in the order of their names. label, if not Unlabelled, is
+// that of every hop. A *Broken error is about one item, or about a file of a directory that is of no known
+// kind; any other error is about a file. Reading continues after either. The end of ctx is an error, too, even
+// while waiting for standard input or a pipe.
 func (s *Source) Items(ctx context.Context, path string, label Label) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if path == "-" {
@@ -56,7 +56,7 @@ func (s *Source) Items(ctx context.Context, path string, label Label) iter.Seq2[
 	}
 }
 
-// Size is how many bytes Items will read, or less.
+// Size returns how many bytes Items will read at least: 0 for "-".
 func Size(path string) (size int64) {
 	for name, err := range files(path) {
 		if info, statErr := os.Stat(name); err == nil && statErr == nil {
@@ -66,8 +66,8 @@ func Size(path string) (size int64) {
 	return size
 }
 
-// files are a file itself, or all in a directory but what mail servers keep beside the messages. Either
-// may be named by a symbolic link; those inside a directory are passed over.
+// files yields a file, or the files of a directory without the index files that mail servers keep there. path
+// may be a symbolic link; links inside a directory are skipped, since they may lead anywhere.
 func files(path string) iter.Seq2[string, error] {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path += string(filepath.Separator) // WalkDir does not follow a link without it
@@ -97,7 +97,7 @@ func isIndex(name string) bool {
 		strings.HasPrefix(name, "dovecot") || strings.HasPrefix(name, "courier")
 }
 
-// folder is what the names of the folders say of the messages in them.
+// folder returns the label that the directories of a message stand for.
 func folder(path, name string) Label {
 	rest, _ := filepath.Rel(filepath.Dir(filepath.Clean(path)), filepath.Dir(name))
 	for part := range strings.SplitSeq(strings.ToLower(filepath.ToSlash(rest)), "/") {
@@ -111,10 +111,10 @@ func folder(path, name string) Label {
 	return Unlabelled
 }
 
-// unreadable is why nothing comes of a file.
-const unreadable = "no mail, no log and no decision in it; unpack it first, if it is packed"
+// unreadable is the error of a file of no known kind.
+const unreadable = "not recognized as mail, mail log or decision log; if it is compressed, decompress it first"
 
-// file reads one file, whatever it is: path itself, or one in that directory.
+// file reads one file: path itself, or one in that directory.
 func (s *Source) file(
 	ctx context.Context, path, name string, label Label, yield func(Item, error) bool,
 ) (more bool) {
@@ -124,11 +124,11 @@ func (s *Source) file(
 	}
 	defer f.Close()
 	in := bufio.NewReaderSize(f, peeked)
-	kind, err := tell(in)
+	kind, err := detect(in)
 	var hops iter.Seq2[Hop, error]
 	switch {
 	case kind == decisionLog && label != Unlabelled:
-		return yield(Item{}, fmt.Errorf("%s: decisions are not labelled, only mail is", name))
+		return yield(Item{}, fmt.Errorf("%s: a decision log cannot be labelled ham or spam, only mail can", name))
 	case kind == decisionLog:
 		return records(Decisions(name, in), yield)
 	case kind == mailbox:

@@ -33,7 +33,7 @@ func packed(text string) string {
 	return b.String()
 }
 
-// cutOff is as much of a packed text as the host had written: all of it, but not the end of gzip's.
+// cutOff returns a packed text without the end of the gzip stream.
 func cutOff(text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -42,8 +42,8 @@ func cutOff(text string) string {
 	return b.String()
 }
 
-// What a file is, is told by its beginning, and whether it is spam by its folder, its command line, or by
-// SpamAssassin. Each line is a file with a text, and what there is in it.
+// The kind of a file is found out by its beginning; the label comes from the command line, its directory or
+// SpamAssassin. Each line is a file with its text and label, and the items in it.
 func TestSource(t *testing.T) {
 	for _, tt := range []struct {
 		file, text string
@@ -117,7 +117,7 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// What is named may be a symbolic link. One in a directory is passed over: it could lead anywhere.
+// A path may be a symbolic link. Links in a directory are skipped: they could lead anywhere.
 func TestSourceLinks(t *testing.T) {
 	dir := t.TempDir()
 	file, folder := filepath.Join(dir, "file"), filepath.Join(dir, "cur")
@@ -140,15 +140,14 @@ func TestSourceLinks(t *testing.T) {
 	}
 }
 
-// An error names its file, and the line where that makes sense. What cannot be read does not keep the rest
-// from being read.
+// An error names the file, and the line if there is one.
 func TestSourceErrors(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"\x1f\x8bno", "FILE: unexpected EOF"},
 		{"\x1f\x8bno gzip, really", "FILE: gzip: invalid header"},
 		{cutOff(aMaillog), "FILE:2: unexpected EOF"},
 		{cutOff(aDecision), "FILE:2: unexpected EOF"},
-		{"BZh9", "FILE: no mail, no log and no decision in it; unpack it first, if it is packed"},
+		{"BZh9", "FILE: not recognized as mail, mail log or decision log; if it is compressed, decompress it first"},
 	} {
 		file := filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(file, []byte(tt.text), 0o644); err != nil {
@@ -169,8 +168,8 @@ func TestSourceErrors(t *testing.T) {
 	}
 }
 
-// Nobody waits for a silent standard input longer than the context lasts, whatever is read from it, and
-// nothing is left behind when it ends. synctest sees to both.
+// A silent standard input is given up when the context ends, whatever was read from it, and no goroutine is
+// left behind. synctest checks both.
 func TestSourceInterrupted(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"", "error"},
@@ -196,7 +195,7 @@ func TestSourceInterrupted(t *testing.T) {
 	}
 }
 
-// So it is with a pipe that a shell has put behind a name.
+// The same for a named pipe, as from a shell's <(...).
 func TestSourceInterruptedPipe(t *testing.T) {
 	in, out, err := os.Pipe()
 	if err != nil {
@@ -212,7 +211,7 @@ func TestSourceInterruptedPipe(t *testing.T) {
 	}
 }
 
-// What names are made of cannot move a terminal, and everything is valid UTF-8.
+// Names are printable ASCII, so that they cannot control a terminal, and all texts are valid UTF-8.
 func TestSourceTidy(t *testing.T) {
 	const log = "Nov 10 08:00:00 mx\x1b postfix/smtpd[7]: A1: client=e\u009bvil\x1bc\xff[203.0.113.9]\n" +
 		"Nov 10 08:00:00 mx\x1b postfix/smtpd[7]: NOQUEUE: reject: RCPT from x[203.0.113.9]: no; " +
@@ -225,7 +224,7 @@ func TestSourceTidy(t *testing.T) {
 	compare(t, "tidy", got, `["mx?" "x" "?\u202e" "?" "[?]"]`, `["mx?" "e?vil?c?" "" "" "[]"]`)
 }
 
-// words are what there is in a source.
+// words returns the items of a source, a word each.
 func (s *Source) words(ctx context.Context, path string, label Label) string {
 	var words []string
 	for item, err := range s.Items(ctx, path, label) {

@@ -8,7 +8,7 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// entry is a line of a log, taken apart.
+// entry is a parsed log line.
 type entry struct {
 	time    time.Time
 	host    string
@@ -17,7 +17,7 @@ type entry struct {
 	text    string
 }
 
-// parse takes a line apart, whoever wrote it.
+// parse parses a line of any log, by its first bytes. ok is false if it is in no known format.
 func (l *logReader) parse(line string) (entry, bool) {
 	if strings.HasPrefix(line, "{") {
 		return l.parseJSON(line)
@@ -62,8 +62,8 @@ func (l *logReader) parseShort(line string) (entry, bool) {
 	return e, ok
 }
 
-// inYear gives a date without a year the last one in which it is not to come. A host's clock and its time
-// zone can be a day ahead of ours.
+// inYear returns a date without a year in the latest year in which it is not in the future. The clock and time
+// zone of the host may be a day ahead of ours.
 func (l *logReader) inYear(t time.Time) time.Time {
 	for year := l.now.Year() + 1; ; year-- {
 		full := t.AddDate(year-t.Year(), 0, 0)
@@ -73,8 +73,8 @@ func (l *logReader) inYear(t time.Time) time.Time {
 	}
 }
 
-// parseFull reads "Sun 2026-11-22 08:00:00 UTC HOST PROGRAM[PID]: TEXT": journalctl's short-full. The name of
-// a time zone says little: it is ours unless it is UTC.
+// parseFull reads "Sun 2026-11-22 08:00:00 UTC HOST PROGRAM[PID]: TEXT": journalctl's short-full. Abbreviations
+// of time zones are ambiguous: anything but UTC is taken for the local time zone.
 func (l *logReader) parseFull(line string) (entry, bool) {
 	if len(line) < len("Sun 2026-11-22 08:00:00 ") {
 		return entry{}, false
@@ -115,7 +115,7 @@ func isoTime(text string) (time.Time, error) {
 	return t, err
 }
 
-// parseTag reads " HOST PROGRAM[PID]: TEXT". What a program hands to syslogd has no host.
+// parseTag reads " HOST PROGRAM[PID]: TEXT". A line as a program sends it to syslogd has no host.
 func parseTag(line string) (e entry, ok bool) {
 	line = strings.TrimPrefix(line, " ")
 	tag, text, ok := strings.Cut(line, ": ")
@@ -127,8 +127,8 @@ func parseTag(line string) (e entry, ok bool) {
 	return e, ok
 }
 
-// parse5424 reads "2026-11-22T08:00:00Z HOST PROGRAM PID MSGID DATA TEXT": RFC 5424 §6, without the
-// beginning.
+// parse5424 reads "2026-11-22T08:00:00Z HOST PROGRAM PID MSGID DATA TEXT": RFC 5424 §6, after the priority and
+// version.
 func parse5424(line string) (entry, bool) {
 	part := strings.SplitN(line, " ", 6)
 	if len(part) < 6 {
@@ -146,7 +146,7 @@ func parse5424(line string) (entry, bool) {
 	return entry{time: t, host: part[1], program: part[2], pid: part[3], text: text}, true
 }
 
-// afterElement skips an element of structured data. In its values, which are quoted, there can be brackets.
+// afterElement skips an element of structured data. Its quoted values may contain brackets.
 func afterElement(text string) string {
 	quoted := false
 	for i := 0; i < len(text); i++ {
@@ -162,8 +162,8 @@ func afterElement(text string) string {
 	return ""
 }
 
-// parseMainlog reads "2026-11-22 08:00:00 TEXT", Exim's own format. With the log selector millisec there is
-// ".123" behind the time, then with log_timezone "+0000", and with the selector pid "[123]".
+// parseMainlog reads "2026-11-22 08:00:00 TEXT", Exim's own format. The time may be followed by ".123" (log
+// selector millisec), "+0000" (log_timezone) and "[123]" (log selector pid).
 func (l *logReader) parseMainlog(line string) (entry, bool) {
 	end := len(time.DateTime)
 	if len(line) <= end {
@@ -187,8 +187,8 @@ func (l *logReader) parseMainlog(line string) (entry, bool) {
 	return entry{time: t, program: "exim", text: rest}, true
 }
 
-// parseJSON reads a line of journalctl -o json. A field that is not text, or too long, is an array of bytes
-// or null.
+// parseJSON reads a line of journalctl -o json. A field that is not text is an array of bytes, and one that is
+// too long is null.
 func (l *logReader) parseJSON(line string) (entry, bool) {
 	v, err := l.json.Parse(line)
 	if err != nil {

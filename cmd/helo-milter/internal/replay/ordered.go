@@ -6,9 +6,8 @@ import (
 	"sync"
 )
 
-// ordered calls do for each value of a sequence, up to n at a time, and yields the results in the sequence's
-// order, until the context ends. The sequence runs in a goroutine of its own, which has ended when the result
-// has.
+// ordered calls do for each value of in, up to n at a time, and yields the results in the order of in, until
+// ctx ends. in runs in a goroutine of its own; all goroutines have ended when the returned sequence has.
 func ordered[A, B any](ctx context.Context, n int, in iter.Seq[A], do func(A) B) iter.Seq[B] {
 	return func(yield func(B) bool) {
 		queue, stop := make(chan chan B, n), make(chan struct{})

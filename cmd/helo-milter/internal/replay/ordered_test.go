@@ -23,7 +23,7 @@ func count(n int, last *int) iter.Seq[int] {
 	}
 }
 
-// What takes longest comes first, and still in its place; and no more is under way than may be.
+// Results come in order although the first take longest, and calls run concurrently.
 func TestOrdered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last int
@@ -43,8 +43,8 @@ func TestOrdered(t *testing.T) {
 	})
 }
 
-// Who has seen enough ends it all, and does not read on.
-func TestOrderedEnds(t *testing.T) {
+// Breaking out of the loop ends all goroutines, and stops reading.
+func TestOrderedBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last int
 		for i := range ordered(t.Context(), 10, count(1_000_000, &last), func(i int) int { return i }) {

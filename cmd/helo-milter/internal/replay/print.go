@@ -11,17 +11,17 @@ import (
 	"helo-milter/checks"
 )
 
-// shown is how many clients a list has.
+// shown is how many clients a list has at most.
 const shown = 20
 
-// Text is the summary for people. asked tells whether the DNS was.
+// Text returns the summary for people. asked reports whether DNS lookups were made.
 func (s *Summary) Text(asked bool) string {
 	out := &strings.Builder{}
 	s.print(out, asked)
 	return trailing.ReplaceAllString(out.String(), "")
 }
 
-var trailing = regexp.MustCompile(`(?m) +$`) // tabwriter fills up each line
+var trailing = regexp.MustCompile(`(?m) +$`) // tabwriter pads the last column
 
 func (s *Summary) print(out io.Writer, asked bool) {
 	parts := []func(){}
@@ -31,8 +31,8 @@ func (s *Summary) print(out io.Writer, asked bool) {
 		}
 	}
 	part(s.Daemon.Items, func() { s.Daemon.print(out, "DECISIONS OF THE DAEMON", "decided") })
-	part(s.Recorded.Items, func() { s.Recorded.print(out, "PAST MAIL, REPLAYED BY WHAT WAS RECORDED", "replayed") })
-	part(s.Then.Items, func() { s.Then.print(out, "PAST MAIL, REPLAYED BY THE DNS OF THAT DAY", "replayed") })
+	part(s.Recorded.Items, func() { s.Recorded.print(out, "PAST MAIL, REPLAYED FROM RECORDED FACTS", "replayed") })
+	part(s.Then.Items, func() { s.Then.print(out, "PAST MAIL, REPLAYED FROM EARLIER LOOKUPS", "replayed") })
 	part(s.Hops.Items, func() { s.Hops.print(out, asked) })
 	if len(parts) == 0 {
 		parts = append(parts, func() { fmt.Fprintln(out, "There is nothing to judge.") })
@@ -50,44 +50,43 @@ func (s *Summary) print(out io.Writer, asked bool) {
 
 func (d *Decisions) print(out io.Writer, title, then string) {
 	fmt.Fprintf(out, "%s: %d, %s\n", title, d.Items, d.period())
-	fmt.Fprintf(out, "The facts are in the records: no DNS was asked.\n\n")
+	fmt.Fprintf(out, "All facts are from the records; no DNS lookups were made.\n\n")
 	d.Table.print(out, then, "now")
-	fmt.Fprintf(out, "\nThe same is wanted of %d, and of %d the whole verdict is, byte for byte.\n", d.Same, d.Exactly)
+	fmt.Fprintf(out, "\nSame action wanted: %d. Whole verdict identical, byte for byte: %d.\n", d.Same, d.Exactly)
 	if d.Lost > 0 {
-		fmt.Fprintf(out, "Cannot be judged: %d. They were exempt, and are not any more: nobody had looked them up.\n",
-			d.Lost)
+		fmt.Fprintf(out, "Not judged: %d. They were exempt then but are not now, so no lookups were recorded.\n", d.Lost)
 	}
 	for _, r := range checks.All {
 		if n := d.Unanswerable[r.Name]; n > 0 {
-			fmt.Fprintf(out, "Not judged by %s: %d. This configuration has a question that nobody had asked.\n", r.Name, n)
+			fmt.Fprintf(out, "Not judged by %s: %d. This configuration needs a lookup that was not made then.\n", r.Name, n)
 		}
 	}
 	d.Refused.print(out, "Newly refused")
 	d.Passed.print(out, "No longer refused")
 	if d.Harder+d.Softer > 0 {
-		fmt.Fprintf(out, "\nRejected instead of put off: %d. Put off instead of rejected: %d\n", d.Harder, d.Softer)
+		fmt.Fprintf(out, "\nRejected instead of deferred: %d. Deferred instead of rejected: %d\n", d.Harder, d.Softer)
 	}
 }
 
 func (h *Hops) print(out io.Writer, asked bool) {
 	fmt.Fprintf(out, "PAST MAIL: %d, %s\n", h.Items, h.period())
-	fmt.Fprintln(out, "  recorded  by what the receiving host wrote down. What it did not, such as the addresses of the "+
-		"HELO\n            name, is unknown, and the rules that need it are unsure")
+	fmt.Fprintln(out, "  recorded  judged from what the receiving host recorded. Anything else, such as the addresses\n"+
+		"            of the HELO name, is unknown, and rules that need it are unsure")
 	now := ""
 	if asked {
 		now = "DNS now"
-		fmt.Fprintln(out, "  DNS now   the same clients and HELOs by what the DNS says today")
+		fmt.Fprintln(out, "  DNS now   the same clients and HELO names, judged from DNS lookups made now")
 	}
 	if h.Unheard > 0 {
-		fmt.Fprintf(out, "  The HELO of %d is not recorded: of those only the client is judged.\n", h.Unheard)
+		fmt.Fprintf(out, "  HELO not recorded: %d. For these only the client is judged.\n", h.Unheard)
 	}
 	fmt.Fprintln(out)
 	h.Table.print(out, "recorded", now)
-	by := "by what was recorded"
+	by := "the recorded facts"
 	if asked {
-		by = "by the DNS now"
+		by = "lookups made now"
 	}
-	h.Refused.print(out, "Would be refused "+by)
+	h.Refused.print(out, "Would be refused, judged from "+by)
 }
 
 func (t *Table) period() string {
@@ -98,7 +97,7 @@ func (t *Table) period() string {
 	return t.From.Format(day)
 }
 
-// print writes the columns side by side, the second only if it has a name.
+// print writes the columns side by side; the second only if now, its heading, is not empty.
 func (t *Table) print(out io.Writer, then, now string) {
 	columns := []*Column{&t.Then}
 	header, rules := then+"\t \t", then+": fails\tunsure\t"
@@ -122,7 +121,7 @@ func (t *Table) print(out io.Writer, then, now string) {
 		if t.Then.Labelled[label] == nil {
 			continue
 		}
-		row("refused of "+label, func(c *Column) string {
+		row(label+" refused", func(c *Column) string {
 			wants := c.Labelled[label]
 			refused := wants["tempfail"] + wants["reject"]
 			return share(refused, refused+wants["accept"])
@@ -134,7 +133,7 @@ func (t *Table) print(out io.Writer, then, now string) {
 		something := func(c *Column) bool { return c.Fails[r.Name]+c.Unsure[r.Name] > 0 }
 		if slices.ContainsFunc(columns, something) {
 			fmt.Fprint(w, header)
-			header = "" // there is one, if there are rows
+			header = "" // once, and only above rows
 			row(r.Name, func(c *Column) string { return fmt.Sprintf("%d\t%d\t", c.Fails[r.Name], c.Unsure[r.Name]) })
 		}
 	}
@@ -154,11 +153,11 @@ func (c *Clients) print(out io.Writer, title string) {
 	of := ""
 	switch n := c.Count(); {
 	case c.More:
-		of = fmt.Sprintf(", of more than %d clients", n)
+		of = fmt.Sprintf(", from more than %d clients", n)
 	case n == 1:
-		of = ", all of one client"
+		of = ", all from one client"
 	case n > 1:
-		of = fmt.Sprintf(", of %d clients", n)
+		of = fmt.Sprintf(", from %d clients", n)
 	}
 	fmt.Fprintf(out, "\n%s: %d%s\n", title, c.Items, of)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

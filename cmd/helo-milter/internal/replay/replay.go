@@ -1,4 +1,29 @@
-// Package replay judges past mail again: what was recorded of it then, and what the DNS says now, each by itself.
+// Package replay judges past mail under a configuration, so that a change can be tried before it is enforced.
+//
+// Items of package past flow through checks.Session, and their records are counted:
+//
+//	past.Source ── Item ──► Replay.All ── Outcome ──► Summary.Add ──► Summary.Text
+//	                        (checks)      Then, Now   (counts)        (print)
+//
+// An item is one of two kinds, with two records each, which are shown in two columns and never added up:
+//
+//   - A decision has its facts with it. Then is the record as it was, Now the same facts judged by this
+//     configuration: without DNS, and byte for byte the same if the configuration is.
+//   - A hop has what its receiving host recorded. Then is that, judged by this configuration; Now is the same
+//     client and HELO judged from lookups made now.
+//
+// # How to add a source
+//
+// A kind of file that has hops or decisions is added to package past (see its page). Nothing has to be done
+// here: All judges any past.Item. A new origin of DNS facts, a fourth value of checks.Source.DNS, takes
+//
+//  1. the record: hop in replay.go sets the value, and examples/decision-record.schema.json lists it under
+//     source.dns;
+//  2. the summary: a field of Summary in summary.go, a case in Summary.Add and a term in Summary.Missing, and a
+//     line with its title in Summary.print of print.go;
+//  3. the report: a row of kinds in tally.go of package evidence, and its place in Tally.Add;
+//  4. an example: a line in TestReplay (cmd/helo-milter/replay_test.go), whose golden file
+//     go test ./cmd/helo-milter -run TestReplay -update writes.
 package replay
 
 import (
@@ -10,26 +35,26 @@ import (
 	"helo-milter/cmd/helo-milter/internal/past"
 )
 
-// Replay says how to judge.
+// Replay judges items by a configuration. It must not be modified once in use.
 type Replay struct {
 	Judge *checks.Judge
-	DNS   *checks.DNS // for hops; nil asks nobody
+	DNS   *checks.DNS // for hops; nil makes no lookups
 }
 
-// Outcome is what an item was then and is now.
+// Outcome is an item as judged then and now. Either Then or Err is set.
 type Outcome struct {
-	Hop bool // and not a decision
-	// Then is a decision as it was recorded, or what a hop is by what was recorded.
+	Hop bool // the item is a hop, not a decision
+	// Then is the decision as recorded; for a hop, the recorded facts judged by this configuration.
 	Then *checks.Record
-	// Now is the decision by this configuration, from the same facts; nil when they are not enough, see
-	// checks.Judge.Again. Of a hop it is what the DNS says now; nil when nobody was asked.
+	// Now is the decision's facts judged by this configuration; nil if they do not suffice, see
+	// checks.Judge.Again. For a hop it is judged from lookups made now; nil if none were made.
 	Now          *checks.Record
-	Unanswerable []string // rules that cannot be judged by the facts of a decision, see checks.Judge
-	Err          error    // a *past.Broken, or about a whole file
+	Unanswerable []string // rules that a decision's facts cannot answer, see checks.Judge.Unanswerable
+	Err          error    // a *past.Broken, or an error about a whole file
 }
 
-// inFlight is how many items are judged at a time: what waits for the DNS is not in the way of the others, and a
-// record may have some MiB.
+// inFlight is how many items are judged concurrently: enough to hide DNS latency, and few enough for records
+// of some MiB each.
 const inFlight = 64
 
 type entry struct {
@@ -37,7 +62,7 @@ type entry struct {
 	err  error
 }
 
-// All judges items and yields what became of them, in their order.
+// All judges items concurrently and yields their outcomes in the order of the items, until ctx ends.
 func (r *Replay) All(ctx context.Context, items iter.Seq2[past.Item, error]) iter.Seq[*Outcome] {
 	entries := func(yield func(entry) bool) {
 		for item, err := range items {
@@ -54,7 +79,7 @@ func (r *Replay) outcome(ctx context.Context, e entry) *Outcome {
 	case e.err != nil:
 		return &Outcome{Err: e.err}
 	case e.item.Hop != nil && e.item.Hop.Time.IsZero():
-		return &Outcome{Err: &past.Broken{Place: e.item.Hop.Place, Reason: "nobody can tell when that was"}}
+		return &Outcome{Err: &past.Broken{Place: e.item.Hop.Place, Reason: "no readable date"}}
 	case e.item.Hop != nil:
 		return r.hop(ctx, e.item.Hop)
 	default:
@@ -63,8 +88,8 @@ func (r *Replay) outcome(ctx context.Context, e entry) *Outcome {
 	}
 }
 
-// hop judges what was recorded of a hop and, by the same session with the DNS, what is true now. Nobody asks the
-// DNS about a user who is exempt.
+// hop judges a hop from what was recorded and, with lookups, as it is now. No lookups are made for an
+// authenticated client that is exempt.
 func (r *Replay) hop(ctx context.Context, hop *past.Hop) *Outcome {
 	site := r.Judge.Site
 	site.Hostname = cmp.Or(site.Hostname, hop.By)

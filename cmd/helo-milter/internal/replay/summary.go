@@ -13,47 +13,47 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// Summary is what became of all items. What was recorded then, what the DNS said when somebody looked it up
-// later, and what a daemon decided are never added up.
+// Summary counts outcomes. A daemon's decisions, facts recorded by a receiving host and lookups made later are
+// never added up. The zero Summary is empty and ready to use.
 type Summary struct {
 	Daemon         Decisions
-	Recorded, Then Decisions // of an earlier replay: by what was recorded, and by what the DNS said at its time
+	Recorded, Then Decisions // records of an earlier replay: recorded facts, and the lookups made by it
 	Hops           Hops
-	Broken         int
+	Broken         int // errors of lines, messages and files
 }
 
-// Decisions are judged again.
+// Decisions counts decisions that were judged again.
 type Decisions struct {
 	Table
-	Same         int            // the same is wanted
-	Exactly      int            // and the verdict is the same, byte for byte
-	Lost         int            // cannot be judged: see checks.Judge.Again
-	Refused      Clients        // refused now, and not then
-	Passed       Clients        // refused then, and not now
-	Harder       int            // rejected now, and only put off then
-	Softer       int            // the reverse
-	Unanswerable map[string]int // by rule: could not be judged by it, see checks.Judge.Unanswerable
+	Same         int            // the wanted action is the same
+	Exactly      int            // and so is the whole verdict, byte for byte
+	Lost         int            // not judged, see checks.Judge.Again
+	Refused      Clients        // refused now, but not then
+	Passed       Clients        // refused then, but not now
+	Harder       int            // rejected now, deferred then
+	Softer       int            // deferred now, rejected then
+	Unanswerable map[string]int // by rule: could not judge, see checks.Judge.Unanswerable
 }
 
-// Hops are judged for the first time.
+// Hops counts hops, which are judged for the first time.
 type Hops struct {
 	Table
-	Unheard int     // nobody wrote down the HELO
-	Refused Clients // by the DNS now or, where nobody asked, by what was recorded
+	Unheard int     // the HELO was not recorded
+	Refused Clients // judged from lookups made now; without lookups, from what was recorded
 }
 
-// Table is two ways to look at the same items.
+// Table has two columns about the same items.
 type Table struct {
 	Items     int
 	From, To  time.Time
 	Then, Now Column
 }
 
-// Column is what became of items in one way of looking at them.
+// Column counts the items of a Table as judged from one set of facts.
 type Column struct {
 	Items    int
 	Wants    map[string]int            // exempt, accept, tempfail, reject
-	Labelled map[string]map[string]int // ham or spam, want
+	Labelled map[string]map[string]int // by label (ham, spam) and Wants
 	Fails    map[string]int            // by rule
 	Unsure   map[string]int
 }
@@ -74,7 +74,7 @@ func (s *Summary) Add(o *Outcome) {
 	}
 }
 
-// Missing is how many items are in no record that was made now.
+// Missing returns how many items have no record from this replay.
 func (s *Summary) Missing() int { return s.Broken + s.Daemon.Lost + s.Recorded.Lost + s.Then.Lost }
 
 func (h *Hops) add(o *Outcome) {
@@ -160,22 +160,21 @@ func (c *Column) add(r *checks.Record) {
 	}
 }
 
-// Clients are clients with how often each was seen: of very many, those that were seen first.
+// Clients counts items by client. It holds the first maxClients clients.
 type Clients struct {
 	Items int
 	seen  map[netip.Addr]*Client
-	More  bool // there are clients that are not in the list
+	More  bool // there were more than maxClients
 }
 
-// Client is one of Clients. All but the address is as it was seen last, and text from the network.
+// Client is one of Clients. Rule, Helo and PTR are those of its last item; Helo and PTR are quoted.
 type Client struct {
 	Addr            netip.Addr
 	Items           int
 	Rule, Helo, PTR string
 }
 
-// maxClients keeps a list's memory flat, at about 200 bytes each.
-const maxClients = 10_000
+const maxClients = 10_000 // bounds a list to about 2 MB
 
 func (c *Clients) add(r *checks.Record) {
 	c.Items++
@@ -195,10 +194,10 @@ func (c *Clients) add(r *checks.Record) {
 	client.Rule, client.Helo, client.PTR = r.Verdict.Rule, clean.Cell(r.Helo.Raw), names(r)
 }
 
-// Count is how many different clients there are, or as many as were kept.
+// Count returns how many clients are in the list.
 func (c *Clients) Count() int { return len(c.seen) }
 
-// Top returns the n that were seen most often.
+// Top returns up to n clients, those with the most items first.
 func (c *Clients) Top(n int) []*Client {
 	list := slices.SortedFunc(maps.Values(c.seen), func(a, b *Client) int {
 		return cmp.Or(cmp.Compare(b.Items, a.Items), a.Addr.Compare(b.Addr))
