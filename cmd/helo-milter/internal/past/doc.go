@@ -1,0 +1,83 @@
+// Package past reads mail of the past: what a receiving host recorded about its clients, in its log or in the
+// Received fields of what it delivered, and the decisions that this program recorded. It judges nothing, and
+// makes no lookups. Every text in it is from the network.
+//
+// # How data flows
+//
+//	Source.Items   source.go       the files of a path, in order
+//	  Open         open.go         standard input, gzip, byte order mark; interruptible
+//	  detect       kind.go         the kind of a file, by its first 64 KiB
+//	  Decisions    decisions.go    decision log ───────────────────────────────────► *checks.Record
+//	  Mbox         mail.go         mailbox: headers, one after the other ─┐
+//	  Message      mail.go         one message ─► Received fields ────────┤
+//	    handOver   handover.go     the field of the host that received it from outside
+//	    hop        received.go     its clauses; forms.go: the client in it ────────► Hop
+//	  Log          log.go          mail log: line by line
+//	    parse      syslog.go       time, host, program and text of a line, in any format
+//	    postfix    postfix.go      what the text says about a connection or a message
+//	    sendmail   sendmail.go
+//	    exim       exim.go ────────────────────────────────────────────────────────► Hop
+//
+// A Hop has only what was recorded. In its facts, every answer that was not recorded is a failed lookup, so that
+// no rule fails because of it. An error about a line or a message is a *Broken, and reading continues.
+//
+// # How to add a Received form
+//
+// A form is how a mail server records its client in a Received field. If Relaymail is new, its example in
+// testdata/received.txt and its row in forms.go may be
+//
+//	# Relaymail
+//	Received: from friend (host=mail.example.org addr=203.0.113.9) by mx.example.net (Relaymail 1.0)
+//		with ESMTP id 7; Fri, 22 May 2026 06:00:00 +0000
+//	= 203.0.113.9 "friend" confirmed mail.example.org by=mx.example.net id=7
+//
+//	newForm("Relaymail", `\(Relaymail `, `<helo> \(host=<name> addr=<ip>\)`, Confirmed),
+//
+// and these are the steps:
+//
+//  1. Find out from the server's source when it writes a name: only if it is confirmed (Confirmed), or any
+//     PTR name (Unchecked). If it never writes one, the value is Unrecorded.
+//  2. Add the example to testdata/received.txt, after an empty line: "# " and the server, the field with its
+//     lines as they are, and "= " with the hop that you expect, as mailHop of received_test.go writes it. go
+//     test ./cmd/helo-milter/internal/past -run TestReceived fails: "unknown form of client in Received".
+//  3. Add the row to forms in forms.go, before those of "others", which match many servers. Its columns are
+//     the server, as in the example; a regular expression for the server itself, which sees the clauses by,
+//     with and id in this order; one for the client, which sees the clause from without that word; and the
+//     value of step 1. newForm lists the words for the parts of a client. Say above the row which file and
+//     function of the server write it, and what a name means there.
+//  4. The test passes. It would also fail if a row had no example. Add an example of each variant of the
+//     field: IPv6, no PTR name, authenticated, no HELO. A client that said no HELO may need a row with
+//     <silence>, and a word other than "unknown" for no PTR name a case in client of forms.go.
+//  5. If the server marks authenticated clients in its own way, extend login (a comment) or loggedIn (a
+//     protocol) in received.go; if its clauses begin with other words, extend keywords there.
+//  6. Name the server in README.md, in the table "What replay reads".
+//
+// # How to add the format of a log line
+//
+// The format is the envelope of a line (time, host, program), whichever mail server wrote the text.
+//
+//  1. Add a line in that format to formTests in forms_test.go: the text "A1: client=unknown[203.0.113.9]" of
+//     postfix/smtpd on host mx, and the time that is expected, in UTC. TestLineFormats fails.
+//  2. Add a function to syslog.go that returns the entry of a line, and a case to parse of syslog.go that
+//     recognizes its first bytes, before any case that would take them. parse has already cut off a priority
+//     such as <22>, and dropped lines of less than 15 bytes. parseTag reads "HOST PROGRAM[PID]: TEXT", and
+//     inYear completes a date without a year. TestLineFormats passes.
+//  3. Add a file of that line to TestSource in source_test.go, like "mail.log" with aMaillog: it has to give
+//     "hop". detect asks parse, so this takes a change of kind.go only if the file is mistaken for a message
+//     (firstField) or a decision log (isDecisions).
+//  4. Name the format in the comment of Log.
+//
+// # How to add the log of a mail server
+//
+//  1. Add its lines to mtas_test.go: a function like postfix or exim that puts the envelope around the text,
+//     a table like eximTests and a test like TestExim. Each case is a log, and its hops as readLog writes
+//     them. Add the table to FuzzLog, too.
+//  2. In read of log.go, add a case for the name of its program, and for broken lines a part of its lines to
+//     isOurs.
+//  3. Read the text in a file of its own. session returns what is known of a connection, meet sets its
+//     client, and says its HELO; hop makes a Hop of that. open begins a message in the queue and done ends
+//     it; refuse adds a refusal. Read text that the client can choose (sender, HELO, subject) last, or from
+//     the end.
+//  4. Say in the comment of Log what the log has of HELO and reverse DNS, and in README.md, in the table
+//     "What replay reads".
+package past
