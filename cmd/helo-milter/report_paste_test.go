@@ -17,8 +17,8 @@ import (
 	"helo-milter/cmd/helo-milter/internal/config"
 )
 
-// What there is to paste is a configuration that refuses for the recommended rules and for nothing else that
-// was seen.
+// The lines to paste are a configuration that refuses for the recommended rules, and for no other rule with
+// hits.
 func TestReportPaste(t *testing.T) {
 	file := decisionLog(t, healthy)
 	text, _ := report(t, exitDone, "--json", file)
@@ -61,7 +61,7 @@ func TestReportPaste(t *testing.T) {
 	}
 }
 
-// ladder is what a report in JSON says of what to paste.
+// ladder is the part of a report in JSON about what to paste.
 type ladder struct {
 	Sections []struct {
 		TOML    string
@@ -69,8 +69,8 @@ type ladder struct {
 	}
 }
 
-// Whatever the configuration is that the lines are pasted into, and that has judged the mail, they refuse as
-// many clients as the report has promised. Each line is a configuration, and what is to be pasted into it.
+// Whatever configuration the lines are pasted into, and whichever has judged the mail, they refuse as many
+// clients as the report says. Each line is a configuration, and a part of what is to be pasted into it.
 func TestReportPasteInto(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ config, has string }{
@@ -118,7 +118,7 @@ func TestReportPasteInto(t *testing.T) {
 	}
 }
 
-// judgedBy are the records of healthy mail by a configuration.
+// judgedBy returns the records of healthy as judged by a configuration.
 func judgedBy(t *testing.T, file string) (list []*checks.Record) {
 	t.Helper()
 	cfg, err := config.Load(file)
@@ -131,7 +131,7 @@ func judgedBy(t *testing.T, file string) (list []*checks.Record) {
 	return list
 }
 
-// refusedBy is how many clients a configuration refuses.
+// refusedBy returns how many clients a configuration refuses.
 func refusedBy(t *testing.T, text string, records []*checks.Record) int {
 	t.Helper()
 	cfg, err := config.Parse("after", []byte(text))
@@ -147,7 +147,7 @@ func refusedBy(t *testing.T, text string, records []*checks.Record) int {
 	return len(refused)
 }
 
-// overlay puts the keys of one TOML text in the place of those of another, or of whole tables.
+// overlay replaces keys of one TOML text by those of another, or whole tables.
 func overlay(t *testing.T, config, paste string, whole bool) string {
 	t.Helper()
 	under, over := map[string]any{}, map[string]any{}

@@ -19,17 +19,17 @@ import (
 	"helo-milter/checks/checkstest"
 )
 
-// crowd is some clients that do the same, each once a day on some days in a row.
+// crowd is a number of clients that do the same, each once a day on some days in a row.
 type crowd struct {
 	clients, days int
-	first         string // the address of the first client; others follow, IPv6 ones each in the next network
-	helo          string // with %d, the client's number
-	ptr           string // as helo; not confirmed after "!", a failed lookup is "?", and none is ""
+	first         string // address of the first client; the others follow, IPv6 each in the next network
+	helo          string // %d is the client's number
+	ptr           string // like helo; "!name" is not confirmed, "?" a failed lookup, "" none
 	exempt        string
-	source        string // "", or DNS and label as in Source
+	source        string // "", or DNS and label of checks.Source
 }
 
-// healthy are two weeks of a mail server, with something of everything.
+// healthy is two weeks of mail with some clients of every sort.
 var healthy = []crowd{
 	{230, 3, "192.0.2.0", "mail%d.example.org", "mail%d.example.org", "", ""},
 	{40, 14, "2001:db8::1", "mail%d.example.com", "mail%d.example.com", "", ""},
@@ -46,7 +46,7 @@ var healthy = []crowd{
 	{1, 14, "127.0.0.1", "localhost", "", "private", ""},
 }
 
-// young are three days, and replayed beside them.
+// young is three days of mail, and replayed mail beside it.
 var young = []crowd{
 	{30, 3, "192.0.2.0", "mail%d.example.org", "mail%d.example.org", "", ""},
 	{2, 1, "203.0.113.64", "friend", "", "", ""},
@@ -116,7 +116,7 @@ func (c crowd) record(policy *checks.Policy, addr netip.Addr, n int, at time.Tim
 	return r
 }
 
-// decisionLog writes a log of crowds with two broken lines.
+// decisionLog writes a decision log of crowds, with two broken lines.
 func decisionLog(t *testing.T, crowds []crowd) string {
 	t.Helper()
 	var b strings.Builder
@@ -132,7 +132,7 @@ func decisionLog(t *testing.T, crowds []crowd) string {
 	return file
 }
 
-// report runs the command.
+// report runs the command, and fails unless it exits with want.
 func report(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	return reportOn(t, nil, want, args...)
@@ -175,7 +175,7 @@ func TestReportSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, _ := report(t, exitDone, file)
-	packed := filepath.Join(t.TempDir(), "packed") // whatever its name is
+	packed := filepath.Join(t.TempDir(), "packed") // gzip is recognized whatever the name
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	if _, err := w.Write(log); err != nil || w.Close() != nil {
@@ -218,8 +218,7 @@ func reportStandardInput(t *testing.T, file string) string {
 
 var scripts = regexp.MustCompile(`(?i)<script|javascript:|\son[a-z]+=|https?:|src=|@import|url\(`)
 
-// Whatever clients and their DNS say, and whatever somebody has put into a record, it stays text in every
-// format.
+// Hostile text of clients, of their DNS and in records stays text in every format.
 func TestReportHostile(t *testing.T) {
 	t.Parallel()
 	for name, text := range checkstest.Hostile(t) {
@@ -239,7 +238,7 @@ func TestReportHostile(t *testing.T) {
 			func() { r.Findings = append(r.Findings, checks.RuleFinding{Rule: text, Detail: text}) },
 			func() { r.Source = &checks.Source{Place: text, DNS: text, Label: text} },
 			func() { r.Exempt = text },
-			func() { // in place of a client with a zone, whatever becomes of that line
+			func() { // a client with a zone, a line that may be refused
 				r.Exempt, r.Client = "", netip.MustParseAddr("2001:db8::9").WithZone(text)
 				r.Facts.Client = r.Client
 			},
@@ -270,7 +269,7 @@ func staysText(t *testing.T, name, format, got string) {
 	}
 }
 
-// What cannot be read does not keep the rest from being read, and is told of.
+// A file that cannot be read is reported, and the others are still counted.
 func TestReportErrors(t *testing.T) {
 	file := decisionLog(t, young)
 	log, err := os.ReadFile(file)

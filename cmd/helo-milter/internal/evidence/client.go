@@ -9,21 +9,21 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// looks are reasons to think that a client's mail is good.
+// looks are signs that a client's mail is legitimate.
 type looks uint8
 
 const (
 	confirmed looks = 1 << iota // a confirmed PTR name is the HELO or of its organisation
 	spfPass                     // the SPF record of the HELO name allows the client
-	named                       // a confirmed PTR name that does not look dynamic, whatever was said in HELO
-	ham                         // somebody has labelled its mail so
+	named                       // a confirmed PTR name that does not look dynamic, whatever the HELO
+	ham                         // some of its mail is labelled ham
 	allowed                     // on the allow list
-	login                       // somebody in the client's network has logged in
-	spam                        // somebody has labelled its mail so: no reason, but against some
+	login                       // a user in the client's network has logged in
+	spam                        // some of its mail is labelled spam: not a sign, but against some of them
 )
 
-// settled are the looks when all records are known: good names do not excuse a client of which all that was
-// labelled is spam.
+// settled returns the looks once all records are read: names and SPF do not count for a client whose labelled
+// mail is all spam.
 func (l looks) settled(loggedIn bool) looks {
 	if l&(spam|ham) == spam {
 		l &^= confirmed | spfPass | named
@@ -34,20 +34,20 @@ func (l looks) settled(loggedIn bool) looks {
 	return l
 }
 
-// client is what is kept of a client that was judged or is on the allow list. There may be very many.
+// client is a client that was judged or is on the allow list. There may be a million, so it is small.
 type client struct {
-	hit, spoke ruleSet // the rules that failed, and those that had a word to say
-	last       int64   // when it would have been refused, in seconds
-	refused    int32   // transactions
+	hit, spoke ruleSet // the rules that failed, and those that could be evaluated
+	last       int64   // time of the last refused transaction, Unix seconds
+	refused    int32   // transactions that would be refused
 	looks      looks
-	judged     bool // and not only allowed
-	spare      bool // one too many: nobody sees it again
+	judged     bool // at least once; else only on the allow list
+	spare      bool // beyond maxClients, not kept
 }
 
-// maxClients is how many clients of a kind are told apart: the first ones.
+// maxClients is how many clients of a kind are distinguished: the first ones.
 const maxClients = 1_000_000
 
-// client is good until the next one is asked for.
+// client returns the client of an address. The pointer is valid until the next call.
 func (c *counts) client(addr netip.Addr) *client {
 	key := addr.As16() // without a zone
 	place, known := c.places[key]
@@ -65,18 +65,18 @@ func (c *counts) client(addr netip.Addr) *client {
 	return &c.clients[place]
 }
 
-// looks are those of a client that is shown.
+// looks returns the looks of a client that is shown.
 func (c *counts) looks(addr netip.Addr) looks { return c.clients[c.places[addr.As16()]].looks }
 
-// Example is a client that a rule has hit. Its texts are clean.
+// Example is a client that a rule has hit. Helo and PTR are printable ASCII of at most 64 bytes.
 type Example struct {
 	Client netip.Addr `json:"client"`
 	Helo   string     `json:"helo"`
-	PTR    string     `json:"ptr"`  // a confirmed one, if there is one
-	Good   bool       `json:"good"` // it looks good, see Rung.Against
+	PTR    string     `json:"ptr"`  // a confirmed name, if there is one
+	Good   bool       `json:"good"` // it looks legitimate, see Rung.Against
 }
 
-// looksOf are the looks that a record by itself can show.
+// looksOf returns the looks that a single record shows.
 func looksOf(r *checks.Record) looks {
 	var l looks
 	if labelled(r, "ham") {
@@ -110,11 +110,11 @@ func example(r *checks.Record) Example {
 	return Example{Client: r.Client.WithZone(""), Helo: clean.Report(helo), PTR: clean.Report(ptr)}
 }
 
-// maxExamples is how many clients are shown of a rule.
+// maxExamples is how many clients are shown for a rule.
 const maxExamples = 3
 
-// wants tells whether a client may be among those that are shown: the first ones, and rather those that look
-// good, since they are what somebody should look at.
+// wants reports whether a client may become an example: legitimate-looking ones first, since they should be
+// looked at, and then those seen first.
 func (c *ruleCounts) wants(good bool) bool {
 	n := len(c.examples)
 	return n < maxExamples || good && !c.examples[n-1].Good
@@ -130,13 +130,13 @@ func (c *ruleCounts) example(e Example, good bool) {
 	c.examples = c.examples[:min(len(c.examples), maxExamples)]
 }
 
-// network is what one owner is thought to have.
+// network returns the network that is taken to belong to one owner: an IPv4 /24 or an IPv6 /48.
 func network(addr netip.Addr) netip.Prefix {
 	bits := 24
 	if addr.Is6() {
 		bits = 48
 	}
-	prefix, _ := addr.Prefix(bits) // of no address, the zero Prefix
+	prefix, _ := addr.Prefix(bits) // the zero Prefix for the zero Addr
 	return prefix
 }
 

@@ -15,7 +15,7 @@ import (
 //go:embed report.html
 var page string
 
-// HTML is the report as one file that needs no other and runs nothing.
+// HTML returns the report as a self-contained HTML page without scripts.
 func (r *Report) HTML() string {
 	t := template.Must(template.New("report").Funcs(template.FuncMap{
 		"date":    func(t time.Time) string { return t.Format(time.DateOnly) },
@@ -28,12 +28,12 @@ func (r *Report) HTML() string {
 	}).Parse(page))
 	var b strings.Builder
 	if err := t.Execute(&b, r); err != nil {
-		panic(err) // the template asks for what a Report has not: no data can do that
+		panic(err) // a bug in the template: no data can cause it
 	}
 	return b.String()
 }
 
-// JSON is the report for programs.
+// JSON returns the report for programs.
 func (r *Report) JSON() string {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -42,7 +42,7 @@ func (r *Report) JSON() string {
 	return string(text) + "\n"
 }
 
-// Chart is a picture of bars, with what it shows in words.
+// Chart is a bar chart, with a title and a description in words.
 type Chart struct {
 	ID, Title, Desc string
 	Width, Height   int
@@ -55,7 +55,7 @@ type Bar struct {
 	Kind, Label string
 }
 
-// DaysChart shows all transactions of the period.
+// DaysChart returns a chart of all transactions in the period.
 func (s *Section) DaysChart() Chart {
 	const height = 120
 	c := Chart{ID: s.DNS + "-days", Title: "Transactions by day", Width: 12 * len(s.Trend), Height: height}
@@ -84,7 +84,7 @@ func (s *Section) DaysChart() Chart {
 	return c
 }
 
-// Highest is the most transactions of a column.
+// Highest returns the number of transactions of the highest column.
 func (s *Section) Highest() int {
 	top := 1
 	for _, span := range s.Trend {
@@ -93,7 +93,7 @@ func (s *Section) Highest() int {
 	return top
 }
 
-// TrendChart shows a rule's hits over the period.
+// TrendChart returns a chart of a rule's hits over the period.
 func (s *Section) TrendChart(r RuleSummary) Chart {
 	const height = 24
 	top := max(1, slices.Max(r.Trend))

@@ -10,13 +10,13 @@ import (
 	"helo-milter/checks/wilson"
 )
 
-// What has to be there before anything is recommended. Of 200 clients without a hit the 95 % interval ends at
-// 1.9 %, and a week has every kind of day.
+// The evidence required before anything is recommended. With no hit among 200 clients, the 95 % interval ends
+// at 1.9 %; and a week has every kind of day.
 const (
 	minClients = 200
 	minDays    = 7
-	// The most good-looking clients that a rule may hit, by the upper end of the interval. What is provably
-	// false needs less: that there were such clients at all, and none was hit.
+	// The largest share of legitimate-looking clients that a rule may hit, by the upper end of the interval.
+	// For a provable rule it is enough that there were some such clients, and none was hit.
 	maxShare    = 0.02
 	maxProvable = 0.1
 )
@@ -49,21 +49,21 @@ type Rung struct {
 	Against        []Reason       `json:"against"`  // the clients of Good that are hit, by why they look good
 }
 
-// Share is how many clients of a group a rule hits.
+// Share is how many clients of a group are hit by a rule.
 type Share struct {
 	Hit    int     `json:"hit"`
 	Of     int     `json:"of"`
 	AtMost float64 `json:"at_most"` // the upper end of the 95 % interval
 }
 
-// Reason is why clients look good. A client can have several.
+// Reason is why clients look legitimate. A client can have several.
 type Reason struct {
 	Name    string `json:"name"`
 	Doc     string `json:"doc"`
 	Clients int    `json:"clients"`
 }
 
-// witnesses are the looks, in the order in which they are told.
+// witnesses are the looks in the order of the report.
 var witnesses = []struct {
 	look looks
 	name string
@@ -77,11 +77,12 @@ var witnesses = []struct {
 	{named, "named", "with a confirmed PTR name that is not dynamic"},
 }
 
-// provable tells whether even the careful profile refuses for a rule: what it finds is false whoever says it.
+// provable reports whether the careful profile rejects for a rule: what it finds is false whoever the client
+// is.
 func provable(rule int) bool { return checks.All[rule].Actions[checks.Careful] == checks.Reject }
 
-// against are the looks that speak against a rule when it hits a client that has one. Spammers, too, have
-// hosts with names, so a name is no excuse for what is provably false.
+// against returns the looks that are evidence against a rule if it hits a client with one of them. Spammers
+// have hosts with PTR names, too, so a name is no evidence against a provable rule.
 func against(rule int) looks {
 	if provable(rule) {
 		return confirmed | spfPass | allowed | login | ham
@@ -89,9 +90,9 @@ func against(rule int) looks {
 	return confirmed | spfPass | named | allowed | login | ham
 }
 
-// speaksFor are the looks that speak for a rule when it hits no client that has one. A rule that looks at
-// the PTR cannot hit a client with a good one, nor can a HELO that is confirmed, or that SPF allows, have
-// most faults: such clients prove nothing.
+// speaksFor returns the looks that are evidence for a rule if it does not hit clients with one of them. A
+// rule about the PTR cannot hit a client with a good one, and most rules cannot hit a HELO that is confirmed
+// or passes SPF: that such clients are not hit proves nothing.
 func speaksFor(rule int) looks {
 	const ptr = checks.PTRNames | checks.PTRAddrs | checks.PTRLists | checks.PTRDenied
 	switch {
@@ -104,7 +105,7 @@ func speaksFor(rule int) looks {
 	}
 }
 
-// climb makes the ladder and what to paste.
+// climb makes the ladder and the configuration to paste.
 func (s *Section) climb(c *counts, policy *checks.Policy, own []*checks.Action) {
 	s.Missing = s.missing()
 	for i := range checks.All {
@@ -131,7 +132,7 @@ func (s *Section) climb(c *counts, policy *checks.Policy, own []*checks.Action) 
 	})
 }
 
-// missing says what there is too little of for any advice.
+// missing returns why there is too little evidence for any recommendation; empty if there is enough.
 func (s *Section) missing() []string {
 	list := []string{}
 	if s.Clients < minClients {

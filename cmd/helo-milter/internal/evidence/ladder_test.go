@@ -11,8 +11,8 @@ import (
 	"helo-milter/checks"
 )
 
-// clients adds some that do the same every day, each in a network of its own: how many, what they say, their
-// PTR, and what else is known of them.
+// clients adds the records of clients that do the same every day, each in a network of its own. words are
+// their number, HELO, PTR and what else is known: allow, authenticated, ham, spam or spf.
 func clients(t *testing.T, tally *Tally, base byte, days int, words string) {
 	t.Helper()
 	var n int
@@ -69,7 +69,7 @@ func newTally() *Tally {
 	return New(judge, make([]*checks.Action, len(checks.All)))
 }
 
-// rung is where a rule stands.
+// rung returns the rung of a rule.
 func rung(t *testing.T, s *Section, rule string) Rung {
 	t.Helper()
 	i := slices.IndexFunc(s.Ladder, func(s Rung) bool { return s.Rule == rule })
@@ -79,46 +79,46 @@ func rung(t *testing.T, s *Section, rule string) Rung {
 	return s.Ladder[i]
 }
 
-// Each line is some mail of so many days, and what the ladder says of a rule.
+// Each line is mail on each of some days, a rule, and its advice with a part of the reason.
 func TestLadder(t *testing.T) {
 	for _, tt := range []struct {
 		days       int
 		mail       string
 		rule, want string
 	}{
-		// What careful refuses for needs 200 clients and 7 days.
+		// A rule of careful needs 200 clients and 7 days.
 		{7, "199 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "enforce"},
 		{7, "198 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "wait: too little"},
 		{6, "199 mail.example.org named; 1 192.0.2.1 none", "helo-bare-ip", "wait: too little"},
 		{7, "200 mail.example.org named", "helo-bare-ip", "no hits"},
-		// A spammer's host has a name, too: no excuse for what is provably false.
+		// A spammer's host has a PTR name, too: no evidence against a provable rule.
 		{7, "199 mail.example.org named; 1 192.0.2.1 named", "helo-bare-ip", "enforce"},
-		// These speak against every rule.
+		// These are evidence against every rule.
 		{7, "199 mail.example.org named; 1 192.0.2.1 none allow", "helo-bare-ip", "look"},
 		{7, "200 mail.example.org named; 1 192.0.2.1 none allow", "helo-bare-ip", "look: 1 on the allow list"},
 		{7, "200 mail.example.org named; 1 192.0.2.1 none spf", "helo-bare-ip", "look: 1 with a HELO that passes SPF"},
 		{7, "200 mail.example.org named ham; 1 192.0.2.1 none ham", "helo-bare-ip", "look: 1 labelled ham"},
-		// A client without a PTR is not seen among those with one: only others can speak for that rule.
+		// That clients with a PTR name are not hit is no evidence for ptr-missing.
 		{7, "300 mail.example.org named; 1 mail.example.com none", "ptr-missing", "wait: only 0 could"},
 		{7, "190 mail.example.org named ham; 10 mail.example.com none spam", "ptr-missing", "enforce"},
 		{7, "180 mail.example.org named ham; 20 mail.example.com none spam", "ptr-missing", "wait: only 180 could"},
-		// What only strict refuses for: named hosts speak for it, and against it.
+		// For a rule that only strict enforces, named hosts are evidence for and against it.
 		{7, "199 mail.example.org named; 1 friend none", "helo-not-fqdn", "enforce"},
 		{7, "199 mail.example.org named; 1 friend dynamic", "helo-not-fqdn", "enforce"},
 		{7, "199 mail.example.org named; 1 friend named", "helo-not-fqdn", "look: 1 with a confirmed PTR name"},
 		{7, "180 mail.example.org named; 20 friend none", "helo-not-fqdn", "wait: only 180 could"},
-		// Where labels say that it is spam, its name is no excuse.
+		// A name does not count for a client whose labelled mail is all spam.
 		{7, "199 mail.example.org named ham; 1 friend named spam", "helo-not-fqdn", "enforce"},
-		// Nobody refuses for these: RFC 5321 §4.1.4.
+		// No profile enforces these: RFC 5321 §4.1.4.
 		{7, "199 mail.example.org named; 1 mail.example.com none", "helo-ptr-mismatch", "never: RFC 5321"},
 		{7, "199 mail.example.org named; 1 example.com none", "helo-bare-domain", "never: No profile"},
-		// A rule about greetings has seen only those that were written down, and one that was unsure has not.
+		// A rule is evaluated only where the HELO was recorded and lookups did not fail.
 		{7, "150 mail.example.org named; 60 unheard named; 1 friend none", "helo-not-fqdn", "wait: for 151 clients"},
 		{7, "150 unheard named; 60 unheard failed; 1 unheard none", "ptr-missing", "wait: for 151 clients"},
 		{7, "250 unheard named", "helo-not-fqdn", "no say: not be evaluated"},
 		{7, "250 unheard named", "ptr-missing", "no hits: No client failed it"},
 		{7, "250 mail.example.org named", "helo-listed", "no say: not be evaluated"},
-		// While the DNS fails for most of the mail nothing is recommended. What nobody recorded did not fail.
+		// Nothing is recommended if lookups fail for most of the mail. What was not recorded did not fail.
 		{7, "201 mail.example.org named; 199 192.0.2.1 failed", "helo-bare-ip", "enforce"},
 		{7, "199 mail.example.org named; 201 192.0.2.1 failed", "helo-bare-ip", "wait: too little"},
 		{7, "199 mail.example.org named ham; 201 192.0.2.1 failed spam", "helo-bare-ip", "enforce"},
@@ -135,7 +135,8 @@ func TestLadder(t *testing.T) {
 	}
 }
 
-// A client whose network somebody logs in from looks good, whichever comes first; another network does not.
+// A client in a network from which users log in looks legitimate, whichever record comes first; a client in
+// another network does not.
 func TestLogin(t *testing.T) {
 	for _, order := range []string{
 		"1 192.0.2.1 none; 1 laptop none authenticated", "1 laptop none authenticated; 1 192.0.2.1 none",
@@ -155,7 +156,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// Facts that were found in different ways are never in one figure.
+// No figure combines facts that were obtained in different ways.
 func TestKinds(t *testing.T) {
 	tally := newTally()
 	clients(t, tally, 0, 7, "150 mail.example.org named")
@@ -176,13 +177,13 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-func TestRules(t *testing.T) {
+func TestRuleSetSize(t *testing.T) {
 	if len(checks.All) > 64 {
 		t.Error("a ruleSet is too small for the table")
 	}
 }
 
-func TestWords(t *testing.T) {
+func TestFormatting(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{group(0), "0"},
 		{group(999), "999"},

@@ -8,9 +8,9 @@ import (
 	"helo-milter/checks"
 )
 
-// pasted are the rules' actions for who pastes the lines into the configuration. They refuse for the
-// recommended rules, and beside them only for what careful refuses for and nobody did: else more would be
-// refused than the report says. What is marked or off stays so.
+// pasted returns the actions of all rules once the lines are in the configuration. They refuse for
+// recommended rules, and otherwise only for rules of careful that hit no client: else more would be refused
+// than the report says. Rules that mark or are off stay so.
 func (s *Section) pasted(before *checks.Policy) []checks.Action {
 	after := slices.Clone(before.Actions)
 	for i := range s.Ladder {
@@ -72,7 +72,7 @@ func comment(b *strings.Builder, text string) {
 	}
 }
 
-// reason says why a rule gets an action, which it had before or not.
+// reason returns why a rule gets an action.
 func (s *Rung) reason(action, before checks.Action) string {
 	switch {
 	case s.Recommendation == Enforce:
@@ -88,7 +88,8 @@ func (s *Rung) reason(action, before checks.Action) string {
 	}
 }
 
-// thresholds takes back those of the summed score: marks that add up to a refusal are on no ladder.
+// thresholds turns off those of the summed score: marks that add up to a refusal are not part of the
+// evidence.
 func thresholds(p *checks.Policy) string {
 	var b strings.Builder
 	for _, threshold := range []struct {

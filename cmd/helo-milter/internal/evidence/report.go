@@ -9,14 +9,15 @@ import (
 	"helo-milter/checks"
 )
 
-// Report is what decision logs say: plain data, and what --json prints. Every text in it is clean.
+// Report is the evidence of decision logs as plain data, which --json prints. Every text in it is printable
+// ASCII.
 type Report struct {
-	Broken   int       `json:"broken"`       // lines that cannot be read
-	Unread   int       `json:"unread_files"` // that cannot be read, or not to their end
+	Broken   int       `json:"broken"`       // lines that could not be read
+	Unread   int       `json:"unread_files"` // files that could not be read, or only in part
 	Sections []Section `json:"sections"`
 }
 
-// Section is about the records whose DNS facts were found in one way.
+// Section is about the records whose DNS facts were obtained in one way.
 type Section struct {
 	DNS          string        `json:"dns"` // live, recorded or now
 	From         time.Time     `json:"from"`
@@ -26,15 +27,15 @@ type Section struct {
 	Exempt       []Count       `json:"exempt"`
 	Judged       int           `json:"judged"`
 	Clients      int           `json:"clients"`      // that were judged
-	More         bool          `json:"more_clients"` // than are told apart: these are the first ones
-	Networks     int           `json:"networks"`     // of theirs: IPv4 /24, IPv6 /48
+	More         bool          `json:"more_clients"` // than maxClients: Clients are the first ones
+	Networks     int           `json:"networks"`     // of the judged clients: IPv4 /24, IPv6 /48
 	Refused      int           `json:"would_refuse"`
 	RefusedBy    int           `json:"would_refuse_clients"`
-	Top          []TopClient   `json:"top"` // of those, with the most transactions first
+	Top          []TopClient   `json:"top"` // of these clients, most transactions first
 	Trouble      Trouble       `json:"dns_failures"`
-	Differs      int           `json:"mta_differs"` // the MTA found something else about the client's name
+	Differs      int           `json:"mta_differs"` // the MTA's reverse DNS check had a different result
 	Unheard      int           `json:"helo_not_recorded"`
-	Ham          int           `json:"ham"` // judged transactions with such a label
+	Ham          int           `json:"ham"` // judged transactions with this label
 	Spam         int           `json:"spam"`
 	Trend        []Span        `json:"trend"`
 	Rules        []RuleSummary `json:"rules"` // in the table's order
@@ -44,20 +45,20 @@ type Section struct {
 	TOML         string        `json:"toml"` // "" when nothing is recommended
 }
 
-// Count is how many transactions there are of something.
+// Count is a number of transactions.
 type Count struct {
 	Name  string `json:"name"`
 	Count int    `json:"count"`
 }
 
-// Trouble counts judged transactions.
+// Trouble counts judged transactions with failed lookups.
 type Trouble struct {
 	PTR      int `json:"ptr_unknown"`  // iprev is temperror
 	Unsure   int `json:"rules_unsure"` // at least one rule
 	Degraded int `json:"resolver_degraded"`
 }
 
-// TopClient is a client that would be refused, with what it said and who it was the last time.
+// TopClient is a client that would be refused, as it was in its last such transaction.
 type TopClient struct {
 	Example
 	Rule    string    `json:"rule"`
@@ -74,21 +75,22 @@ type Span struct {
 	Refused int    `json:"would_refuse"`
 }
 
-// RuleSummary counts transactions, but for clients and networks.
+// RuleSummary counts transactions, except for Clients and Networks.
 type RuleSummary struct {
 	Rule     string    `json:"rule"`
 	Hits     int       `json:"hits"`
 	Unsure   int       `json:"unsure"`
 	Clients  int       `json:"clients"`
 	Networks int       `json:"networks"`
-	Refused  int       `json:"would_refuse"` // the verdict wanted that because of this rule
+	Refused  int       `json:"would_refuse"` // because of this rule, by the verdict in the record
 	Ham      int       `json:"ham_hits"`
 	Spam     int       `json:"spam_hits"`
 	Trend    []int     `json:"trend,omitempty"` // hits by Section.Trend, if there are any
 	Examples []Example `json:"examples,omitempty"`
 }
 
-// Report draws up what was counted, and says how many lines and files could not be read.
+// Report returns the report on what was counted. broken and unread are the lines and files that could not be
+// read.
 func (t *Tally) Report(broken, unread int) *Report {
 	r := &Report{Broken: broken, Unread: unread, Sections: []Section{}}
 	for i, c := range t.kinds {
@@ -99,7 +101,7 @@ func (t *Tally) Report(broken, unread int) *Report {
 	return r
 }
 
-// Judged is how many transactions were judged, of all kinds: whether there is anything to report.
+// Judged returns how many transactions of all kinds were judged; if 0, there is nothing to report.
 func (r *Report) Judged() int {
 	n := 0
 	for i := range r.Sections {
@@ -151,7 +153,7 @@ func (c *counts) summary(rule int, networks map[netip.Prefix]ruleSet, spans []sp
 		Rule: checks.All[rule].Name, Hits: n.hits, Unsure: n.unsure, Refused: n.refused, Ham: n.ham, Spam: n.spam,
 		Examples: slices.Clone(n.examples),
 	}
-	for i := range s.Examples { // by all that is known now
+	for i := range s.Examples { // which may look different now that all records are known
 		s.Examples[i].Good = c.looks(s.Examples[i].Client)&against(rule) != 0
 	}
 	for i := range c.clients {
@@ -176,10 +178,10 @@ type span struct {
 	hits []int32
 }
 
-// maxSpans is how many columns a trend has at most.
+// maxSpans is the maximum number of columns of a trend.
 const maxSpans = 31
 
-// spans divides the period, from its first day to its last.
+// spans divides the period from its first to its last day into at most maxSpans spans of equal length.
 func (c *counts) spans() []span {
 	days := slices.Sorted(maps.Keys(c.days))
 	first := days[0]

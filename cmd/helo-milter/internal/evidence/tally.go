@@ -1,5 +1,3 @@
-// Package evidence says what decision logs tell about the rules: what they hit, what speaks for and against
-// enforcing each, and which ones a careful postmaster could enforce. It counts, judges and prints.
 package evidence
 
 import (
@@ -10,15 +8,15 @@ import (
 	"helo-milter/checks"
 )
 
-// Tally counts the records of decision logs. What it holds grows with the different clients, about 200 bytes
-// each, up to maxClients of a kind, and with the days of the period, and not with the records.
+// Tally counts the records of decision logs. Its memory grows with the number of different clients, about 200
+// bytes each, up to maxClients of a kind, and with the days of the period, but not with the records.
 type Tally struct {
 	judge *checks.Judge
 	own   []*checks.Action
 	kinds [len(kinds)]*counts
 }
 
-// kinds are the ways in which the DNS facts of a record were found. Nothing is ever summed over them.
+// kinds are the ways in which the DNS facts of a record were obtained. Nothing is ever summed over them.
 var kinds = [...]struct{ name, doc string }{
 	{"live", "looked up when the mail arrived"},
 	{recorded, "only what the receiving host recorded when the mail arrived"},
@@ -27,8 +25,8 @@ var kinds = [...]struct{ name, doc string }{
 
 const recorded = "recorded"
 
-// New returns an empty tally for a configuration: judge is what it makes of facts, and own are the actions
-// that it has in [rules], by checks.All; nil is the profile's.
+// New returns an empty tally for a configuration: its judge, and its actions from [rules] by checks.All,
+// where nil stands for the action of the profile.
 func New(judge *checks.Judge, own []*checks.Action) *Tally {
 	t := &Tally{judge: judge, own: own}
 	for i := range t.kinds {
@@ -52,12 +50,12 @@ func (t *Tally) Add(r *checks.Record) {
 	t.kinds[kind].add(r, t.judge)
 }
 
-// ruleSet is a set of rules by their places in checks.All.
+// ruleSet is a set of rules, as bits by their index in checks.All.
 type ruleSet uint64
 
 func (s ruleSet) has(rule int) bool { return s>>rule&1 != 0 }
 
-// counts is all that is known of the records of one kind.
+// counts is everything known of the records of one kind.
 type counts struct {
 	from, to                         time.Time
 	transactions, judged, refused    int
@@ -68,8 +66,8 @@ type counts struct {
 	days                             map[int]*day // since 1970
 	clients                          []client
 	places                           map[[16]byte]int32 // in clients, by address
-	room                             int                // for more clients; once negative, there were more
-	top                              []TopClient        // in their order
+	room                             int                // for more clients; negative if some had no room
+	top                              []TopClient        // most refused transactions first
 	logins                           map[netip.Prefix]bool
 }
 
@@ -84,10 +82,10 @@ type day struct {
 	hits                    []int32 // by checks.All
 }
 
-// maxDays bounds what broken clocks can cost: 20 years.
+// maxDays bounds the memory that wrong clocks can take: 20 years.
 const maxDays = 20 * 366
 
-// reasons are those for which a client is exempt. The last stands for what a newer version may have.
+// reasons are why a client is exempt. The last stands for those of newer versions.
 var reasons = [...]string{"authenticated", "private", "allow", "no-address", "other"}
 
 func (c *counts) add(r *checks.Record, judge *checks.Judge) {
@@ -119,9 +117,9 @@ func (c *counts) add(r *checks.Record, judge *checks.Judge) {
 	}
 }
 
-// again judges a record's facts by the configuration at hand: the record does not have what those rules would
-// have found that were off. What was found then counts, too, since neither all recipients of a message with
-// very many nor the deny list of that day need be known. Who was exempt, or is now, is exempt.
+// again judges a record's facts by the current configuration, since the record has no findings of rules that
+// were off. The findings in the record count, too: the record may lack recipients of a message with very
+// many, and the deny list may have changed. A client that was exempt, or is now, is exempt.
 func again(r *checks.Record, judge *checks.Judge) (findings []checks.Finding, exempt string) {
 	if r.Exempt != "" {
 		return nil, r.Exempt
@@ -135,14 +133,14 @@ func again(r *checks.Record, judge *checks.Judge) (findings []checks.Finding, ex
 	}
 	for i, rule := range checks.All {
 		if rule.Actions[checks.Careful] == checks.Off && judge.Policy.Actions[i] == checks.Off {
-			verdict.Findings[i] = checks.Finding{} // nobody thinks of enforcing it
+			verdict.Findings[i] = checks.Finding{} // off everywhere: no candidate
 		}
 	}
 	for _, found := range r.Findings {
 		if found.Rule == checks.Internal {
 			return nil, ""
 		}
-		if i := checks.Index(found.Rule); i >= 0 { // else it is of another version
+		if i := checks.Index(found.Rule); i >= 0 { // else a rule of another version
 			verdict.Findings[i].Result = max(verdict.Findings[i].Result, found.Result)
 		}
 	}
@@ -154,7 +152,7 @@ func (c *counts) day(at time.Time) *day {
 	if c.days[n] == nil {
 		d := &day{hits: make([]int32, len(checks.All))}
 		if len(c.days) >= maxDays {
-			return d // and nobody sees it again
+			return d // not kept
 		}
 		c.days[n] = d
 	}
@@ -200,7 +198,7 @@ func (c *counts) judge(r *checks.Record, findings []checks.Finding, unasked []st
 
 func labelled(r *checks.Record, label string) bool { return r.Source != nil && r.Source.Label == label }
 
-// hit notes that a rule has hit a client.
+// hit records that a rule has hit a client.
 func (c *counts) hit(rule int, r *checks.Record, who *client) {
 	who.hit |= 1 << rule
 	good := who.looks&against(rule) != 0 || c.logins[network(r.Client)]
@@ -222,8 +220,8 @@ func (c *counts) refuse(r *checks.Record, who *client, today *day) {
 	}
 }
 
-// allow counts what the rules find of a client that is on the allow list: who trusts it does not want them to
-// fail.
+// allow records the findings of a client on the allow list. It is trusted, so a rule that hits it would do
+// harm.
 func (c *counts) allow(r *checks.Record, findings []checks.Finding, unasked []string) {
 	who := c.client(r.Client)
 	who.looks |= looksOf(r) | allowed
@@ -235,8 +233,8 @@ func (c *counts) allow(r *checks.Record, findings []checks.Finding, unasked []st
 	who.spoke |= speaking(r.Facts, findings, unasked)
 }
 
-// speaking are the rules that have said something about a client: not about a HELO that nobody wrote down,
-// and not about a DNS that nobody asked, or that failed. unasked are rules with a question that is new.
+// speaking returns the rules that could be evaluated for a client: those whose HELO was recorded, and whose
+// lookups were made and did not fail. unasked are rules whose lookups were not made then.
 func speaking(f *checks.Facts, findings []checks.Finding, unasked []string) ruleSet {
 	var set ruleSet
 	for i, found := range findings {

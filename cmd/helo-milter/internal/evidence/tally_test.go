@@ -13,8 +13,8 @@ import (
 	"helo-milter/checks"
 )
 
-// The figures that say what is not known: each line is some mail and two of them.
-func TestUnknown(t *testing.T) {
+// The figures about failed lookups and HELOs that were not recorded.
+func TestUnknownFigures(t *testing.T) {
 	const none = "lookups failed 0 PTR unknown 0, resolver degraded 0"
 	for _, tt := range []struct{ mail, trouble, unheard string }{
 		{"3 mail.example.org named", none, ""},
@@ -42,7 +42,7 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
-// A client of many and a moment.
+// refusal is a client, and the minute at which it is refused.
 type refusal struct {
 	client byte
 	minute int
@@ -57,8 +57,8 @@ func (r refusal) record() *checks.Record {
 	}
 }
 
-// Those with the most refused transactions are found though texts are kept of these only, in whatever order
-// the records come.
+// The clients with the most refused transactions are found in whatever order the records come, although texts
+// are kept for maxTop clients only.
 func TestTop(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
@@ -99,7 +99,7 @@ func TestTop(t *testing.T) {
 	}
 }
 
-// Clients beyond those that are told apart are counted as mail, and the report says so.
+// Clients beyond maxClients are counted as transactions only, and the report says so.
 func TestMoreClients(t *testing.T) {
 	for _, tt := range []struct {
 		room, clients int
@@ -121,7 +121,7 @@ func TestMoreClients(t *testing.T) {
 	}
 }
 
-// BenchmarkTally is about clients that are all refused, each once: what one costs in time and in memory.
+// BenchmarkTally measures time and memory for a client that is refused once.
 func BenchmarkTally(b *testing.B) {
 	tally := newTally()
 	b.ReportAllocs()

@@ -10,8 +10,7 @@ import (
 // width is that of the text, in columns.
 const width = 100
 
-// Text is the report as a page for a terminal: what matters most comes first, and what to paste last, where
-// the prompt is.
+// Text returns the report for a terminal: the conclusion first, and what to paste last, next to the prompt.
 func (r *Report) Text() string {
 	var b strings.Builder
 	paragraph(&b, r.Apart(), "")
@@ -50,7 +49,7 @@ func (s *Section) writeTop(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\nWOULD BE REFUSED: %d of %s (+ looks legitimate)\n", len(s.Top), plural(s.RefusedBy, "client"))
 	rows := [][]string{{"CLIENT", "MAIL", "LAST", "RULE", "HELO", "PTR"}}
-	taken := 4 // what stands beside the columns, and between the last two
+	taken := 4 // the indent, and the gap between the last two columns
 	for _, t := range s.Top {
 		rows = append(rows, []string{
 			t.Client.String() + mark(t.Good), group(t.Refused), t.Last.Format("01-02"), t.Rule, t.Helo, t.PTR,
@@ -159,7 +158,7 @@ func (s *Section) writeRung(b *strings.Builder, rung *Rung) {
 	switch rung.Recommendation {
 	case Never:
 		examples = nil
-	case Enforce, Wait: // those of Look have to be looked at
+	case Enforce, Wait: // one is enough; those of Look should all be looked at
 		examples = examples[:1]
 	}
 	for _, e := range examples {
@@ -185,7 +184,7 @@ func (s *Section) writeTOML(b *strings.Builder) {
 	}
 }
 
-// table writes rows in columns that are aligned left or right.
+// table writes rows in columns, aligned left ("l") or right ("r").
 func table(b *strings.Builder, indent, aligned string, rows [][]string) {
 	widths := columns(rows)
 	for _, row := range rows {
@@ -212,7 +211,7 @@ func columns(rows [][]string) []int {
 	return widths
 }
 
-// head and tail cut a text: of a host name the end says whose it is.
+// head and tail cut a text at its end and at its beginning. The end of a host name says whose it is.
 func head(text string, n int) string {
 	if len(text) <= n {
 		return text
@@ -227,7 +226,7 @@ func tail(text string, n int) string {
 	return ".." + text[len(text)-n+2:]
 }
 
-// paragraph writes a text in lines.
+// paragraph writes a text in lines of at most width columns.
 func paragraph(b *strings.Builder, text, indent string) {
 	for _, line := range wrap(text, width-len(indent)) {
 		b.WriteString(indent + line + "\n")

@@ -8,11 +8,11 @@ import (
 	"helo-milter/checks"
 )
 
-// maxTop is how many clients are shown that would be refused.
+// maxTop is how many of the clients that would be refused are shown.
 const maxTop = 20
 
-// rank gives a client its place among those with the most refused transactions. It can rise only by another
-// one of its own, so nobody else's texts have to be kept.
+// rank updates a client's place among those with the most refused transactions. A client can rise only by a
+// record of its own, so the texts of others need not be kept.
 func (c *counts) rank(r *checks.Record, who *client) {
 	if len(c.top) == maxTop && int(who.refused) < c.top[maxTop-1].Refused {
 		return
@@ -35,7 +35,7 @@ func (c *counts) rank(r *checks.Record, who *client) {
 	c.top = c.top[:min(len(c.top), maxTop)]
 }
 
-// ranked are those clients, and how they look by all that is known now.
+// ranked returns these clients, with their looks now that all records are known.
 func (c *counts) ranked() []TopClient {
 	list := append([]TopClient{}, c.top...)
 	for i := range list {

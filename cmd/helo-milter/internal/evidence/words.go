@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// The words and figures that text and HTML share.
+// The texts and figures that the text and the HTML page share.
 
-// Apart says why there is more than one section.
+// Apart returns why there is more than one section, or "".
 func (r *Report) Apart() string {
 	if len(r.Sections) < 2 {
 		return ""
@@ -18,7 +18,7 @@ func (r *Report) Apart() string {
 		"compared. Each has a section of its own below, and no figure combines them.", len(r.Sections))
 }
 
-// Summary is the answer in a few sentences.
+// Summary returns the conclusion in a few sentences.
 func (s *Section) Summary() string {
 	var rules []string
 	for _, rung := range s.Ladder {
@@ -40,7 +40,7 @@ func (s *Section) Summary() string {
 		strings.Join(rules, ", "), plural(s.Clients, "judged client"), group(s.Enforce))
 }
 
-// Kind says how the DNS facts were found.
+// Kind returns how the DNS facts were obtained.
 func (s *Section) Kind() string {
 	for _, k := range kinds {
 		if k.name == s.DNS {
@@ -53,7 +53,7 @@ func (s *Section) Kind() string {
 // Figure is a line of the figures at the top.
 type Figure struct{ Name, Count, Share, Note string }
 
-// Figures are the counts of the section as a whole.
+// Figures returns the counts of the section as a whole.
 func (s *Section) Figures() []Figure {
 	exempt := make([]string, len(s.Exempt))
 	for i, e := range s.Exempt {
@@ -101,7 +101,7 @@ func (s *Section) who() string {
 	return who
 }
 
-// trouble is what the rules did not know. Nobody failed where a host has written down less than they need.
+// trouble returns how many transactions had unsure rules. In recorded facts, that is no failed lookup.
 func (s *Section) trouble() Figure {
 	name, note := "lookups failed", "at least one rule unsure; PTR unknown "+group(s.Trouble.PTR)
 	if s.DNS == recorded {
@@ -112,20 +112,20 @@ func (s *Section) trouble() Figure {
 	return Figure{name, group(s.Trouble.Unsure), percent(s.Trouble.Unsure, s.Judged), note}
 }
 
-// minute is how a time is written.
+// minute is the layout of a time.
 const minute = "2006-01-02 15:04"
 
-// Labelled tells whether somebody said of some mail what it is.
+// Labelled reports whether some mail is labelled ham or spam.
 func (s *Section) Labelled() bool { return s.Ham+s.Spam > 0 }
 
-// Active are the rules that have hit somebody, those with the most clients first.
+// Active returns the rules with hits, those with the most clients first.
 func (s *Section) Active() []RuleSummary {
 	list := slices.DeleteFunc(slices.Clone(s.Rules), func(r RuleSummary) bool { return r.Hits == 0 })
 	slices.SortStableFunc(list, func(a, b RuleSummary) int { return b.Clients - a.Clients })
 	return list
 }
 
-// OnlyUnsure are the rules that have hit nobody and were unsure.
+// OnlyUnsure returns the rules that were unsure and have no hits, with their transactions.
 func (s *Section) OnlyUnsure() string {
 	var list []string
 	for _, r := range s.Rules {
@@ -141,7 +141,7 @@ func (s *Section) Rungs() []Rung {
 	return slices.DeleteFunc(slices.Clone(s.Ladder), Rung.idle)
 }
 
-// Idle says how many rules have hit nobody.
+// Idle returns a sentence on the rules without hits.
 func (s *Section) Idle() string {
 	unsaid := 0
 	for i := range s.Ladder {
@@ -156,13 +156,13 @@ func (s *Section) Idle() string {
 
 func (s Rung) idle() bool { return s.All.Hit+s.Good.Hit == 0 }
 
-// Examples are those of a rung's rule.
+// Examples returns the examples of a rule.
 func (s *Section) Examples(rule string) []Example {
 	i := slices.IndexFunc(s.Rules, func(r RuleSummary) bool { return r.Rule == rule })
 	return s.Rules[i].Examples
 }
 
-// String is a share in words.
+// String returns a share such as "0 of 277, at most 1.4 %".
 func (s Share) String() string {
 	if s.Of == 0 {
 		return "0 of 0"
@@ -174,7 +174,7 @@ func (s Share) String() string {
 	return fmt.Sprintf("%s of %s, at most %.*f %%", group(s.Hit), group(s.Of), digits, 100*s.AtMost)
 }
 
-// Unreadable says what is not in the report, or "".
+// Unreadable returns what could not be read, or "".
 func (r *Report) Unreadable() string {
 	text := ""
 	if r.Broken > 0 {
@@ -186,7 +186,7 @@ func (r *Report) Unreadable() string {
 	return strings.TrimSpace(text)
 }
 
-// Pasting says where the lines go. A key twice is an error of TOML.
+// Pasting returns where the lines go. They replace existing keys, since a duplicate key is an error in TOML.
 func (s *Section) Pasting() string {
 	text := "replacing existing keys: two lines at the top of the configuration, the rest into [rules]"
 	if strings.Contains(s.TOML, "[scores]") {
@@ -195,7 +195,7 @@ func (s *Section) Pasting() string {
 	return text
 }
 
-// caveat is what a careful reader has to know about the evidence.
+// caveat explains what the figures mean and what they cannot show.
 const caveat = "A client looks legitimate if its mail is labelled ham, if it is on the allow list or in a " +
 	"network from which users log in, if its PTR confirms its HELO, or if its HELO passes SPF; and, for rules " +
 	"that the careful profile does not enforce, if it has a confirmed PTR name that is not dynamic. One such " +
@@ -203,7 +203,7 @@ const caveat = "A client looks legitimate if its mail is labelled ham, if it is 
 	"\"At most\" is the upper end of the 95 % confidence interval (Wilson). Legitimate mail with none of these " +
 	"signs cannot be recognized here: look at the examples, and start with one rule."
 
-// group writes a number with commas.
+// group formats a number with commas between thousands.
 func group(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -219,7 +219,7 @@ func plural(n int, noun string) string {
 	return group(n) + " " + noun + "s"
 }
 
-// percent never rounds something to nothing, nor less than all to all.
+// percent formats n of of. It never rounds to 0 % or 100 % what is not.
 func percent(n, of int) string {
 	share := 100 * float64(n) / float64(max(of, 1))
 	switch {

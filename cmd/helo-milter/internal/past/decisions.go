@@ -13,8 +13,8 @@ import (
 	"helo-milter/checks"
 )
 
-// maxRecord is the longest line of a decision log that is read, in bytes. The longest that a daemon writes has
-// 20 greetings with the largest DNS answers.
+// maxRecord is the longest line of a decision log that is read, in bytes. The longest that a daemon writes
+// has 20 greetings with the largest DNS answers.
 const maxRecord = 4 << 20
 
 // Decisions reads a decision log, one JSON record a line of at most 4 MiB; blank lines are skipped. A *Broken
@@ -46,7 +46,8 @@ func Decisions(name string, r io.Reader) iter.Seq2[*checks.Record, error] {
 	}
 }
 
-// decision is a line and what was decoded from it. Before decoding, only a line that is too long has an error.
+// decision is a line and what was decoded from it. Before decoding, only a line that is too long has an
+// error.
 type decision struct {
 	place  string
 	line   []byte

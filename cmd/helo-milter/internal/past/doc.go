@@ -18,8 +18,8 @@
 //	    sendmail   sendmail.go
 //	    exim       exim.go ────────────────────────────────────────────────────────► Hop
 //
-// A Hop has only what was recorded. In its facts, every answer that was not recorded is a failed lookup, so that
-// no rule fails because of it. An error about a line or a message is a *Broken, and reading continues.
+// A Hop has only what was recorded. In its facts, every answer that was not recorded is a failed lookup, so
+// that no rule fails because of it. An error about a line or a message is a *Broken, and reading continues.
 //
 // # How to add a Received form
 //
@@ -31,12 +31,13 @@
 //		with ESMTP id 7; Fri, 22 May 2026 06:00:00 +0000
 //	= 203.0.113.9 "friend" confirmed mail.example.org by=mx.example.net id=7
 //
-//	newForm("Relaymail", `\(Relaymail `, `<helo> \(host=<name> addr=<ip>\)`, Confirmed),
+//	newForm("Relaymail", `\(Relaymail `, `<helo> \(host=<name> addr=<ip>\)`, checks.ReverseConfirmed),
 //
 // and these are the steps:
 //
-//  1. Find out from the server's source when it writes a name: only if it is confirmed (Confirmed), or any
-//     PTR name (Unchecked). If it never writes one, the value is Unrecorded.
+//  1. Find out from the server's source when it writes a name: only if it is confirmed
+//     (checks.ReverseConfirmed), or any PTR name (checks.ReverseUnchecked). If it never writes one, the value
+//     is checks.ReverseUnrecorded.
 //  2. Add the example to testdata/received.txt, after an empty line: "# " and the server, the field with its
 //     lines as they are, and "= " with the hop that you expect, as mailHop of received_test.go writes it. go
 //     test ./cmd/helo-milter/internal/past -run TestReceived fails: "unknown form of client in Received".

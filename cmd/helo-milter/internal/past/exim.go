@@ -114,8 +114,8 @@ func (l *logReader) eximArrival(e *entry, id, text string) {
 	l.open(e, id, hop)
 }
 
-// eximRejected reads "NAME (HELO) [ADDRESS] F=<SENDER> rejected RCPT <A>: TEXT", and lines with another command
-// or check after "rejected" or "temporarily rejected".
+// eximRejected reads "NAME (HELO) [ADDRESS] F=<SENDER> rejected RCPT <A>: TEXT", and lines with another
+// command or check after "rejected" or "temporarily rejected".
 func (l *logReader) eximRejected(e *entry, text string) {
 	if !strings.Contains(text, "rejected ") {
 		return
@@ -164,8 +164,8 @@ type eximHost struct {
 }
 
 // eximHost reads "NAME (HELO) [ADDRESS]:PORT". The name is confirmed. The HELO is left out if it is that name
-// or, if there is a name, the client's own address in brackets. Exim refuses a HELO with spaces or parentheses
-// unless the client is one of helo_accept_junk_hosts.
+// or, if there is a name, the client's own address in brackets. Exim refuses a HELO with spaces or
+// parentheses unless the client is one of helo_accept_junk_hosts.
 func (l *logReader) eximHost(text string) (h eximHost, ok bool) {
 	rest := text
 	if !strings.HasPrefix(rest, "(") && !strings.HasPrefix(rest, "[") {

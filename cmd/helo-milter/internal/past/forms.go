@@ -23,8 +23,8 @@ var forms = []form{
 	// written in its place, too.
 	newForm("Postfix", `^by \S+ \(Postfix\b`, `<helo> \(<name> \[<ip>\]\)`, checks.ReverseConfirmed),
 
-	// daemon.c, getauthinfo: a name is confirmed unless it "may be forged", as it is also said when the lookup
-	// of its addresses failed. cf/m4/proto.m4: a client that said no HELO is in a comment.
+	// daemon.c, getauthinfo: a name is confirmed unless it "may be forged", as it is also said when the
+	// lookup of its addresses failed. cf/m4/proto.m4: a client that said no HELO is in a comment.
 	newForm(
 		"Sendmail", sendmailHost, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>\)`, checks.ReverseConfirmed,
 	),
@@ -49,9 +49,9 @@ var forms = []form{
 	newForm("qmail", ``, `<name> \(HELO <helo>\) \(<user>\[?<ip>\]?\)`, checks.ReverseUnchecked),
 	newForm("qmail", `^by \S+ with (?:\([^()]*\) )?\w+$`, `<name> \(<user><ip>\)`, checks.ReverseUnchecked),
 
-	// OpenSMTPD (smtp_session.c, smtp_getnameinfo_cb) and Haraka (connection.js, rdns_response) record any PTR
-	// name. Others are not known to confirm theirs: Google, Courier, Microsoft's SMTPSVC, and every server
-	// that writes the form of RFC 5321 §4.4.
+	// OpenSMTPD (smtp_session.c, smtp_getnameinfo_cb) and Haraka (connection.js, rdns_response) record any
+	// PTR name. Others are not known to confirm theirs: Google, Courier, Microsoft's SMTPSVC, and every
+	// server that writes the form of RFC 5321 §4.4.
 	newForm("others", ``, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>[^()]*\)`, checks.ReverseUnchecked),
 }
 
@@ -67,8 +67,8 @@ const sendmailHost = `^by \S+ \(\d+\.\d+[^()]*/`
 //	<user>     "root@" of an ident server, or nothing
 //	<forged>   " (may be forged)" of Sendmail, or nothing
 //
-// Where neither <helo> nor <silence> takes part in a match, the HELO is taken to be the name. client must match
-// from the beginning of the clause up to a space or its end.
+// Where neither <helo> nor <silence> takes part in a match, the HELO is taken to be the name. client must
+// match from the beginning of the clause up to a space or its end.
 func newForm(mta, host, client string, name checks.Reverse) form {
 	parts := strings.NewReplacer(
 		`<helo>`, `(?P<helo>[^\s()]*)`,

@@ -34,10 +34,10 @@ func newTrust(list string) *trust {
 	return t
 }
 
-// handOver finds the hop at which a message came in from outside. It walks down the Received fields. Every host
-// adds its own on top, so a field can be believed if trusted hosts wrote it and all fields above it. The first
-// client from outside ends the walk: everything below came from that client, which may have forged fields of a
-// trusted host.
+// handOver finds the hop at which a message came in from outside. It walks down the Received fields. Every
+// host adds its own on top, so a field can be believed if trusted hosts wrote it and all fields above it. The
+// first client from outside ends the walk: everything below came from that client, which may have forged
+// fields of a trusted host.
 //
 // A client is inside if
 //   - its address is private, or trusted;
@@ -48,10 +48,10 @@ func newTrust(list string) *trust {
 // has passed the message through the host again. A field with neither client nor host is written by qmail's
 // queue.
 //
-// If trusted hosts are named, fields above the first of theirs are skipped: they were added later on the way to
-// the reader. A message that never came from outside has the hop at which it was submitted. But if no host is
-// named and the topmost host received the message from another one inside, the result is an error: the border
-// may be at that host or beyond it.
+// If trusted hosts are named, fields above the first of theirs are skipped: they were added later on the way
+// to the reader. A message that never came from outside has the hop at which it was submitted. But if no host
+// is named and the topmost host received the message from another one inside, the result is an error: the
+// border may be at that host or beyond it.
 func (t *trust) handOver(fields []field) (Hop, error) {
 	hosts, last, at := t.hosts, Hop{}, -1
 	for i, f := range fields {

@@ -35,9 +35,9 @@ func detect(in *bufio.Reader) (kind, error) {
 	return kindOf(bytes.TrimLeft(head, blanks)), err
 }
 
-// kindOf looks for mail first: the body of a message must not be taken for a decision log, where a sender could
-// claim anything. But a record in the second line is of a decision log whose first line is torn: no message has
-// one there.
+// kindOf looks for mail first: the body of a message must not be taken for a decision log, where a sender
+// could claim anything. But a record in the second line is of a decision log whose first line is torn: no
+// message has one there.
 func kindOf(head []byte) kind {
 	_, second, _ := bytes.Cut(head, []byte("\n"))
 	switch {

@@ -26,13 +26,13 @@ const (
 	oneAttempt = time.Minute // within which refused recipients belong to one attempt
 )
 
-// Log reads the logs of Postfix, Sendmail and Exim, each in its own file or all in one: syslog files in the old
-// and the new format (RFC 3164, RFC 5424), Postfix's maillog_file, Exim's main log, and the output of
+// Log reads the logs of Postfix, Sendmail and Exim, each in its own file or all in one: syslog files in the
+// old and the new format (RFC 3164, RFC 5424), Postfix's maillog_file, Exim's main log, and the output of
 // journalctl, also as JSON. Lines of other programs are skipped. A date without a year is the latest one that
 // is not in the future (a day of clock skew is allowed), and a date without a time zone is in that of now.
 //
-// A hop is yielded when its message leaves the queue, which can be many lines after its Place. A *Broken error
-// is about one line, and the sequence continues; any other error ends it.
+// A hop is yielded when its message leaves the queue, which can be many lines after its Place. A *Broken
+// error is about one line, and the sequence continues; any other error ends it.
 //
 // The HELO is in few logs:
 //
@@ -282,8 +282,8 @@ func cut(text string) string { return text[:min(len(text), maxText)] }
 
 func canonical(name string) string { return checks.Canonical(keep(name)) }
 
-// ip parses an address of a log: unmapped, without the zone that Postfix writes and Sendmail's tag IPv6:. It is
-// the zero Addr if that fails.
+// ip parses an address of a log: unmapped, without the zone that Postfix writes and Sendmail's tag IPv6:. It
+// is the zero Addr if that fails.
 func ip(text string) netip.Addr {
 	addr, err := netip.ParseAddr(strings.TrimPrefix(text, "IPv6:"))
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 // today is when the logs of these tests are read.
 var today = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// readLog returns a line for each hop of a log: the number of its line, the client, what is known of its name,
-// helo= if recorded, user if authenticated, sender, recipients and queue id. An error is its text.
+// readLog returns a line for each hop of a log: the number of its line, the client, what is known of its
+// name, helo= if recorded, user if authenticated, sender, recipients and queue id. An error is its text.
 func readLog(text string) (lines []string) {
 	for h, err := range Log("log", strings.NewReader(text), today) {
 		if err != nil {

@@ -17,9 +17,9 @@ import (
 // Message reads one message, a file of a Maildir or an .eml, and yields its hand-over, or a *Broken with the
 // reason why there is none.
 //
-// trusted is a comma-separated list: the hosts whose Received fields are believed, by name or by a suffix such
-// as ".example.net", and the addresses and networks of relays that only pass mail on to them. If it is empty,
-// the host that wrote the topmost field is believed. handOver has the rules that follow from it.
+// trusted is a comma-separated list: the hosts whose Received fields are believed, by name or by a suffix
+// such as ".example.net", and the addresses and networks of relays that only pass mail on to them. If it is
+// empty, the host that wrote the topmost field is believed. handOver has the rules that follow from it.
 func Message(name string, r io.Reader, trusted string) iter.Seq2[Hop, error] {
 	return func(yield func(Hop, error) bool) {
 		in := newMailReader(r)
@@ -35,8 +35,8 @@ func Message(name string, r io.Reader, trusted string) iter.Seq2[Hop, error] {
 	}
 }
 
-// Mbox reads a mailbox of the mbox family (RFC 4155), and yields for each message what Message does. Bodies are
-// skipped line by line. Whether they quote "From " hardly matters: only a line with a date, followed by a
+// Mbox reads a mailbox of the mbox family (RFC 4155), and yields for each message what Message does. Bodies
+// are skipped line by line. Whether they quote "From " hardly matters: only a line with a date, followed by a
 // header, separates messages. Content-Length is ignored, since it is wrong too often.
 func Mbox(name string, r io.Reader, trusted string) iter.Seq2[Hop, error] {
 	return func(yield func(Hop, error) bool) {
@@ -123,8 +123,8 @@ func (m *mailReader) next() bool {
 	return true
 }
 
-// header reads the wanted fields, up to an empty line, or to a separator if that is missing. Lines that are not
-// fields are skipped; ok reports whether the first line is a field.
+// header reads the wanted fields, up to an empty line, or to a separator if that is missing. Lines that are
+// not fields are skipped; ok reports whether the first line is a field.
 func (m *mailReader) header() (fields []field, ok bool) {
 	keep := false
 	for n, size := 0, 0; m.next() && len(m.line) > 0 && !m.separates(); n++ {

@@ -43,8 +43,8 @@ func Open(ctx context.Context, name string, stdin io.Reader, count func(int)) (i
 	return o, nil
 }
 
-// openFile is os.Open, but does not wait for the writer of a pipe after ctx has ended. os.Open itself cannot be
-// interrupted, so its goroutine may be left behind.
+// openFile is os.Open, but does not wait for the writer of a pipe after ctx has ended. os.Open itself cannot
+// be interrupted, so its goroutine may be left behind.
 func openFile(ctx context.Context, name string) (*os.File, error) {
 	type result struct {
 		file *os.File
@@ -63,9 +63,9 @@ func openFile(ctx context.Context, name string) (*os.File, error) {
 	}
 }
 
-// pass copies standard input to a pipe whose reader may stop waiting. Closing standard input would not do: that
-// does not interrupt a read from a terminal or from a shell's pipe. It returns at the end of the input, or when
-// input arrives after the pipe was closed.
+// pass copies standard input to a pipe whose reader may stop waiting. Closing standard input would not do:
+// that does not interrupt a read from a terminal or from a shell's pipe. It returns at the end of the input,
+// or when input arrives after the pipe was closed.
 func pass(out *io.PipeWriter, stdin io.Reader) {
 	_, err := io.Copy(out, stdin)
 	_ = out.CloseWithError(err)

@@ -7,7 +7,8 @@ import (
 	"helo-milter/checks"
 )
 
-// postfix reads a line of a Postfix daemon. Whatever syslog_name is, the daemon's name follows the last slash.
+// postfix reads a line of a Postfix daemon. Whatever syslog_name is, the daemon's name follows the last
+// slash.
 func (l *logReader) postfix(e *entry, daemon string) {
 	switch daemon {
 	case "smtpd":
@@ -65,9 +66,9 @@ func (l *logReader) postscreen(e *entry) {
 	}
 }
 
-// peerWarning reads the warning about a client's name that smtpd_peer.c logs before "connect from". The second
-// form is that of Postfix 2.2 and older. The address may be followed by the resolver's error; unless that means
-// "no such host", the name is neither confirmed nor forged.
+// peerWarning reads the warning about a client's name that smtpd_peer.c logs before "connect from". The
+// second form is that of Postfix 2.2 and older. The address may be followed by the resolver's error; unless
+// that means "no such host", the name is neither confirmed nor forged.
 func (l *logReader) peerWarning(s *session, text string) {
 	var addr netip.Addr
 	name, after, ok := strings.Cut(text, " does not resolve to address ")
@@ -88,8 +89,8 @@ func (l *logReader) peerWarning(s *session, text string) {
 	}
 }
 
-// noSuchHost reports whether a text of gai_strerror(3) is that of EAI_NONAME or EAI_NODATA, in glibc, musl, the
-// BSDs or macOS.
+// noSuchHost reports whether a text of gai_strerror(3) is that of EAI_NONAME or EAI_NODATA, in glibc, musl,
+// the BSDs or macOS.
 func noSuchHost(reason string) bool {
 	switch reason {
 	case "Name or service not known", "No address associated with hostname", "Name does not resolve",
@@ -136,8 +137,8 @@ func (l *logReader) accept(e *entry, s *session, id, text string) {
 }
 
 // action reads "reject: RCPT from NAME[ADDRESS]: 550 TEXT; from=<A> to=<B> proto=ESMTP helo=<C>
-// sasl_username=<D>", or another action than reject: log_whatsup() of smtpd_check.c. Lines about a before-queue
-// filter do not name the client.
+// sasl_username=<D>", or another action than reject: log_whatsup() of smtpd_check.c. Lines about a
+// before-queue filter do not name the client.
 func (l *logReader) action(e *entry, s *session, id, text string) {
 	what, rest, _ := strings.Cut(text, ": ")
 	stage, _, _ := strings.Cut(rest, ": ")
@@ -179,9 +180,9 @@ type details struct {
 	user           bool // the client is authenticated
 }
 
-// readContext reads details from the end of a line, since the text before them can be chosen by the client. In
-// a HELO, Postfix replaces spaces and ">" (neuter() of smtpd.c). Postscreen separates the parts by commas. No
-// HELO in the line means that the client said none only if the line is not cut off, and the stage is late
+// readContext reads details from the end of a line, since the text before them can be chosen by the client.
+// In a HELO, Postfix replaces spaces and ">" (neuter() of smtpd.c). Postscreen separates the parts by commas.
+// No HELO in the line means that the client said none only if the line is not cut off, and the stage is late
 // enough to need one.
 func readContext(text string, late bool) (c details) {
 	at := strings.LastIndex(text, " proto=")

@@ -20,8 +20,8 @@ type received map[string][]string
 var keywords = []string{"from", "by", "via", "with", "id", "for", "envelope-from", ";"}
 
 // parseReceived cuts a field at its keywords. The word after a keyword is its value even if it is a keyword,
-// since a client may call itself "by". Only the first of a keyword counts, but the last "with": s-qmail writes
-// another one for TLS.
+// since a client may call itself "by". Only the first of a keyword counts, but the last "with": s-qmail
+// writes another one for TLS.
 func parseReceived(field string) received {
 	r := received{}
 	at, value := "from", false

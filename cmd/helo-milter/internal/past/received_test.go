@@ -59,8 +59,8 @@ func receivedTests(t testing.TB) (tests []receivedTest) {
 	return tests
 }
 
-// Each example of testdata/received.txt is parsed, by a form of the MTA that it names; and each MTA of forms.go
-// has an example.
+// Each example of testdata/received.txt is parsed, by a form of the MTA that it names; and each MTA of
+// forms.go has an example.
 func TestReceived(t *testing.T) {
 	seen := map[string]bool{"nobody": true}
 	for _, test := range receivedTests(t) {

@@ -34,8 +34,8 @@ type Item struct {
 
 // Items reads a file, or the files of a directory in the order of their names. label, if not Unlabelled, is
 // that of every hop. A *Broken error is about one item, or about a file of a directory that is of no known
-// kind; any other error is about a file. Reading continues after either. The end of ctx is an error, too, even
-// while waiting for standard input or a pipe.
+// kind; any other error is about a file. Reading continues after either. The end of ctx is an error, too,
+// even while waiting for standard input or a pipe.
 func (s *Source) Items(ctx context.Context, path string, label Label) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if path == "-" {

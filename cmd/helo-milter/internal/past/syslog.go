@@ -62,8 +62,8 @@ func (l *logReader) parseShort(line string) (entry, bool) {
 	return e, ok
 }
 
-// inYear returns a date without a year in the latest year in which it is not in the future. The clock and time
-// zone of the host may be a day ahead of ours.
+// inYear returns a date without a year in the latest year in which it is not in the future. The clock and
+// time zone of the host may be a day ahead of ours.
 func (l *logReader) inYear(t time.Time) time.Time {
 	for year := l.now.Year() + 1; ; year-- {
 		full := t.AddDate(year-t.Year(), 0, 0)
@@ -73,8 +73,8 @@ func (l *logReader) inYear(t time.Time) time.Time {
 	}
 }
 
-// parseFull reads "Sun 2026-11-22 08:00:00 UTC HOST PROGRAM[PID]: TEXT": journalctl's short-full. Abbreviations
-// of time zones are ambiguous: anything but UTC is taken for the local time zone.
+// parseFull reads "Sun 2026-11-22 08:00:00 UTC HOST PROGRAM[PID]: TEXT": journalctl's short-full.
+// Abbreviations of time zones are ambiguous: anything but UTC is taken for the local time zone.
 func (l *logReader) parseFull(line string) (entry, bool) {
 	if len(line) < len("Sun 2026-11-22 08:00:00 ") {
 		return entry{}, false
@@ -127,8 +127,8 @@ func parseTag(line string) (e entry, ok bool) {
 	return e, ok
 }
 
-// parse5424 reads "2026-11-22T08:00:00Z HOST PROGRAM PID MSGID DATA TEXT": RFC 5424 §6, after the priority and
-// version.
+// parse5424 reads "2026-11-22T08:00:00Z HOST PROGRAM PID MSGID DATA TEXT": RFC 5424 §6, after the priority
+// and version.
 func parse5424(line string) (entry, bool) {
 	part := strings.SplitN(line, " ", 6)
 	if len(part) < 6 {
@@ -187,8 +187,8 @@ func (l *logReader) parseMainlog(line string) (entry, bool) {
 	return entry{time: t, program: "exim", text: rest}, true
 }
 
-// parseJSON reads a line of journalctl -o json. A field that is not text is an array of bytes, and one that is
-// too long is null.
+// parseJSON reads a line of journalctl -o json. A field that is not text is an array of bytes, and one that
+// is too long is null.
 func (l *logReader) parseJSON(line string) (entry, bool) {
 	v, err := l.json.Parse(line)
 	if err != nil {

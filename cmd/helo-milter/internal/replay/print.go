@@ -54,24 +54,27 @@ func (d *Decisions) print(out io.Writer, title, then string) {
 	d.Table.print(out, then, "now")
 	fmt.Fprintf(out, "\nSame action wanted: %d. Whole verdict identical, byte for byte: %d.\n", d.Same, d.Exactly)
 	if d.Lost > 0 {
-		fmt.Fprintf(out, "Not judged: %d. They were exempt then but are not now, so no lookups were recorded.\n", d.Lost)
+		fmt.Fprintf(out, "Not judged: %d. They were exempt then but are not now, so no lookups were recorded.\n",
+			d.Lost)
 	}
 	for _, r := range checks.All {
 		if n := d.Unanswerable[r.Name]; n > 0 {
-			fmt.Fprintf(out, "Not judged by %s: %d. This configuration needs a lookup that was not made then.\n", r.Name, n)
+			fmt.Fprintf(out, "Not judged by %s: %d. This configuration needs a lookup that was not made then.\n",
+				r.Name, n)
 		}
 	}
 	d.Refused.print(out, "Newly refused")
 	d.Passed.print(out, "No longer refused")
 	if d.Harder+d.Softer > 0 {
-		fmt.Fprintf(out, "\nRejected instead of deferred: %d. Deferred instead of rejected: %d\n", d.Harder, d.Softer)
+		fmt.Fprintf(out, "\nRejected instead of deferred: %d. Deferred instead of rejected: %d\n",
+			d.Harder, d.Softer)
 	}
 }
 
 func (h *Hops) print(out io.Writer, asked bool) {
 	fmt.Fprintf(out, "PAST MAIL: %d, %s\n", h.Items, h.period())
-	fmt.Fprintln(out, "  recorded  judged from what the receiving host recorded. Anything else, such as the addresses\n"+
-		"            of the HELO name, is unknown, and rules that need it are unsure")
+	fmt.Fprintln(out, "  recorded  judged from what the receiving host recorded. Anything else, such as the "+
+		"addresses\n            of the HELO name, is unknown, and rules that need it are unsure")
 	now := ""
 	if asked {
 		now = "DNS now"

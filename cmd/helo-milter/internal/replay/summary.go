@@ -13,8 +13,8 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// Summary counts outcomes. A daemon's decisions, facts recorded by a receiving host and lookups made later are
-// never added up. The zero Summary is empty and ready to use.
+// Summary counts outcomes. A daemon's decisions, facts recorded by a receiving host and lookups made later
+// are never added up. The zero Summary is empty and ready to use.
 type Summary struct {
 	Daemon         Decisions
 	Recorded, Then Decisions // records of an earlier replay: recorded facts, and the lookups made by it

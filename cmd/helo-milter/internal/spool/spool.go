@@ -1,5 +1,11 @@
-// Package spool writes lines without ever holding up who has them: a full disk, or a pipe that nobody
-// reads, costs lines and not mail.
+// Package spool writes lines to a file without ever blocking the caller: a full disk, or a pipe without a
+// reader, costs lines but does not delay mail.
+//
+//	Write ─► waiting, at most 4 MiB ─► batch ─► file, from one goroutine
+//	            │ no room: dropped and counted      ▲ Use: another file, after logrotate
+//
+// A failed write is reported and retried every second, and continues where it stopped, so that lines stay
+// whole.
 package spool
 
 import (
@@ -12,36 +18,37 @@ import (
 )
 
 const (
-	// limit is how many bytes of lines wait at most; as many again are being written.
+	// limit is the maximum of bytes that wait; as many again may be in the batch that is being written.
 	limit = 4 << 20
-	// retry is the pause after a write that failed.
+	// retry is the pause after a failed write.
 	retry = time.Second
-	// parting is how long a file has for the lines from before it is given up for another.
+	// parting is how long Use waits for lines from before it to be written to the old file.
 	parting = 100 * time.Millisecond
 )
 
-// Spool takes lines and writes them from a goroutine of its own, whole and in order. What finds no room
-// because the file does not take it is dropped and counted.
+// Spool takes lines and writes them from a goroutine of its own, whole and in order. Lines for which there is
+// no room are dropped and counted. Its methods may be called concurrently, except Use and Close.
 type Spool struct {
 	onError func(error)
-	lines   chan struct{} // there are some
-	news    chan struct{} // of the file, or that it is over
+	lines   chan struct{} // signals waiting lines
+	news    chan struct{} // signals another file, or Close
 	done    chan struct{} // closed when the goroutine has ended
 
 	mu       sync.Mutex
 	file     io.Writer
-	changed  bool // the file was
+	changed  bool // file is another one since the last take
 	waiting  []byte
-	accepted uint64        // bytes, of all lines so far
-	written  uint64        // of those, the bytes of whole batches
-	leaving  uint64        // how many are to be written before the file is changed
-	left     chan struct{} // closed when they are; nil when nobody waits for that
+	accepted uint64        // bytes of all lines so far
+	written  uint64        // of these, the bytes of completed batches
+	leaving  uint64        // bytes to be written before the file is changed
+	left     chan struct{} // closed when they are; nil unless part waits
 	dropped  uint64
 	closed   bool
 }
 
-// New returns a spool that writes to a file. What fails is told to onError, if not nil, and tried again
-// every second. A nil file takes nothing: lines wait for Use. Close must be called.
+// New returns a spool that writes to a file. onError, if not nil, is called from the spool's goroutine with
+// each write error; the write is retried every second. With a nil file, lines wait for Use. Close must be
+// called.
 func New(file io.Writer, onError func(error)) *Spool {
 	s := &Spool{
 		onError: onError, file: file,
@@ -51,7 +58,7 @@ func New(file io.Writer, onError func(error)) *Spool {
 	return s
 }
 
-// Write takes lines, the last one's newline included. It never blocks and never fails.
+// Write takes whole lines, each with its newline. It never blocks and never fails.
 func (s *Spool) Write(lines []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,9 +72,9 @@ func (s *Spool) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// Use has the lines go to another file from now on and closes the one before, if that can be closed. What
-// that one does not take in a tenth of a second, a line that is half written as a whole, goes to the new one.
-// It must not be called by two goroutines at a time.
+// Use makes lines go to another file from now on, and closes the old one if it is an io.Closer. Lines that
+// the old file does not take within 100 ms go to the new one; a line that is written in part goes there as a
+// whole. It must not be called concurrently.
 func (s *Spool) Use(file io.Writer) {
 	s.part()
 	s.mu.Lock()
@@ -80,7 +87,7 @@ func (s *Spool) Use(file io.Writer) {
 	}
 }
 
-// part gives the file its time.
+// part waits until the file has taken all lines so far, for at most parting.
 func (s *Spool) part() {
 	s.mu.Lock()
 	if s.file == nil || s.written == s.accepted {
@@ -96,14 +103,15 @@ func (s *Spool) part() {
 	}
 }
 
-// Dropped is how many lines were dropped.
+// Dropped returns how many lines were dropped.
 func (s *Spool) Dropped() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dropped
 }
 
-// Close writes what there is, for as long as it may take, and closes the file.
+// Close writes the waiting lines, for at most within, and closes the file. Lines that remain are counted as
+// dropped.
 func (s *Spool) Close(within time.Duration) {
 	s.mu.Lock()
 	s.closed = true
@@ -116,7 +124,7 @@ func (s *Spool) Close(within time.Duration) {
 	s.Use(nil)
 }
 
-// run ends when the spool is closed, and nothing is left or the file is gone.
+// run returns after Close, once nothing is left to write or the file was taken away.
 func (s *Spool) run() {
 	defer close(s.done)
 	var b batch
@@ -126,7 +134,7 @@ func (s *Spool) run() {
 		case file != nil && b.written < len(b.lines):
 			n, err := file.Write(b.lines[b.written:])
 			b.written += n
-			if err != nil && !errors.Is(err, os.ErrClosed) { // that is by Use
+			if err != nil && !errors.Is(err, os.ErrClosed) { // Use has closed it
 				s.pause(err)
 			}
 		case closed:
@@ -140,13 +148,13 @@ func (s *Spool) run() {
 	}
 }
 
-// batch is what the goroutine is writing.
+// batch holds the lines that are being written.
 type batch struct {
 	lines   []byte
 	written int // bytes
 }
 
-// take returns the file and, when all of the batch is written, makes what waits the next one.
+// take returns the file and, if the whole batch is written, makes the waiting lines the next one.
 func (s *Spool) take(b *batch) (file io.Writer, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +176,7 @@ func (s *Spool) take(b *batch) (file io.Writer, closed bool) {
 	return s.file, s.closed
 }
 
-// pause waits until it is worth to try again.
+// pause reports an error, and waits for the next attempt: a second, or another file.
 func (s *Spool) pause(err error) {
 	if s.onError != nil {
 		s.onError(err)
@@ -181,7 +189,7 @@ func (s *Spool) pause(err error) {
 
 func count(lines []byte) uint64 { return uint64(bytes.Count(lines, []byte{'\n'})) }
 
-// signal leaves a signal unless there is one.
+// signal sends on c unless a signal is pending.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// disk is a file that takes so many bytes before it is full.
+// disk is a file that takes room bytes before it is full.
 type disk struct {
 	mu   sync.Mutex
 	text []byte
@@ -44,7 +44,7 @@ func (d *disk) free(n int) {
 	d.room = n
 }
 
-// lines are the disk's: whole ones by their letter, a part of one by its bytes.
+// lines returns what is on the disk: each whole line as one letter, a partial one as its bytes.
 func (d *disk) lines() string {
 	lines := strings.SplitAfter(string(d.text), "\n")
 	for i, line := range lines {
@@ -55,19 +55,19 @@ func (d *disk) lines() string {
 	return strings.Join(lines, "")
 }
 
-// A script is what happens, word by word: a letter is a line of ten bytes, room=N what the disk still takes,
-// +1s a pause, disk=N the use of another disk with that room. The result: what is on each disk after Close,
-// which has five and a half seconds, how often a write failed, and how many lines were dropped.
+// A script runs word by word: a letter writes a line of ten bytes, room=N sets the room of the disk, +1s
+// waits, disk=N calls Use with another disk. The result is what is on each disk after Close, which has 5.5
+// seconds, how many writes failed, and how many lines were dropped.
 func TestSpool(t *testing.T) {
 	for _, tt := range []struct{ script, want string }{
 		{"a b c", "abc failed=0 dropped=0"},
-		{"room=0 a b room=99 +2s c", "abc failed=1 dropped=0"},        // healed, and nothing is lost
-		{"room=0 a +3s b", " failed=10 dropped=2"},                    // tried each second, and given up
-		{"room=15 a b +2s room=99", "ab failed=3 dropped=0"},          // the rest of a half line follows it
-		{"room=0 a b disk=99 c", " abc failed=1 dropped=0"},           // what is not written goes to the new one
-		{"room=15 a b disk=99 c", "abbbbb bc failed=1 dropped=0"},     // as whole lines
+		{"room=0 a b room=99 +2s c", "abc failed=1 dropped=0"},        // room again, and nothing is lost
+		{"room=0 a +3s b", " failed=10 dropped=2"},                    // retried every second until Close gives up
+		{"room=15 a b +2s room=99", "ab failed=3 dropped=0"},          // a partial line is continued
+		{"room=0 a b disk=99 c", " abc failed=1 dropped=0"},           // lines not written go to the new file
+		{"room=15 a b disk=99 c", "abbbbb bc failed=1 dropped=0"},     // a partial line is repeated as a whole
 		{"a disk=99 b disk=99", "a b  failed=0 dropped=0"},            //
-		{"room=0 a disk=0 disk=0 disk=99", "   a failed=3 dropped=0"}, // the next one is tried at once
+		{"room=0 a disk=0 disk=0 disk=99", "   a failed=3 dropped=0"}, // another file is tried at once
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			disks, failed := []*disk{{room: 99}}, 0
@@ -109,7 +109,8 @@ func TestSpool(t *testing.T) {
 	}
 }
 
-// A pipe that nobody reads holds nobody up: what does not fit is dropped, and the rest comes when it is read.
+// A pipe without a reader does not block Write: lines that do not fit are dropped, and the others arrive
+// later.
 func TestPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -154,7 +155,7 @@ func TestPipe(t *testing.T) {
 	}
 }
 
-// Close does not wait for a pipe that is full for ever.
+// Close does not wait longer than it may for a full pipe.
 func TestCloseOnPipe(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -172,11 +173,11 @@ func TestCloseOnPipe(t *testing.T) {
 		t.Error("the goroutine does not end")
 	}
 	if s.Dropped() == 0 {
-		t.Error("nobody says that lines are lost")
+		t.Error("lost lines are not counted")
 	}
 }
 
-// What was there before the file is changed goes to the old one, as logrotate expects.
+// Lines from before Use go to the old file, as logrotate expects.
 func TestUse(t *testing.T) {
 	old, next := &disk{room: 1 << 20}, &disk{room: 1 << 20}
 	s := New(old, nil)
