@@ -21,17 +21,17 @@ const (
 	maxProvable = 0.1
 )
 
-// Recommendation is what the ladder says of a rule. The order is that of the ladder, the safest first.
+// Recommendation is the advice about a rule. The ladder is in the order of recommendations, safest first.
 type Recommendation string
 
 // The recommendations.
 const (
-	Enforce Recommendation = "enforce" // nothing speaks against it, and enough was seen
-	Wait    Recommendation = "wait"    // nothing speaks against it, and too little was seen
-	Look    Recommendation = "look"    // it hits clients that look good: somebody has to look at them
-	Never   Recommendation = "never"   // no profile refuses for it
-	NoHits  Recommendation = "no hits" // it would change nothing
-	NoSay   Recommendation = "no say"  // nobody knows what it would change
+	Enforce Recommendation = "enforce" // no evidence against it, and enough for it
+	Wait    Recommendation = "wait"    // no evidence against it, but too little for it
+	Look    Recommendation = "look"    // it hits legitimate-looking clients, which the postmaster has to look at
+	Never   Recommendation = "never"   // no profile enforces it
+	NoHits  Recommendation = "no hits" // it hit no client
+	NoSay   Recommendation = "no say"  // it could not be evaluated for any client
 )
 
 var recommendations = []Recommendation{Enforce, Wait, Look, Never, NoHits, NoSay}
@@ -42,11 +42,11 @@ type Rung struct {
 	Rule           string         `json:"rule"`
 	Recommendation Recommendation `json:"advice"`
 	Why            string         `json:"why"`
-	Enforced       bool           `json:"enforced"` // by the configuration, already
+	Enforced       bool           `json:"enforced"` // already, by the configuration
 	Hits           int            `json:"hits"`     // transactions
-	All            Share          `json:"all"`      // of the judged clients that the rule had a say about
-	Good           Share          `json:"good"`     // of those that look good
-	Against        []Reason       `json:"against"`  // the clients of Good that are hit, by why they look good
+	All            Share          `json:"all"`      // of the judged clients that it could be evaluated for
+	Good           Share          `json:"good"`     // of the legitimate-looking clients
+	Against        []Reason       `json:"against"`  // the clients of Good that are hit, by why they look legitimate
 }
 
 // Share is how many clients of a group are hit by a rule.

@@ -136,7 +136,7 @@ func (s *Section) OnlyUnsure() string {
 	return strings.Join(list, ", ")
 }
 
-// Rungs are those of the rules that have hit somebody.
+// Rungs returns the rungs of the rules with hits.
 func (s *Section) Rungs() []Rung {
 	return slices.DeleteFunc(slices.Clone(s.Ladder), Rung.idle)
 }

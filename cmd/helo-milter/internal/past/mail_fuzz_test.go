@@ -36,7 +36,7 @@ func FuzzReceived(f *testing.F) {
 			t.Errorf("name %q, reverse %d", h.Name, h.Reverse)
 		}
 		if h.Helo != "" && !h.Said {
-			t.Errorf("HELO %q, and nobody said it", h.Helo)
+			t.Errorf("HELO %q, but Said is false", h.Helo)
 		}
 		facts, again := h.Facts(checks.Site{}), new(checks.Facts)
 		line, err := json.Marshal(facts)

@@ -83,7 +83,7 @@ func (s *Spool) Use(file io.Writer) {
 	s.mu.Unlock()
 	signal(s.news)
 	if closer, ok := old.(io.Closer); ok {
-		_ = closer.Close() // which ends a write to a pipe that nobody reads
+		_ = closer.Close() // which ends a write to a pipe without a reader
 	}
 }
 
