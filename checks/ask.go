@@ -17,7 +17,7 @@ import (
 // client's family: RFC 8601 §2.7.3. It also returns how many names there are.
 func (d *DNS) ptr(ctx context.Context, client netip.Addr) (Answer[Host], int) {
 	names, err := d.Resolver.LookupAddr(ctx, client.String())
-	found := answer(names, err, Canonical)
+	found := classify(names, err, Canonical)
 	slices.Sort(found.Values)
 	found.Values = slices.Compact(found.Values)
 	ptr := Answer[Host]{Status: found.Status, Err: found.Err, Stale: found.Stale}
@@ -71,7 +71,7 @@ func cutValues[T any](a Answer[T]) Answer[T] {
 // addrs asks for the addresses of a name. That of the client is among those that are kept.
 func (d *DNS) addrs(ctx context.Context, network, name string, client netip.Addr) Answer[netip.Addr] {
 	addrs, err := d.Resolver.LookupNetIP(ctx, network, name)
-	found := answer(addrs, err, netip.Addr.Unmap)
+	found := classify(addrs, err, netip.Addr.Unmap)
 	if i := slices.Index(found.Values, client); i >= maxValues {
 		found.Values[0] = client
 	}
@@ -82,7 +82,7 @@ func (d *DNS) mx(ctx context.Context, name string) Answer[string] {
 	mx, err := d.Resolver.LookupMX(ctx, name)
 	// RFC 7505: the null MX says that there is none.
 	mx = slices.DeleteFunc(slices.Clone(mx), func(x *net.MX) bool { return x.Host == "." })
-	return cutValues(answer(mx, err, func(x *net.MX) string { return Canonical(x.Host) }))
+	return cutValues(classify(mx, err, func(x *net.MX) string { return Canonical(x.Host) }))
 }
 
 // maxHosts is how many MX and NS hosts of a name are looked up, each: the limit of RFC 7208 §4.6.4.
@@ -128,7 +128,7 @@ func (d *DNS) ns(ctx context.Context, name string) Answer[string] {
 	}
 	for {
 		ns, err := d.Resolver.LookupNS(ctx, name)
-		found := cutValues(answer(ns, err, func(x *net.NS) string { return Canonical(x.Host) }))
+		found := cutValues(classify(ns, err, func(x *net.NS) string { return Canonical(x.Host) }))
 		if found.Status != Missing || name == org {
 			return found
 		}
@@ -252,9 +252,9 @@ func network(client netip.Addr) string {
 	return "ip6"
 }
 
-// answer classifies what the resolver returned, each value in its canonical form. It is the only place
+// classify sorts what the resolver returned, each value in its canonical form. It is the only place
 // that knows of DNS errors. What comes with an error in spite of it is stale.
-func answer[R, T any](values []R, err error, form func(R) T) Answer[T] {
+func classify[R, T any](values []R, err error, form func(R) T) Answer[T] {
 	var dnsErr *net.DNSError
 	switch {
 	case len(values) > 0:

@@ -27,7 +27,8 @@ func note[T any](o *outcomes, a Answers, answer *Answer[T]) {
 	}
 }
 
-func (c *Case) outcomes() outcomes {
+// outcomesOf returns how the questions of a case ended.
+func outcomesOf(c *Case) outcomes {
 	var o outcomes
 	note(&o, PTRNames|PTRAddrs, &c.PTR)
 	if c.Deny.hasPTR() {

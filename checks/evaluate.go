@@ -47,7 +47,7 @@ func Evaluate(f *Facts, deny *DenyList, rcpt string) []Finding {
 	}
 	for i := range greetings {
 		c := Case{Facts: f, Greeting: &greetings[i], Deny: deny, Rcpt: rcpt}
-		o := c.outcomes()
+		o := outcomesOf(&c)
 		for j := range All {
 			if found := All[j].evaluate(&c, o); found.Result > findings[j].Result {
 				findings[j] = found

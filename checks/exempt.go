@@ -70,9 +70,9 @@ func (e *Exemptions) listed(f *Facts, now time.Time) string {
 	if !f.Client.IsValid() {
 		return ""
 	}
-	covers := func(a Allow) bool { return a.covers(f, now) }
+	about := func(a Allow) bool { return a.covers(f, now) }
 	for _, entries := range e.allow.Supernets(netip.PrefixFrom(f.Client, f.Client.BitLen())) {
-		if slices.ContainsFunc(entries, covers) {
+		if slices.ContainsFunc(entries, about) {
 			return "allow"
 		}
 	}

@@ -122,7 +122,7 @@ func (l *lookups) start(lookup func(context.Context)) (stop func()) {
 // with a *Panic, each time, when a lookup did: what is known then is not enough to judge.
 func (l *lookups) wait() *Facts {
 	l.running.Wait()
-	f := l.unasked()
+	f := l.withoutDNS()
 	f.PTR, f.PTRCount = l.ptr, l.ptrCount
 	if l.dns != nil {
 		f.Degraded = l.dns.Degraded != nil && l.dns.Degraded()
@@ -134,8 +134,8 @@ func (l *lookups) wait() *Facts {
 	return f
 }
 
-// unasked returns what is known without the DNS, and waits for nothing.
-func (l *lookups) unasked() *Facts {
+// withoutDNS returns what is known without the DNS, and waits for nothing.
+func (l *lookups) withoutDNS() *Facts {
 	f := &Facts{Client: l.client, Site: l.site, Greetings: make([]Greeting, len(l.greeted))}
 	for i, g := range l.greeted {
 		f.Greetings[i].Helo = g.Helo

@@ -2,7 +2,6 @@ package checks
 
 import (
 	"math"
-	"slices"
 
 	"helo-milter/checks/enum"
 )
@@ -130,15 +129,15 @@ func (v *Verdict) Did() Action {
 	return v.Action
 }
 
-// Decide draws the verdict from the findings of Evaluate, which are not modified. An unsure rule asks for its
-// own action, but never for more than OnDNSError.
+// Decide draws the verdict from the findings of Evaluate. It sets their Action and Score, and the verdict keeps
+// them. An unsure rule asks for its own action, but never for more than OnDNSError.
 func (p *Policy) Decide(findings []Finding) Verdict {
-	v := Verdict{Mode: p.Mode, Findings: slices.Clone(findings)}
+	v := Verdict{Mode: p.Mode, Findings: findings}
 	heaviest := -1
-	for i := range v.Findings {
-		v.Findings[i].Action, v.Findings[i].Score = p.Actions[i], p.Scores[i]
+	for i := range findings {
+		findings[i].Action, findings[i].Score = p.Actions[i], p.Scores[i]
 	}
-	for i, f := range v.Findings {
+	for i, f := range findings {
 		action := f.Action
 		switch f.Result {
 		case Fail:
@@ -146,7 +145,7 @@ func (p *Policy) Decide(findings []Finding) Verdict {
 				continue
 			}
 			v.Score += f.Score
-			if heaviest < 0 || f.Score > v.Findings[heaviest].Score {
+			if heaviest < 0 || f.Score > findings[heaviest].Score {
 				heaviest = i
 			}
 		case Unsure:
@@ -162,7 +161,7 @@ func (p *Policy) Decide(findings []Finding) Verdict {
 	}
 	v.Score = math.Round(v.Score*1e6) / 1e6 // 0.1 + 0.2 reaches a threshold of 0.3
 	if byScore := p.byScore(v.Score); byScore > v.Action {
-		v.Action, v.Rule, v.Finding = byScore, &All[heaviest], v.Findings[heaviest]
+		v.Action, v.Rule, v.Finding = byScore, &All[heaviest], findings[heaviest]
 	}
 	return v
 }

@@ -86,8 +86,8 @@ func (s *Session) Rcpt(domain string) Verdict {
 		return s.verdict(nil)
 	}
 	findings := Evaluate(t.facts, s.judge.Deny, domain)
-	t.judged = Worst(t.judged, findings)
 	v := s.judge.Policy.Decide(findings)
+	t.judged = Worst(t.judged, findings)
 	if did := v.Did(); did > Off {
 		t.did = max(t.did, did)
 	} else {
@@ -142,7 +142,7 @@ func (s *Session) Facts() *Facts {
 	case s.recorded != nil:
 		return s.recorded
 	default:
-		return s.complete(s.lookups.unasked())
+		return s.complete(s.lookups.withoutDNS())
 	}
 }
 

@@ -6,8 +6,8 @@
 #     sieve_before = /etc/dovecot/sieve/helo-check.sieve
 #
 # helo-milter removes an X-HELO-Check that comes with a message. While it is down, with default_action=accept, a
-# message keeps the one that its sender wrote. So this script only files mail away, and who writes the header gains
-# nothing by it: add nothing that lets mail through for it.
+# message keeps a field that its sender wrote. So this script only files mail away, and forging the header
+# gains nothing: add nothing that lets mail through for it.
 
 require ["fileinto", "variables", "relational", "comparator-i;ascii-numeric"];
 
