@@ -17,7 +17,7 @@ import (
 // milter is down, or accepts a connection and sends nothing; if it hangs at RCPT, or at the end of the
 // message. words are for examples/README.md.
 var downTests = []struct{ mta, setting, down, atRcpt, atEnd, words string }{
-	{"Postfix", "default_action=accept", delivered, delivered, delivered, "mail goes on, unjudged"},
+	{"Postfix", "default_action=accept", delivered, delivered, delivered, "mail continues unjudged"},
 	{
 		"Postfix", "default_action=tempfail", deferred, "220 250 250 451 554 221", upToDATA + "451 221",
 		"451 at MAIL, or where it hangs",
@@ -27,7 +27,7 @@ var downTests = []struct{ mta, setting, down, atRcpt, atEnd, words string }{
 		"554 250 550 503 503 221", "220 250 250 550 554 221", upToDATA + "550 221",
 		"554 at the banner, 250 for EHLO, 550 at MAIL; or 550 where it hangs",
 	},
-	{"Sendmail", "", delivered, delivered, delivered, "mail goes on, unjudged"},
+	{"Sendmail", "", delivered, delivered, delivered, "mail continues unjudged"},
 	{
 		"Sendmail", "F=T", deferred, "220 250 250 451 503 221", upToDATA + "451 221",
 		"451 at MAIL, or where it hangs",

@@ -32,7 +32,7 @@ const (
 	bothDelivered = opened + "250 250 354 250 221"
 	bothDeferred  = "220 250 250 250 354 451 451 503 503 221"
 
-	unjudgedText = "goes on, unjudged"
+	unjudgedText = "continues unjudged"
 	tempfailText = "gets 451"
 )
 

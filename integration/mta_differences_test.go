@@ -17,14 +17,14 @@ import (
 // unsupportedFeatures are what an MTA does not support: a story with the text in its script or needs is not
 // run with it. Each has a row in examples/README.md. SMTP extensions have the keyword in the reply to EHLO.
 var unsupportedFeatures = []struct{ mta, what, keyword, name, why string }{
-	{"Sendmail", "XCLIENT ", "XCLIENT", "XCLIENT", "there is none"},
+	{"Sendmail", "XCLIENT ", "XCLIENT", "XCLIENT", "not supported"},
 	{"Sendmail", "SMTPUTF8", "SMTPUTF8", "SMTPUTF8", "Debian's is built without it"},
-	{"Sendmail", "BDAT ", "CHUNKING", "BDAT (CHUNKING)", "8.17 has none"},
-	{"Sendmail", "non_smtpd_milters", "", "local submission with `sendmail`", "asks no milter"},
+	{"Sendmail", "BDAT ", "CHUNKING", "BDAT (CHUNKING)", "not supported by 8.17"},
+	{"Sendmail", "non_smtpd_milters", "", "local submission with `sendmail`", "calls no milter"},
 	{"Sendmail", "milter_protocol", "", "old versions of the milter protocol", "speaks 6 only"},
 	{
 		"Sendmail", "mail.example.org <b>", "", "a HELO with a blank in it",
-		"answers 501 itself, too; with `confALLOW_BOGUS_HELO` what is before the blank counts",
+		"rejected with 501 by Sendmail itself; with `confALLOW_BOGUS_HELO` what precedes the blank counts",
 	},
 }
 
@@ -76,22 +76,22 @@ var differences = []struct {
 	postfix, sendmail  behaviour
 }{
 	{
-		"a HELO that is no host name, `EHLO a,b;c`", "EHLO a,b;c", "",
+		"a HELO that is not a host name, `EHLO a,b;c`", "EHLO a,b;c", "",
 		behaviour{
 			"the milter judges it",
 			"220 250 250 501 554 221", "Rule: helo-malformed", "reject/203.0.113.10/a,b;c",
 		},
 		behaviour{
-			"answers 501 itself, and who goes on without a greeting is `helo-missing`. With " +
+			"rejects it with 501 itself, and a client that goes on without one is `helo-missing`. With " +
 				"`confALLOW_BOGUS_HELO` the milter judges it",
 			"220 501 250 503 503 221", "Rule: helo-missing", "reject/203.0.113.10/",
 		},
 	},
 	{
 		"a refusal at RCPT", "EHLO mx.example.net", "",
-		behaviour{"as it is", "220 250 250 550 554 221", "5.7.1 HELO", ownNameRejected},
+		behaviour{"sent unchanged", "220 250 250 550 554 221", "5.7.1 HELO", ownNameRejected},
 		behaviour{
-			"the recipient is put in, `550 5.7.1 <reader@example.net>... HELO`, but not with 50x",
+			"the recipient is inserted, `550 5.7.1 <reader@example.net>... HELO`, but not with 50x",
 			"220 250 250 550 503 221", "5.7.1 <reader@example.net>... HELO", ownNameRejected,
 		},
 	},
@@ -180,10 +180,10 @@ func differencesTable() string {
 		words[mta] = strings.TrimPrefix(words[mta], "<br>")
 		patience[mta] = "`" + text + "`"
 	}
-	row("what the MTA is told, and what it does when the milter is down, silent, or hangs at RCPT or later",
+	row("setting, and its effect while the milter is down, silent, or hangs at RCPT or later",
 		words)
-	row("what it is told so that two seconds are too long", patience)
-	row("what is left of a session when the milter is restarted in it; the next one is judged", restartCells())
+	row("setting for a timeout below two seconds", patience)
+	row("a session during which the milter restarts; the next one is judged", restartCells())
 	return table
 }
 
