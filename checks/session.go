@@ -60,7 +60,8 @@ func (j *Judge) session(client netip.Addr) *Session {
 // MTAResolved notes what the MTA found out about its client's name.
 func (s *Session) MTAResolved(m MTAResolve) { s.mta = m }
 
-// Greet notes a HELO or EHLO and starts the lookup of its name. The last one counts as the client's name.
+// Greet notes a HELO or EHLO and starts the lookup of its name. The last one counts as the client's name. It
+// must not be called for a reopened session.
 func (s *Session) Greet(h Helo) { s.lookups.greet(h) }
 
 // Unheard notes that the client did send HELO or EHLO, but that its name was not recorded.
