@@ -145,7 +145,8 @@ func (f *Facts) delist(name string, failed failures) []Step {
 	}
 	var steps []Step
 	for domain, on := range lists {
-		steps = append(steps, Step{Text: fmt.Sprintf("Ask for %s to be removed from the block list %s; its operator explains how.",
+		steps = append(steps, Step{Text: fmt.Sprintf(
+			"Ask for %s to be removed from the block list %s; its operator explains how.",
 			clean.Reply(domain), strings.Join(on, " and "))})
 	}
 	slices.SortFunc(steps, func(a, b Step) int { return strings.Compare(a.Text, b.Text) })

@@ -75,7 +75,8 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-reserved-tld",
-		Doc:  "the HELO name is under a reserved top-level domain and cannot exist in the public DNS", Fix: fixHelo,
+		Doc:  "the HELO name is under a reserved top-level domain and cannot exist in the public DNS",
+		Fix:  fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.8,
 		On: FormReserved, Problem: said,
 	},
@@ -156,13 +157,15 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-ptr-mismatch",
-		Doc:  "no confirmed PTR name of the client matches the HELO name or its organisational domain", Fix: fixMatch,
+		Doc:  "no confirmed PTR name of the client matches the HELO name or its organisational domain",
+		Fix:  fixMatch,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.6,
 		On: FormDotted, Clears: PTRAddrs, Problem: heloPTRMismatch,
 	},
 	{
 		Name: "helo-bare-domain",
-		Doc:  "the HELO is a registered domain rather than a host in it, and nothing shows that the client belongs to it",
+		Doc: "the HELO is a registered domain rather than a host in it, and nothing shows that the client " +
+			"belongs to it",
 		Fix:  fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
 		On: FormPublic, Clears: PTRAddrs, Problem: heloBareDomain,
@@ -176,13 +179,15 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-forged-brand",
-		Doc:  "the HELO claims to be a well-known mail provider, but the client is not one of its hosts", Fix: fixHelo,
+		Doc:  "the HELO claims to be a well-known mail provider, but the client is not one of its hosts",
+		Fix:  fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 4,
 		On: FormPublic, Clears: PTRAddrs | HeloAddrs | HeloSPF, Problem: heloForgedBrand,
 	},
 	{
 		Name: "helo-brand-no-ptr",
-		Doc:  "the HELO claims to be a well-known mail provider, but the client has no PTR record", Fix: fixHelo,
+		Doc:  "the HELO claims to be a well-known mail provider, but the client has no PTR record",
+		Fix:  fixHelo,
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 1,
 		On: FormPublic, Clears: PTRAddrs | HeloAddrs | HeloSPF, Problem: heloBrandNoPTR,
 	},
@@ -247,7 +252,8 @@ var All = []Rule{
 	},
 	{
 		Name: "ptr-many",
-		Doc:  "the client has more than 10 PTR names", Fix: "Keep one PTR record, with the mail server's host name.",
+		Doc:  "the client has more than 10 PTR names",
+		Fix:  "Keep one PTR record, with the mail server's host name.",
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
 		On: FormClient, Reads: PTRNames, Problem: ptrMany,
 	},

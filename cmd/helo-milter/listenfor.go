@@ -64,7 +64,8 @@ func (q *inquiry) spelling(p *program, peer netip.Addr, helos []string) bool {
 	for _, said := range helos {
 		h := checks.ParseHelo(said)
 		f.Greetings = append(f.Greetings, checks.Greeting{
-			Helo: h, A: failed[netip.Addr](), AAAA: failed[netip.Addr](), MX: failed[string](), SPF: failed[string](),
+			Helo: h, A: failed[netip.Addr](), AAAA: failed[netip.Addr](), MX: failed[string](),
+			SPF: failed[string](),
 		})
 		if h.Form == checks.FormLiteral {
 			f.Client = h.Addr // the best guess there is

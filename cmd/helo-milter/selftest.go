@@ -30,7 +30,7 @@ func (c *selftestCmd) Run(p *program) error {
 		return err
 	}
 	judge := *q.Judge
-	judge.Exempt, judge.Site = &checks.Exemptions{}, checks.Site{} // to receivers this host is a client like any other
+	judge.Exempt, judge.Site = &checks.Exemptions{}, checks.Site{} // as other hosts see this one
 	q.Judge = &judge
 	var good bool
 	if c.ListenFor != "" {

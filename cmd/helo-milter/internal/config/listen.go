@@ -70,6 +70,6 @@ func (c *Config) CheckPeers(network, address string) error {
 	if addr, err := netip.ParseAddr(host); err == nil && addr.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("other hosts can connect to %s: list those that may in limits.peers, such as [\"192.0.2.25\"]",
+	return fmt.Errorf("other hosts can connect to %s: list those that may in limits.peers, as in [\"192.0.2.25\"]",
 		address)
 }

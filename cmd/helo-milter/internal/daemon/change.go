@@ -135,7 +135,7 @@ func (d *Daemon) warn() {
 		d.log.Warn("configuration", "warning", w)
 	}
 	if most, ok := openFiles(); ok && most < d.cfg.Limits.Connections+spareFiles {
-		d.log.Warn("open file limit is too low for limits.connections: raise LimitNOFILE of the service, or ulimit -n",
+		d.log.Warn("open file limit too low for limits.connections: raise LimitNOFILE of the service, or ulimit -n",
 			"connections", d.cfg.Limits.Connections, "open_files", most)
 	}
 }

@@ -39,8 +39,9 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "helo_milter_" + name, Help: help}, labels)
 	}
 	m := &metrics{
-		registry:  prometheus.NewRegistry(),
-		decisions: counter("decisions_total", "Transactions, by what the policy wanted and what was done.", "want", "did"),
+		registry: prometheus.NewRegistry(),
+		decisions: counter("decisions_total",
+			"Transactions, by what the policy wanted and what was done.", "want", "did"),
 		findings: counter("findings_total", "Rules that failed or were unsure, by transaction.", "rule",
 			"result"),
 		iprev: counter("iprev_total", "Transactions, by RFC 8601 iprev of the client.", "result"),
@@ -50,8 +51,10 @@ func newMetrics() *metrics {
 			Name: "helo_milter_decision_seconds", Help: "From MAIL to the end of the transaction.",
 			Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10},
 		}),
-		violations: counter("guard_violations_total", "Connections that broke the milter protocol or a limit.", "kind"),
-		trouble:    counter("list_trouble_total", "Block list responses that are not listings (refused, blocked resolver, wildcard).", "list"),
+		violations: counter("guard_violations_total",
+			"Connections that broke the milter protocol or a limit.", "kind"),
+		trouble: counter("list_trouble_total",
+			"Block list responses that are not listings (refused, blocked resolver, wildcard).", "list"),
 		errors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "helo_milter_internal_errors_total", Help: "Panics that were recovered: mail went on unjudged.",
 		}),
