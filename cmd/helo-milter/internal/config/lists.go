@@ -86,7 +86,13 @@ func hasClient(entry map[string]any) error {
 }
 
 func hasOneKey(entry map[string]any) error {
-	if len(entry) != 1 {
+	known := 0 // a key that is not has an error of its own
+	for _, name := range []string{"helo", "ptr", "network"} {
+		if _, ok := entry[name]; ok {
+			known++
+		}
+	}
+	if known > 1 || len(entry) == 0 {
 		return errors.New("an entry needs exactly one of helo, ptr and network")
 	}
 	return nil
