@@ -19,11 +19,10 @@ func (v *Verdict) Header(id string, f *Facts) string {
 		client = clean.Token(f.Client.String())
 	}
 	return fmt.Sprintf("%s; client=%s; helo=%s; iprev=%s; score=%.1f;\n\trules=%s; unsure=%s; id=%s",
-		v.Want(), client, helo, f.Iprev(), v.Score,
-		v.Failed(), v.Unsure(), clean.Token(id))
+		v.Want(), client, helo, f.Iprev(), v.Score, v.Failed(), v.Unsure(), clean.Token(id))
 }
 
-// Failed returns the names of the rules that failed and are not off, with commas between, in the table's order;
+// Failed returns the names of the rules that failed and are not off, separated by commas, in the order of All;
 // "none" when there are none.
 func (v *Verdict) Failed() string { return v.names(Fail) }
 

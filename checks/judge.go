@@ -40,13 +40,13 @@ func (j *Judge) Again(r *Record) *Record {
 	again := d.Record(false)
 	again.Millis, again.Source = r.Millis, r.Source
 	if r.internal() {
-		again.Verdict.Did = r.Verdict.Did // who was refused before the error stays refused
+		again.Verdict.Did = r.Verdict.Did // a refusal sent before the error stays one
 	}
 	return again
 }
 
-// recall is a record's facts as this configuration would have asked for them: for us as it says who we are,
-// and without the block lists that it does not have.
+// recall is a record's facts as this configuration would have gathered them: with its own site, and without
+// the block lists that it does not have.
 func (j *Judge) recall(recorded *Facts) *Facts {
 	f := *recorded
 	f.Site = j.Site.as(f.Site)
@@ -95,7 +95,7 @@ func (j *Judge) Unanswerable(f *Facts) (rules []string) {
 	return rules
 }
 
-// as is who we are by our own configuration, and by what the MTA had said of itself.
+// as is this site, completed by what the MTA reported of itself when the facts were recorded.
 func (s Site) as(recorded Site) Site {
 	addresses := slices.Clone(recorded.Addresses)
 	for _, a := range s.Addresses {
@@ -106,7 +106,7 @@ func (s Site) as(recorded Site) Site {
 	return Site{cmp.Or(s.Hostname, recorded.Hostname), s.Names, addresses}
 }
 
-// internal reports whether an error of ours had kept the rules from being asked.
+// internal reports whether an internal error had kept the rules from judging.
 func (r *Record) internal() bool {
 	return slices.ContainsFunc(r.Findings, func(f RuleFinding) bool { return f.Rule == Internal })
 }

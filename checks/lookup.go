@@ -26,7 +26,7 @@ type DNS struct {
 	Timeout  time.Duration // for all questions about a client, and for all about a greeting
 	Lists    []string      // block lists of domains: zones in canonical form
 	Hosts    bool          // whether to ask for the MX and NS hosts of HELO names, for a deny list
-	// Degraded reports whether the resolver fails more often than not; nil is never.
+	// Degraded reports whether most of the resolver's lookups fail; nil is never.
 	Degraded func() bool
 	// Trouble, if not nil, is called by several goroutines when a block list gives an answer that is not
 	// about the name: RFC 5782 §2.1 and the lists' own codes.
@@ -79,8 +79,8 @@ func newLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *lo
 	return l
 }
 
-// greet notes a greeting and starts the lookup of its name. The same greeting again is no news, but it is
-// the last one now.
+// greet notes a greeting and starts the lookup of its name. The same greeting again starts none, but is the
+// last one now.
 func (l *lookups) greet(h Helo) {
 	if i := slices.IndexFunc(l.greeted, func(g *greeting) bool { return g.Helo.Same(h) }); i >= 0 {
 		again := l.greeted[i]

@@ -5,29 +5,29 @@ import (
 	"slices"
 )
 
-// Reverse is what a host wrote down of its client's reverse name. Hosts look at one PTR name only.
+// Reverse is what a host recorded of its client's reverse name. Hosts look at one PTR name only.
 type Reverse uint8
 
-// What a host wrote down. Most write the same for a client without a PTR name, for one whose name does not
-// lead back to it, and for a failed lookup: that is ReverseUnrecorded.
+// What a host recorded. Most record the same for a client without a PTR name, for one whose name does not
+// resolve back to it, and for a failed lookup: that is ReverseUnrecorded.
 const (
 	ReverseUnrecorded Reverse = iota
 	ReverseMissing            // there is no PTR name
-	ReverseForged             // the name does not lead back to the client
+	ReverseForged             // the name does not resolve back to the client
 	ReverseUnchecked          // the name was not looked up
-	ReverseConfirmed          // the name leads back: FCrDNS, RFC 8601 §2.7.3
+	ReverseConfirmed          // the name resolves back: FCrDNS, RFC 8601 §2.7.3
 )
 
-// Recorded is what a host wrote down of a client, in its log or in the header of a message. A field that it
-// did not write down is zero: unknown, which is never the same as missing.
+// Recorded is what a host recorded of a client, in its log or in the header of a message. A field that it did
+// not record is zero: unknown, which is never the same as missing.
 type Recorded struct {
 	Client  netip.Addr // unmapped; the zero Addr when nothing came over a network
-	Helo    string     // what the client said, if Said; "" when it is known to have said nothing
-	Said    bool       // whether the host wrote that down: most logs do not
+	Helo    string     // what the client sent, if Said; "" when it is known to have sent nothing
+	Said    bool       // whether the host recorded that: most logs do not
 	Reverse Reverse
 	Name    string // the PTR name that Reverse is about, in canonical form
 	Login   bool   // the client had logged in
-	// Confirmed are names that led back to the client in other records, in canonical form.
+	// Confirmed are names that resolved back to the client in other records, in canonical form.
 	Confirmed []string
 }
 
@@ -36,8 +36,8 @@ const notRecorded = "not recorded"
 
 func unrecorded[T any]() Answer[T] { return Answer[T]{Status: Failed, Err: notRecorded} }
 
-// Facts returns what the host knew of the client when it wrote that down. What it did not write down is a
-// failed lookup, with the error "not recorded", which no rule holds against the client.
+// Facts returns what the host knew of the client at the time. What it did not record is a failed lookup, with
+// the error "not recorded", which no rule holds against the client.
 func (r *Recorded) Facts(site Site) *Facts {
 	f := &Facts{Client: r.Client, PTR: r.ptr(), Site: site, Unheard: !r.Said, Login: r.Login}
 	f.PTRCount = len(f.PTR.Values)

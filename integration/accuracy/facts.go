@@ -10,7 +10,7 @@ import (
 	"helo-milter/checks"
 )
 
-// heloDNS is what is taken for the addresses of a HELO name where nobody recorded them.
+// heloDNS is what is assumed of a HELO name's addresses where they were not recorded.
 type heloDNS string
 
 const (
@@ -19,7 +19,7 @@ const (
 	missing   heloDNS = "missing"   // there is no such name
 )
 
-// assumption says what is taken for facts that were not recorded.
+// assumption says what is assumed where facts were not recorded.
 type assumption struct {
 	helo heloDNS
 	// nameless takes every client without a verified name for one that has none. Without it, those that had
@@ -27,7 +27,7 @@ type assumption struct {
 	nameless bool
 }
 
-// confirmedNames are the names that lead back to a client, whenever that was recorded.
+// confirmedNames are the names that were ever recorded to resolve back to a client.
 func confirmedNames(hops []hop) map[netip.Addr][]string {
 	names := map[netip.Addr][]string{}
 	for _, h := range hops {
@@ -57,8 +57,8 @@ func (a assumption) facts(h *hop, names []string) *checks.Facts {
 	return f
 }
 
-// fill fills in what is assumed of a HELO name. One that is elsewhere has an MX record and no address: that
-// it exists is all that the rules get to know of it.
+// fill fills in what is assumed of a HELO name. One that is elsewhere has an MX record and no address: the
+// rules only learn that it exists.
 func (d heloDNS) fill(g *checks.Greeting) {
 	if d == unknown {
 		return
@@ -89,8 +89,8 @@ func (h *hop) site() checks.Site {
 }
 
 // internal reports whether a hop is one between hosts of the receiver, which every administrator exempts: a
-// client confirmed in the receiver's domain, or a provider's relay that says so where nobody recorded its
-// PTR names. Anybody else who claims that domain lies.
+// client confirmed in the receiver's domain, or a provider's relay that says so where its PTR names were
+// not recorded. Any other client that claims that domain is lying.
 func (h *hop) internal(f *checks.Facts) bool {
 	if slices.ContainsFunc(f.Confirmed(), f.Site.Names.Match) {
 		return true
