@@ -89,7 +89,8 @@ func (f *Facts) bestName(rcpts []string) string {
 	}
 	for _, name := range claimed {
 		ofRcpt := func(rcpt string) bool { return Domain(rcpt) == name }
-		if orgDomain(name) != name && brandOf(name) == nil && !slices.ContainsFunc(rcpts, ofRcpt) {
+		others := f.Site.owns(name) || brandOf(name) != nil || slices.ContainsFunc(rcpts, ofRcpt)
+		if orgDomain(name) != name && !others {
 			names = append(names, name)
 		}
 	}

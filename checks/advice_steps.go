@@ -13,7 +13,7 @@ import (
 func steps(r *Record, name string, example bool) []Step {
 	failed, f, confirmed := failuresOf(r), r.Facts, slices.Contains(r.Facts.Confirmed(), name)
 	// It may well have a name, and then there is no other to be made for it.
-	unknown := example && f.Client.IsValid() && Public(f.Client) && f.reverseOpen()
+	unknown := example && f.Client.IsValid() && Public(f.Client) && f.mayConfirm(anyName)
 	var list []Step
 	switch {
 	case !failed.ofNames() || !f.Client.IsValid():
@@ -41,7 +41,8 @@ func steps(r *Record, name string, example bool) []Step {
 		}
 		list = slices.Insert(list, at, greet(target, name, failed))
 	}
-	if failed["helo-spf"] && saysIt {
+	// Other receivers ask SPF even where the DNS proves the name.
+	if n := len(f.Greetings); saysIt && n > 0 && slices.Contains(f.Greetings[n-1].SPF.Values, "fail") {
 		list = append(list, f.allow(name))
 	}
 	if failed.any("helo-denied", "helo-host-denied", "ptr-denied") {

@@ -112,9 +112,7 @@ out.example.org     A    203.0.113.20
 spf.example.org     A    203.0.113.21
 spf.example.org     TXT  "v=spf1 -all"
 203.0.113.21        PTR  spf.example.org.
-spf6.example.org    AAAA 2001:db8::21
-spf6.example.org    TXT  "v=spf1 a:out.example.org -all"
-2001:db8::21        PTR  spf6.example.org.
+spf9.example.org    TXT  "v=spf1 a:out.example.org -all"
 203.0.113.22        PTR  203-0-113-22.dsl.example.org.
 203-0-113-22.dsl.example.org A 203.0.113.22
 home.example.org    A    203.0.113.22
@@ -181,7 +179,8 @@ func TestAdviceCures(t *testing.T) {
 		{"203.0.113.1", "mx.example.net", "", "mail.example.org HELO"},
 		{"203.0.113.1", "example.com", "example.com", "mail.example.org HELO"},
 		{"203.0.113.1", "nothing.example.org", "", "mail.example.org HELO"},
-		{"203.0.113.1", "private.example.org", "", "mail.example.org HELO"},
+		{"203.0.113.1", "inside.example.com", "", "mail.example.org HELO"},
+		{"203.0.113.1", "forbids.example.com", "", "mail.example.org HELO"},
 		{"203.0.113.2", "mail.example.org", "", "out7.example.org HELO"},
 		{"203.0.113.12", "mail.two.co.uk", "", "out.one.co.uk HELO"},
 		{"206.125.175.2", "bob.microsoft.com", "", "s1.xnnd.com HELO"},
@@ -201,7 +200,8 @@ func TestAdviceCures(t *testing.T) {
 		// The HELO name leads to the client, and the PTR record has to follow.
 		{"203.0.113.22", "home.example.org", "", "home.example.org PTR"},
 		{"203.0.113.21", "spf.example.org", "", "spf.example.org SPF"},
-		{"2001:db8::21", "spf6.example.org", "", "spf6.example.org SPF"},
+		{"203.0.113.9", "spf9.example.org", "", "spf9.example.org Publish PTR SPF"},
+		{"2001:db8::9", "spf9.example.org", "", "spf9.example.org Publish PTR SPF"},
 
 		// A PTR name that leads nowhere, and a HELO name that does.
 		{"203.0.113.33", "localhost", "", "gone33.example.org Publish HELO"},
@@ -221,6 +221,8 @@ func TestAdviceCures(t *testing.T) {
 		{"203.0.113.9", "localhost", "", "example Publish PTR HELO"},
 		{"203.0.113.9", "[203.0.113.9]", "", "example Publish PTR HELO"},
 		{"203.0.113.9", "smtp.gmail.com", "", "example Publish PTR HELO"},
+		{"203.0.113.9", "smtp.example.net", "", "example Publish PTR HELO"}, // ours
+		{"203.0.113.9", "smtp.aol.com", "", "example Publish PTR HELO"},
 		{"203.0.113.9", "newcompany.org", "newcompany.org", "example Publish PTR HELO"},
 		{"203.0.113.9", "out7.example.org", "", "example Publish PTR HELO"}, // it is in use
 		{"203.0.113.9", "mail.example.org", "", "example Publish PTR HELO"}, // copied from an example

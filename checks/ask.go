@@ -13,29 +13,58 @@ import (
 	"blitiri.com.ar/go/spf"
 )
 
-// ptr asks for the PTR names of a client and, for the first MaxPTR of them, for the addresses of the
-// client's family: RFC 8601 §2.7.3. It also returns how many names there are.
-func (d *DNS) ptr(ctx context.Context, client netip.Addr) (Answer[Host], int) {
+// ptrNames asks for the PTR names of a client: sorted, each once.
+func (d *DNS) ptrNames(ctx context.Context, client netip.Addr) Answer[string] {
 	names, err := d.Resolver.LookupAddr(ctx, client.String())
 	found := classify(names, err, Canonical)
 	slices.Sort(found.Values)
 	found.Values = slices.Compact(found.Values)
-	ptr := Answer[Host]{Status: found.Status, Err: found.Err, Stale: found.Stale}
-	for _, name := range found.Values[:min(len(found.Values), MaxPTR)] {
-		ptr.Values = append(ptr.Values, Host{Name: name})
-	}
+	return found
+}
+
+// ptrHosts asks for the addresses of PTR names, in the client's family: RFC 8601 §2.7.3.
+func (d *DNS) ptrHosts(ctx context.Context, names []string, client netip.Addr) []Host {
+	hosts := make([]Host, len(names))
 	var lookups group
-	for i := range ptr.Values {
+	for i, name := range names {
 		lookups.Go(func() {
-			host := &ptr.Values[i]
-			host.Addrs = d.addrs(ctx, network(client), host.Name, client)
+			host := &hosts[i]
+			host.Name, host.Addrs = name, d.addrs(ctx, network(client), name, client)
 			if slices.Contains(host.Addrs.Values, client) {
-				host.Lists = d.listed(ctx, host.Name)
+				host.Lists = d.listed(ctx, name)
 			}
 		})
 	}
 	lookups.Wait()
-	return ptr, len(found.Values)
+	return hosts
+}
+
+// foremost returns those MaxPTR of a client's PTR names that can clear it, if there are more: names and
+// organisational domains that it greeted with, then names that an entry of the allow list covers. The result is
+// sorted, as the names are.
+func (d *DNS) foremost(names []string, greeted []*greeting) []string {
+	if len(names) <= MaxPTR {
+		return names
+	}
+	said, orgs := map[string]bool{}, map[string]bool{}
+	for _, g := range greeted {
+		said[g.Helo.Name], orgs[orgDomain(g.Helo.Name)] = true, true
+	}
+	delete(orgs, "") // nobody's domain
+	rank := func(name string) int {
+		switch {
+		case said[name]:
+			return 0
+		case orgs[orgDomain(name)]:
+			return 1
+		case d.Allowed.Match(name):
+			return 2
+		}
+		return 3
+	}
+	first := slices.SortedStableFunc(slices.Values(names), func(a, b string) int { return rank(a) - rank(b) })[:MaxPTR]
+	slices.Sort(first)
+	return first
 }
 
 // greeting asks for what there is to know of a HELO name, all at once: but for the MX, which is asked
@@ -53,8 +82,19 @@ func (d *DNS) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
 	lookups.Go(func() { g.AAAA = d.addrs(ctx, "ip6", g.Helo.Name, client) })
 	lookups.Wait()
 	if g.A.Status != Found && g.AAAA.Status != Found && !d.Hosts {
-		g.MX = d.mx(ctx, g.Helo.Name)
+		lookups.Go(func() { g.MX = d.mx(ctx, g.Helo.Name) })
 	}
+	if g.asksBrand(client) {
+		lookups.Go(func() { g.BrandSPF = d.spf(ctx, orgDomain(g.Helo.Name), client) })
+	}
+	lookups.Wait()
+}
+
+// asksBrand reports whether the name is below a brand's domain, and neither its addresses nor its SPF record
+// vouch for the client.
+func (g *Greeting) asksBrand(client netip.Addr) bool {
+	return brandOf(g.Helo.Name) != nil && orgDomain(g.Helo.Name) != g.Helo.Name &&
+		!slices.Contains(g.Addrs(), client) && !slices.Contains(g.SPF.Values, "pass")
 }
 
 // maxValues is how many values of an answer are kept: the owner of a name could fill a message of 64 KiB,

@@ -1,11 +1,26 @@
 package checks
 
+import "slices"
+
 // Case is what a rule looks at: the client with one of its greetings and, when known, one recipient.
 type Case struct {
 	*Facts
 	*Greeting
 	Deny *DenyList
 	Rcpt string // the recipient's domain in canonical form, or ""
+}
+
+// Proven reports whether the DNS shows that the HELO name is the client's: a confirmed PTR name is that name or of
+// its organisational domain, or the name's own address is the client's. It clears: a rule with Proof among its
+// Clears is about whose name the HELO is, and passes then.
+func (c *Case) Proven() bool {
+	return c.Owns(c.Helo) || slices.Contains(c.Addrs(), c.Client)
+}
+
+// mayProve reports whether a PTR name of the client, if it is confirmed, says whose the HELO name is.
+func (c *Case) mayProve(name string) bool {
+	b := brandOf(c.Helo.Name)
+	return sameOrg(name, c.Helo.Name) || b != nil && b.has(name)
 }
 
 // outcomes sorts the answers of a case by how their questions ended. An answer of several questions can be
@@ -30,18 +45,28 @@ func note[T any](o *outcomes, a Answers, answer *Answer[T]) {
 // outcomesOf returns how the questions of a case ended.
 func outcomesOf(c *Case) outcomes {
 	var o outcomes
-	note(&o, PTRNames|PTRAddrs, &c.PTR)
+	note(&o, PTRNames|PTRAddrs|Proof, &c.PTR)
 	if c.Deny.hasPTR() {
 		note(&o, PTRDenied, &c.PTR)
 	}
 	for i := range c.PTR.Values {
-		note(&o, PTRAddrs, &c.PTR.Values[i].Addrs)
-		note(&o, PTRLists, &c.PTR.Values[i].Lists)
+		host := &c.PTR.Values[i]
+		note(&o, PTRAddrs, &host.Addrs)
+		note(&o, PTRLists, &host.Lists)
+		if c.mayProve(host.Name) {
+			note(&o, Proof, &host.Addrs)
+		}
+	}
+	if c.Client.Is6() { // an address of the other family is never the client's
+		note(&o, Proof, &c.AAAA)
+	} else {
+		note(&o, Proof, &c.A)
 	}
 	note(&o, HeloAddrs, &c.A)
 	note(&o, HeloAddrs, &c.AAAA)
 	note(&o, HeloMX, &c.MX)
 	note(&o, HeloSPF, &c.SPF)
+	note(&o, BrandSPF, &c.Greeting.BrandSPF)
 	note(&o, HeloLists, &c.Greeting.Lists)
 	note(&o, HeloHosts, &c.NS)
 	for i := range c.Hosts {

@@ -56,6 +56,29 @@ mail.two.co.uk     A    203.0.113.12
 203.0.113.13       PTR  mail-a.google.com.
 mail-a.google.com  A    203.0.113.13
 private.example.org A   10.0.0.1
+inside.example.com A    10.0.0.1
+203.0.113.14       PTR  new.gone.example.com.
+new.gone.example.com TXT "dnstest" "servfail" "A"
+web.example.net    A    203.0.113.120              ; ours: our own web server
+203.0.113.120       PTR  web.example.net.
+203.0.113.121       PTR  out.example.net.          ; ours: a second MX that says its service name
+out.example.net    A    203.0.113.121
+news.example.net   A    203.0.113.122              ; ours: a newsletter host of others
+203.0.113.122       PTR  vm22.example.com.
+vm22.example.com   A    203.0.113.122
+off.example.net    TXT  "dnstest" "servfail" "A"
+203.0.113.123       PTR  pc.example.net.
+pc.example.net     TXT  "dnstest" "servfail" "A"
+203.0.113.124       PTR  vm24.example.com.         ; whose owner breaks his own zone
+vm24.example.com   TXT  "dnstest" "servfail" "A"
+203.0.113.125       PTR  mail-pool25.outbound.protection.outlook.com.
+mail-pool25.outbound.protection.outlook.com A 203.0.113.125
+eur-obe.outbound.protection.outlook.com TXT "v=spf1 -all"
+qq.com             TXT  "v=spf1 ip4:203.0.113.84 -all"
+aol.com            TXT  "v=spf1 ip4:203.0.113.84 ?all"
+wp.pl              TXT  "dnstest" "servfail" "TXT"
+forbids.example.com A   203.0.113.98
+forbids.example.com TXT "v=spf1 -all"
 mixed.example.org  A    10.0.0.1
 mixed.example.org  A    203.0.113.99
 alias.example.org  MX   10 mail.example.org.
@@ -125,6 +148,11 @@ func TestJudge(t *testing.T) {
 		{"203.0.113.1", "[192.0.2.25]", "", "reject helo-literal-mismatch helo-own-address"},
 		{"203.0.113.1", "[IPv6:2001:db8::25]", "", "reject helo-literal-mismatch helo-own-address"},
 		{"192.0.2.25", "[192.0.2.25]", "", "accept ptr-missing"}, // from ourselves it is true
+		{"192.0.2.25", "[IPv6:2001:db8::25]", "", "accept helo-literal-mismatch ptr-missing"},
+		{
+			"192.0.2.25", "mx.example.net", "",
+			"accept helo-unresolvable helo-ptr-mismatch helo-unverified ptr-missing",
+		},
 		// Kind three: our name, our domain, the recipient's domain.
 		{
 			"203.0.113.1", "mx.example.net", "",
@@ -138,6 +166,24 @@ func TestJudge(t *testing.T) {
 			"203.0.113.1", "a.b.example.net", "",
 			"reject helo-own-name helo-unresolvable helo-ptr-mismatch helo-unverified",
 		},
+		// What the DNS has proven clears, and a lookup that could prove it and failed leaves it open.
+		{"203.0.113.120", "web.example.net", "example.net", "accept"},
+		{"203.0.113.120", "example.net", "example.net", "accept helo-unresolvable"},
+		{"203.0.113.121", "smtp.example.net", "", "accept helo-unresolvable"},
+		{"203.0.113.122", "news.example.net", "", "accept helo-ptr-mismatch"},
+		{"203.0.113.9", "web.example.net", "", "reject helo-own-name helo-ip-mismatch helo-ptr-mismatch " +
+			"helo-unverified ptr-missing"},
+		{"203.0.113.122", "off.example.net", "", "accept helo-ptr-mismatch ?helo-own-name ?helo-unresolvable " +
+			"?helo-bogus-address ?helo-ip-mismatch ?helo-unverified"},
+		{"2001:db8::1", "off.example.net", "", "reject helo-own-name helo-ptr-mismatch helo-unverified " +
+			"?helo-unresolvable ?helo-bogus-address ?helo-ip-mismatch"}, // an A record proves nothing of an IPv6 client
+		{"203.0.113.123", "mx.example.net", "", "accept helo-unresolvable ?helo-own-name ?helo-ptr-mismatch " +
+			"?helo-unverified ?ptr-unconfirmed"},
+		{"203.0.113.124", "mx.example.net", "", "reject helo-own-name helo-unresolvable helo-unverified " +
+			"?helo-ptr-mismatch ?ptr-unconfirmed"}, // what failed proves nothing about our name
+		{"203.0.113.4", "mx.example.net", "", "accept helo-unresolvable ?helo-own-name ?helo-ptr-mismatch " +
+			"?helo-unverified" + ptrFail},
+		{"203.0.113.1", "mail", "", "accept helo-not-fqdn"},
 		{"203.0.113.1", "example.org", "example.org", "accept helo-unresolvable"}, // it is in that domain
 		{
 			"203.0.113.1", "example.com", "example.com",
@@ -149,7 +195,7 @@ func TestJudge(t *testing.T) {
 		{"203.0.113.1", "-", "", "reject helo-missing"},
 		{"203.0.113.1", "", "", "reject helo-malformed"},
 		{"203.0.113.1", "foo bar", "", "reject helo-malformed"},
-		{"203.0.113.1", "mail_1.example.org", "", "accept helo-underscore helo-unresolvable"},
+		{"203.0.113.1", "mail_1.example.org", "", "reject helo-underscore helo-unresolvable"},
 		{"203.0.113.1", "2130706433", "", "reject helo-numeric"},
 		{"203.0.113.1", "localhost", "", "accept helo-localhost"},
 		{"203.0.113.1", "localhost.localdomain", "", "accept helo-localhost"},
@@ -174,9 +220,18 @@ func TestJudge(t *testing.T) {
 
 		// The name in the DNS.
 		{"203.0.113.1", "nothing.example.org", "", "accept helo-unresolvable"},
-		{"203.0.113.1", "null.example.org", "", "accept helo-unresolvable"}, // the null MX is no MX
-		{"203.0.113.1", "alias.example.org", "", "accept"},                  // an MX is enough
-		{"203.0.113.1", "private.example.org", "", "reject helo-bogus-address helo-ip-mismatch"},
+		{"203.0.113.1", "null.example.org", "", "accept helo-unresolvable"},   // the null MX is no MX
+		{"203.0.113.1", "alias.example.org", "", "accept"},                    // an MX is enough
+		{"203.0.113.1", "private.example.org", "", "accept helo-ip-mismatch"}, // its inside name, but its own
+		{
+			"203.0.113.1", "inside.example.com", "",
+			"reject helo-bogus-address helo-ip-mismatch helo-ptr-mismatch helo-unverified",
+		},
+		{"203.0.113.1", "forbids.example.com", "", "reject helo-ip-mismatch helo-ptr-mismatch helo-unverified helo-spf"},
+		{
+			"203.0.113.14", "forbids.example.com", "",
+			"accept helo-ip-mismatch ?helo-ptr-mismatch ?helo-unverified ?helo-spf ?ptr-unconfirmed",
+		},
 		{"203.0.113.1", "mixed.example.org", "", "accept helo-ip-mismatch"},
 		{"203.0.113.12", "mail.two.co.uk", "", "accept helo-ptr-mismatch"}, // co.uk is no organisation
 		{"203.0.113.12", "mail.three.co.uk", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified"},
@@ -194,7 +249,15 @@ func TestJudge(t *testing.T) {
 		{ // Google's host
 			"203.0.113.13", "smtp.gmail.com", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified",
 		},
-		{"203.0.113.1", "evilyahoo.com", "", "accept helo-ptr-mismatch helo-bare-domain"},
+		{"203.0.113.1", "evilyahoo.com", "", "accept helo-ptr-mismatch"},
+		{"203.0.113.125", "eur-obe.outbound.protection.outlook.com", "", "accept helo-unresolvable"},
+		{"203.0.113.84", "xmbghk7.mail.qq.com", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified ptr-missing"},
+		{"203.0.113.9", "xmbghk7.mail.qq.com", "", "reject helo-unresolvable helo-ptr-mismatch helo-unverified " +
+			"helo-brand-no-ptr ptr-missing"},
+		{"203.0.113.9", "xmbghk7.mail.aol.com", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified " +
+			"helo-brand-host-no-ptr ptr-missing"}, // that brand's record leaves it open
+		{"203.0.113.9", "mx1.wp.pl", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified " +
+			"ptr-missing ?helo-brand-no-ptr"},
 		{"203.0.113.1", "relay.hotmail.com", "", "accept helo-ptr-mismatch"}, // the address vouches
 
 		// Two greetings: the worst counts, and a change is told.
@@ -228,7 +291,7 @@ func TestJudge(t *testing.T) {
 		},
 		{"203.0.113.6", "[203.0.113.6]", "", "accept ?ptr-unconfirmed"},
 		{"203.0.113.1", "half.example.org", "", "accept ?helo-ip-mismatch"},
-		{"203.0.113.1", "gone.example.org", "", "accept ?helo-unresolvable ?helo-bogus-address ?helo-ip-mismatch"},
+		{"203.0.113.1", "gone.example.org", "", "accept ?helo-unresolvable ?helo-ip-mismatch"},
 	} {
 		if got := judged(t, tt.client, tt.helos, tt.rcpt); got != tt.want {
 			t.Errorf("%s HELO %s for %q\n got %s\nwant %s", tt.client, tt.helos, tt.rcpt, got, tt.want)

@@ -79,6 +79,9 @@ func (r *Rule) evaluate(c *Case, o outcomes) Finding {
 	if c.Helo.Form&r.On == 0 {
 		return Finding{}
 	}
+	if r.Clears&Proof != 0 && c.Proven() {
+		return Finding{Result: Pass}
+	}
 	detail := r.Problem(c)
 	switch {
 	case detail == "" && r.Reads != 0 && r.Reads&o.asked == 0:

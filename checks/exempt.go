@@ -2,7 +2,6 @@ package checks
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -51,7 +50,7 @@ func (e *Exemptions) address(client netip.Addr) string {
 	case e.Private && Private(client):
 		return "private"
 	case e.networks.Contains(client):
-		return "allow"
+		return AllowList
 	default:
 		return ""
 	}
@@ -65,27 +64,29 @@ func (e *Exemptions) login() string {
 	return ""
 }
 
-// listed returns why a client is exempt by the allow list, or "".
-func (e *Exemptions) listed(f *Facts, now time.Time) string {
+// AllowList stands for the allow list: as a reason to be exempt, and in the place of a rule's name where a failed
+// lookup left open whether the client is.
+const AllowList = "allow"
+
+// listed returns why a client is exempt by the allow list, or "". open reports that it may be: that a lookup which
+// failed, or whose answer is stale, could have confirmed the name of an entry.
+func (e *Exemptions) listed(f *Facts, now time.Time) (reason string, open bool) {
 	if !f.Client.IsValid() {
-		return ""
+		return "", false
 	}
-	about := func(a Allow) bool { return a.covers(f, now) }
 	for _, entries := range e.allow.Supernets(netip.PrefixFrom(f.Client, f.Client.BitLen())) {
-		if slices.ContainsFunc(entries, about) {
-			return "allow"
+		for _, a := range entries {
+			switch {
+			case a.Expired(now):
+			case a.Name == "" || f.anyConfirmed(Names{a.Name}.Match):
+				return AllowList, false
+			default:
+				open = open || f.mayConfirm(Names{a.Name}.Match)
+			}
 		}
 	}
-	return ""
+	return "", open
 }
 
 // Expired reports whether an entry has expired.
 func (a *Allow) Expired(now time.Time) bool { return !a.Until.IsZero() && now.After(a.Until) }
-
-// covers is about a client in the entry's network.
-func (a *Allow) covers(f *Facts, now time.Time) bool {
-	if a.Expired(now) {
-		return false
-	}
-	return a.Name == "" || f.anyConfirmed(Names{a.Name}.Match)
-}

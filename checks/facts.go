@@ -52,14 +52,17 @@ type Host struct {
 // Greeting is one HELO or EHLO with what the DNS knows of its name. Names that cannot be in the public
 // DNS are not looked up.
 type Greeting struct {
-	Helo  Helo               `json:"helo"`
-	A     Answer[netip.Addr] `json:"a"`
-	AAAA  Answer[netip.Addr] `json:"aaaa"`
-	MX    Answer[string]     `json:"mx"`             // asked when there is no address, or with NS
-	SPF   Answer[string]     `json:"spf,omitzero"`   // one of spf.Result for the client; none is Missing
-	Lists Answer[string]     `json:"lists,omitzero"` // the block lists that have its organisational domain
-	NS    Answer[string]     `json:"ns,omitzero"`    // of its zone; asked only when there is a deny list
-	Hosts []Host             `json:"hosts,omitzero"` // those of MX and NS; with NS
+	Helo Helo               `json:"helo"`
+	A    Answer[netip.Addr] `json:"a"`
+	AAAA Answer[netip.Addr] `json:"aaaa"`
+	MX   Answer[string]     `json:"mx"`           // asked when there is no address, or with NS
+	SPF  Answer[string]     `json:"spf,omitzero"` // one of spf.Result for the client; none is Missing
+	// BrandSPF is SPF for the organisational domain; asked only for a name below a brand's domain for which
+	// nothing in this greeting vouches.
+	BrandSPF Answer[string] `json:"brand_spf,omitzero"`
+	Lists    Answer[string] `json:"lists,omitzero"` // the block lists that have its organisational domain
+	NS       Answer[string] `json:"ns,omitzero"`    // of its zone; asked only when there is a deny list
+	Hosts    []Host         `json:"hosts,omitzero"` // those of MX and NS; with NS
 }
 
 // Addrs returns the IPv4 and the IPv6 addresses of the name.
@@ -72,8 +75,12 @@ type Site struct {
 	Addresses []netip.Addr `json:"addresses,omitempty"` // our public addresses
 }
 
-// MaxPTR is how many PTR names of a client are looked at: the first in alphabetical order. RFC 7208
-// §4.6.4 has the same limit for the same reason, that a client must not choose how much we ask.
+// owns reports whether a name is ours.
+func (s *Site) owns(name string) bool { return name == s.Hostname || s.Names.Match(name) }
+
+// MaxPTR is how many PTR names of a client are looked at: the HELO's own name and those of its organisation come
+// first, then those that an entry of the allow list covers, then the alphabet decides. RFC 7208 §4.6.4 has the
+// same limit for the same reason, that a client must not choose how much we ask.
 const MaxPTR = 10
 
 // Facts is all that is known when a session is judged.
@@ -137,12 +144,14 @@ func (f *Facts) Named() bool {
 	return f.anyConfirmed(func(name string) bool { return !lookOf(name, f.Client).generic() })
 }
 
-// reverseOpen reports whether the PTR names and their addresses are not all known as they are now: a lookup
-// failed, or an answer is stale.
-func (f *Facts) reverseOpen() bool {
-	open := func(h Host) bool { return h.Addrs.Status == Failed || h.Addrs.Stale }
+// mayConfirm reports whether the client may have a confirmed PTR name that matches, for all we know: the lookup of
+// the names or of such a name's addresses failed, or its answer is stale.
+func (f *Facts) mayConfirm(match func(name string) bool) bool {
+	open := func(h Host) bool { return (h.Addrs.Status == Failed || h.Addrs.Stale) && match(h.Name) }
 	return f.PTR.Status == Failed || f.PTR.Stale || slices.ContainsFunc(f.PTR.Values, open)
 }
+
+func anyName(string) bool { return true }
 
 // LastHelo returns the HELO that counts as the client's name: the last one said.
 func (f *Facts) LastHelo() Helo {
@@ -162,9 +171,9 @@ func (f *Facts) Iprev() string {
 	switch {
 	case f.PTR.Status == Unasked:
 		return "none"
-	case f.anyConfirmed(func(string) bool { return true }):
+	case f.anyConfirmed(anyName):
 		return "pass"
-	case f.reverseOpen():
+	case f.mayConfirm(anyName):
 		return "temperror"
 	case f.PTR.Status == Missing:
 		return "permerror"

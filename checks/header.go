@@ -26,12 +26,19 @@ func (v *Verdict) Header(id string, f *Facts) string {
 // "none" when there are none.
 func (v *Verdict) Failed() string { return v.names(Fail) }
 
-// Unsure returns the names of the rules that are unsure, as Failed does, or Internal.
+// Unsure returns the names of the rules that are unsure, as Failed does, after "allow" if it is open whether the
+// allow list exempts the client; or Internal.
 func (v *Verdict) Unsure() string {
-	if v.Internal {
+	switch names := v.names(Unsure); {
+	case v.Internal:
 		return Internal
+	case v.Open && names == "none":
+		return AllowList
+	case v.Open:
+		return AllowList + "," + names
+	default:
+		return names
 	}
-	return v.names(Unsure)
 }
 
 func (v *Verdict) names(result Result) string {

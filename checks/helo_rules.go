@@ -51,21 +51,23 @@ func heloPublicSuffix(c *Case) string {
 
 // heloOwnAddress lets the one client pass that may say our address: ourselves.
 func heloOwnAddress(c *Case) string {
-	if c.Helo.Addr == c.Client || !slices.Contains(c.Site.Addresses, c.Helo.Addr) {
+	if c.ourselves() || c.Helo.Addr == c.Client || !slices.Contains(c.Site.Addresses, c.Helo.Addr) {
 		return ""
 	}
 	return said(c)
 }
 
 func heloOwnName(c *Case) string {
-	if c.Helo.Name != c.Site.Hostname && !c.Site.Names.Match(c.Helo.Name) {
+	if c.ourselves() || !c.Site.owns(c.Helo.Name) {
 		return ""
 	}
 	return said(c)
 }
 
+func (c *Case) ourselves() bool { return slices.Contains(c.Site.Addresses, c.Client) }
+
 func heloRcptDomain(c *Case) string {
-	if c.Helo.Name != c.Rcpt || c.confirmedIn(c.Rcpt) {
+	if c.Helo.Name != c.Rcpt {
 		return ""
 	}
 	return said(c)
@@ -132,14 +134,7 @@ func heloPTRMismatch(c *Case) string {
 }
 
 func heloBareDomain(c *Case) string {
-	if orgDomain(c.Helo.Name) != c.Helo.Name || c.confirmedIn(c.Helo.Name) {
-		return ""
-	}
-	return said(c)
-}
-
-func heloUnverified(c *Case) string {
-	if slices.Contains(c.Addrs(), c.Client) || heloPTRMismatch(c) == "" {
+	if orgDomain(c.Helo.Name) != c.Helo.Name {
 		return ""
 	}
 	return said(c)
@@ -153,7 +148,16 @@ func heloForgedBrand(c *Case) string {
 }
 
 func heloBrandNoPTR(c *Case) string {
-	if c.PTR.Status != Missing || !c.forgesBrand() {
+	if c.PTR.Status != Missing || !c.forgesBrand() || c.brandLeavesOpen() {
+		return ""
+	}
+	return said(c)
+}
+
+// heloBrandHostNoPTR takes over where the brand does not say which its hosts are: there are relays of providers
+// without a PTR name, and of the few such hops on record most are those.
+func heloBrandHostNoPTR(c *Case) string {
+	if c.PTR.Status != Missing || !c.forgesBrand() || !c.brandLeavesOpen() {
 		return ""
 	}
 	return said(c)
@@ -184,16 +188,23 @@ func heloChanged(c *Case) string {
 	return strings.Join(names, ", ")
 }
 
-// forgesBrand reports whether the HELO is in the domain of a well-known provider that nothing vouches
-// for: no confirmed PTR name, no address of the HELO name, not its SPF record.
+// forgesBrand reports whether the HELO is in the domain of a well-known provider that does not vouch for the
+// client: by no confirmed PTR name in any of its domains, and by no SPF record.
 func (c *Case) forgesBrand() bool {
 	b := brandOf(c.Helo.Name)
-	return b != nil && !c.anyConfirmed(b.has) && !slices.Contains(c.Addrs(), c.Client) &&
-		!slices.Contains(c.SPF.Values, "pass")
+	return b != nil && !c.anyConfirmed(b.has) && !c.spfSays("pass")
 }
 
-func (c *Case) confirmedIn(domain string) bool {
-	return c.anyConfirmed(func(name string) bool { return under(name, domain) })
+// brandLeavesOpen reports whether the HELO is a host's name below a brand's domain, and neither that domain's SPF
+// record nor the name's own says that the client is another's: RFC 7208 §2.6.2.
+func (c *Case) brandLeavesOpen() bool {
+	below := orgDomain(c.Helo.Name) != c.Helo.Name
+	return below && c.spfSays("neutral") && !c.spfSays("fail") && !c.spfSays("softfail")
+}
+
+// spfSays reports whether that is the SPF result for the HELO name or for its brand's domain.
+func (c *Case) spfSays(result string) bool {
+	return slices.Contains(c.SPF.Values, result) || slices.Contains(c.Greeting.BrandSPF.Values, result)
 }
 
 func joinAddrs(addrs []netip.Addr) string {

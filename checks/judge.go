@@ -77,12 +77,18 @@ func (j *Judge) configured(lists Answer[string]) Answer[string] {
 }
 
 // Unanswerable returns the rules that need an answer that was not asked for when the facts were recorded: of
-// a block list, or of the hosts of a name. Whether they would have failed is not known.
+// a block list, of the hosts of a name, or of a brand's SPF record, which earlier versions did not ask for. Whether
+// they would have failed is not known.
 func (j *Judge) Unanswerable(f *Facts) (rules []string) {
 	newLists := slices.ContainsFunc(j.Lists, func(list string) bool { return !slices.Contains(f.Lists, list) })
 	looked := func(g Greeting) bool { return g.A.Status != Unasked }
 	if newLists && slices.ContainsFunc(f.Greetings, looked) {
 		rules = append(rules, "helo-listed")
+	}
+	if slices.ContainsFunc(f.Greetings, func(g Greeting) bool {
+		return looked(g) && g.asksBrand(f.Client) && g.BrandSPF.Status == Unasked
+	}) {
+		rules = append(rules, "helo-forged-brand", "helo-brand-no-ptr", "helo-brand-host-no-ptr")
 	}
 	if j.Deny.Hosts() && slices.ContainsFunc(f.Greetings, func(g Greeting) bool {
 		return looked(g) && g.NS.Status == Unasked

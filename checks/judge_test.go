@@ -88,7 +88,8 @@ func TestAgain(t *testing.T) {
 		{"a login", "203.0.113.1", "friend", nil, login, "exempt authenticated", without, "accept"},
 		{"listed", "203.0.113.1", "mail.example.org", lists, listed, "reject helo-listed", lists, "reject helo-listed"},
 		{"no list", "203.0.113.1", "mail.example.org", lists, listed, "reject helo-listed", nil, "accept"},
-		{"our name", "203.0.113.1", "mail.example.org", nil, nil, "accept", ours, "reject helo-own-name"},
+		{"our name", "203.0.113.9", "mail.example.org", nil, nil, "accept", ours, "reject helo-own-name"},
+		{"our host", "203.0.113.1", "mail.example.org", nil, nil, "accept", ours, "accept"},
 	} {
 		made := newJudge(tt.made)
 		r := decided(t, made, tt.client, tt.helo, tt.facts)

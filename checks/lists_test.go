@@ -212,7 +212,7 @@ func TestSPF(t *testing.T) {
 func TestSPFPanics(t *testing.T) {
 	zone := checkstest.Parse(t, listWorld+`mail.example.org TXT "dnstest" "panic" "TXT"`)
 	dns := &checks.DNS{Resolver: zone, Timeout: time.Second}
-	client, helo := netip.MustParseAddr("203.0.113.1"), checks.ParseHelo("mail.example.org")
+	client, helo := netip.MustParseAddr("203.0.113.9"), checks.ParseHelo("mail.example.org")
 	f := checks.Lookup(t.Context(), dns, client, checks.Site{}, helo)
 	got := checks.Evaluate(f, nil, "")[checks.Index("helo-spf")].Result
 	if spf := f.Greetings[0].SPF; got != checks.Unsure || !strings.Contains(spf.Err, "TXT mail.example.org") {

@@ -26,6 +26,7 @@ type DNS struct {
 	Timeout  time.Duration // for all questions about a client, and for all about a greeting
 	Lists    []string      // block lists of domains: zones in canonical form
 	Hosts    bool          // whether to ask for the MX and NS hosts of HELO names, for a deny list
+	Allowed  Names         // PTR names that matter more than others, if there are more than MaxPTR
 	// Degraded reports whether most of the resolver's lookups fail; nil is never.
 	Degraded func() bool
 	// Trouble, if not nil, is called by several goroutines when a block list gives an answer that is not
@@ -48,8 +49,8 @@ type lookups struct {
 	client   netip.Addr
 	site     Site
 	running  group // whose goroutines write what follows, each its own part
-	ptr      Answer[Host]
-	ptrCount int
+	ptrNames Answer[string]
+	ptr      []Host // as many of them as are looked up
 	greeted  []*greeting
 }
 
@@ -75,7 +76,12 @@ func Lookup(ctx context.Context, dns *DNS, client netip.Addr, site Site, helos .
 func newLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *lookups {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &lookups{dns: dns, ctx: ctx, cancel: cancel, client: client.Unmap().WithZone(""), site: site}
-	l.start(func(ctx context.Context) { l.ptr, l.ptrCount = dns.ptr(ctx, l.client) })
+	l.start(func(ctx context.Context) {
+		l.ptrNames = dns.ptrNames(ctx, l.client)
+		if names := l.ptrNames.Values; 0 < len(names) && len(names) <= MaxPTR {
+			l.ptr = dns.ptrHosts(ctx, names, l.client)
+		}
+	})
 	return l
 }
 
@@ -122,8 +128,10 @@ func (l *lookups) start(lookup func(context.Context)) (stop func()) {
 // with a *Panic, each time, when a lookup did: what is known then is not enough to judge.
 func (l *lookups) wait() *Facts {
 	l.running.Wait()
+	l.lookUpForemost()
 	f := l.withoutDNS()
-	f.PTR, f.PTRCount = l.ptr, l.ptrCount
+	f.PTR = Answer[Host]{Status: l.ptrNames.Status, Err: l.ptrNames.Err, Stale: l.ptrNames.Stale, Values: l.ptr}
+	f.PTRCount = len(l.ptrNames.Values)
 	if l.dns != nil {
 		f.Degraded = l.dns.Degraded != nil && l.dns.Degraded()
 		f.Lists = l.dns.Lists
@@ -132,6 +140,20 @@ func (l *lookups) wait() *Facts {
 		f.Greetings[i] = g.Greeting
 	}
 	return f
+}
+
+// lookUpForemost looks up the PTR names of a client with very many: not before it has greeted, and again if it has
+// said another name since.
+func (l *lookups) lookUpForemost() {
+	if len(l.ptrNames.Values) <= MaxPTR {
+		return
+	}
+	names := l.dns.foremost(l.ptrNames.Values, l.greeted)
+	if slices.EqualFunc(l.ptr, names, func(h Host, name string) bool { return h.Name == name }) {
+		return
+	}
+	l.start(func(ctx context.Context) { l.ptr = l.dns.ptrHosts(ctx, names, l.client) })
+	l.running.Wait()
 }
 
 // withoutDNS returns what is known without the DNS, and waits for nothing.

@@ -102,7 +102,10 @@ type Verdict struct {
 	// Internal reports that an internal error kept the policy from deciding. The mail goes on, and Internal
 	// is listed as unsure in place of a rule.
 	Internal bool
-	Mode     Mode // as the policy had it
+	// Open reports that a failed lookup left open whether the allow list exempts the client. "allow" is listed as
+	// unsure among the rules, and the verdict is at most that of an unsure rule.
+	Open bool
+	Mode Mode // as the policy had it
 
 	Action  Action  // the strictest that a finding asks for
 	Rule    *Rule   // the rule that asked; nil when Action is Off
@@ -162,6 +165,17 @@ func (p *Policy) Decide(findings []Finding) Verdict {
 	v.Score = math.Round(v.Score*1e6) / 1e6 // 0.1 + 0.2 reaches a threshold of 0.3
 	if byScore := p.byScore(v.Score); byScore > v.Action {
 		v.Action, v.Rule, v.Finding = byScore, &All[heaviest], findings[heaviest]
+	}
+	return v
+}
+
+// decideOpen is Decide for a client that the allow list may exempt: the verdict is as if the rule that decided were
+// unsure.
+func (p *Policy) decideOpen(findings []Finding) Verdict {
+	v := p.Decide(findings)
+	v.Open = true
+	if most := max(p.OnDNSError, Mark); v.Action > most {
+		v.Action, v.Finding.Result = most, Unsure
 	}
 	return v
 }

@@ -16,8 +16,7 @@ func ptrMissing(c *Case) string {
 
 // ptrUnconfirmed leaves a client without a PTR to ptrMissing.
 func ptrUnconfirmed(c *Case) string {
-	confirmed := c.anyConfirmed(func(string) bool { return true })
-	if confirmed || c.PTR.Status == Unasked || c.PTR.Status == Missing {
+	if c.anyConfirmed(anyName) || c.PTR.Status == Unasked || c.PTR.Status == Missing {
 		return ""
 	}
 	return cmp.Or(strings.Join(c.ptrNames(), ", "), c.Client.String())

@@ -106,6 +106,9 @@ func (v *Verdict) written(all bool) []RuleFinding {
 	if v.Internal {
 		list = append(list, RuleFinding{Rule: Internal, Result: Unsure, Action: Off})
 	}
+	if v.Open {
+		list = append(list, RuleFinding{Rule: AllowList, Result: Unsure, Action: Off})
+	}
 	for i, f := range v.Findings {
 		if all || f.Result >= Unsure && f.Action != Off {
 			list = append(list, RuleFinding{All[i].Name, f.Result, f.Action, f.Score, f.Detail})

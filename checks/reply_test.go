@@ -23,8 +23,8 @@ func TestReply(t *testing.T) {
 				`your full host name first. Rule: helo-missing https://mx.example.net/helo`,
 		},
 		{
-			"203.0.113.1", "private.example.org",
-			`550 5.7.1 HELO "private.example.org" from 203.0.113.1 (10.0.0.1): ` +
+			"203.0.113.1", "inside.example.com",
+			`550 5.7.1 HELO "inside.example.com" from 203.0.113.1 (10.0.0.1): ` +
 				`the HELO name resolves only to addresses that are not on the public Internet. Publish the mail ` +
 				`server's public address for its HELO name. Rule: helo-bogus-address https://mx.example.net/helo`,
 		},
@@ -110,7 +110,7 @@ func TestHeader(t *testing.T) {
 // README, "How good is it?".
 func TestTable(t *testing.T) {
 	want := strings.Fields(`
-helo-missing/RRR/3/503,5.5.1 helo-malformed/MRR/3/501,5.5.2 helo-underscore/MMR/3/501,5.5.2
+helo-missing/RRR/3/503,5.5.1 helo-malformed/MRR/3/501,5.5.2 helo-underscore/MRR/3/501,5.5.2
 helo-bare-ip/RRR/3/504,5.5.2 helo-numeric/RRR/3/504,5.5.2 helo-literal-malformed/MMR/1/501,5.5.2
 helo-literal-mismatch/MMR/2/550,5.7.1 helo-literal/--M/0.5/550,5.7.1 helo-localhost/MMR/1.8/550,5.7.1
 helo-not-fqdn/MMR/2/504,5.5.2 helo-reserved-tld/MMR/0.8/550,5.7.1 helo-private-tld/MMR/2.6/550,5.7.1
@@ -118,8 +118,9 @@ helo-unknown-tld/MMR/1.2/550,5.7.1 helo-public-suffix/MMR/1/550,5.7.1 helo-own-a
 helo-own-name/RRR/5/550,5.7.1 helo-rcpt-domain/MMR/3/550,5.7.1 helo-denied/RRR/5/550,5.7.1
 helo-host-denied/RRR/5/550,5.7.1 helo-listed/MRR/4/554,5.7.1 helo-unresolvable/MMR/0.2/550,5.7.1
 helo-bogus-address/MRR/3/550,5.7.1 helo-ip-mismatch/MMM/0.5/550,5.7.1
-helo-ptr-mismatch/MMM/0.6/550,5.7.1 helo-bare-domain/MMM/1/550,5.7.1 helo-unverified/MMR/0.1/550,5.7.1
-helo-forged-brand/RRR/4/550,5.7.1 helo-brand-no-ptr/RRR/1/550,5.7.25 helo-spf/MRR/3/550,5.7.23
+helo-ptr-mismatch/MMM/0.6/550,5.7.1 helo-bare-domain/MMM/1/550,5.7.1 helo-unverified/MMM/0.1/550,5.7.1
+helo-forged-brand/RRR/4/550,5.7.1 helo-brand-no-ptr/RRR/1/550,5.7.25 helo-brand-host-no-ptr/MMM/0/550,5.7.25
+helo-spf/MRR/3/550,5.7.23
 helo-generic/MMR/2.2/550,5.7.1 helo-changed/MMM/1/550,5.7.1 ptr-missing/MMR/1.5/550,5.7.25
 ptr-unconfirmed/MMR/1.2/550,5.7.25 ptr-malformed/MMR/1/550,5.7.25 ptr-reserved/MMR/1.5/550,5.7.25
 ptr-generic/MMM/0.2/550,5.7.25 ptr-dynamic/MMR/1/550,5.7.25 ptr-many/MMM/0/550,5.7.25

@@ -14,6 +14,9 @@ import (
 //
 // For example, helo-ip-mismatch has Reads and Clears HeloAddrs. A is 192.0.2.9 and not the client's address:
 // fail. AAAA failed besides: it might be the client's, so unsure. Both failed: nothing to accuse by, unsure.
+// helo-own-name has Clears Proof: it passes for a client whose PTR name or address proves that it is one of our
+// hosts, and is unsure while one of those lookups has failed, but not for a failed lookup that proves nothing,
+// such as that of a PTR name in another domain.
 // helo-unresolvable has Clears HeloAddrs|HeloMX and no Reads: it accuses by what is not there, so that one
 // failed lookup is enough to be unsure.
 type Rule struct {
@@ -56,8 +59,14 @@ const (
 	HeloAddrs                     // the addresses of the HELO name
 	HeloMX                        // the MX hosts of the HELO name
 	HeloSPF                       // what the SPF record of the HELO name says of the client
+	BrandSPF                      // what that of the brand's domain says, for a HELO name below one
 	HeloLists                     // the block lists' word on the HELO name
 	HeloHosts                     // the NS hosts of the HELO name and the addresses of them and the MX hosts
+
+	// Proof is what can prove that the HELO name is the client's: its PTR names, the addresses of those that
+	// belong to the HELO name's owner, and the HELO name's addresses of the client's family. A rule that it clears
+	// passes for a client that is proven, see Case.Proven.
+	Proof
 )
 
 // Index returns the place of the rule of that name in All, or -1.

@@ -28,7 +28,7 @@ var All = []Rule{
 	{
 		Name: "helo-underscore",
 		Doc:  "the HELO name contains an underscore, which is not allowed in host names", Fix: fixHelo,
-		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 3,
+		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
 		On: FormName, Problem: heloUnderscore,
 	},
 	{
@@ -106,15 +106,15 @@ var All = []Rule{
 	},
 	{
 		Name: "helo-own-name",
-		Doc:  "the HELO is this server's own name, not the client's", Fix: fixHelo,
+		Doc:  "the HELO is this server's own name, and nothing shows that the client has that name", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
-		On: FormName, Problem: heloOwnName,
+		On: FormDotted, Clears: Proof, Problem: heloOwnName,
 	},
 	{
 		Name: "helo-rcpt-domain",
 		Doc:  "the HELO is the recipient's domain, and nothing shows that the client belongs to it", Fix: fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 3,
-		On: FormDotted, Clears: PTRAddrs, Problem: heloRcptDomain,
+		On: FormDotted, Clears: Proof, Problem: heloRcptDomain,
 	},
 	{
 		Name: "helo-denied",
@@ -147,7 +147,7 @@ var All = []Rule{
 		Doc:  "the HELO name resolves only to addresses that are not on the public Internet",
 		Fix:  "Publish the mail server's public address for its HELO name.",
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
-		On: FormLookedUp, Reads: HeloAddrs, Clears: HeloAddrs, Problem: heloBogusAddress,
+		On: FormLookedUp, Reads: HeloAddrs, Clears: HeloAddrs | Proof, Problem: heloBogusAddress,
 	},
 	{
 		Name: "helo-ip-mismatch",
@@ -168,35 +168,43 @@ var All = []Rule{
 			"belongs to it",
 		Fix:  fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
-		On: FormPublic, Clears: PTRAddrs, Problem: heloBareDomain,
+		On: FormPublic, Clears: Proof, Problem: heloBareDomain,
 	},
 	{
 		Name: "helo-unverified",
 		Doc:  "neither the HELO name's address nor the client's PTR record shows that the name is the client's",
 		Fix:  fixMatch,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.1,
-		On: FormDotted, Clears: HeloAddrs | PTRAddrs, Problem: heloUnverified,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.1,
+		On: FormDotted, Clears: Proof, Problem: said,
 	},
 	{
 		Name: "helo-forged-brand",
 		Doc:  "the HELO claims to be a well-known mail provider, but the client is not one of its hosts",
 		Fix:  fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 4,
-		On: FormPublic, Clears: PTRAddrs | HeloAddrs | HeloSPF, Problem: heloForgedBrand,
+		On: FormPublic, Clears: Proof | HeloSPF | BrandSPF, Problem: heloForgedBrand,
 	},
 	{
 		Name: "helo-brand-no-ptr",
 		Doc:  "the HELO claims to be a well-known mail provider, but the client has no PTR record",
 		Fix:  fixHelo,
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 1,
-		On: FormPublic, Clears: PTRAddrs | HeloAddrs | HeloSPF, Problem: heloBrandNoPTR,
+		On: FormPublic, Clears: Proof | HeloSPF | BrandSPF, Problem: heloBrandNoPTR,
+	},
+	{
+		Name: "helo-brand-host-no-ptr",
+		Doc: "the HELO claims to be a host of a well-known mail provider whose SPF record leaves that open, and the " +
+			"client has no PTR record",
+		Fix:  fixHelo,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
+		On: FormPublic, Clears: Proof | HeloSPF | BrandSPF, Problem: heloBrandHostNoPTR,
 	},
 	{
 		Name: "helo-spf",
 		Doc:  "the SPF record of the HELO name does not authorize the client to use it",
 		Fix:  "Add the address to the SPF record of the HELO name, or use the host's own name as its HELO name.",
 		Code: Code{550, "5.7.23"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
-		On: FormLookedUp, Reads: HeloSPF, Problem: heloSPF,
+		On: FormLookedUp, Reads: HeloSPF, Clears: Proof, Problem: heloSPF,
 	},
 	{
 		Name: "helo-generic",

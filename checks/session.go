@@ -28,6 +28,7 @@ type transaction struct {
 	login    bool
 	internal bool      // an error of ours: it is not judged any further
 	exempt   string    // why it is not judged, or ""
+	open     bool      // a failed lookup left open whether the allow list exempts it
 	facts    *Facts    // the same for all recipients; nil until Rcpt needs them
 	judged   []Finding // the worst of all recipients
 	passing  []Finding // the worst of those that were not refused
@@ -87,7 +88,7 @@ func (s *Session) Rcpt(domain string) Verdict {
 		return s.verdict(nil)
 	}
 	findings := Evaluate(t.facts, s.judge.Deny, domain)
-	v := s.judge.Policy.Decide(findings)
+	v := s.verdict(findings)
 	t.judged = Worst(t.judged, findings)
 	if did := v.Did(); did > Off {
 		t.did = max(t.did, did)
@@ -125,7 +126,7 @@ func (s *Session) know() {
 			t.facts.MTAResolve = s.mta
 		}
 	}
-	t.exempt = s.judge.Exempt.listed(t.facts, t.at)
+	t.exempt, t.open = s.judge.Exempt.listed(t.facts, t.at)
 }
 
 // complete adds to facts what the session knows beside its greetings.
@@ -174,6 +175,8 @@ func (s *Session) verdict(findings []Finding) Verdict {
 		return Verdict{Internal: true, Mode: s.judge.Policy.Mode}
 	case t.exempt != "":
 		return Verdict{Exempt: t.exempt, Mode: s.judge.Policy.Mode}
+	case t.open:
+		return s.judge.Policy.decideOpen(findings)
 	default:
 		return s.judge.Policy.Decide(findings)
 	}

@@ -21,8 +21,8 @@ mail.example.org   TXT  "dnstest" "stale" "A"
 203.0.113.2        TXT  "dnstest" "stale" "PTR"
 pc.example.org     A    203.0.113.99
 pc.example.org     TXT  "dnstest" "stale" "A"
-private.example.org A   10.0.0.1
-private.example.org TXT "dnstest" "stale" "A"
+inside.example.com A    10.0.0.1
+inside.example.com TXT  "dnstest" "stale" "A"
 other.example.org  A    203.0.113.77
 other.example.org  TXT  "dnstest" "stale" "A"
 spf.example.org    TXT  "v=spf1 -all"
@@ -59,13 +59,17 @@ func TestStale(t *testing.T) {
 		{"203.0.113.1", "mail.example.org", "accept pass none none"}, // it was so, and that is good enough
 		{"203.0.113.1", "[203.0.113.1]", "accept pass helo-literal none"},
 		{"203.0.113.1", "localhost", "reject pass helo-localhost none"}, // no DNS in it
-		{"203.0.113.1", "private.example.org", "accept pass none helo-bogus-address,helo-ip-mismatch"},
+		{
+			"203.0.113.1", "inside.example.com",
+			"accept pass none helo-listed,helo-bogus-address,helo-ip-mismatch,helo-ptr-mismatch,helo-unverified",
+		},
 		{"203.0.113.1", "other.example.org", "accept pass none helo-ip-mismatch"},
 		{
 			"203.0.113.2", "pc.example.org",
 			"accept temperror none helo-ip-mismatch,helo-ptr-mismatch,helo-unverified,ptr-unconfirmed",
 		},
-		{"203.0.113.1", "spf.example.org", "reject pass helo-unresolvable helo-spf"},
+		{"203.0.113.1", "spf.example.org", "reject pass helo-unresolvable none"},
+		{"203.0.113.9", "spf.example.org", "reject permerror helo-unresolvable,helo-ptr-mismatch,helo-unverified,ptr-missing helo-spf"},
 		{
 			"203.0.113.1", "mail.example.com",
 			"reject pass helo-unresolvable helo-listed,helo-ptr-mismatch,helo-unverified",
@@ -88,7 +92,10 @@ func TestDegraded(t *testing.T) {
 		{"203.0.113.1", "localhost", "reject pass helo-localhost none"},
 		{"203.0.113.1", "203.0.113.1", "reject pass helo-bare-ip none"},
 		{"203.0.113.9", "[203.0.113.9]", "accept permerror helo-literal ptr-missing"},
-		{"203.0.113.1", "private.example.org", "accept pass none helo-bogus-address,helo-ip-mismatch"},
+		{
+			"203.0.113.1", "inside.example.com",
+			"accept pass none helo-bogus-address,helo-ip-mismatch,helo-ptr-mismatch,helo-unverified",
+		},
 	} {
 		if got := found(t, world, tt.client, tt.helo, true); got != tt.want {
 			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)

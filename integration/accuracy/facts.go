@@ -58,7 +58,7 @@ func (a assumption) facts(h *hop, names []string) *checks.Facts {
 }
 
 // fill fills in what is assumed of a HELO name. One that is elsewhere has an MX record and no address: the
-// rules only learn that it exists.
+// rules only learn that it exists. A brand's SPF record then leaves open which its hosts are.
 func (d heloDNS) fill(g *checks.Greeting) {
 	if d == unknown {
 		return
@@ -68,6 +68,7 @@ func (d heloDNS) fill(g *checks.Greeting) {
 	g.MX, g.SPF = checks.Answer[string]{Status: checks.Missing}, checks.Answer[string]{Status: checks.Missing}
 	if d == elsewhere {
 		g.MX.Status = checks.Found
+		g.BrandSPF = checks.Answer[string]{Status: checks.Found, Values: []string{"neutral"}}
 	}
 }
 

@@ -18,6 +18,11 @@ func (c *Config) build() {
 		HelpURL: c.helpURL,
 	}
 	c.DNS = checks.DNS{Timeout: c.timeout, Lists: c.Judge.Lists, Hosts: c.Judge.Deny.Hosts()}
+	for _, a := range c.allow {
+		if a.Name != "" {
+			c.DNS.Allowed = append(c.DNS.Allowed, a.Name)
+		}
+	}
 	c.Resolver.Timeout = c.timeout
 }
 

@@ -22,7 +22,7 @@ var keys = slices.Concat(plainKeys, ruleKeys())
 // plainKeys are those that are not about a rule.
 var plainKeys = []key{
 	{"mode", `"observe"`, "observe | enforce", func(c *Config) any { return &c.Mode }, nil},
-	{"profile", `"standard"`, "careful | standard | strict", func(c *Config) any { return &c.Profile }, nil},
+	{"profile", `"careful"`, "careful | standard | strict", func(c *Config) any { return &c.Profile }, nil},
 	{
 		"listen", `["inet:127.0.0.1:8891"]`, "also unix:/path, inet6:[::1]:8891, inet:8891@localhost",
 		func(c *Config) any { return &c.Listen },

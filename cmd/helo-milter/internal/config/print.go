@@ -13,12 +13,12 @@ import (
 // Default is the commented default configuration: what holds without a file, key by key. What has no default
 // is there as a comment: the profile's for the rules, and an example for the lists.
 func Default() string {
-	standard := checks.NewPolicy(checks.Standard)
+	careful := checks.NewPolicy(checks.Careful) // the default of profile
 	text := printKeys(func(k key) string {
 		if k.value != "" {
 			return commented(k.base()+" = "+k.value, k.doc)
 		}
-		return fmt.Sprintf("# %s = %s", k.base(), k.ofRule(standard))
+		return fmt.Sprintf("# %s = %s", k.base(), k.ofRule(careful))
 	})
 	for _, l := range lists {
 		heading := "# [[" + l.name + "]]"

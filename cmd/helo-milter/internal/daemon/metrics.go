@@ -140,6 +140,9 @@ func (m *metrics) decided(d *checks.Decision) {
 	if d.Verdict.Internal {
 		m.findings.WithLabelValues(checks.Internal, checks.Unsure.String()).Inc()
 	}
+	if d.Verdict.Open {
+		m.findings.WithLabelValues(checks.AllowList, checks.Unsure.String()).Inc()
+	}
 	for i, f := range d.Verdict.Findings {
 		if f.Result >= checks.Unsure {
 			m.findings.WithLabelValues(checks.All[i].Name, f.Result.String()).Inc()
