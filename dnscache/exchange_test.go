@@ -25,11 +25,11 @@ truncate.example.org.         A   192.0.2.3
 garbage-first.example.org.    A   192.0.2.4
 wrong-id.example.org.         A   192.0.2.5
 wrong-question.example.org.   A   192.0.2.6
-wrong-case.example.org.       A   192.0.2.7
+lowercase.example.org.        A   192.0.2.7
 flood.example.org.            A   192.0.2.8
 wrong-flood.example.org.      A   192.0.2.9
 garbage-flood.example.org.    A   192.0.2.10
-wrong-case.formerr.example.   A   192.0.2.11
+lowercase.formerr.example.    A   192.0.2.11
 alias.example.org.            CNAME mx.example.org.
 header-only.example.org.      A   192.0.2.12
 9.2.0.192.in-addr.arpa.       PTR wrong-flood.example.org.
@@ -44,11 +44,11 @@ header-only.example.org.      A   192.0.2.12
 		{"A garbage-first.example.org", "192.0.2.4 udp 1"},        // one is skipped
 		{"A wrong-id.example.org", "192.0.2.5 udp 1"},             //
 		{"A wrong-question.example.org", "192.0.2.6 udp 1"},       //
-		{"A wrong-case.example.org", "192.0.2.7 tcp 2"},           // old software, or a very good guess
+		{"A lowercase.example.org", "192.0.2.7 tcp 2"},            // old software, or a very good guess
 		{"A flood.example.org", "192.0.2.8 tcp 2"},                // the eleventh datagram is not read
 		{"A wrong-flood.example.org", "192.0.2.9 tcp 2"},          //
 		{"A garbage-flood.example.org", "192.0.2.10 tcp 2"},       //
-		{"A wrong-case.formerr.example", "192.0.2.11 tcp 2"},      //
+		{"A lowercase.formerr.example", "192.0.2.11 tcp 2"},       //
 		{"A header-only.example.org", "REFUSED, temporary udp 1"}, // which has no name to compare
 		{"PTR 192.0.2.9", "wrong-flood.example.org. tcp 2"},       //
 		{"A cname-loop.example", "CNAME chain too long, temporary udp 1"},

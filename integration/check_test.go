@@ -211,7 +211,7 @@ func TestCheckMisbehaving(t *testing.T) {
 	t.Parallel()
 	outcomes := map[string]string{
 		"pass": "formerr badvers drop-first slow truncate garbage-first wrong-id wrong-question foreign-owner " +
-			"wrong-case flood wrong-flood garbage-flood no-soa",
+			"case-sensitive lowercase lowercase-no-tcp flood wrong-flood garbage-flood no-soa",
 		"temperror": "servfail refused notimp header-only lame cname-loop drop truncate-dead short garbage",
 	}
 	var zone strings.Builder

@@ -41,7 +41,13 @@ var behaviours = map[string]func(conversation){
 		c.send(wrong)
 		c.send(c.reply)
 	},
-	"wrong-case":    wrongCase,
+	"case-sensitive": caseSensitive,
+	"lowercase":      lowercase,
+	"lowercase-no-tcp": func(c conversation) {
+		if !c.tcp() {
+			lowercase(c)
+		}
+	},
 	"flood":         func(c conversation) { c.flood(c.sendWrongID); c.send(c.reply) },
 	"wrong-flood":   func(c conversation) { c.flood(c.sendWrongID); c.sendTCP() },
 	"garbage-flood": func(c conversation) { c.flood(c.sendGarbage); c.sendTCP() },
@@ -209,7 +215,15 @@ func (c conversation) sendTCP() {
 	}
 }
 
-func wrongCase(c conversation) {
+// caseSensitive answers as if the zone had no names but those without an upper-case letter.
+func caseSensitive(c conversation) {
+	if name := c.query.Question[0].Name; name != dns.CanonicalName(name) {
+		c.reply.Rcode, c.reply.Answer, c.reply.Ns = dns.RcodeNameError, nil, []dns.RR{c.server.zone.soa(name)}
+	}
+	c.send(c.reply)
+}
+
+func lowercase(c conversation) {
 	if !c.tcp() {
 		c.reply.Question[0].Name = dns.CanonicalName(c.reply.Question[0].Name)
 		for _, rr := range c.reply.Answer {

@@ -22,33 +22,40 @@
 //
 // A name misbehaves if one of its labels is a word of the list below, as does slow.example.org above, or if
 // it has a TXT record "dnstest" "WORD". A third string limits that to one type: mx.example.org above has an
-// address, but does not answer for AAAA. These records are not part of any answer. "As usual" is the reply
-// from the zone. Unless stated otherwise, the behaviour is the same on UDP and TCP.
+// address, but does not answer for AAAA. At the root the record is for all names that do not misbehave in
+// another way: a habit of the server.
 //
-//	servfail         SERVFAIL
-//	refused          REFUSED
-//	notimp           NOTIMP
-//	formerr          FORMERR to a query with EDNS, else as usual
-//	badvers          BADVERS to a query with EDNS, else as usual
-//	header-only      REFUSED in a reply without the question
-//	lame             an empty answer, neither authoritative nor from a recursive server
-//	no-soa           as usual, but without an SOA record
-//	cname-loop       a CNAME to itself
-//	drop             no answer
-//	drop-first       no answer to the first query for the name and type, then as usual
-//	slow             as usual, 600 ms later
-//	truncate         over UDP an empty answer with the TC bit, over TCP as usual
-//	truncate-dead    over UDP an empty answer with the TC bit, over TCP the connection is closed
-//	garbage          a reply that cannot be decoded
-//	garbage-first    a reply that cannot be decoded, then as usual
-//	short            the header counts a record that is missing
-//	wrong-id         a false answer with another ID, then as usual
-//	wrong-question   a false answer to another question with the right ID, then as usual
-//	wrong-case       over UDP all names in lower case, whatever was asked, over TCP as usual
-//	flood            over UDP ten false answers with another ID, then as usual; over TCP as usual
-//	wrong-flood      over UDP ten false answers with another ID, over TCP as usual
-//	garbage-flood    over UDP ten replies that cannot be decoded, over TCP as usual
-//	foreign-owner    a record of another owner, then those asked for
+//	.                          TXT   "dnstest" "lowercase"
+//
+// These records are not part of any answer. "As usual" is the reply from the zone. Unless stated otherwise,
+// the behaviour is the same on UDP and TCP.
+//
+//	servfail          SERVFAIL
+//	refused           REFUSED
+//	notimp            NOTIMP
+//	formerr           FORMERR to a query with EDNS, else as usual
+//	badvers           BADVERS to a query with EDNS, else as usual
+//	header-only       REFUSED in a reply without the question
+//	lame              an empty answer, neither authoritative nor from a recursive server
+//	no-soa            as usual, but without an SOA record
+//	cname-loop        a CNAME to itself
+//	drop              no answer
+//	drop-first        no answer to the first query for the name and type, then as usual
+//	slow              as usual, 600 ms later
+//	truncate          over UDP an empty answer with the TC bit, over TCP as usual
+//	truncate-dead     over UDP an empty answer with the TC bit, over TCP the connection is closed
+//	garbage           a reply that cannot be decoded
+//	garbage-first     a reply that cannot be decoded, then as usual
+//	short             the header counts a record that is missing
+//	wrong-id          a false answer with another ID, then as usual
+//	wrong-question    a false answer to another question with the right ID, then as usual
+//	case-sensitive    NXDOMAIN if the name was asked with an upper-case letter, else as usual
+//	lowercase         over UDP all names in lower case, whatever was asked, over TCP as usual
+//	lowercase-no-tcp  over UDP all names in lower case, over TCP no answer
+//	flood             over UDP ten false answers with another ID, then as usual; over TCP as usual
+//	wrong-flood       over UDP ten false answers with another ID, over TCP as usual
+//	garbage-flood     over UDP ten replies that cannot be decoded, over TCP as usual
+//	foreign-owner     a record of another owner, then those asked for
 //
 // False answers carry 203.0.113.66, 2001:db8::bad and false.example.
 //

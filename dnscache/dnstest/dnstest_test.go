@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+
+	"github.com/miekg/dns"
 )
 
 // The list of the package comment is that of the map.
@@ -21,5 +23,30 @@ func TestBehavioursAreDocumented(t *testing.T) {
 	slices.Sort(documented)
 	if words := slices.Sorted(maps.Keys(behaviours)); !slices.Equal(words, documented) {
 		t.Errorf("behaviours has %v\nthe comment %v", words, documented)
+	}
+}
+
+// The root's misbehaviour is that of all names that have none of their own.
+func TestHabit(t *testing.T) {
+	zone := Parse(t, `
+.                          TXT   "dnstest" "lowercase"
+refused.example.org.       A     192.0.2.1
+mx.example.org.            TXT   "dnstest" "drop" "AAAA"
+`)
+	for _, test := range []struct {
+		name  string
+		qtype uint16
+		want  string
+	}{
+		{"www.example.org.", dns.TypeA, "lowercase"},
+		{"refused.example.org.", dns.TypeA, "refused"},
+		{"mx.example.org.", dns.TypeA, "lowercase"},
+		{"mx.example.org.", dns.TypeAAAA, "drop"},
+		{".", dns.TypeNS, "lowercase"},
+	} {
+		question := dns.Question{Name: test.name, Qtype: test.qtype, Qclass: dns.ClassINET}
+		if got := zone.behaviour(question); got != test.want {
+			t.Errorf("%s: got %q, want %q", question.String(), got, test.want)
+		}
 	}
 }

@@ -108,17 +108,26 @@ func isSOA(rr dns.RR) bool {
 	return rr.Header().Rrtype == dns.TypeSOA
 }
 
-// behaviour returns the word of behaviours that applies to the name and type of q, or "".
+// behaviour returns the word of behaviours that applies to the name and type of q, or "": that of the name's
+// own record, of a label, or of the root's record.
 func (z Zone) behaviour(q dns.Question) string {
-	for _, rr := range z[q.Name] {
-		word, only, ok := directive(rr)
-		if ok && (only == "" || only == dns.TypeToString[q.Qtype]) {
-			return word
-		}
+	if word := z.directed(q.Name, q.Qtype); word != "" {
+		return word
 	}
 	for _, label := range dns.SplitDomainName(q.Name) {
 		if _, ok := behaviours[label]; ok {
 			return label
+		}
+	}
+	return z.directed(".", q.Qtype)
+}
+
+// directed returns the word of the directive at name for a type, or "".
+func (z Zone) directed(name string, qtype uint16) string {
+	for _, rr := range z[name] {
+		word, only, ok := directive(rr)
+		if ok && (only == "" || only == dns.TypeToString[qtype]) {
+			return word
 		}
 	}
 	return ""
