@@ -18,6 +18,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"helo-milter/checks"
+	"helo-milter/dnscache/dnstest"
 )
 
 // realCase is a line of testdata/real-cases.jsonl: what a public bug report, or the documentation of software
@@ -31,7 +32,7 @@ type realCase struct {
 	// DNS has a value for "NAME TYPE": the data of the records, or NXDOMAIN, NODATA, SERVFAIL, REFUSED or
 	// TIMEOUT. An address as a name stands for its reverse name. A name that is not there does not exist.
 	DNS    map[string]any `json:"dns"`
-	Hook   string         `json:"hook"` // a habit of the DNS server, see hooks
+	Hook   string         `json:"hook"` // a habit of the DNS server: a misbehaviour of dnstest with underscores
 	Config map[string]any `json:"config"`
 
 	IP    string   `json:"ip"` // of check, check-mail and session
@@ -297,7 +298,7 @@ func (c *realCase) configuration(t *testing.T) string {
 	if dns == nil {
 		dns = map[string]any{}
 	}
-	dns["servers"] = []string{c.server(t)}
+	dns["servers"] = []string{dnstest.Start(t, c.zone(t)).Addr()}
 	config["dns"] = dns
 	var text bytes.Buffer
 	if err := toml.NewEncoder(&text).Encode(config); err != nil {
@@ -313,6 +314,9 @@ func (c *realCase) configuration(t *testing.T) string {
 func (c *realCase) zone(t *testing.T) string {
 	failures := map[string]string{"SERVFAIL": "servfail", "REFUSED": "refused", "TIMEOUT": "drop"}
 	var zone strings.Builder
+	if c.Hook != "" {
+		fmt.Fprintf(&zone, ". TXT dnstest %s\n", strings.ReplaceAll(c.Hook, "_", "-"))
+	}
 	for question, answer := range c.DNS {
 		name, qtype, ok := strings.Cut(question, " ")
 		data, isText := answer.(string)
