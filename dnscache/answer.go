@@ -35,6 +35,8 @@ type reply struct {
 	ttl       time.Duration // how long it may be kept; 0 is not at all
 	server    string        // as in Config.Servers
 	transport string        // "udp", "tcp", "tls", "cache", or "" if no server was asked
+
+	misspelled bool // the server's answer over UDP had the name in another case
 }
 
 // read returns the values or the failure that m, a reply to q, means, and how long that may be kept.

@@ -2,18 +2,20 @@ package dnscache
 
 import (
 	"bytes"
-	"crypto/rand"
 	"fmt"
 	"net"
-	"slices"
+	"net/netip"
 
 	"github.com/miekg/dns"
 )
 
 // CaseRandomization selects the servers that names are sent to with letters of random case, which their
 // replies must repeat: one more bit that a forger must guess for each letter (draft-vixie-dnsext-dns0x20).
-// It applies to UDP only: whoever can write into a TCP connection has seen the question. A server that
-// does not repeat the case is asked again over TCP, each time.
+// It applies to UDP only: whoever can write into a TCP connection has seen the question.
+//
+// A server that does not repeat the case is asked again over TCP, each time. One that finds nothing in
+// random case, or does not repeat it and gives no answer over TCP, is asked plainly for an hour, unless it
+// has shown in the last ten minutes that it copes.
 type CaseRandomization string
 
 // The servers that are sent random case.
@@ -32,10 +34,18 @@ func (c CaseRandomization) Check() error {
 	return fmt.Errorf("%q is none of auto, on, off", string(c))
 }
 
-// mixes reports whether a query to server gets random case.
-func (c CaseRandomization) mixes(server net.Addr) bool {
-	udp, ok := server.(*net.UDPAddr)
-	return ok && (c == CaseOn || c == CaseAuto && !udp.IP.IsLoopback())
+// mixes reports whether queries to server, one of Config.Servers, get random case over UDP.
+func (c CaseRandomization) mixes(text string) bool {
+	server, err := parseServer(text)
+	return err == nil && server.network == "udp" && (c == CaseOn || c == CaseAuto && !server.loopback())
+}
+
+// loopback reports whether the server is on this host by its address, or by the name localhost. The
+// unspecified address is that of this host, too (net.Dial).
+func (s server) loopback() bool {
+	host, _, _ := net.SplitHostPort(s.address)
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && (addr.Unmap().IsLoopback() || addr.IsUnspecified())
 }
 
 // headerSize is where the question starts in a message, in octets (RFC 1035 §4.1.1).
@@ -46,12 +56,11 @@ type packed struct {
 	query  *dns.Msg
 	packet []byte
 	name   []byte // the name of the question, a part of packet
-	plain  []byte // the name before its case was mixed; nil if it was not mixed
+	plain  []byte // the name in lower case
 }
 
-// pack packs query, which has one question, with its name in random case if mixed. It returns an error if
-// the name is not a valid one.
-func pack(query *dns.Msg, mixed bool) (packed, error) {
+// pack packs query, which has one question. It returns an error if the name is not a valid one.
+func pack(query *dns.Msg) (packed, error) {
 	packet, err := query.Pack()
 	if err != nil {
 		return packed{}, err
@@ -61,37 +70,26 @@ func pack(query *dns.Msg, mixed bool) (packed, error) {
 		end += 1 + int(packet[end])
 	}
 	p := packed{query: query, packet: packet, name: packet[headerSize : end+1]}
-	if mixed {
-		p.plain = slices.Clone(p.name)
-		mixCase(p.name)
+	for _, c := range p.name { // the length octets of the labels are below 'A' (RFC 1035 §3.1)
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		p.plain = append(p.plain, c)
 	}
 	return p, nil
 }
 
-// mixCase gives each letter of a name in wire format a random case. The length octets of the labels are not
-// letters: they are below 64 (RFC 1035 §3.1). The bits come from crypto/rand, as the ID does: a server that
-// sees them must not be able to predict those of other queries.
-func mixCase(name []byte) {
-	random := make([]byte, len(name))
-	rand.Read(random) // never fails
-	for i, c := range name {
-		if lower := c | 0x20; 'a' <= lower && lower <= 'z' {
-			name[i] = c ^ random[i]&0x20
-		}
-	}
-}
-
-// reply returns the message in packet if it is a reply to p, nil if it is not, and errSuspect if nothing but
-// the case is wrong. It writes the plain name into packet, so that records whose names point to it (RFC 1035
-// §4.1.4) do not have the random case.
+// reply returns the message in packet if it is a reply to p, nil if it is not, and errCase if nothing but the
+// case is wrong, which counts if the query has capital letters. It writes the plain name into packet, so that
+// records whose names point to it (RFC 1035 §4.1.4) do not have the random case.
 func (p packed) reply(packet []byte) (*dns.Msg, error) {
 	same := len(packet) > headerSize && bytes.HasPrefix(packet[headerSize:], p.name)
-	if same && p.plain != nil {
+	if same {
 		copy(packet[headerSize:], p.plain)
 	}
 	m := match(p.query, packet)
-	if m != nil && p.plain != nil && !same && len(m.Question) > 0 {
-		return nil, errSuspect
+	if m != nil && !same && !bytes.Equal(p.name, p.plain) && len(m.Question) > 0 {
+		return nil, errCase
 	}
 	return m, nil
 }

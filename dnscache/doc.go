@@ -17,13 +17,14 @@
 //	limit          limits.go      a slot, of all and of the domain's; circuit breaker
 //	failover       failover.go    servers in order: the next one after 400 ms, or as soon as one fails
 //	track          health.go      health of the server: one that is down comes last and is probed
+//	spell          spelling.go    the name in random case, or plainly if the server does not cope with that
 //	negotiate      negotiate.go   one server: with EDNS or without, UDP and then TCP, or TLS
 //	exchange       exchange.go    one query on the wire, and the one reply that belongs to it
 //
 // The first two run in the goroutine of each caller, the others once for all callers: the flight goes on when
 // a caller leaves. Beside the rungs, stale.go and weight.go are about the entries of the cache that have
 // expired or are large, breaker.go decides from what limit records, pool.go and resolvconf.go have the list
-// of servers, and case.go is the random case of exchange.
+// of servers, and case.go is the random case on the wire.
 //
 // What comes back is a plain value at each rung (answer.go): the values, in the types that the lookups
 // return, or a failure with its kind (failure.go). A message of the DNS becomes such a value in one place,

@@ -16,19 +16,20 @@ import (
 // somebody is guessing, and each further message that we read is one more guess.
 const maxWrong = 5
 
-// errSuspect is the error of an exchange that may be under attack: maxWrong messages did not belong to the
-// query, or one spelled its name differently. Over TCP a third party cannot inject replies.
-var errSuspect = errors.New("no trustworthy reply")
+// The errors of an exchange that may be under attack. Over TCP a third party cannot inject replies.
+var (
+	errSuspect = errors.New("no trustworthy reply")  // maxWrong messages did not belong to the query
+	errCase    = errors.New("reply in another case") // one did, but for the case of its name
+)
 
 // wire is the exchange over sockets.
 type wire struct {
-	spelling CaseRandomization
-	tls      *tls.Config // without the name of the server
+	tls *tls.Config // without the name of the server
 }
 
 // newWire returns the wire that cfg describes.
 func newWire(cfg Config) *wire {
-	return &wire{cfg.CaseRandomization, &tls.Config{
+	return &wire{&tls.Config{
 		RootCAs:    cfg.RootCAs,
 		MinVersion: tls.VersionTLS12, // RFC 9325 §3.1.1
 	}}
@@ -48,7 +49,7 @@ func (w *wire) exchange(ctx context.Context, network, server string, query *dns.
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	sent, err := pack(query, w.spelling.mixes(socket.RemoteAddr()))
+	sent, err := pack(query)
 	if err != nil {
 		return nil, err
 	}

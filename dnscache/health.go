@@ -22,13 +22,15 @@ type upstream struct {
 	counted time.Duration // when the last of them, or an answer, was counted
 	pause   time.Duration // between probes; 0 while it is up
 	probe   time.Duration // when the next probe is due, if it is down
+	copes   time.Duration // until when it counts as one that copes with random case
+	plain   time.Duration // until when it is asked plainly: see spell
 }
 
-// track is negotiate, and records whether u answered. What was canceled is not recorded, unless u had at
+// track is spell, and records whether u answered. What was canceled is not recorded, unless u had at
 // least hedgeDelay to answer.
 func (r *Resolver) track(ctx context.Context, u *upstream, q question) reply {
 	began := r.now()
-	got := r.negotiate(ctx, u.addr, q)
+	got := r.spell(ctx, u, q)
 	f := got.failure()
 	switch now := r.now(); {
 	case f == nil || f.kind > timeout:

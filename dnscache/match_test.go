@@ -1,6 +1,7 @@
 package dnscache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -16,15 +17,14 @@ func FuzzMatch(f *testing.F) {
 	query := question{"mx.example.org.", dns.TypeA}.query(true)
 	query.Id = 1
 	seedReplies(f, query)
-	spelled, err := pack(query, false)
-	if err != nil {
-		f.Fatal(err)
-	}
-	mixed := spelled
-	mixed.plain = slices.Clone(spelled.name)
-	mixed.name = []byte("\x02mX\x07Example\x03ORG\x00") // not random, so that a seed can have it
+	mixed := query.Copy()
+	mixed.Question[0].Name = "mX.Example.ORG." // not random, so that a seed can have it
 	f.Fuzz(func(t *testing.T, packet []byte) {
-		for _, sent := range []packed{spelled, mixed} {
+		for _, query := range []*dns.Msg{query, mixed} {
+			sent, err := pack(query)
+			if err != nil {
+				t.Fatal(err)
+			}
 			checkReply(t, sent, packet)
 		}
 	})
@@ -61,7 +61,7 @@ func seedReplies(f *testing.F, query *dns.Msg) {
 func checkReply(t *testing.T, sent packed, packet []byte) {
 	m, err := sent.reply(slices.Clone(packet))
 	if m == nil || err != nil {
-		if m != nil || err != nil && !errors.Is(err, errSuspect) {
+		if m != nil || err != nil && !errors.Is(err, errCase) {
 			t.Errorf("got %v, %v", m, err)
 		}
 		return
@@ -79,7 +79,7 @@ func checkReply(t *testing.T, sent packed, packet []byte) {
 		}
 	case count != 1 || len(m.Question) != 1 || !sameQuestion(m.Question[0], sent.query.Question[0]):
 		t.Errorf("accepted for another question: %v", m)
-	case sent.plain != nil && !strings.HasPrefix(string(packet[headerSize:]), string(sent.name)):
+	case !bytes.Equal(sent.name, sent.plain) && !strings.HasPrefix(string(packet[headerSize:]), string(sent.name)):
 		t.Errorf("accepted in another case: %x", packet)
 	}
 }

@@ -16,9 +16,10 @@ import (
 const tcpTimeout = 2 * time.Second
 
 // negotiate asks one server: over UDP, then over TCP if the answer did not fit (RFC 7766 §5) or may be forged
-// (errSuspect); or over TLS and nothing else, since such a server was chosen for privacy (RFC 7858 §4). It
-// asks with EDNS, then without if the server does not support it (RFC 6891 §6.2.2).
-func (r *Resolver) negotiate(ctx context.Context, server string, q question) reply {
+// (errSuspect, and errCase, with afterCase for TCP); or over TLS and nothing else, since such a server was
+// chosen for privacy (RFC 7858 §4). It asks with EDNS, then without if the server does not support it (RFC
+// 6891 §6.2.2). The name of q may be in random case; over TCP it is in lower case.
+func (r *Resolver) negotiate(ctx context.Context, server string, q question, afterCase time.Duration) reply {
 	to, _ := parseServer(server) // newPool and nameservers have checked it
 	got := reply{server: server, transport: to.network}
 	edns := true
@@ -31,9 +32,16 @@ func (r *Resolver) negotiate(ctx context.Context, server string, q question) rep
 		return m, err
 	}
 	m, err := send(ctx)
-	if got.transport == "udp" && (errors.Is(err, errSuspect) || err == nil && m.Truncated) {
+	got.misspelled = errors.Is(err, errCase)
+	suspect := got.misspelled || errors.Is(err, errSuspect)
+	if got.transport == "udp" && (suspect || err == nil && m.Truncated) {
+		wait := tcpTimeout
+		if got.misspelled {
+			wait = afterCase
+		}
+		q.name = strings.ToLower(q.name)
 		got.transport = "tcp"
-		tcp, cancel := context.WithTimeout(ctx, tcpTimeout)
+		tcp, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
 		m, err = send(tcp)
 	}

@@ -6,7 +6,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// question is a canonical name and a type, in class IN: what is asked, and the key of the cache.
+// question is a canonical name and a type, in class IN: what is asked, and the key of the cache. Below spell
+// the name may be in random case.
 type question struct {
 	name  string
 	qtype uint16

@@ -42,6 +42,9 @@ type Config struct {
 	// OnDegraded, if not nil, is called with the new state whenever Degraded changes, once for each change
 	// and never concurrently. Lookups may wait for it.
 	OnDegraded func(degraded bool)
+	// OnPlain, if not nil, is called when one of Servers is found not to cope with random case, and names are
+	// sent to it in lower case for an hour from now. It may be called concurrently, and delays an answer.
+	OnPlain func(server string)
 	// OnPanic, if not nil, is called with the value and the stack of each panic that was turned into the
 	// failure of a question. It may be called concurrently.
 	OnPanic func(value any, stack []byte)
@@ -50,7 +53,8 @@ type Config struct {
 	CaseRandomization CaseRandomization
 	// RootCAs verify the certificates of servers that are asked over TLS. Nil means the system's roots.
 	RootCAs *x509.CertPool
-	// Exchange replaces the sockets, for tests. Nil means UDP, TCP and TLS.
+	// Exchange replaces the sockets, for tests. Nil means UDP, TCP and TLS. With it the zero value of
+	// CaseRandomization is CaseOff.
 	Exchange ExchangeFunc
 }
 
@@ -71,10 +75,12 @@ type ExchangeFunc func(ctx context.Context, network, server string, query *dns.M
 // the failure that it is; a caller that can do with yesterday's answer uses the values.
 type Resolver struct {
 	pool      *pool
+	spelling  CaseRandomization
 	limits    *limits
 	breaker   *breaker
 	timeout   time.Duration
 	exchange  ExchangeFunc
+	onPlain   func(server string)
 	onPanic   func(value any, stack []byte)
 	start     time.Time // of the resolver's clock: an expiry takes 8 bytes, and is monotonic
 	cache     *otter.Cache[question, *entry]
@@ -90,7 +96,10 @@ func New(cfg Config) (*Resolver, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.CaseRandomization = cmp.Or(cfg.CaseRandomization, CaseAuto)
+	if cfg.Exchange == nil {
+		cfg.CaseRandomization = cmp.Or(cfg.CaseRandomization, CaseAuto)
+	}
+	cfg.CaseRandomization = cmp.Or(cfg.CaseRandomization, CaseOff)
 	if err := cfg.CaseRandomization.Check(); err != nil {
 		return nil, fmt.Errorf("case randomization: %w", err)
 	}
@@ -99,10 +108,12 @@ func New(cfg Config) (*Resolver, error) {
 	}
 	r := &Resolver{
 		pool:     servers,
+		spelling: cfg.CaseRandomization,
 		limits:   newLimits(cmp.Or(cfg.InFlight, 1000)),
 		breaker:  newBreaker(cfg.OnDegraded),
 		timeout:  cmp.Or(cfg.Timeout, 5*time.Second),
 		exchange: cfg.Exchange,
+		onPlain:  cfg.OnPlain,
 		onPanic:  cfg.OnPanic,
 		start:    time.Now(),
 	}
