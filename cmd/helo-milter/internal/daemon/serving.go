@@ -33,6 +33,10 @@ func (d *Daemon) openResolver(c *change) (err error) {
 			d.log.Info("dns recovered")
 		}
 	}
+	cfg.OnPlain = func(server string) {
+		d.log.Warn("dns server does not cope with names in random case: asked in lower case for an hour",
+			"server", server)
+	}
 	if c.resolver, err = dnscache.New(cfg); err != nil {
 		return &config.KeyError{Key: "dns.servers", Err: err}
 	}
