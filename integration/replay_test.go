@@ -87,7 +87,7 @@ func (d *decisionReplay) add(s *session, config string) {
 }
 
 // run replays all of them: under the same configuration, the records are the same, byte for byte. What the
-// strict profile would refuse of those under the default configuration is in testdata/newly-refused.golden.
+// strict profile would refuse of those under the standard one is in testdata/newly-refused.golden.
 func (d *decisionReplay) run(t *testing.T) {
 	t.Helper()
 	lines, newly := 0, map[string]bool{}
@@ -96,8 +96,8 @@ func (d *decisionReplay) run(t *testing.T) {
 			t.Errorf("replay under\n%s\ndiffers from the decisions:\n%s", config, firstDifference(log, got))
 		}
 		lines += strings.Count(log, "\n")
-		if config == (variant{mode: "observe"}).config("") {
-			newlyRefused(t, newly, log, replayed(t, config+strict+"\n", log))
+		if observe := (variant{mode: "observe"}); config == observe.config("") {
+			newlyRefused(t, newly, log, replayed(t, observe.config(strict), log))
 		}
 	}
 	t.Logf("%d decisions of %d configurations", lines, len(d.logs))

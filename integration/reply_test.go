@@ -16,8 +16,8 @@ var longURL = "https://example.net/" + strings.Repeat("why/", 45)
 var refusals = []struct{ client, says, config, rule, begins, url string }{
 	{"203.0.113.10", "EHLO friend", fqdnOnly, "helo-not-fqdn", `504 5.5.2 HELO "friend" from 203.0.113.10`, ""},
 	{
-		"203.0.113.20", "EHLO spf.example.org", "", "helo-spf",
-		`550 5.7.23 HELO "spf.example.org" from 203.0.113.20`, "https://example.net/mail?a=b#helo",
+		"203.0.113.21", "EHLO spf.example.org", "", "helo-spf",
+		`550 5.7.23 HELO "spf.example.org" from 203.0.113.21`, "https://example.net/mail?a=b#helo",
 	},
 	{
 		"203.0.113.80", "EHLO mail.example.org", strict, "ptr-dynamic",

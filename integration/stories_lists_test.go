@@ -216,7 +216,7 @@ func lists(domains ...string) string {
 func TestListTrouble(t *testing.T) {
 	pairwiseVariants(t, func(t *testing.T, v variant) {
 		t.Parallel()
-		config := fmt.Sprintf("mode = %q\n", v.mode) + lists("closed.example", "dbl.example", "sold.example")
+		config := fmt.Sprintf("mode = %q\nprofile = \"standard\"\n", v.mode) + lists("closed.example", "dbl.example", "sold.example")
 		milter := rig.StartMilter(t, v.network, config)
 		sink := rig.StartSink(t)
 		server := rig.Start(t, v.mta, sink, milter.Socket)

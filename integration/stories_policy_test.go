@@ -12,7 +12,7 @@ var policyStories = []story{
 	// Profiles, and single rules on top of them.
 	{"203.0.113.10", "EHLO friend", "accept pass only +helo-not-fqdn", careful},
 	{"203.0.113.10", "EHLO mail;rules=none", "accept pass only +helo-malformed", careful},
-	{"203.0.113.10", "EHLO private.example.org", "accept pass +helo-bogus-address", careful},
+	{"203.0.113.21", "EHLO private.example.org", "accept pass +helo-bogus-address", careful},
 	{"203.0.113.10", "EHLO localhost", "accept pass only +helo-localhost", careful},
 	{"203.0.113.10", "EHLO localhost", "reject 550 5.7.1 helo-localhost pass only", strict},
 	{
@@ -22,11 +22,11 @@ var policyStories = []story{
 	{"203.0.113.10", "EHLO friend", "tempfail 450 4.5.2 helo-not-fqdn pass only", notFQDN + `"tempfail"`},
 	{"203.0.113.10", "EHLO friend", "accept pass only score=2.0 +helo-not-fqdn", notFQDN + `"mark"`},
 	{"203.0.113.10", "EHLO friend", "accept pass only score=0.0", notFQDN + `"off"`},
-	{"203.0.113.71", "EHLO under_score.example.org", "reject 501 5.5.2 helo-underscore pass", strict},
+	{"203.0.113.71", "EHLO under_score.example.org", "accept pass +helo-underscore", careful},
 	{"203.0.113.10", "EHLO gone.example.org", "reject 550 5.7.1 helo-unresolvable pass only", strict},
 	{
 		"203.0.113.32", "EHLO mail.example.org",
-		"reject 550 5.7.1 helo-unverified fail +ptr-unconfirmed", strict,
+		"reject 550 5.7.25 ptr-unconfirmed fail +helo-unverified", strict,
 	},
 	{"203.0.113.20", "EHLO smtp.example.org", "accept pass only +helo-ip-mismatch", strict},
 
@@ -92,6 +92,10 @@ var policyStories = []story{
 		"203.0.113.21", "EHLO mail.example.org", // another confirmed name
 		"accept pass +helo-ptr-mismatch", allowMail,
 	},
+	{ // a failed lookup leaves open whether it is allowed
+		"203.0.113.66", "EHLO 0x7f000001", "accept temperror ?allow +helo-numeric", allowMail,
+	},
+	{"203.0.113.66", "EHLO 0x7f000001", "tempfail 451 4.4.3 temperror ?allow", tryLater + allowMail},
 	{"203.0.113.10", "EHLO friend", "exempt pass only", allowMail},
 	{"203.0.113.10", "EHLO friend", "exempt pass only", allowMail + deny("network 203.0.113.0/24")},
 }

@@ -97,14 +97,15 @@ var stories = []story{
 		"accept pass +helo-reserved-tld -helo-unknown-tld -helo-unresolvable", "",
 	},
 	{"203.0.113.10", "EHLO rad.internal", "reject 550 5.7.1 helo-reserved-tld", strict},
-	{"203.0.113.71", "EHLO under_score.example.org", "accept pass +helo-underscore -helo-malformed", ""},
+	{"203.0.113.71", "EHLO under_score.example.org", "reject 501 5.5.2 helo-underscore pass -helo-malformed", ""},
 	{"203.0.113.10", "EHLO mail;rules=none", "reject 501 5.5.2 helo-malformed pass", ""},
 	{"203.0.113.10", "EHLO mail.example.org <b>&%s", "reject 501 5.5.2 helo-malformed pass", ""},
 
 	// The DNS records of the name.
 	{"203.0.113.10", "EHLO gone.example.org", "accept pass +helo-unresolvable -helo-ptr-mismatch", ""},
-	{"203.0.113.10", "EHLO loopback.example.org", "reject 550 5.7.1 helo-bogus-address pass", ""},
-	{"203.0.113.10", "EHLO private.example.org", "reject 550 5.7.1 helo-bogus-address pass", ""},
+	{"203.0.113.21", "EHLO loopback.example.org", "reject 550 5.7.1 helo-bogus-address pass", ""},
+	{"203.0.113.21", "EHLO private.example.org", "reject 550 5.7.1 helo-bogus-address pass", ""},
+	{"203.0.113.10", "EHLO private.example.org", "accept pass only +helo-ip-mismatch", ""}, // of its organization
 
 	// The PTR: another name of the same organization passes, that of another one is marked.
 	{"203.0.113.20", "EHLO smtp.example.org", "accept pass only +helo-ip-mismatch", ""},
@@ -153,7 +154,8 @@ var stories = []story{
 		"203.0.113.10", "EHLO mail.example.org",
 		"accept temperror ?ptr-missing ?ptr-unconfirmed ?helo-unresolvable ?helo-unverified", deadDNS,
 	},
-	{"203.0.113.10", "EHLO mx.example.net", "reject 550 5.7.1 helo-own-name temperror ?ptr-missing", deadDNS},
+	{"203.0.113.10", "EHLO mx.example.net", "accept temperror ?helo-own-name ?ptr-missing", deadDNS},
+	{"203.0.113.10", "EHLO 0x7f000001", "reject 504 5.5.2 helo-numeric temperror ?ptr-missing", deadDNS},
 	{"203.0.113.10", "EHLO mail.example.org", "tempfail 4 temperror", tryLater + deadDNS},
 
 	// A second greeting does not get around the first.

@@ -60,5 +60,11 @@ func (v variant) unsupported(session string) string {
 	return ""
 }
 
-// config returns a story's configuration with the variant's mode.
-func (v variant) config(story string) string { return fmt.Sprintf("mode = %q\n%s\n", v.mode, story) }
+// config returns a story's configuration with the variant's mode, and the standard profile unless it has another.
+func (v variant) config(story string) string {
+	profile := "profile = \"standard\"\n"
+	if strings.Contains(story, "profile = ") {
+		profile = ""
+	}
+	return fmt.Sprintf("mode = %q\n%s%s\n", v.mode, profile, story)
+}

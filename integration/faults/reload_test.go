@@ -45,7 +45,7 @@ func TestReload(t *testing.T) {
 		{"mode = \"observe\"\nprofile = \"strict\"", "accept"},
 		{"mode = \"enforce\"\n[[deny]]\nhelo = \".example.com\"", "550 5.7.1"},
 		{"mode = \"enforce\"\n[[deny]]\nhelo = \".example.com\"\n[[allow]]\nname = \".example.org\"", "accept"},
-		{"mode = \"enforce\"\n[lists]\ndomain = [\"dbl.example\"]", "554 5.7.1"},
+		{"mode = \"enforce\"\nprofile = \"standard\"\n[lists]\ndomain = [\"dbl.example\"]", "554 5.7.1"},
 		{"mode = \"enforce\"\n[rules]\nhelo-ip-mismatch = \"tempfail\"", "450 4.7.1"},
 		{`mode = "enforce"`, "accept"},
 	} {
