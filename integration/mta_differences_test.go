@@ -107,7 +107,7 @@ func TestMTADifferences(t *testing.T) {
 		for mta, want := range map[string]behaviour{"Postfix": tt.postfix, "Sendmail": tt.sendmail} {
 			t.Run(mta+" "+tt.what, func(t *testing.T) {
 				t.Parallel()
-				milter := rig.StartMilter(t, "unix", "mode = \"enforce\"\n"+tt.config)
+				milter := rig.StartMilter(t, "unix", "mode = \"enforce\"\nprofile = \"standard\"\n"+tt.config)
 				server := rig.Start(t, mta, rig.StartSink(t), milter.Socket)
 				client := netip.MustParseAddr(good)
 				replies := rig.Talk(t, client, server.Endpoint(client), tt.says+toNet, rig.Message)
