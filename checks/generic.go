@@ -12,24 +12,27 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// look is what the labels of a name left of its registrable domain look like.
+// look is what a name looks like. Words count in the labels left of the registrable domain, and the
+// client's address also in that domain.
 type look struct {
-	address bool // they carry the client's address, all of it
-	dialup  bool // they have a word for lines whose address changes
-	fixed   bool // they have a word for lines and servers whose address stays
-	mail    bool // they have a word for mail servers
+	address bool // it carries the client's address, all of it
+	dialup  bool // it has a word for lines whose address changes
+	fixed   bool // it has a word for lines and servers whose address stays
+	mail    bool // it has a word for mail servers
 }
 
-// lookOf looks at a name in canonical form. The registrable domain says who the owner is and not what
-// the host is, so it does not count; a name without one has nothing to look at. Where a provider's hosts
-// are public suffixes (ec2-203-0-113-9.compute-1.amazonaws.com), words are his customers' names, but the
-// address is still his doing: it is searched left of his own domain.
+// lookOf looks at a name in canonical form. The words of the registrable domain say who the owner is and
+// not what the host is, so they do not count; a name without one has no words to look at. But there are
+// providers who register a domain for each of their networks (9.ip-203-0-113.eu), so the address is searched
+// in all that a registry gave out, also where hosts are public suffixes of their provider's
+// (ec2-203-0-113-9.compute-1.amazonaws.com). A domain that has digits of its own (163.com) carries no address
+// of a client by that: all four octets have to be there, in an order that providers write them in.
 //
 // The three parts of it read the same text in different runs: of decimal digits, of hexadecimal digits
 // and of letters. What ends a run is whatever is not in it, so 1.2.3.4 is not in 11-2-3-45, "dsl" is in
 // dsl123, and "dynamic" is not in generaldynamics.
 func lookOf(name string, client netip.Addr) look {
-	l := look{address: carries(leftOf(name, ownerDomain(name)), client)}
+	l := look{address: carries(leftOf(name, registry(name)), client)}
 	for word := range strings.FieldsFuncSeq(leftOf(name, orgDomain(name)), notLetter) {
 		w := vocabulary[word]
 		l.dialup = l.dialup || w.dialup
@@ -49,18 +52,14 @@ func leftOf(name, domain string) string {
 	return strings.TrimSuffix(name, domain)
 }
 
-// ownerDomain is the domain that a registry gave to somebody, whatever he lets others have under it.
-func ownerDomain(name string) string {
+// registry is the public suffix under which a registry gives out names, whatever their owners let others
+// have under them: com for a name under github.com.
+func registry(name string) string {
 	suffix, icann := publicsuffix.PublicSuffix(name)
 	for !icann && strings.Contains(suffix, ".") {
 		suffix, icann = publicsuffix.PublicSuffix(suffix[strings.IndexByte(suffix, '.')+1:])
 	}
-	left, ok := strings.CutSuffix(name, "."+suffix)
-	label := left[strings.LastIndexByte(left, '.')+1:]
-	if !ok || label == "" {
-		return ""
-	}
-	return label + "." + suffix
+	return suffix
 }
 
 func notLetter(r rune) bool  { return r < 'a' || r > 'z' }
