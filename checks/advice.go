@@ -23,6 +23,9 @@ type Step struct {
 	Settings []Setting // of which the reader's mail server has one
 }
 
+// ofHelo reports whether the step is to set the HELO name.
+func (s Step) ofHelo() bool { return len(s.Settings) > 0 }
+
 // Setting is where and how a mail server sets its HELO name.
 type Setting struct{ Place, Line string }
 
@@ -38,15 +41,21 @@ func Advise(r *Record, judge func(helo string) *Record) Advice {
 		return Advice{exampleName, true, failuresOf(r).ofNames(), steps(r, exampleName, true)}
 	}
 	a := AdviseName(r, name)
-	greet := slices.IndexFunc(a.Steps, func(s Step) bool { return len(s.Settings) > 0 })
-	if judge == nil || greet < 0 || r.Helo.Name == name {
+	if judge == nil || r.Helo.Name == name || !slices.ContainsFunc(a.Steps, Step.ofHelo) {
 		return a
 	}
-	more := slices.DeleteFunc(AdviseName(judge(name), name).Steps, func(step Step) bool {
-		return slices.ContainsFunc(a.Steps, func(s Step) bool { return s.Text == step.Text })
-	})
-	a.Steps = slices.Insert(a.Steps, greet, more...)
+	judged := AdviseName(judge(name), name).Steps
+	// Whether the name leads to the client is known now.
+	a.Steps = without(a.Steps, without(r.Facts.address(name), judged))
+	a.Steps = slices.Insert(a.Steps, slices.IndexFunc(a.Steps, Step.ofHelo), without(judged, a.Steps)...)
 	return a
+}
+
+// without returns the steps that are not among others.
+func without(steps, others []Step) []Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(step Step) bool {
+		return slices.ContainsFunc(others, func(s Step) bool { return s.Text == step.Text })
+	})
 }
 
 // AdviseName returns the advice for a client that is to be called by a certain name.
@@ -55,9 +64,9 @@ func AdviseName(r *Record, name string) Advice {
 }
 
 // bestName is the name that needs the fewest changes: a confirmed one, preferably that of the HELO; the HELO
-// name if it resolves to the client; a PTR name that does not resolve yet; the HELO name if that does not. A
-// name in use elsewhere is never chosen, nor an organisational domain: one more address would mislead its
-// visitors. "" is none.
+// name if it resolves to the client; a PTR name that does not resolve yet, or that only lacks its final dot;
+// the HELO name if that does not resolve. A name that is known to be in use elsewhere is never chosen, nor an
+// organisational domain: one more address would mislead its visitors. "" is none.
 func (f *Facts) bestName(rcpts []string) string {
 	g := Greeting{Helo: f.LastHelo()}
 	if n := len(f.Greetings); n > 0 {
@@ -78,16 +87,7 @@ func (f *Facts) bestName(rcpts []string) string {
 	if slices.Contains(g.Addrs(), f.Client) {
 		names = append(names, helo)
 	}
-	var claimed []string
-	for _, h := range f.PTR.Values {
-		if unresolved(h.Addrs) {
-			claimed = append(claimed, h.Name)
-		}
-	}
-	if unresolved(g.A, g.AAAA) {
-		claimed = append(claimed, helo)
-	}
-	for _, name := range claimed {
+	for _, name := range f.claimed(&g) {
 		ofRcpt := func(rcpt string) bool { return Domain(rcpt) == name }
 		others := f.Site.owns(name) || brandOf(name) != nil || slices.ContainsFunc(rcpts, ofRcpt)
 		if orgDomain(name) != name && !others {
@@ -98,6 +98,27 @@ func (f *Facts) bestName(rcpts []string) string {
 		return names[i]
 	}
 	return ""
+}
+
+// claimed returns the names that the client claims and that may be made to lead to it: those of its PTR
+// records and that of its last greeting.
+func (f *Facts) claimed(last *Greeting) (names []string) {
+	for _, h := range f.PTR.Values {
+		if unresolved(h.Addrs) {
+			names = append(names, h.Name)
+		}
+	}
+	meant := f.withoutDot().name
+	elsewhere := func(g Greeting) bool {
+		return g.Helo.Name == meant && slices.ContainsFunc(g.Addrs(), Public)
+	}
+	if !slices.ContainsFunc(f.Greetings, elsewhere) {
+		names = append(names, meant)
+	}
+	if unresolved(last.A, last.AAAA) {
+		names = append(names, last.Helo.Name)
+	}
+	return names
 }
 
 // unresolved reports whether the DNS says that a name has no address on the Internet.

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -52,19 +53,21 @@ func steps(r *Record, name string, example bool) []Step {
 	return append(list, f.delist(name, failed)...)
 }
 
-// address is the record that leads from the name to the client.
+// address is the record that leads from the name to the client. A name that nobody has looked up may have it.
 func (f *Facts) address(name string) []Step {
-	qtype := "A"
+	qtype, text := "A", "Publish an address record that points from %s to %s."
 	if f.Client.Is6() {
 		qtype = "AAAA"
 	}
-	for _, g := range f.Greetings {
-		if g.Helo.Name == name && slices.Contains(g.Addrs(), f.Client) {
-			return nil
-		}
+	said := func(g Greeting) bool { return g.Helo.Name == name }
+	switch at := slices.IndexFunc(f.Greetings, said); {
+	case at >= 0 && slices.Contains(f.Greetings[at].Addrs(), f.Client):
+		return nil
+	case at < 0 && name == f.withoutDot().name:
+		text = "Check that there is an address record that points from %s to %s."
 	}
 	return []Step{{
-		Text:    fmt.Sprintf("Publish an address record that points from %s to %s.", name, f.Client),
+		Text:    fmt.Sprintf(text, name, f.Client),
 		Records: []string{fmt.Sprintf("%s. %s %s", name, qtype, f.Client)},
 	}}
 }
@@ -73,19 +76,35 @@ func (f *Facts) address(name string) []Step {
 func (f *Facts) pointer(name string, failed failures) []Step {
 	text := "Ask whoever controls the address, usually your hosting or access provider, to set the PTR record " +
 		"of %s to %s"
+	dotless := f.withoutDot()
 	switch {
 	case failed.any("ptr-many", "ptr-reserved"):
 		text += " and to remove all others"
 	case slices.Contains(f.ptrNames(), name):
 		return nil
+	case name == dotless.name:
+		return []Step{dotless.step(f.Client)}
 	case f.PTR.Status == Failed || f.PTR.Stale:
 		text += " (its lookup failed, so this may already be the case)"
 	}
 	text += ". If that is not possible, send mail through the provider's mail server instead."
+	if dotless.name != "" {
+		text += " The record must end in a dot, which it lacks now."
+	}
 	return []Step{{
 		Text:    fmt.Sprintf(text, f.Client, name),
 		Records: []string{fmt.Sprintf("%s PTR %s.", reverseName(f.Client), name)},
 	}}
+}
+
+// step is to write the dot, in the zone that the record stands in.
+func (d dotless) step(client netip.Addr) Step {
+	return Step{
+		Text: fmt.Sprintf("The PTR record of %s lacks the final dot, so that the name server appends the name of "+
+			"the zone, %s, to %s. Ask whoever controls the address, usually your hosting or access provider, "+
+			"to write the record with the dot.", client, clean.Reply(d.zone), d.name),
+		Records: []string{d.owner(client) + " PTR " + d.name + "."},
+	}
 }
 
 // greet is the HELO. target is the name in words.

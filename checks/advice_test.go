@@ -62,9 +62,9 @@ func (p *patient) obey(t *testing.T, steps []checks.Step) {
 		for _, record := range step.Records {
 			f := strings.Fields(record)
 			switch {
-			case len(f) == 3 && f[0] == reverse && f[1] == "PTR":
-				p.zone.Set(f[0], f[1]) // there is one only
-				p.zone.Add(t, record)
+			case len(f) == 3 && f[1] == "PTR" && strings.HasPrefix(reverse, f[0]+"."),
+				len(f) == 3 && f[1] == "PTR" && f[0] == reverse:
+				p.zone.Set(reverse, f[1], f[2]) // there is one only
 			case len(f) == 3 && (f[1] == "A" || f[1] == "AAAA"):
 				p.zone.Add(t, record)
 			case len(f) == 1:
@@ -150,6 +150,13 @@ spf30.example.org   TXT  "v=spf1 -all"
 203.0.113.31        PTR  new.listed.org.           ; which leads nowhere, like those that follow
 203.0.113.33        PTR  gone33.example.org.
 203.0.113.34        PTR  startup.org.
+203.0.113.40        PTR  mail40.example.org.113.0.203.in-addr.arpa.   ; the final dot is missing
+mail40.example.org  A    203.0.113.40
+203.0.113.41        PTR  mail41.example.org.0/25.113.0.203.in-addr.arpa.
+203.0.113.42        PTR  mail42.example.org.0.203.in-addr.arpa.
+mail42.example.org  A    198.51.100.42
+2001:db8::43        PTR  mail43.example.org.8.b.d.0.1.0.0.2.ip6.arpa.
+mail43.example.org  AAAA 2001:db8::43
 203.0.113.32        PTR  denied.example.org.
 denied.example.org  A    203.0.113.32
 `
@@ -216,6 +223,16 @@ func TestAdviceCures(t *testing.T) {
 		{"203.0.113.5", "localhost", "", "example Publish PTR HELO"},
 		{"203.0.113.5", "forged.example.org", "", "example Publish PTR HELO"},
 		{"203.0.113.34", "localhost", "", "example Publish PTR HELO"},
+
+		// A PTR record without its final dot, the name of which may have its address or not.
+		{"203.0.113.40", "mail40.example.org", "", "mail40.example.org PTR"},
+		{"203.0.113.40", "localhost", "", "mail40.example.org PTR HELO"},
+		{"203.0.113.40", "mail40.example.org.113.0.203.in-addr.arpa", "", "mail40.example.org PTR HELO"},
+		{"203.0.113.41", "localhost", "", "mail41.example.org PTR Publish HELO"},
+		{"203.0.113.42", "localhost", "", "mail42.example.org PTR Publish HELO"},
+		{"2001:db8::43", "localhost", "", "mail43.example.org PTR HELO"},
+		{"203.0.113.42", "mail42.example.org", "", "example Publish PTR HELO"}, // it is in use elsewhere
+		{"203.0.113.40", "real40.example.org", "", "mail40.example.org PTR HELO"},
 
 		// Nothing that could be its name.
 		{"203.0.113.9", "localhost", "", "example Publish PTR HELO"},

@@ -61,3 +61,50 @@ func reverseName(addr netip.Addr) string {
 	}
 	return name.String() + "ip6.arpa."
 }
+
+// dotless is a PTR record whose final dot is missing: the name server takes its name for relative to the zone
+// that it stands in (RFC 1035 §5.1).
+type dotless struct {
+	name string // the host name that was meant; "" where there is no such record
+	zone string // what was appended, text from the network
+}
+
+// withoutDot takes such a PTR name apart: mail.example.org.113.0.203.in-addr.arpa is mail.example.org in
+// 113.0.203.in-addr.arpa. The zone may be that of any network, or of a part of a /24, such as
+// 0/25.113.0.203.in-addr.arpa (RFC 2317 §4).
+func withoutDot(ptr string) dotless {
+	at := max(strings.LastIndex(ptr, ".in-addr.arpa"), strings.LastIndex(ptr, ".ip6.arpa"))
+	if at < 0 || !under(ptr, "in-addr.arpa", "ip6.arpa") {
+		return dotless{}
+	}
+	for at > 0 {
+		dot := strings.LastIndexByte(ptr[:at], '.')
+		if couldBeTLD(ptr[dot+1 : at]) {
+			break
+		}
+		at = dot
+	}
+	if at <= 0 || !isHostName(ptr[:at]) {
+		return dotless{}
+	}
+	return dotless{ptr[:at], ptr[at+1:]}
+}
+
+// couldBeTLD reports whether a label in canonical form is spelled as TLDs are (RFC 3696 §2): in letters, two
+// at least, or as an A-label. The labels of a reverse zone are not.
+func couldBeTLD(label string) bool {
+	return len(label) > 1 && strings.IndexFunc(label, notLetter) < 0 || strings.HasPrefix(label, "xn--")
+}
+
+// owner is the owner name of the record in its zone, where there are others for other addresses.
+func (d dotless) owner(client netip.Addr) string {
+	reverse := strings.TrimSuffix(reverseName(client), ".")
+	if reverse == d.zone {
+		return "@"
+	}
+	if owner, ok := strings.CutSuffix(reverse, "."+d.zone); ok {
+		return owner
+	}
+	owner, _, _ := strings.Cut(reverse, ".") // in a zone of a part of the network
+	return owner
+}

@@ -19,16 +19,24 @@ func ptrUnconfirmed(c *Case) string {
 	if c.anyConfirmed(anyName) || c.PTR.Status == Unasked || c.PTR.Status == Missing {
 		return ""
 	}
-	return cmp.Or(strings.Join(c.ptrNames(), ", "), c.Client.String())
+	return cmp.Or(c.ptrText(), c.Client.String())
 }
 
 // ptrMalformed is content with one host name among others that are none.
 func ptrMalformed(c *Case) string {
-	names := c.ptrNames()
-	if len(names) == 0 || slices.ContainsFunc(names, isHostName) {
+	if slices.ContainsFunc(c.ptrNames(), isHostName) {
 		return ""
 	}
-	return strings.Join(names, ", ")
+	return c.ptrText()
+}
+
+// ptrText is the PTR names as text, with what is wrong with one whose final dot is missing.
+func (c *Case) ptrText() string {
+	text := strings.Join(c.ptrNames(), ", ")
+	if d := c.withoutDot(); d.name != "" {
+		text += ": the final dot is missing after " + d.name
+	}
+	return text
 }
 
 func ptrReserved(c *Case) string {
@@ -57,10 +65,11 @@ func ptrDynamic(c *Case) string {
 	return c.eachPTR(func(l look) bool { return l.address && l.dialup && !l.fixed && !l.mail })
 }
 
-// eachPTR returns the PTR names if all of them look so.
+// eachPTR returns the PTR names if all of them look so. All names under arpa have numbers: they are
+// ptrMalformed's business.
 func (c *Case) eachPTR(as func(look) bool) string {
 	for _, h := range c.PTR.Values {
-		if !as(lookOf(h.Name, c.Client)) {
+		if under(h.Name, "arpa") || !as(lookOf(h.Name, c.Client)) {
 			return ""
 		}
 	}
@@ -84,11 +93,23 @@ func ptrListed(c *Case) string {
 	return ""
 }
 
-// isHostName reports whether a PTR name could be a host's: as with HELO, but an underscore is a fault.
-// localhost and the reserved names are ptrReserved's business.
+// isHostName reports whether a PTR name could be a host's: as with HELO, but an underscore is a fault, and no
+// host has its name under arpa. localhost and the reserved names, home.arpa's among them, are ptrReserved's
+// business.
 func isHostName(name string) bool {
 	const fine = FormPublic | FormReserved | FormPrivate | FormLocalhost
-	return ParseHelo(name).Form&fine != 0 && !strings.Contains(name, "_")
+	form := ParseHelo(name).Form
+	return form&fine != 0 && !strings.Contains(name, "_") && (form != FormPublic || !under(name, "arpa"))
+}
+
+// withoutDot returns the first PTR record of the client whose final dot is missing.
+func (f *Facts) withoutDot() dotless {
+	for _, h := range f.PTR.Values {
+		if d := withoutDot(h.Name); d.name != "" {
+			return d
+		}
+	}
+	return dotless{}
 }
 
 func (f *Facts) ptrNames() []string {

@@ -35,6 +35,8 @@ dead.example.org.           TXT  "dnstest" "servfail" "A"
 24.113.0.203.in-addr.arpa.  PTR  spf24.example.org.
 spf24.example.org.          A    203.0.113.24
 spf24.example.org.          TXT  "v=spf1 -all"
+40.113.0.203.in-addr.arpa.  PTR  mail40.example.org.113.0.203.in-addr.arpa.
+mail40.example.org.         A    203.0.113.40
 both.example.org.           A    203.0.113.14
 both.example.org.           AAAA 2001:db8::14
 14.113.0.203.in-addr.arpa.  PTR  both.example.org.
@@ -70,6 +72,8 @@ func TestCheckGolden(t *testing.T) {
 		{"spf-of-another", "203.0.113.24 localhost", 0}, // the name to be said has one that forbids it
 		{"denied.mail", "--config testdata/check/letters.toml --mail 203.0.113.10 mail.example.org", 1},
 		{"allowed.mail", "--config testdata/check/letters.toml --mail 203.0.113.33 NOTES1/ACME", 0},
+		{"dotless", "203.0.113.40 localhost", 0}, // the PTR record lacks its final dot
+		{"dotless.mail", "--mail 203.0.113.40 mail40.example.org", 0},
 	} {
 		text, code := ranOn(t, checkZone, "check", strings.Fields(tt.args)...)
 		if code != tt.exit {

@@ -20,7 +20,7 @@ func TestSelftest(t *testing.T) {
 	for _, tt := range []struct {
 		args string
 		exit int
-		says string // pieces of the output, between "|"
+		says string // pieces of the output, between "|"; with "!" it has not
 	}{
 		{"203.0.113.10", 0, "HELO  should be mail.example.org; nothing to change"},
 		{"203.0.113.33", 1, "should be gone.example.org; change this|gone.example.org. A 203.0.113.33"},
@@ -41,6 +41,11 @@ func TestSelftest(t *testing.T) {
 		{"--listen-for 127.0.0.1:0 --wait 50ms", 1, "no client connected within 50ms"},
 		{"--config testdata/selftest.toml 203.0.113.10", 0, "mail.example.org; nothing to change"},
 		{"203.0.113.24", 1, "should be spf24.example.org; change this|SPF record|ip4:203.0.113.24"},
+		{ // a PTR record without its final dot, as in hardwarefreak.com-fqrdns.pcre issue 4
+			"203.0.113.40", 1,
+			"HELO  should be mail40.example.org; change this:\n  1. The PTR record of 203.0.113.40 lacks the final dot|" +
+				"40 PTR mail40.example.org.\n|!A 203.0.113|!2. |!arpa. PTR",
+		},
 		{"203.0.113.22", 1, "PTR   203-0-113-22.dsl.example.org (resolves back|of its own; change this"},
 	} {
 		text, code := ranOn(t, checkZone, "selftest", strings.Fields(tt.args)...)
@@ -48,8 +53,9 @@ func TestSelftest(t *testing.T) {
 			t.Errorf("selftest %s: exit %d, want %d\n%s", tt.args, code, tt.exit, text)
 		}
 		for piece := range strings.SplitSeq(tt.says, "|") {
-			if !strings.Contains(text, piece) {
-				t.Errorf("selftest %s: no %q in\n%s", tt.args, piece, text)
+			plain, unwanted := strings.CutPrefix(piece, "!")
+			if strings.Contains(text, plain) == unwanted {
+				t.Errorf("selftest %s: that it has %q is %t:\n%s", tt.args, plain, unwanted, text)
 			}
 		}
 	}
