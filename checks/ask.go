@@ -110,12 +110,36 @@ func cutValues[T any](a Answer[T]) Answer[T] {
 
 // addrs asks for the addresses of a name. That of the client is among those that are kept.
 func (d *DNS) addrs(ctx context.Context, network, name string, client netip.Addr) Answer[netip.Addr] {
-	addrs, err := d.Resolver.LookupNetIP(ctx, network, name)
+	said, err := d.Resolver.LookupNetIP(ctx, network, name)
+	addrs, err := unfiltered(said, err)
+	if len(addrs) < len(said) && len(addrs) == 0 && d.Filtered != nil {
+		d.Filtered(name, said[0].Unmap().String())
+	}
 	found := classify(addrs, err, netip.Addr.Unmap)
 	if i := slices.Index(found.Values, client); i >= maxValues {
 		found.Values[0] = client
 	}
 	return cutValues(found)
+}
+
+// madeUp are the addresses that filtering resolvers answer with for a name that they block: the unspecified
+// ones (Pi-hole's mode NULL and AdGuard's null IP, which are the defaults, Unbound's always_null, Cloudflare
+// for Families), and the block pages that OpenDNS documents.
+var madeUp = networks("0.0.0.0/32", "::/128", "146.112.61.104/29")
+
+// MadeUp reports whether an address is one that filtering resolvers answer with for names that they block.
+// Other filters have an address of their own, which cannot be told from a host's.
+func MadeUp(addr netip.Addr) bool { return madeUp.Contains(addr.Unmap()) }
+
+// unfiltered is an answer without the addresses that are made up. An answer of nothing else says nothing about
+// the name: it is a failed lookup.
+func unfiltered(addrs []netip.Addr, err error) ([]netip.Addr, error) {
+	hosts := slices.DeleteFunc(slices.Clone(addrs), MadeUp)
+	if len(hosts) == 0 && len(addrs) > 0 {
+		text := "filtered: the resolver answers " + addrs[0].Unmap().String()
+		return nil, &net.DNSError{Err: text, IsTemporary: true}
+	}
+	return hosts, err
 }
 
 func (d *DNS) mx(ctx context.Context, name string) Answer[string] {
@@ -269,7 +293,7 @@ func (r spfResolver) LookupIPAddr(ctx context.Context, host string) ([]net.IPAdd
 	var found []net.IPAddr
 	var failed, missing error
 	for _, network := range networks {
-		addrs, err := r.LookupNetIP(ctx, network, host)
+		addrs, err := unfiltered(r.LookupNetIP(ctx, network, host))
 		for _, a := range addrs {
 			found = append(found, net.IPAddr{IP: a.AsSlice()})
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,6 +89,16 @@ gone.example.org   TXT  "dnstest" "servfail" "A"
 gone.example.org   TXT  "dnstest" "servfail" "AAAA"
 gone.example.org   TXT  "dnstest" "servfail" "MX"
 null.example.org   MX   0 .
+203.0.113.73       PTR  news.example.org.         ; a resolver that filters
+news.example.org   A    0.0.0.0
+news.example.org   AAAA ::
+203.0.113.74       PTR  some.example.org.
+some.example.org   A    0.0.0.0
+some.example.org   A    203.0.113.74
+one.example.org    A    203.0.113.99
+one.example.org    AAAA ::
+page.example.org   A    146.112.61.106            ; OpenDNS's block page
+page.example.org   AAAA ::ffff:146.112.61.106
 fresh.newtld       A    203.0.113.1               ; a TLD younger than our list
 cetus.uberspace.de A    203.0.113.1               ; a real mail host under a private suffix
 evilyahoo.com      A    203.0.113.1
@@ -323,5 +334,43 @@ func TestManyGreetings(t *testing.T) {
 	f := checks.Lookup(t.Context(), dns, client, checks.Site{}, helos...)
 	if n, last := len(f.Greetings), f.LastHelo().Name; n != 20 || last != "pc999.example.org" {
 		t.Errorf("%d greetings, the last is %s", n, last)
+	}
+}
+
+// Filtered is called with the name, and what a filter makes up is a failed lookup.
+func TestFiltered(t *testing.T) {
+	const unsure = " ?helo-unresolvable ?helo-bogus-address ?helo-ip-mismatch"
+	// AdGuardSDNSFilter issue 571, hblock issue 190. Beside what is made up, an address is one.
+	for _, tt := range []struct{ client, helo, want string }{
+		{
+			"203.0.113.73", "news.example.org",
+			"accept" + unsure + " ?helo-ptr-mismatch ?helo-unverified ?ptr-unconfirmed",
+		},
+		{"203.0.113.11", "news.example.org", "accept helo-ptr-mismatch" + unsure + " ?helo-unverified"},
+		{"203.0.113.11", "page.example.org", "accept helo-ptr-mismatch" + unsure + " ?helo-unverified"},
+		{"203.0.113.74", "some.example.org", "accept"},
+		{"203.0.113.1", "one.example.org", "accept ?helo-ip-mismatch"},
+	} {
+		if got := judged(t, tt.client, tt.helo, ""); got != tt.want {
+			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
+		}
+	}
+	var lock sync.Mutex
+	told := map[string]bool{}
+	dns := &checks.DNS{
+		Resolver: checkstest.Parse(t, world), Timeout: time.Second,
+		Filtered: func(name, answer string) {
+			lock.Lock()
+			defer lock.Unlock()
+			told[name+" "+answer] = true
+		},
+	}
+	client := netip.MustParseAddr("203.0.113.73")
+	f := checks.Lookup(t.Context(), dns, client, checks.Site{}, checks.ParseHelo("news.example.org"))
+	if a := f.Greetings[0].A; a.Status != checks.Failed || a.Err != "filtered: the resolver answers 0.0.0.0" {
+		t.Errorf("A is %+v", a)
+	}
+	if !told["news.example.org 0.0.0.0"] || !told["news.example.org ::"] || f.Iprev() != "temperror" {
+		t.Errorf("told of %v, iprev is %s", told, f.Iprev())
 	}
 }

@@ -37,6 +37,10 @@ broken.example.org  TXT  "v=spf1 ipv4:203.0.113.1 -all"
 text.example.org    TXT  "not about SPF"
 a4.example.org      TXT  "v=spf1 a:mail.example.org -all"
 there.example.org   TXT  "v=spf1 exists:mail.example.org -all"
+blocked.example.org TXT  "v=spf1 a:ad.example.org -all"
+blocked2.example.org TXT "v=spf1 mx:ad.example.org -all"
+ad.example.org      A    0.0.0.0                   ; a resolver that filters
+ad.example.org      MX   10 ad.example.org.
 localhost           TXT  "v=spf1 -all"
 microsoft.com       TXT  "v=spf1 ip4:203.0.113.1 ~all"
 
@@ -197,7 +201,10 @@ func TestSPF(t *testing.T) {
 		{"203.0.113.9", "a4.example.org", "helo-spf(a4.example.org)"},
 		{"2001:db8::1", "a4.example.org", "helo-spf(a4.example.org)"},
 		{"2001:db8::1", "there.example.org", ""}, // exists asks for A whatever the client is
-		{"203.0.113.9", "localhost", ""},         // one label
+		{"203.0.113.9", "blocked.example.org", "?helo-spf"},
+		{"2001:db8::1", "blocked.example.org", "?helo-spf"},
+		{"203.0.113.9", "blocked2.example.org", "?helo-spf"},
+		{"203.0.113.9", "localhost", ""}, // one label
 		{"203.0.113.9", "[203.0.113.9]", ""},
 		{"203.0.113.1", "microsoft.com", ""}, // SPF vouches for the client
 		{"203.0.113.9", "microsoft.com", "helo-brand-no-ptr(microsoft.com)"},

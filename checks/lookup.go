@@ -32,6 +32,10 @@ type DNS struct {
 	// Trouble, if not nil, is called by several goroutines when a block list gives an answer that is not
 	// about the name: RFC 5782 §2.1 and the lists' own codes.
 	Trouble func(list, answer string)
+	// Filtered, if not nil, is called by several goroutines when the resolver answers a question for the
+	// addresses of a name with nothing but such as filters make up: see MadeUp. That is a failed lookup. The
+	// name is text from the network.
+	Filtered func(name, answer string)
 }
 
 // maxGreetings is how many different greetings of a session are kept and looked up; from then on the

@@ -44,6 +44,9 @@ func read(m *dns.Msg, q question) (result any, ttl time.Duration) {
 	if m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
 		return &failure{kind: badRcode, text: cmp.Or(dns.RcodeToString[m.Rcode], "unknown rcode")}, failureTTL
 	}
+	if why := filters(m); why != "" {
+		return &failure{kind: filtered, text: "filtered: " + why}, failureTTL
+	}
 	if m.Truncated {
 		return &failure{kind: unusable, text: "truncated over TCP"}, failureTTL
 	}
@@ -107,6 +110,31 @@ func negativeTTL(m *dns.Msg, owner string, ttl time.Duration) time.Duration {
 func lame(m *dns.Msg, aliased bool) bool {
 	empty := aliased || !m.Authoritative && len(m.Answer) == 0
 	return empty && !m.RecursionAvailable && !slices.ContainsFunc(m.Ns, isSOA)
+}
+
+// filters returns how m, a NOERROR or NXDOMAIN, shows that the server blocks the name, in a word or two, or "".
+// RFC 8914 §4 has codes for that, which Pi-hole, Cloudflare and others send; Quad9 has no RA and no SOA record
+// in an NXDOMAIN of its own. What other filters answer looks as if the name's owner had said so.
+func filters(m *dns.Msg) string {
+	if opt := m.IsEdns0(); opt != nil {
+		for _, option := range opt.Option {
+			ede, ok := option.(*dns.EDNS0_EDE)
+			if ok && slices.Contains(filterCodes, ede.InfoCode) {
+				return dns.ExtendedErrorCodeToString[ede.InfoCode]
+			}
+		}
+	}
+	genuine := m.RecursionAvailable || m.Authoritative || slices.ContainsFunc(m.Ns, isSOA)
+	if m.Rcode == dns.RcodeNameError && !genuine {
+		return "NXDOMAIN without recursion"
+	}
+	return ""
+}
+
+// filterCodes: a response policy zone may send any of them (BIND's option ede).
+var filterCodes = []uint16{
+	dns.ExtendedErrorCodeForgedAnswer, dns.ExtendedErrorCodeBlocked, dns.ExtendedErrorCodeCensored,
+	dns.ExtendedErrorCodeFiltered, dns.ExtendedErrorCodeProhibited,
 }
 
 func isSOA(rr dns.RR) bool {

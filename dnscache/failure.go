@@ -23,6 +23,7 @@ const (
 	timeout
 	unusable // an answer that proves nothing or is malformed
 	badRcode // an answer with an rcode such as SERVFAIL or REFUSED
+	filtered // an answer that the server makes up or withholds because it blocks the name: not a fault either
 	missing  // NXDOMAIN or NODATA: a definite answer, not a fault of the server
 )
 

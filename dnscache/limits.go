@@ -29,7 +29,10 @@ func (r *Resolver) limit(ctx context.Context, q question) reply {
 	defer r.limits.release(domain)
 	got := r.failover(ctx, q)
 	f := got.failure()
-	failed := f != nil && f.kind != missing
+	failed := f != nil && f.kind < filtered
+	if f != nil && f.kind == filtered && r.onFilter != nil {
+		r.onFilter(q.name, f.text)
+	}
 	if failed && r.pool.allDown() {
 		domain = "" // no domain is to blame
 	}

@@ -48,6 +48,10 @@ type Config struct {
 	// OnPanic, if not nil, is called with the value and the stack of each panic that was turned into the
 	// failure of a question. It may be called concurrently.
 	OnPanic func(value any, stack []byte)
+	// OnFiltered, if not nil, is called when no server answers a question but one says, by RFC 8914's codes or
+	// as Quad9 does, that it blocks the name. That is a failure, with an Err such as "filtered: Blocked", but
+	// none of the DNS: Degraded does not count it. It may be called concurrently.
+	OnFiltered func(name, answer string)
 	// CaseRandomization selects the servers that must repeat names in the random case in which they were
 	// asked over UDP; "" means CaseAuto.
 	CaseRandomization CaseRandomization
@@ -82,6 +86,7 @@ type Resolver struct {
 	exchange  ExchangeFunc
 	onPlain   func(server string)
 	onPanic   func(value any, stack []byte)
+	onFilter  func(name, answer string)
 	start     time.Time // of the resolver's clock: an expiry takes 8 bytes, and is monotonic
 	cache     *otter.Cache[question, *entry]
 	negatives sync.Map // failure to *failure: one is shared by all names that a server says are missing
@@ -115,6 +120,7 @@ func New(cfg Config) (*Resolver, error) {
 		exchange: cfg.Exchange,
 		onPlain:  cfg.OnPlain,
 		onPanic:  cfg.OnPanic,
+		onFilter: cfg.OnFiltered,
 		start:    time.Now(),
 	}
 	if r.exchange == nil {

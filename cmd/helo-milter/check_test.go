@@ -37,6 +37,9 @@ spf24.example.org.          A    203.0.113.24
 spf24.example.org.          TXT  "v=spf1 -all"
 40.113.0.203.in-addr.arpa.  PTR  mail40.example.org.113.0.203.in-addr.arpa.
 mail40.example.org.         A    203.0.113.40
+50.113.0.203.in-addr.arpa.  PTR  news.example.org.
+news.example.org.           A    0.0.0.0
+news.example.org.           AAAA ::
 both.example.org.           A    203.0.113.14
 both.example.org.           AAAA 2001:db8::14
 14.113.0.203.in-addr.arpa.  PTR  both.example.org.
@@ -97,6 +100,11 @@ func TestCheckSays(t *testing.T) {
 		{"0.0.0.0 localhost", 0, "0.0.0.0 is not one|!. A 0.0.0.0"},
 		{"--mail 0.0.0.0 localhost", 0, "0.0.0.0 is not one|!dig"},
 		{"--dns  203.0.113.10 mail.example.org", exitUsage, "--dns"},
+		{
+			"203.0.113.50 news.example.org", 0, "A news.example.org. = 0.0.0.0 NOERROR, but the resolver filters: " +
+				"a failed lookup|AAAA news.example.org. = :: NOERROR, but the|iprev temperror|ptr-unconfirmed unsure|" +
+				"helo-bogus-address unsure|! fail |!must change",
+		},
 	} {
 		text, code := ranOn(t, checkZone, "check", strings.Split(tt.args, " ")...)
 		if code != tt.exit {

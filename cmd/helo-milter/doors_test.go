@@ -27,7 +27,7 @@ var doors = map[string][]string{
 		"github.com/BurntSushi/toml", "github.com/agnivade/levenshtein",
 	},
 	"cmd/helo-milter/internal/daemon": {
-		"helo-milter/checks", "helo-milter/dnscache", "helo-milter/milter",
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache", "helo-milter/milter",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"github.com/d--j/go-milter", "golang.org/x/net/netutil",

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"helo-milter/checks"
@@ -38,6 +40,13 @@ func explainQuestion(out io.Writer, q *dnscache.Trace) {
 	result := q.Rcode
 	if failure := new(net.DNSError); (result == "" || result == "NOERROR") && errors.As(q.Err, &failure) {
 		result = failure.Err
+	}
+	genuine := func(value string) bool {
+		addr, err := netip.ParseAddr(value)
+		return err != nil || !checks.MadeUp(addr)
+	}
+	if len(q.Values) > 0 && !slices.ContainsFunc(q.Values, genuine) {
+		result += ", but the resolver filters: a failed lookup"
 	}
 	from := strings.TrimSpace(q.Server + " " + q.Transport)
 	if q.Stale {

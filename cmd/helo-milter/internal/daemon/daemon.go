@@ -46,6 +46,7 @@ type Daemon struct {
 
 	violations  *throttle // by peer
 	listTrouble *throttle // by block list
+	filters     *throttle // for all names
 	onPanic     func(value any, stack []byte)
 
 	// What the configuration in use has open.
@@ -66,6 +67,7 @@ func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
 	d := &Daemon{
 		stdout: stdout, metrics: newMetrics(),
 		violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
+		filters: newThrottle(time.Hour),
 	}
 	d.openLogs(stderr)
 	if err := d.start(cfg); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/dnscache"
 	"helo-milter/milter"
@@ -26,6 +27,7 @@ func (d *Daemon) openResolver(c *change) (err error) {
 	cfg := c.cfg.Resolver
 	cfg.Timeout = max(cfg.Timeout, minQuestion)
 	cfg.OnPanic = d.onPanic
+	cfg.OnFiltered = d.filtered
 	cfg.OnDegraded = func(degraded bool) {
 		if degraded {
 			d.log.Warn("dns degraded: rules that need the DNS refuse nothing until it recovers")
@@ -44,6 +46,14 @@ func (d *Daemon) openResolver(c *change) (err error) {
 	return nil
 }
 
+// filtered logs once an hour that a resolver blocks names, which no mail server's should.
+func (d *Daemon) filtered(name, answer string) {
+	if ok, suppressed := d.filters.allow(""); ok {
+		d.log.Warn("resolver filters: what it makes up counts as a failed lookup", "name", clean.Log(name),
+			"answer", answer, "suppressed", suppressed)
+	}
+}
+
 // serving is a change as package milter has it.
 func (d *Daemon) serving(c *change) *milter.Config {
 	cfg, dns := c.cfg, c.cfg.DNS
@@ -55,6 +65,7 @@ func (d *Daemon) serving(c *change) *milter.Config {
 				"list", list, "answer", answer)
 		}
 	}
+	dns.Filtered = d.filtered
 	serving := &milter.Config{
 		Judge: cfg.Judge, DNS: &dns, ReplyAt: cfg.ReplyAt, AuthResults: cfg.Header.AuthenticationResults,
 		Log: d.log, OnPanic: d.onPanic,
