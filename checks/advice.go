@@ -90,7 +90,7 @@ func (f *Facts) bestName(rcpts []string) string {
 	for _, name := range f.claimed(&g) {
 		ofRcpt := func(rcpt string) bool { return Domain(rcpt) == name }
 		others := f.Site.owns(name) || brandOf(name) != nil || slices.ContainsFunc(rcpts, ofRcpt)
-		if orgDomain(name) != name && !others {
+		if isHostName(name) && orgDomain(name) != name && !others {
 			names = append(names, name)
 		}
 	}

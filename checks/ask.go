@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
-
-	"blitiri.com.ar/go/spf"
 )
 
 // ptrNames asks for the PTR names of a client: sorted, each once.
@@ -110,11 +107,7 @@ func cutValues[T any](a Answer[T]) Answer[T] {
 
 // addrs asks for the addresses of a name. That of the client is among those that are kept.
 func (d *DNS) addrs(ctx context.Context, network, name string, client netip.Addr) Answer[netip.Addr] {
-	said, err := d.Resolver.LookupNetIP(ctx, network, name)
-	addrs, err := unfiltered(said, err)
-	if len(addrs) < len(said) && len(addrs) == 0 && d.Filtered != nil {
-		d.Filtered(name, said[0].Unmap().String())
-	}
+	addrs, err := d.unfiltered(ctx, network, name)
 	found := classify(addrs, err, netip.Addr.Unmap)
 	if i := slices.Index(found.Values, client); i >= maxValues {
 		found.Values[0] = client
@@ -131,15 +124,19 @@ var madeUp = networks("0.0.0.0/32", "::/128", "146.112.61.104/29")
 // Other filters have an address of their own, which cannot be told from a host's.
 func MadeUp(addr netip.Addr) bool { return madeUp.Contains(addr.Unmap()) }
 
-// unfiltered is an answer without the addresses that are made up. An answer of nothing else says nothing about
-// the name: it is a failed lookup.
-func unfiltered(addrs []netip.Addr, err error) ([]netip.Addr, error) {
+// unfiltered asks for addresses, and returns the answer without those that are made up. An answer of nothing else
+// says nothing about the name: it is a failed lookup.
+func (d *DNS) unfiltered(ctx context.Context, network, name string) ([]netip.Addr, error) {
+	addrs, err := d.Resolver.LookupNetIP(ctx, network, name)
 	hosts := slices.DeleteFunc(slices.Clone(addrs), MadeUp)
-	if len(hosts) == 0 && len(addrs) > 0 {
-		text := "filtered: the resolver answers " + addrs[0].Unmap().String()
-		return nil, &net.DNSError{Err: text, IsTemporary: true}
+	if len(hosts) > 0 || len(addrs) == 0 {
+		return hosts, err
 	}
-	return hosts, err
+	first := addrs[0].Unmap().String()
+	if d.Filtered != nil {
+		d.Filtered(name, first)
+	}
+	return nil, &net.DNSError{Err: "filtered: the resolver answers " + first, IsTemporary: true}
 }
 
 func (d *DNS) mx(ctx context.Context, name string) Answer[string] {
@@ -251,63 +248,6 @@ var (
 )
 
 func noListing(addr netip.Addr) bool { return !listings.Contains(addr) || listErrors.Contains(addr) }
-
-// spf asks what the SPF record of a HELO name says of the client: RFC 7208 §2.3. The record is whatever the
-// name's owner writes: if the library cannot bear it, that is no answer, and the daemon goes on.
-func (d *DNS) spf(ctx context.Context, name string, client netip.Addr) (a Answer[string]) {
-	defer func() {
-		if p := recover(); p != nil {
-			a = Answer[string]{Status: Failed, Err: fmt.Sprint("internal error: ", p)}
-		}
-	}()
-	result, err := spf.CheckHostWithSender(client.AsSlice(), name, "postmaster@"+name,
-		spf.WithContext(ctx), spf.WithResolver(spfResolver{d.Resolver, client.Is6()}))
-	switch result {
-	case spf.None:
-		return Answer[string]{Status: Missing}
-	case spf.TempError, spf.PermError:
-		a = Answer[string]{Status: Failed, Err: string(result)}
-		if dnsErr := new(net.DNSError); errors.As(err, &dnsErr) {
-			a.Err += ": " + dnsErr.Err
-		}
-		return a
-	default:
-		return Answer[string]{Status: Found, Values: []string{string(result)}}
-	}
-}
-
-// spfResolver is a Resolver as the SPF library wants it.
-type spfResolver struct {
-	Resolver
-	v6 bool // the client's family
-}
-
-// LookupIPAddr asks for the addresses that RFC 7208 §5 wants: A for an IPv4 client. For an IPv6 client
-// it is AAAA, but §5.7 (exists) has A; the library does not say which it needs, and the other family's
-// addresses never match.
-func (r spfResolver) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
-	networks := []string{"ip4", "ip6"}
-	if !r.v6 {
-		networks = networks[:1]
-	}
-	var found []net.IPAddr
-	var failed, missing error
-	for _, network := range networks {
-		addrs, err := unfiltered(r.LookupNetIP(ctx, network, host))
-		for _, a := range addrs {
-			found = append(found, net.IPAddr{IP: a.AsSlice()})
-		}
-		if dnsErr := new(net.DNSError); errors.As(err, &dnsErr) && dnsErr.IsNotFound {
-			missing = err
-		} else {
-			failed = cmp.Or(failed, err)
-		}
-	}
-	if failed == nil && len(found) == 0 {
-		failed = missing
-	}
-	return found, failed
-}
 
 func network(client netip.Addr) string {
 	if client.Is4() {

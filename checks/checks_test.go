@@ -99,6 +99,8 @@ one.example.org    A    203.0.113.99
 one.example.org    AAAA ::
 page.example.org   A    146.112.61.106            ; OpenDNS's block page
 page.example.org   AAAA ::ffff:146.112.61.106
+203.0.113.15       PTR  host.newtld.
+host.newtld        A    203.0.113.15
 fresh.newtld       A    203.0.113.1               ; a TLD younger than our list
 cetus.uberspace.de A    203.0.113.1               ; a real mail host under a private suffix
 evilyahoo.com      A    203.0.113.1
@@ -287,6 +289,7 @@ func TestJudge(t *testing.T) {
 		},
 		{"203.0.113.7", "[203.0.113.7]", "", "accept ptr-unconfirmed ptr-reserved"},
 		{"203.0.113.8", "[203.0.113.8]", "", "accept ptr-unconfirmed ptr-malformed"},
+		{"203.0.113.15", "[203.0.113.15]", "", "accept"}, // a TLD younger than our list, and it resolves
 		{"203.0.113.10", "[203.0.113.10]", "", "accept ptr-unconfirmed ptr-many"},
 
 		// The DNS fails: unsure, never fail, and what needs no DNS is judged all the same.

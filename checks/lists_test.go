@@ -37,6 +37,9 @@ broken.example.org  TXT  "v=spf1 ipv4:203.0.113.1 -all"
 text.example.org    TXT  "not about SPF"
 a4.example.org      TXT  "v=spf1 a:mail.example.org -all"
 there.example.org   TXT  "v=spf1 exists:mail.example.org -all"
+half6.example.org   TXT  "v=spf1 a:h6.example.org -all"
+h6.example.org      AAAA 2001:db8::1
+h6.example.org      TXT  "dnstest" "servfail" "A"
 blocked.example.org TXT  "v=spf1 a:ad.example.org -all"
 blocked2.example.org TXT "v=spf1 mx:ad.example.org -all"
 ad.example.org      A    0.0.0.0                   ; a resolver that filters
@@ -200,6 +203,8 @@ func TestSPF(t *testing.T) {
 		{"203.0.113.1", "a4.example.org", ""},
 		{"203.0.113.9", "a4.example.org", "helo-spf(a4.example.org)"},
 		{"2001:db8::1", "a4.example.org", "helo-spf(a4.example.org)"},
+		{"2001:db8::1", "half6.example.org", ""}, // its AAAA is the client's, and its A fails
+		{"2001:db8::9", "half6.example.org", "?helo-spf"},
 		{"2001:db8::1", "there.example.org", ""}, // exists asks for A whatever the client is
 		{"203.0.113.9", "blocked.example.org", "?helo-spf"},
 		{"2001:db8::1", "blocked.example.org", "?helo-spf"},

@@ -22,9 +22,11 @@ func ptrUnconfirmed(c *Case) string {
 	return cmp.Or(c.ptrText(), c.Client.String())
 }
 
-// ptrMalformed is content with one host name among others that are none.
+// ptrMalformed is content with one host name among others that are none. As heloUnknownTLD does, it believes the DNS
+// more than the list of TLDs.
 func ptrMalformed(c *Case) string {
-	if slices.ContainsFunc(c.ptrNames(), isHostName) {
+	newTLD := func(name string) bool { return ParseHelo(name).Form == FormUnknownTLD }
+	if slices.ContainsFunc(c.ptrNames(), isHostName) || c.anyConfirmed(newTLD) {
 		return ""
 	}
 	return c.ptrText()

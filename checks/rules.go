@@ -278,7 +278,7 @@ var All = []Rule{
 		// A server whose PTR name lacks its address record. Nothing clears; only strict refuses.
 		Name: "ptr-unconfirmed",
 		Doc:  "no PTR name of the client resolves back to its address",
-		Fix:  "Publish an address record that points from the PTR name back to the address.",
+		Fix:  "Make the PTR name a host name whose address record points back to the address.",
 		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.2,
 		On: FormClient, Clears: PTRAddrs, Problem: ptrUnconfirmed,
 	},

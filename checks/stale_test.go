@@ -27,6 +27,12 @@ other.example.org  A    203.0.113.77
 other.example.org  TXT  "dnstest" "stale" "A"
 spf.example.org    TXT  "v=spf1 -all"
 spf.example.org    TXT  "dnstest" "stale" "TXT"
+stalemx.example.org TXT "v=spf1 mx -all"
+stalemx.example.org MX  10 mx9.example.org.
+stalemx.example.org TXT "dnstest" "stale" "MX"
+mx9.example.org    A    203.0.113.9
+qq.com             TXT  "v=spf1 ip4:203.0.113.9 -all"
+qq.com             TXT  "dnstest" "stale" "TXT"
 203.0.113.3        PTR  203-0-113-3.dsl.example.org.
 203.0.113.3        TXT  "dnstest" "stale" "PTR"
 example.com.dbl.example A 127.0.0.2
@@ -70,6 +76,22 @@ func TestStale(t *testing.T) {
 		},
 		{"203.0.113.1", "spf.example.org", "reject pass helo-unresolvable none"},
 		{"203.0.113.9", "spf.example.org", "reject permerror helo-unresolvable,helo-ptr-mismatch,helo-unverified,ptr-missing helo-spf"},
+		{ // a stale MX says that it is fine, as it was
+			"203.0.113.9", "stalemx.example.org",
+			"reject permerror helo-ptr-mismatch,helo-unverified,ptr-missing none",
+		},
+		{ // and nothing against another client
+			"203.0.113.8", "stalemx.example.org",
+			"reject permerror helo-ptr-mismatch,helo-unverified,ptr-missing helo-spf",
+		},
+		{ // a stale SPF record of a brand vouches for its relay
+			"203.0.113.9", "relay.qq.com",
+			"reject permerror helo-unresolvable,helo-ptr-mismatch,helo-unverified,ptr-missing none",
+		},
+		{
+			"203.0.113.8", "relay.qq.com",
+			"reject permerror helo-unresolvable,helo-ptr-mismatch,helo-unverified,ptr-missing helo-brand-no-ptr",
+		},
 		{
 			"203.0.113.1", "mail.example.com",
 			"reject pass helo-unresolvable helo-listed,helo-ptr-mismatch,helo-unverified",

@@ -1,0 +1,107 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"blitiri.com.ar/go/spf"
+)
+
+// spf asks what the SPF record of a HELO name says of the client: RFC 7208 §2.3. The record is whatever the
+// name's owner writes: if the library cannot bear it, that is no answer, and the daemon goes on.
+func (d *DNS) spf(ctx context.Context, name string, client netip.Addr) (a Answer[string]) {
+	defer func() {
+		if p := recover(); p != nil {
+			a = Answer[string]{Status: Failed, Err: fmt.Sprint("internal error: ", p)}
+		}
+	}()
+	resolver := &spfResolver{dns: d, client: client}
+	result, err := spf.CheckHostWithSender(client.AsSlice(), name, "postmaster@"+name,
+		spf.WithContext(ctx), spf.WithResolver(resolver))
+	switch result {
+	case spf.None:
+		return Answer[string]{Status: Missing}
+	case spf.TempError, spf.PermError:
+		a = Answer[string]{Status: Failed, Err: string(result)}
+		if dnsErr := new(net.DNSError); errors.As(err, &dnsErr) {
+			a.Err += ": " + dnsErr.Err
+		}
+		return a
+	default:
+		return Answer[string]{Status: Found, Values: []string{string(result)}, Stale: resolver.stale}
+	}
+}
+
+// spfResolver is a Resolver as the SPF library wants it: one that asks one question at a time, and knows no
+// stale answers. What was drawn from one is stale itself.
+type spfResolver struct {
+	dns    *DNS
+	client netip.Addr
+	stale  bool
+}
+
+// accept takes a stale answer for an answer, and remembers that there was one.
+func accept[T any](r *spfResolver, values []T, err error) ([]T, error) {
+	if len(values) > 0 && err != nil {
+		r.stale, err = true, nil
+	}
+	return values, err
+}
+
+func (r *spfResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	texts, err := r.dns.Resolver.LookupTXT(ctx, name)
+	return accept(r, texts, err)
+}
+
+func (r *spfResolver) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	mx, err := r.dns.Resolver.LookupMX(ctx, name)
+	return accept(r, mx, err)
+}
+
+func (r *spfResolver) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	names, err := r.dns.Resolver.LookupAddr(ctx, addr)
+	return accept(r, names, err)
+}
+
+// LookupIPAddr asks for the addresses that RFC 7208 §5 wants: A for an IPv4 client. For an IPv6 client it is
+// AAAA, but §5.7 (exists) has A. The library does not say which it needs, and the other family's addresses never
+// match; so one family's failure is none if the other has the client.
+func (r *spfResolver) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+	found, err := r.family(ctx, "ip4", host)
+	if r.client.Is4() {
+		return found, err
+	}
+	more, err6 := r.family(ctx, "ip6", host)
+	found = append(found, more...)
+	switch {
+	case slices.ContainsFunc(more, func(a net.IPAddr) bool { return a.IP.Equal(r.client.AsSlice()) }):
+		return found, nil
+	case err != nil && !isMissing(err):
+		return found, err
+	case err6 != nil && !isMissing(err6):
+		return found, err6
+	case len(found) > 0:
+		return found, nil
+	default:
+		return nil, err
+	}
+}
+
+func isMissing(err error) bool {
+	dnsErr := new(net.DNSError)
+	return errors.As(err, &dnsErr) && dnsErr.IsNotFound
+}
+
+func (r *spfResolver) family(ctx context.Context, network, host string) ([]net.IPAddr, error) {
+	addrs, err := r.dns.unfiltered(ctx, network, host)
+	addrs, err = accept(r, addrs, err)
+	found := make([]net.IPAddr, len(addrs))
+	for i, a := range addrs {
+		found[i].IP = a.AsSlice()
+	}
+	return found, err
+}
