@@ -37,14 +37,15 @@ type form struct {
 
 // class is a group of hops that are counted together.
 type class struct {
-	name string
-	ham  bool
+	name   string
+	ham    bool
+	fitted bool // scores are fitted on it, see fit
 }
 
 var forms = []form{
 	{
 		name: "old", mark: "fcrdns", columns: []string{"label", "ip", "helo", "rdns", "fcrdns", "by"},
-		classes: []class{{"ham", true}, {"spam", false}}, read: readOld,
+		classes: []class{{"ham", true, true}, {"spam", false, true}}, read: readOld,
 	},
 	{
 		name: "modern", mark: "verified",
@@ -52,7 +53,11 @@ var forms = []form{
 			"label", "source", "ip", "helo", "rdns", "verified", "by", "big", "ip_named_elsewhere",
 		},
 		classes: []class{
-			{"ham", true}, {"ham-big", true}, {"listspam", false}, {"listspam-big", false}, {"phish", false},
+			{"ham", true, true},
+			{"ham-big", true, false},
+			{"listspam", false, true},
+			{"listspam-big", false, false},
+			{"phish", false, false},
 		},
 		read: readModern,
 	},

@@ -14,6 +14,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -45,6 +46,10 @@ type options struct {
 
 	Refused bool `xor:"list" help:"List the ham that a profile refuses, too."`
 	Hops    bool `xor:"list" help:"Print every judged hop, tab-separated, and no tables."`
+
+	Fit      bool     `xor:"list" help:"Print the scores that all files give; a table of --patterns will do."`
+	Pair     []string `help:"With --fit: try a pair of rules; repeatable." placeholder:"RULE+RULE"`
+	Patterns bool     `xor:"list" help:"Print what --fit learns from, without addresses."`
 
 	Files []string `arg:"" name:"file" help:"Hops files; the first line names the columns."`
 }
@@ -95,6 +100,13 @@ func (o *options) judge() (*judge, error) {
 			return nil, fmt.Errorf("--score: %s=%v is no score", rule, score)
 		}
 	}
+	for _, pair := range o.Pair {
+		for rule := range strings.SplitSeq(pair, "+") {
+			if checks.Index(rule) < 0 || strings.Count(pair, "+") != 1 || !o.Fit {
+				return nil, fmt.Errorf("--pair: %q is no pair of rules for --fit", pair)
+			}
+		}
+	}
 	for rule := range o.Action {
 		if checks.Index(rule) < 0 {
 			return nil, fmt.Errorf("--action: there is no rule %q", rule)
@@ -106,7 +118,12 @@ func (o *options) judge() (*judge, error) {
 }
 
 func (o *options) report(out io.Writer, j *judge) error {
-	if o.Hops {
+	switch {
+	case o.Fit:
+		return o.printFit(out)
+	case o.Patterns:
+		return o.printPatterns(out)
+	case o.Hops:
 		fmt.Fprintln(out, "class\tclient\thelo\trdns\tscore\tfailing\tunsure")
 	}
 	for i, name := range o.Files {

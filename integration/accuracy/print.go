@@ -52,14 +52,14 @@ func (p *printer) cells(cell func(i int, c class) string) string {
 func (p *printer) names() string { return p.cells(func(_ int, c class) string { return c.name }) }
 
 // table prints lines whose cells end with tabs, right-aligned.
-func (p *printer) table(print func(w io.Writer)) {
+func table(out io.Writer, print func(w io.Writer)) {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	print(w)
 	w.Flush()
 	for line := range strings.Lines(b.String()) {
 		// Right-aligned, the first column is padded like the others.
-		fmt.Fprintln(p.out, strings.TrimRight(strings.TrimPrefix(line, "  "), " \n"))
+		fmt.Fprintln(out, strings.TrimRight(strings.TrimPrefix(line, "  "), " \n"))
 	}
 }
 
@@ -77,7 +77,7 @@ func (p *printer) head() {
 	}
 	fmt.Fprintln(p.out)
 	hops := counts(t.form.classes, t.judged, all)
-	p.table(func(w io.Writer) {
+	table(p.out, func(w io.Writer) {
 		fmt.Fprintf(w, "%-12s\thops\tclients\t\n", "class")
 		p.classes(func(i int, c class) {
 			fmt.Fprintf(w, "%-12s\t%d\t%d\t\n", c.name, hops[i].hits, hops[i].clients)
@@ -120,7 +120,7 @@ func (p *printer) rules() {
 		p.judge.profile)
 	policy := p.judge.policies[p.judge.profile]
 	var idle []string
-	p.table(func(w io.Writer) {
+	table(p.out, func(w io.Writer) {
 		fmt.Fprintf(w, "%29s\t%s\n%-29s\t%s\n", "", p.names(), "rule", p.rateHead())
 		for i, r := range checks.All {
 			k := counts(p.tally.form.classes, p.units, hasResult(i, checks.Fail))
@@ -141,7 +141,7 @@ func (p *printer) rules() {
 func (p *printer) clients() {
 	fmt.Fprint(p.out,
 		"\nDistinct clients behind the hits, and how often a rule was unsure for want of a fact\n\n")
-	p.table(func(w io.Writer) {
+	table(p.out, func(w io.Writer) {
 		fmt.Fprintf(w, "%22s\t%s\n%-22s\t%s\n", "", p.names(), "rule",
 			p.cells(func(int, class) string { return "clients unsure" }))
 		for i, r := range checks.All {
@@ -160,7 +160,7 @@ func (p *printer) clients() {
 // profiles prints what each profile refuses, and by which rules.
 func (p *printer) profiles() {
 	fmt.Fprint(p.out, "\nRefused (reject or tempfail) by profile, and by the rule that decides\n\n")
-	p.table(func(w io.Writer) {
+	table(p.out, func(w io.Writer) {
 		fmt.Fprintf(w, "%-8s %-12s\thits\tclients\t%%\t95 %%\t  by\n", "profile", "class")
 		for profile := range p.judge.policies {
 			refused := func(u *judged) bool { return u.rules[profile] != "" }
@@ -206,7 +206,7 @@ func (p *printer) scores(at []float64) {
 	fmt.Fprintf(p.out,
 		"\nSummed score of %s at or over a threshold, one line for each change of the ham that is hit\n\n",
 		p.judge.profile)
-	p.table(func(w io.Writer) {
+	table(p.out, func(w io.Writer) {
 		fmt.Fprintf(w, "\t%s\nscore\t%s\n", p.names(), p.rateHead())
 		for _, t := range thin(list, maxThresholds) {
 			fmt.Fprintf(w, "%v\t%s\n", t.at, p.rates(t.counts))
@@ -217,7 +217,7 @@ func (p *printer) scores(at []float64) {
 	}
 	fmt.Fprintf(p.out, "\nThe most spam that the score catches while it hits at most so much %s\n\n",
 		p.tally.form.classes[0].name)
-	p.table(func(w io.Writer) {
+	table(p.out, func(w io.Writer) {
 		fmt.Fprintf(w, "\t\t%s\n\tscore\t%s\n", p.names(), p.rateHead())
 		for _, percent := range at {
 			if t, ok := best(list, percent, p.sizes[0].hits); ok {
