@@ -24,6 +24,15 @@ func factsOf(t *testing.T, client string, helos ...string) *checks.Facts {
 	return checks.Lookup(t.Context(), dns, addr, checks.Site{}, said...)
 }
 
+// enforcing returns the policy of a profile with scores that do not depend on the rule table.
+func enforcing(profile checks.Profile) *checks.Policy {
+	p := checks.NewPolicy(profile)
+	p.Mode, p.Scores = checks.Enforce, make([]float64, len(checks.All))
+	p.Scores[checks.Index("helo-numeric")], p.Scores[checks.Index("helo-not-fqdn")] = 3, 2
+	p.Scores[checks.Index("helo-literal-mismatch")], p.Scores[checks.Index("ptr-missing")] = 2, 1.5
+	return p
+}
+
 func TestPolicy(t *testing.T) {
 	set := func(rule string, a checks.Action) func(*checks.Policy) {
 		return func(p *checks.Policy) { p.Actions[checks.Index(rule)] = a }
@@ -36,13 +45,13 @@ func TestPolicy(t *testing.T) {
 		{"a reject", "203.0.113.1", "0x7f", nil, "reject helo-numeric did reject 3.0"},
 		{
 			"careful marks", "203.0.113.1", "friend",
-			func(p *checks.Policy) { *p = *checks.NewPolicy(checks.Careful); p.Mode = checks.Enforce },
+			func(p *checks.Policy) { *p = *enforcing(checks.Careful) },
 			"accept helo-not-fqdn did accept 2.0",
 		},
 		{
 			"strict refuses a missing PTR", "203.0.113.9", "[203.0.113.9]",
-			func(p *checks.Policy) { *p = *checks.NewPolicy(checks.Strict); p.Mode = checks.Enforce },
-			"reject ptr-missing did reject 2.0",
+			func(p *checks.Policy) { *p = *enforcing(checks.Strict) },
+			"reject ptr-missing did reject 1.5",
 		},
 		{
 			"observing", "203.0.113.1", "0x7f", func(p *checks.Policy) { p.Mode = checks.Observe },
@@ -96,8 +105,7 @@ func TestPolicy(t *testing.T) {
 			"tempfail helo-literal-mismatch did tempfail 3.5",
 		},
 	} {
-		policy := checks.NewPolicy(checks.Standard)
-		policy.Mode = checks.Enforce
+		policy := enforcing(checks.Standard)
 		if tt.change != nil {
 			tt.change(policy)
 		}

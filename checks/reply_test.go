@@ -66,7 +66,7 @@ func TestHeader(t *testing.T) {
 	for _, tt := range []struct{ client, helo, want string }{
 		{
 			"203.0.113.9", "friend",
-			"accept; client=203.0.113.9; helo=friend; iprev=permerror; score=3.5;\n" +
+			"accept; client=203.0.113.9; helo=friend; iprev=permerror; score=3.6;\n" +
 				"\trules=helo-not-fqdn,ptr-missing; unsure=none; id=id1",
 		},
 		{
@@ -110,21 +110,21 @@ func TestHeader(t *testing.T) {
 // README, "How good is it?".
 func TestTable(t *testing.T) {
 	want := strings.Fields(`
-helo-missing/RRR/3/503,5.5.1 helo-malformed/MRR/3/501,5.5.2 helo-underscore/MRR/3/501,5.5.2
-helo-bare-ip/RRR/3/504,5.5.2 helo-numeric/RRR/3/504,5.5.2 helo-literal-malformed/MMR/1/501,5.5.2
-helo-literal-mismatch/MMR/2/550,5.7.1 helo-literal/--M/0.5/550,5.7.1 helo-localhost/MMR/1.8/550,5.7.1
-helo-not-fqdn/MMR/2/504,5.5.2 helo-reserved-tld/MMR/0.8/550,5.7.1 helo-private-tld/MMR/2.6/550,5.7.1
-helo-unknown-tld/MMR/1.2/550,5.7.1 helo-public-suffix/MMR/1/550,5.7.1 helo-own-address/RRR/5/550,5.7.1
-helo-own-name/RRR/5/550,5.7.1 helo-rcpt-domain/MMR/3/550,5.7.1 helo-denied/RRR/5/550,5.7.1
-helo-host-denied/RRR/5/550,5.7.1 helo-listed/MRR/4/554,5.7.1 helo-unresolvable/MMR/0.2/550,5.7.1
-helo-bogus-address/MRR/3/550,5.7.1 helo-ip-mismatch/MMM/0.5/550,5.7.1
-helo-ptr-mismatch/MMM/0.6/550,5.7.1 helo-bare-domain/MMM/1/550,5.7.1 helo-unverified/MMM/0.1/550,5.7.1
-helo-forged-brand/RRR/4/550,5.7.1 helo-brand-no-ptr/RRR/1/550,5.7.25 helo-brand-host-no-ptr/MMM/0/550,5.7.25
-helo-spf/MRR/3/550,5.7.23
-helo-generic/MMR/2.2/550,5.7.1 helo-changed/MMM/1/550,5.7.1 ptr-missing/MMR/1.5/550,5.7.25
-ptr-unconfirmed/MMR/1.2/550,5.7.25 ptr-malformed/MMR/1/550,5.7.25 ptr-reserved/MMR/1.5/550,5.7.25
-ptr-generic/MMM/0.2/550,5.7.25 ptr-dynamic/MMR/1/550,5.7.25 ptr-many/MMM/0/550,5.7.25
-ptr-denied/RRR/5/550,5.7.1 ptr-listed/MRR/4/554,5.7.1`)
+helo-missing/RRR/5/503,5.5.1 helo-malformed/MRR/5/501,5.5.2 helo-underscore/MRR/5/501,5.5.2
+helo-bare-ip/RRR/5/504,5.5.2 helo-numeric/RRR/5/504,5.5.2 helo-literal-malformed/MMR/0/501,5.5.2
+helo-literal-mismatch/MMR/0/550,5.7.1 helo-literal/--M/0/550,5.7.1 helo-localhost/MMR/0.1/550,5.7.1
+helo-not-fqdn/MMR/1.2/504,5.5.2 helo-reserved-tld/MMR/0/550,5.7.1 helo-private-tld/MMR/0/550,5.7.1
+helo-unknown-tld/MMR/0/550,5.7.1 helo-public-suffix/MMR/0/550,5.7.1 helo-own-address/RRR/5/550,5.7.1
+helo-own-name/RRR/5/550,5.7.1 helo-rcpt-domain/MMR/0/550,5.7.1 helo-denied/RRR/5/550,5.7.1
+helo-host-denied/RRR/5/550,5.7.1 helo-listed/MRR/0/554,5.7.1 helo-unresolvable/MMR/0/550,5.7.1
+helo-bogus-address/MRR/0/550,5.7.1 helo-ip-mismatch/MMM/0/550,5.7.1
+helo-ptr-mismatch/MMM/1.2/550,5.7.1 helo-bare-domain/MMM/0.5/550,5.7.1 helo-unverified/MMM/0/550,5.7.1
+helo-forged-brand/RRR/5/550,5.7.1 helo-brand-no-ptr/RRR/5/550,5.7.25 helo-brand-host-no-ptr/MMM/0/550,5.7.25
+helo-spf/MRR/0/550,5.7.23
+helo-generic/MMR/0.3/550,5.7.1 helo-changed/MMM/0/550,5.7.1 ptr-missing/MMR/2.4/550,5.7.25
+ptr-unconfirmed/MMR/0.4/550,5.7.25 ptr-malformed/MMR/0/550,5.7.25 ptr-reserved/MMR/0/550,5.7.25
+ptr-generic/MMM/0.3/550,5.7.25 ptr-dynamic/MMR/0/550,5.7.25 ptr-many/MMM/0/550,5.7.25
+ptr-denied/RRR/5/550,5.7.1 ptr-listed/MRR/0/554,5.7.1`)
 	const letters = "-MTR"
 	for i, r := range checks.All {
 		actions := []byte{letters[r.Actions[0]], letters[r.Actions[1]], letters[r.Actions[2]]}

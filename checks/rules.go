@@ -19,7 +19,7 @@ var All = []Rule{
 		// None: RFC 5321 §4.1.4 asks for EHLO or HELO first, and every mail server sends it.
 		Name: "helo-missing",
 		Doc:  "no HELO or EHLO was sent before MAIL", Fix: "Send EHLO with your full host name first.",
-		Code: Code{503, "5.5.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
+		Code: Code{503, "5.5.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
 		On: FormMissing, Problem: said,
 	},
 	{
@@ -27,7 +27,7 @@ var All = []Rule{
 		// marks.
 		Name: "helo-malformed",
 		Doc:  "the HELO is neither a host name nor an address literal", Fix: fixHelo,
-		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
+		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 5,
 		On: FormMalformed, Problem: said,
 	},
 	{
@@ -35,7 +35,7 @@ var All = []Rule{
 		// it.
 		Name: "helo-underscore",
 		Doc:  "the HELO name contains an underscore, which is not allowed in host names", Fix: fixHelo,
-		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
+		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 5,
 		On: FormName, Problem: heloUnderscore,
 	},
 	{
@@ -43,21 +43,21 @@ var All = []Rule{
 		// exempt its network.
 		Name: "helo-bare-ip",
 		Doc:  "the HELO is an IP address without brackets", Fix: fixHelo,
-		Code: Code{504, "5.5.2"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
+		Code: Code{504, "5.5.2"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
 		On: FormBareIP, Problem: said,
 	},
 	{
 		// None is known: no host has such a name.
 		Name: "helo-numeric",
 		Doc:  "the HELO is a number or a disguised IP address", Fix: fixHelo,
-		Code: Code{504, "5.5.2"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 3,
+		Code: Code{504, "5.5.2"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
 		On: FormNumeric, Problem: said,
 	},
 	{
 		// A client that writes [2001:db8::1] without the tag IPv6:. Nothing clears; only strict refuses.
 		Name: "helo-literal-malformed",
 		Doc:  "the HELO is in brackets but is not a valid address literal (RFC 5321)", Fix: fixHelo,
-		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		Code: Code{501, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormLiteralMalformed, Problem: said,
 	},
 	{
@@ -65,28 +65,28 @@ var All = []Rule{
 		// refuses.
 		Name: "helo-literal-mismatch",
 		Doc:  "the HELO is an address literal, but not of the client's address", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormLiteral, Problem: heloLiteralMismatch,
 	},
 	{
 		// Legal by RFC 5321 §4.1.4, so it is never refused.
 		Name: "helo-literal",
 		Doc:  "the HELO is an address literal", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Off, Off, Mark}, Score: 0.5,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Off, Off, Mark}, Score: 0,
 		On: FormLiteral, Problem: said,
 	},
 	{
 		// An application on a rented host that never set its name. Nothing clears; only strict refuses.
 		Name: "helo-localhost",
 		Doc:  "the HELO name is localhost, which does not identify the host", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.8,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.1,
 		On: FormLocalhost, Problem: said,
 	},
 	{
 		// A host that never set its domain ("mail"). Nothing clears; only strict refuses.
 		Name: "helo-not-fqdn",
 		Doc:  "the HELO name is a single label, not a full host name", Fix: fixHelo,
-		Code: Code{504, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2,
+		Code: Code{504, "5.5.2"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.2,
 		On: FormSingle, Problem: said,
 	},
 	{
@@ -94,28 +94,28 @@ var All = []Rule{
 		Name: "helo-reserved-tld",
 		Doc:  "the HELO name is under a reserved top-level domain and cannot exist in the public DNS",
 		Fix:  fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.8,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormReserved, Problem: said,
 	},
 	{
 		// The same under .lan or .corp. Nothing clears; only strict refuses.
 		Name: "helo-private-tld",
 		Doc:  "the HELO name belongs to a private network and cannot exist in the public DNS", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.6,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormPrivate, Problem: said,
 	},
 	{
 		// A host under a TLD younger than our list: cleared by an address in the DNS. Only strict refuses.
 		Name: "helo-unknown-tld",
 		Doc:  "the HELO name is under a top-level domain that does not exist", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.2,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormUnknownTLD, Clears: HeloAddrs, Problem: heloUnknownTLD,
 	},
 	{
 		// A registry that sends as its suffix. Nothing clears; only strict refuses.
 		Name: "helo-public-suffix",
 		Doc:  "the HELO is a public suffix, a domain under which others register names", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormPublic, Problem: heloPublicSuffix,
 	},
 	{
@@ -139,7 +139,7 @@ var All = []Rule{
 		// refuses.
 		Name: "helo-rcpt-domain",
 		Doc:  "the HELO is the recipient's domain, and nothing shows that the client belongs to it", Fix: fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 3,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormDotted, Clears: Proof, Problem: heloRcptDomain,
 	},
 	{
@@ -161,7 +161,7 @@ var All = []Rule{
 		// A domain that is listed by mistake. Nothing clears, so careful marks.
 		Name: "helo-listed",
 		Doc:  "the domain of the HELO name is on a block list", Fix: fixListed,
-		Code: Code{554, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 4,
+		Code: Code{554, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 0,
 		On: FormLookedUp, Reads: HeloLists, Problem: heloListed,
 	},
 	{
@@ -169,7 +169,7 @@ var All = []Rule{
 		Name: "helo-unresolvable",
 		Doc:  "the HELO name has no address record and no MX record",
 		Fix:  "Publish an address record for the HELO name, or use a HELO name that has one.",
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.2,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormPublic, Clears: HeloAddrs | HeloMX, Problem: heloUnresolvable,
 	},
 	{
@@ -178,7 +178,7 @@ var All = []Rule{
 		Name: "helo-bogus-address",
 		Doc:  "the HELO name resolves only to addresses that are not on the public Internet",
 		Fix:  "Publish the mail server's public address for its HELO name.",
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 0,
 		On: FormLookedUp, Reads: HeloAddrs, Clears: HeloAddrs | Proof, Problem: heloBogusAddress,
 	},
 	{
@@ -186,7 +186,7 @@ var All = []Rule{
 		// refused.
 		Name: "helo-ip-mismatch",
 		Doc:  "the HELO name does not resolve to the client's address", Fix: fixMatch,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.5,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
 		On: FormLookedUp, Reads: HeloAddrs, Clears: HeloAddrs, Problem: heloIPMismatch,
 	},
 	{
@@ -194,7 +194,7 @@ var All = []Rule{
 		Name: "helo-ptr-mismatch",
 		Doc:  "no confirmed PTR name of the client matches the HELO name or its organisational domain",
 		Fix:  fixMatch,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.6,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1.2,
 		On: FormDotted, Clears: PTRAddrs, Problem: heloPTRMismatch,
 	},
 	{
@@ -203,7 +203,7 @@ var All = []Rule{
 		Doc: "the HELO is a registered domain rather than a host in it, and nothing shows that the client " +
 			"belongs to it",
 		Fix:  fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.5,
 		On: FormPublic, Clears: Proof, Problem: heloBareDomain,
 	},
 	{
@@ -211,7 +211,7 @@ var All = []Rule{
 		Name: "helo-unverified",
 		Doc:  "neither the HELO name's address nor the client's PTR record shows that the name is the client's",
 		Fix:  fixMatch,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.1,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
 		On: FormDotted, Clears: Proof, Problem: said,
 	},
 	{
@@ -220,7 +220,7 @@ var All = []Rule{
 		Name: "helo-forged-brand",
 		Doc:  "the HELO claims to be a well-known mail provider, but the client is not one of its hosts",
 		Fix:  fixHelo,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 4,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
 		On: FormPublic, Clears: Proof | HeloSPF | BrandSPF, Problem: heloForgedBrand,
 	},
 	{
@@ -229,7 +229,7 @@ var All = []Rule{
 		Name: "helo-brand-no-ptr",
 		Doc:  "the HELO claims to be a well-known mail provider, but the client has no PTR record",
 		Fix:  fixHelo,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 1,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
 		On: FormPublic, Clears: Proof | HeloSPF | BrandSPF, Problem: heloBrandNoPTR,
 	},
 	{
@@ -246,7 +246,7 @@ var All = []Rule{
 		Name: "helo-spf",
 		Doc:  "the SPF record of the HELO name does not authorize the client to use it",
 		Fix:  "Add the address to the SPF record of the HELO name, or use the host's own name as its HELO name.",
-		Code: Code{550, "5.7.23"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 3,
+		Code: Code{550, "5.7.23"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 0,
 		On: FormLookedUp, Reads: HeloSPF, Clears: Proof, Problem: heloSPF,
 	},
 	{
@@ -256,7 +256,7 @@ var All = []Rule{
 		Doc:  "the HELO name looks like that of a dynamic address: it contains the address or dial-up words",
 		Fix: "Give the mail server a name of its own, such as mail.example.org, in its HELO, PTR and address " +
 			"records.",
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.2,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.3,
 		On: FormDotted, Problem: heloGeneric,
 	},
 	{
@@ -264,14 +264,14 @@ var All = []Rule{
 		Name: "helo-changed",
 		Doc:  "the client sent different HELO names in one session",
 		Fix:  "Send the same host name in every HELO or EHLO.",
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 1,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
 		On: FormAny, Problem: heloChanged,
 	},
 	{
 		// A server whose provider sets no PTR record, often on IPv6. Nothing clears; only strict refuses.
 		Name: "ptr-missing",
 		Doc:  "the client's address has no PTR record", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.4,
 		On: FormClient, Clears: PTRNames, Problem: ptrMissing,
 	},
 	{
@@ -279,28 +279,28 @@ var All = []Rule{
 		Name: "ptr-unconfirmed",
 		Doc:  "no PTR name of the client resolves back to its address",
 		Fix:  "Make the PTR name a host name whose address record points back to the address.",
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.2,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.4,
 		On: FormClient, Clears: PTRAddrs, Problem: ptrUnconfirmed,
 	},
 	{
 		// A server whose PTR record lacks its final dot. Cleared by another PTR name; only strict refuses.
 		Name: "ptr-malformed",
 		Doc:  "no PTR name of the client is a valid host name", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormClient, Reads: PTRNames, Problem: ptrMalformed,
 	},
 	{
 		// A server whose second PTR name is an inside one. Nothing clears; only strict refuses.
 		Name: "ptr-reserved",
 		Doc:  "a PTR name of the client cannot exist in the public DNS", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1.5,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormClient, Reads: PTRNames, Problem: ptrReserved,
 	},
 	{
 		// Most rented hosts: never refused.
 		Name: "ptr-generic",
 		Doc:  "the client's PTR name is made from its address", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.2,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.3,
 		On: FormClient, Reads: PTRNames, Problem: ptrGeneric,
 	},
 	{
@@ -308,7 +308,7 @@ var All = []Rule{
 		// refuses.
 		Name: "ptr-dynamic",
 		Doc:  "the client's PTR name says that its address is dynamic", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 1,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
 		On: FormClient, Reads: PTRNames, Problem: ptrDynamic,
 	},
 	{
@@ -330,7 +330,7 @@ var All = []Rule{
 		// A domain that is listed by mistake, and its neighbours in it. Nothing clears, so careful marks.
 		Name: "ptr-listed",
 		Doc:  "the domain of the client's PTR name is on a block list", Fix: fixListed,
-		Code: Code{554, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 4,
+		Code: Code{554, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 0,
 		On: FormClient, Reads: PTRLists, Problem: ptrListed,
 	},
 }

@@ -170,9 +170,9 @@ func TestCheckJSON(t *testing.T) {
 	for _, piece := range []string{
 		`{"v":1,"time":"20`, `"client":"203.0.113.30","helo":"0x7f","helos":["0x7f"]`, `"exempt":""`,
 		`"facts":{"client":"203.0.113.30","ptr":{"status":"missing"}`, `"iprev":"permerror"`,
-		`{"rule":"ptr-missing","result":"fail","action":"mark","score":1.5,"detail":"203.0.113.30"}`,
-		`"verdict":{"mode":"observe","want":"reject","did":"accept","rule":"helo-numeric","score":4.5,`,
-		`"reply":"504 5.5.2 `, `"header":"reject; client=203.0.113.30; helo=0x7f; iprev=permerror; score=4.5;`,
+		`{"rule":"ptr-missing","result":"fail","action":"mark","score":2.4,"detail":"203.0.113.30"}`,
+		`"verdict":{"mode":"observe","want":"reject","did":"accept","rule":"helo-numeric","score":7.4,`,
+		`"reply":"504 5.5.2 `, `"header":"reject; client=203.0.113.30; helo=0x7f; iprev=permerror; score=7.4;`,
 	} {
 		if !strings.Contains(output, piece) {
 			t.Errorf("no %s in\n%s", piece, output)

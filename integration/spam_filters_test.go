@@ -22,16 +22,16 @@ import (
 var filterTests = []struct{ client, says, config, symbols, folder string }{
 	{good, "EHLO mail.example.org", "", "0.0", "INBOX"},
 	{"127.0.0.1", "EHLO friend", "", "0.0", "INBOX"}, // exempt
-	{good, "EHLO friend", "", "0.5 SCORE_2", "INBOX"},
-	{good, "EHLO friend", tempfailAt + "2", "1.0 SCORE_2 TEMPFAIL", "INBOX"},
+	{good, "EHLO friend", "", "0.0", "INBOX"},
+	{good, "EHLO friend", tempfailAt + "1", "0.5 TEMPFAIL", "INBOX"},
 	{good, "EHLO friend", "[scores]\nhelo-not-fqdn = 12.0", "2.0 SCORE_5", "Junk"},
 	{"203.0.113.30", "EHLO friend", "", "1.6 IPREV_PERMERROR SCORE_3", "INBOX"},
-	{"203.0.113.32", "EHLO forged.example.org", "", "0.9 IPREV_FAIL SCORE_2", "INBOX"},
-	{good, "EHLO 0x7f000001", "", "2.7 ADDRESS REJECT SCORE_3", "Junk"},
+	{"203.0.113.32", "EHLO forged.example.org", "", "0.4 IPREV_FAIL", "INBOX"},
+	{good, "EHLO 0x7f000001", "", "3.5 ADDRESS REJECT SCORE_5", "Junk"},
 	// Sieve looks for the name of a rule that only marks.
 	{
 		"206.125.175.2", "EHLO bob.microsoft.com", "[rules]\nhelo-forged-brand = \"mark\"",
-		"2.2 FORGED SCORE_3", "Junk",
+		"3.0 FORGED SCORE_5", "Junk",
 	},
 	{
 		good, "EHLO mx.example.net", "[rules]\nhelo-own-name = \"mark\"\n[scores]\nhelo-own-name = 1.0",

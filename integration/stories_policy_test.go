@@ -20,7 +20,7 @@ var policyStories = []story{
 		"reject 504 5.5.2 helo-not-fqdn pass only", careful + notFQDN + `"reject"`,
 	},
 	{"203.0.113.10", "EHLO friend", "tempfail 450 4.5.2 helo-not-fqdn pass only", notFQDN + `"tempfail"`},
-	{"203.0.113.10", "EHLO friend", "accept pass only score=2.0 +helo-not-fqdn", notFQDN + `"mark"`},
+	{"203.0.113.10", "EHLO friend", "accept pass only score=1.2 +helo-not-fqdn", notFQDN + `"mark"`},
 	{"203.0.113.10", "EHLO friend", "accept pass only score=0.0", notFQDN + `"off"`},
 	{"203.0.113.71", "EHLO under_score.example.org", "accept pass +helo-underscore", careful},
 	{"203.0.113.10", "EHLO gone.example.org", "reject 550 5.7.1 helo-unresolvable pass only", strict},
@@ -57,7 +57,7 @@ var policyStories = []story{
 	},
 	{
 		"203.0.113.80", "EHLO mail.example.org",
-		"reject 550 5.7.25 ptr-dynamic pass", rejectAt + "1",
+		"reject 550 5.7.25 ptr-dynamic pass", rejectAt + "2\nptr-dynamic = 2.0",
 	},
 	{
 		"203.0.113.10", "EHLO friend", // the stricter action counts

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
 	"slices"
@@ -90,7 +91,7 @@ func (p *patterns) origin(f *fit, rule int) string {
 	switch i := slices.IndexFunc(f.features, func(f feature) bool { return slices.Contains(f.rules, rule) }); {
 	case i > 0:
 		l := gain(p.rows, slices.Delete(slices.Clone(f.features), i, i+1), f.features[i], f.λ)
-		return fmt.Sprintf("%.0f\t%.0f\t", 1e6*l.mean, 1e6*l.err)
+		return fmt.Sprintf("%d\t%d\t", int(math.Round(1e6*l.mean)), int(math.Round(1e6*l.err)))
 	case i == 0 && spam < minNetworks:
 		return "\t\t  hard, by the others"
 	case i == 0:
