@@ -21,8 +21,9 @@
 // # How to add a rule
 //
 //  1. A row in the table [All] (rules.go), where its place settles ties: the name, what is wrong as a clause without a
-//     full stop, what to change as a sentence, the reply, an action for each profile, a score, the forms of HELO that
-//     it looks at, and what it reads and what clears.
+//     full stop, what to change as a sentence, the reply, an action for each profile, the forms of HELO that it looks
+//     at, and what it reads and what clears. Its score is 0, or 5 if it refuses in careful, until integration/accuracy
+//     has measured it.
 //
 //  2. Its function, pure and of at most 8 lines, in helo_rules.go or ptr_rules.go: what is wrong in the case's own
 //     words, or "". A rule whose form says it all uses said.

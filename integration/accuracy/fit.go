@@ -10,22 +10,7 @@ import (
 	"helo-milter/checks"
 )
 
-// Scores are fitted, so that their sum separates spam from ham on mail that it has not seen:
-//
-//   - The model is a logistic regression on the rules that fail, with a ridge penalty. No weight is negative,
-//     because every rule is about something wrong. Pairs of rules have no weights, see gain.
-//   - It learns from votes: a network that sent a thousand messages counts as much as one that sent one. Ham
-//     and spam of each corpus have the same mass.
-//   - Each vote enters twice, at half its weight: with the HELO name elsewhere, and with nothing known of it.
-//   - The hard rules, those that refuse in the profile standard, share one weight, which has no penalty. All
-//     others are shrunk to 0. The penalty is the largest whose loss in cross-validation is at most one
-//     standard error above the least. Networks are never divided between what is learned and what is tested.
-//   - The hard rules set the scale: their score is rejectAt, and the others are in proportion. So that
-//     threshold refuses what is as likely to be spam as a client that fails a hard rule and nothing else.
-//
-// Only the classes of small hosts are used, ham and the spam that reached the same receivers. Large
-// providers' relays pass every rule, so they would move nothing but the intercept. Phishing was recorded by
-// other receivers than any ham, mostly without reverse names, so its weights would say which receiver it was.
+// Bounds of the fit.
 const (
 	rejectAt    = 5.0
 	minNetworks = 3  // of spam that fail a rule; with fewer it has no weight of its own
@@ -56,7 +41,23 @@ func (f *feature) count(hits []hit, leaning bool) float64 {
 	return float64(n)
 }
 
-// fit is the scores that follow from patterns.
+// fit is the scores that follow from patterns, so that their sum separates spam from ham on mail that it has
+// not seen:
+//
+//   - The model is a logistic regression on the rules that fail, with a ridge penalty. No weight is negative,
+//     because every rule is about something wrong. Pairs of rules have no weights, see gain.
+//   - It learns from votes: a network that sent a thousand messages counts as much as one that sent one. Ham
+//     and spam of each corpus have the same mass.
+//   - Each vote enters twice, at half its weight: with the HELO name elsewhere, and with nothing known of it.
+//   - The hard rules, those that refuse in the profile standard, share one weight, which has no penalty. All
+//     others are shrunk to 0. The penalty is the largest whose loss in cross-validation is at most one
+//     standard error above the least. Networks are never divided between what is learned and what is tested.
+//   - The hard rules set the scale: their score is rejectAt, and the others are in proportion. So that
+//     threshold refuses what is as likely to be spam as a client that fails a hard rule and nothing else.
+//
+// Only the classes of small hosts are used, ham and the spam that reached the same receivers. Large
+// providers' relays pass every rule, so they would move nothing but the intercept. Phishing was recorded by
+// other receivers than any ham, mostly without reverse names, so its weights would say which receiver it was.
 type fit struct {
 	features []feature   // without the intercept; the first is the hard rules
 	losses   [][]float64 // by λs and fold

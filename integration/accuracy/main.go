@@ -5,6 +5,14 @@
 // What the DNS said about the HELO names was not recorded. By default they are assumed to exist and not to
 // resolve to the client, except for names that were confirmed for the client: so the brand rules and
 // helo-unverified count every hop that they could hit, of ham as well. See --helo.
+//
+// Scores are not chosen by hand. When rules change, or data,
+//
+//	go run ./integration/accuracy --patterns FILE... > integration/accuracy/testdata/patterns.tsv
+//
+// writes what they are fitted on, without addresses, and --fit with that file prints the scores for
+// checks/rules.go, where a test compares them. With hops files, --fit also prints what such scores catch and
+// hit in networks that they were not fitted on. With --pair it says if two rules together earn a score.
 package main
 
 import (
