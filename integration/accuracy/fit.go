@@ -62,6 +62,7 @@ type fit struct {
 	features []feature   // without the intercept; the first is the hard rules
 	losses   [][]float64 // by λs and fold
 	least    []float64   // those of the λ with the least mean
+	chosen   []float64   // those of λ
 	λ        float64
 	model    logit
 	scores   []float64 // by the rules' order in checks.All
@@ -82,7 +83,7 @@ func newFit(p *patterns) (*fit, error) {
 	})
 	for i, l := range f.losses {
 		if more := difference(l, f.least); more.mean <= more.err {
-			f.λ = λs[i]
+			f.λ, f.chosen = λs[i], l
 		}
 	}
 	f.model = fitLogit(samples(p.rows, f.features, true), penalties(f.features, f.λ))

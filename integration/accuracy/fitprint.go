@@ -90,7 +90,7 @@ func (p *patterns) origin(f *fit, rule int) string {
 	spam := p.networks(rule, false)
 	switch i := slices.IndexFunc(f.features, func(f feature) bool { return slices.Contains(f.rules, rule) }); {
 	case i > 0:
-		l := gain(p.rows, slices.Delete(slices.Clone(f.features), i, i+1), f.features[i], f.λ)
+		l := f.gain(p.rows, f.features[i])
 		return fmt.Sprintf("%d\t%d\t", int(math.Round(1e6*l.mean)), int(math.Round(1e6*l.err)))
 	case i == 0 && spam < minNetworks:
 		return "\t\t  hard, by the others"
@@ -116,7 +116,7 @@ func (o *options) printPairs(out io.Writer, p *patterns, f *fit) {
 				votes += r.votes
 			}
 		}
-		l := gain(p.rows, f.features, pair, f.λ)
+		l := f.gain(p.rows, pair)
 		verdict := "not enough for a weight"
 		if votes >= minNew && l.mean > l.err {
 			verdict = "enough for a weight"

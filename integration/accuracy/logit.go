@@ -14,7 +14,7 @@ type sample struct {
 type logit []float64
 
 // tolerance is the largest step in the last round: far below the 0.1 to which scores are rounded.
-const tolerance = 1e-9
+const tolerance = 1e-7
 
 // fitLogit returns the model with the least
 //

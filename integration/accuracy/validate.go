@@ -30,13 +30,17 @@ func losses(parts []part, penalties []float64) []float64 {
 	return list
 }
 
-// gain returns the loss that one feature more saves in the folds that it was not fitted on. A new rule, or a
-// pair of rules, earns its weight with at least minNew networks of spam and a gain of more than one standard
-// error.
-func gain(rows []pattern, features []feature, more feature, λ float64) estimate {
-	without := losses(parts(rows, features), penalties(features, λ))
-	features = append(slices.Clone(features), more)
-	return difference(without, losses(parts(rows, features), penalties(features, λ)))
+// gain returns the loss that a feature saves in the folds that it was not fitted on, whether the fit has it or
+// not. A new rule, or a pair of rules, earns its weight with at least minNew networks of spam and a gain of
+// more than one standard error.
+func (f *fit) gain(rows []pattern, of feature) estimate {
+	i := slices.IndexFunc(f.features, func(g feature) bool { return slices.Equal(g.rules, of.rules) })
+	if i >= 0 {
+		without := slices.Delete(slices.Clone(f.features), i, i+1)
+		return difference(losses(parts(rows, without), penalties(without, f.λ)), f.chosen)
+	}
+	with := append(slices.Clone(f.features), of)
+	return difference(f.chosen, losses(parts(rows, with), penalties(with, f.λ)))
 }
 
 // estimate is a mean over the folds, with its standard error.
