@@ -12,8 +12,7 @@
 //	Quoted    quoted words         printable without " \        escapes of Go         limit runes, then "…"
 //	Cell      quoted, in a column  printable without " \        escapes of Go         64 runes
 //	Report    text, JSON, HTML     printable ASCII              "?" for each rune     64 runes, then ".."
-//	Line      quoted, of a log     printable without " \        escapes of Go         80 bytes
-//	Field     quoted, of a header  printable ASCII without " \  escapes of Go         100 bytes
+//	Field     quoted, unreadable   printable ASCII without " \  escapes of Go         250 bytes
 //	Name      a name to keep       printable ASCII              "?" for each rune     none
 //	Text      a text to keep       UTF-8                        "?" for byte runs     limit bytes
 //
@@ -80,11 +79,9 @@ func Report(text string) string {
 	return text
 }
 
-// Line is for the beginning of a log line in an error: up to here it says which program wrote it.
-func Line(text string) string { return strconv.Quote(first(text, 80)) }
-
-// Field is for the beginning of a clause of a Received field in an error: a host's name, and what follows it.
-func Field(text string) string { return strconv.QuoteToASCII(first(text, 100)) }
+// Field is for the beginning of what could not be read of past mail, in an error: a clause or two of a Received
+// field, or a log line up to where it says which program wrote it.
+func Field(text string) string { return strconv.QuoteToASCII(first(text, 250)) }
 
 // Name is for a name that a host wrote down and that is shown as it is: with anything but ASCII in it, it is
 // no host name (RFC 5321 §4.1.2), neither before nor after. Its reader bounds it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type replayCmd struct {
 	Trusted     string   `help:"For mail: host, or .domain, whose Received fields to trust." placeholder:"HOST"`
 	Ham         []string `sep:"none" help:"Mail known to be legitimate." placeholder:"FILE"`
 	Spam        []string `sep:"none" help:"Mail known to be spam." placeholder:"FILE"`
-	Verbose     bool     `short:"v" help:"Show what could not be read."`
+	Verbose     bool     `short:"v" help:"Show what could not be read. Its forms have no address or name of anybody in them."`
 	Files       []string `arg:"" optional:"" name:"file" help:"Decision log, mail log, mbox, Maildir or message, gzipped or not; - is stdin."`
 }
 
@@ -58,6 +59,7 @@ func (c *replayCmd) Run(p *program) error {
 	case summary.Missing() > 0:
 		fmt.Fprintf(p.stderr, "helo-milter: %d items omitted: they could not be read or judged\n",
 			summary.Missing())
+		summary.Unread.Print(p.stderr)
 	}
 	return err
 }
@@ -72,7 +74,7 @@ func (c *replayCmd) judge(p *program, r *replay.Replay, source *past.Source) (*r
 		if broken := new(past.Broken); outcome.Err != nil && !errors.As(outcome.Err, &broken) {
 			unread = errors.Join(unread, outcome.Err)
 		} else if outcome.Err != nil && c.Verbose {
-			fmt.Fprintln(p.stderr, "helo-milter:", outcome.Err)
+			fmt.Fprintf(p.stderr, "helo-milter: %v (form: %s)\n", broken, cmp.Or(broken.Form(), "none"))
 		}
 		if c.JSON {
 			write(out, outcome)

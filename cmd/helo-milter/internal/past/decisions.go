@@ -61,9 +61,10 @@ func decode(batch []decision) []decision {
 		if d.err != nil {
 			continue
 		}
-		record, err := record(d.line)
-		if err != nil {
-			d.err = &Broken{d.place, err.Error()}
+		record, broken := record(d.line)
+		if broken != nil {
+			broken.Place = d.place
+			d.err = broken
 		} else {
 			d.record = record
 		}
@@ -72,24 +73,26 @@ func decode(batch []decision) []decision {
 	return batch
 }
 
-func record(line []byte) (*checks.Record, error) {
+func record(line []byte) (*checks.Record, *Broken) {
 	r := new(checks.Record)
 	switch err := json.Unmarshal(line, r); {
 	case err != nil:
-		return nil, err
+		return nil, &Broken{Reason: "not a decision record", Text: err.Error()}
 	case r.Version != 1:
-		return nil, fmt.Errorf("not a decision record of version 1 (v is %d)", r.Version)
+		return nil, &Broken{Reason: "not a decision record of version 1", Text: fmt.Sprint("v is ", r.Version)}
 	case r.Facts == nil:
-		return nil, errors.New("decision record without facts")
+		return nil, &Broken{Reason: "decision record without facts"}
 	case r.Time.IsZero():
-		return nil, errors.New("decision record without a time")
+		return nil, &Broken{Reason: "decision record without a time"}
 	case r.Facts.Client != r.Client:
-		return nil, errors.New("client and facts.client differ")
+		return nil, &Broken{Reason: "client and facts.client differ"}
 	case r.Client != r.Client.Unmap().WithZone(""):
-		return nil, errors.New("client is IPv4-mapped or has a zone")
+		return nil, &Broken{Reason: "client is IPv4-mapped or has a zone"}
 	}
 	return r, nil
 }
+
+const tooLong = "line longer than 4 MiB"
 
 // lineReader reads lines of any length, holding at most maxRecord bytes of one.
 type lineReader struct {
@@ -109,7 +112,7 @@ func (l *lineReader) batch() []decision {
 		}
 		d := decision{place: fmt.Sprintf("%s:%d", l.name, l.number), line: line}
 		if !whole {
-			d.line, d.err = nil, &Broken{d.place, fmt.Sprintf("line longer than %d bytes", maxRecord)}
+			d.line, d.err = nil, &Broken{Place: d.place, Reason: tooLong}
 		}
 		size += len(line)
 		batch = append(batch, d)

@@ -51,9 +51,9 @@ func TestDecisions(t *testing.T) {
 	for _, tt := range []struct{ name, line, want string }{
 		{"nothing", "", ""},
 		{"blank", " \r\n\t", ""},
-		{"text", "Nov 22 08:00:00 mx postfix/smtpd[1]: connect", "log:1001: invalid character 'N'"},
-		{"torn", decisionLine(1)[:200], "log:1001: unexpected end"},
-		{"another version", `{"v":2}`, "log:1001: not a decision record of version 1 (v is 2)"},
+		{"text", "Nov 22 08:00:00 mx postfix/smtpd[1]: connect", `log:1001: not a decision record: "invalid character 'N'`},
+		{"torn", decisionLine(1)[:200], `log:1001: not a decision record: "unexpected end`},
+		{"another version", `{"v":2}`, "log:1001: not a decision record of version 1: \"v is 2\""},
 		{"no facts", `{"v":1,"time":"2026-11-01T00:00:00Z"}`, "log:1001: decision record without facts"},
 		{"no time", `{"v":1,"facts":{}}`, "log:1001: decision record without a time"},
 		{
@@ -70,8 +70,11 @@ func TestDecisions(t *testing.T) {
 				`"facts":{"client":"::ffff:192.0.2.1"}}`,
 			"log:1001: client is IPv4-mapped or has a zone",
 		},
-		{"unknown values", `{"v":1,"iprev":"\u202e","findings":[{"result":"\u001b[2J"}]}`, `log:1001: "\x1b[2J" is none`},
-		{"too long", strings.Repeat("x", maxRecord+1), "log:1001: line longer than 4194304 bytes"},
+		{
+			"unknown values", `{"v":1,"iprev":"\u202e","findings":[{"result":"\u001b[2J"}]}`,
+			`log:1001: not a decision record: "\"\\x1b[2J\" is none of`,
+		},
+		{"too long", strings.Repeat("x", maxRecord+1), "log:1001: line longer than 4 MiB"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := io.MultiReader(strings.NewReader(log.String()+tt.line+"\n"), strings.NewReader(decisionLine(n)))

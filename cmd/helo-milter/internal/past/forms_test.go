@@ -103,7 +103,7 @@ func TestBrokenLines(t *testing.T) {
 		{"Nov 99 08:00:00 mx postfix/smtpd[1]: A1", broken + `"Nov 99 08:00:00 mx postfix/smtpd[1]: A1"`},
 		{"{\"MESSAGE\":\"\x1b[2J", broken + `"{\"MESSAGE\":\"\x1b[2J"`},
 		{date + "postfix/smtpd[1]: A1: client=x[203.0.", `log:1: cannot parse the client: "x[203.0."`},
-		{date + "postfix/smtpd[1]: A1: client=", `log:1: cannot parse the client: ""`},
+		{date + "postfix/smtpd[1]: A1: client=", `log:1: cannot parse the client`},
 		{date + "sm-mta[1]: A1: from=<>, relay=x [203", `log:1: cannot parse the client: "x [203"`},
 		{"2026-11-22 08:00:00 H=x rejected RCPT", `log:1: cannot parse the client: "x rejected RCPT"`},
 		{"2026-11-22 08:00:00 1abcDE-000123-4F <= <> H=x", `log:1: cannot parse the client: "x"`},

@@ -2,14 +2,11 @@ package past
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"helo-milter/checks"
-	"helo-milter/checks/clean"
 )
 
 // trust says whose Received fields are believed, and which clients are inside.
@@ -52,7 +49,7 @@ func newTrust(list string) *trust {
 // to the reader. A message that never came from outside has the hop at which it was submitted. But if no host
 // is named and the topmost host received the message from another one inside, the result is an error: the
 // border may be at that host or beyond it.
-func (t *trust) handOver(fields []field) (Hop, error) {
+func (t *trust) handOver(fields []field) (Hop, *Broken) {
 	hosts, last, at := t.hosts, Hop{}, -1
 	for i, f := range fields {
 		if f.name != "received" {
@@ -71,14 +68,13 @@ func (t *trust) handOver(fields []field) (Hop, error) {
 				continue
 			}
 			if t.hosts == nil {
-				return Hop{}, fmt.Errorf("%s received it from %s, which is not trusted (see --trusted)",
-					clean.Field(last.By), clean.Field(by))
+				return Hop{}, &Broken{Reason: untrusted, Text: "--trusted " + by}
 			}
 			break
 		}
-		h, err := r.hop()
-		if err != nil {
-			return Hop{}, err
+		h, broken := r.hop()
+		if broken != nil {
+			return Hop{}, broken
 		}
 		last, at = h, i
 		if t.outside(hosts, &h) {
@@ -86,11 +82,14 @@ func (t *trust) handOver(fields []field) (Hop, error) {
 		}
 	}
 	if at < 0 {
-		return Hop{}, errors.New("no Received field of a trusted host")
+		return Hop{}, &Broken{Reason: "no Received field of a trusted host"}
 	}
 	last.envelope(fields[:at])
 	return last, nil
 }
+
+// untrusted is the reason of a *Broken, whose text is what to give.
+const untrusted = "received by another host first, which is not trusted; if it is yours, give"
 
 func isLocalhost(name string) bool { return checks.ParseHelo(name).Form == checks.FormLocalhost }
 

@@ -30,15 +30,6 @@ const (
 	Spam
 )
 
-// Broken is the error of a line or message that cannot be read as a hop or a decision. The rest of its source
-// can be read.
-type Broken struct {
-	Place  string // FILE:LINE
-	Reason string
-}
-
-func (b *Broken) Error() string { return b.Place + ": " + b.Reason }
-
 // tidy makes text from the network fit to be handed on. Names become printable ASCII, so that they can be
 // shown as they are: a name with anything else is no host name before and after. The rest, which is quoted
 // wherever it is shown, becomes UTF-8, for JSON.

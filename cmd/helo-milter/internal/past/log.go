@@ -15,7 +15,6 @@ import (
 	"github.com/valyala/fastjson"
 
 	"helo-milter/checks"
-	"helo-milter/checks/clean"
 )
 
 const (
@@ -191,7 +190,7 @@ func (l *logReader) yield(h Hop) {
 }
 
 func (l *logReader) broken(reason, text string) {
-	l.ready = append(l.ready, result{err: &Broken{l.place(), reason + ": " + clean.Line(text)}})
+	l.ready = append(l.ready, result{err: &Broken{l.place(), reason, keep(text)}})
 }
 
 // session returns the session of an id, or a new one.

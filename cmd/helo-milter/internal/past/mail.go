@@ -66,9 +66,10 @@ func (m *mailReader) separates() bool {
 
 // message returns the hand-over of a message at a place, or a *Broken.
 func (t *trust) message(place string, fields []field) (Hop, error) {
-	h, err := t.handOver(fields)
-	if err != nil {
-		return Hop{}, &Broken{Place: place, Reason: err.Error()}
+	h, broken := t.handOver(fields)
+	if broken != nil {
+		broken.Place = place
+		return Hop{}, broken
 	}
 	h.Place = place
 	return h, nil

@@ -24,9 +24,10 @@ func FuzzReceived(f *testing.F) {
 				t.Fatalf("a word without text in %q", text)
 			}
 		}
-		h, err := parseReceived(text).hop()
-		if err != nil {
-			checkReason(t, err.Error())
+		h, broken := parseReceived(text).hop()
+		if broken != nil {
+			checkReason(t, broken.Error())
+			checkReason(t, broken.Form())
 			return
 		}
 		if h.Client != h.Client.Unmap().WithZone("") {
@@ -72,7 +73,7 @@ func FuzzMbox(f *testing.F) {
 			if err != nil && !errors.As(err, &broken) {
 				t.Fatal(err)
 			}
-			checkReason(t, broken.Reason)
+			checkReason(t, broken.Error())
 			var line int
 			if _, err := fmt.Sscanf(broken.Place, "m:%d", &line); err != nil || line <= last {
 				t.Errorf("place %q behind line %d", broken.Place, last)

@@ -79,8 +79,8 @@ func TestMessage(t *testing.T) {
 			"many fields", strings.Repeat("Received: by mx.example.net\n", 1<<20) + "Received: " + hopped,
 			`m 0001-01-01T00:00:00Z none unheard unrecorded by=mx.example.net`,
 		},
-		{"bidi", "Received: from \u202e by \u202e\n", `broken m: unknown form of client in Received: "\u202e"`},
-		{"terminal", "Received: from \x1b[J\x9b by a\n", `broken m: unknown form of client in Received: "\x1b[J?"`},
+		{"bidi", "Received: from \u202e by \u202e\n", `broken m: unknown form of client in Received: "from \u202e by \u202e"`},
+		{"terminal", "Received: from \x1b[J\x9b by a\n", `broken m: unknown form of client in Received: "from \x1b[J? by a"`},
 	} {
 		got := outcome(Message("m", strings.NewReader(test.message), ""))
 		if got != test.want+"\n" {

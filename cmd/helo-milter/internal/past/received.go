@@ -1,7 +1,6 @@
 package past
 
 import (
-	"fmt"
 	"iter"
 	"net/mail"
 	"regexp"
@@ -9,7 +8,6 @@ import (
 	"strings"
 
 	"helo-milter/checks"
-	"helo-milter/checks/clean"
 )
 
 // received is a Received field by its clauses (RFC 5321 §4.4), each as its words. A comment is a word of the
@@ -114,7 +112,7 @@ var (
 
 // hop returns what the host recorded of the client. There is no client if the message was inside already, or
 // was submitted on the host itself. It is an error if the client is in no form of forms.go.
-func (r received) hop() (Hop, error) {
+func (r received) hop() (Hop, *Broken) {
 	protocol := r.word("with")
 	h := Hop{By: r.by(), QueueID: r.word("id"), From: address(r.word("envelope-from"))}
 	h.Login = loggedIn.MatchString(protocol) || slices.ContainsFunc(r["from"], login.MatchString)
@@ -136,7 +134,7 @@ func (r received) hop() (Hop, error) {
 	}
 	f, parts := findForm(r)
 	if f == nil && r.word("from") != "" {
-		return h, fmt.Errorf("unknown form of client in Received: %s", clean.Field(r.text("from")))
+		return h, &Broken{Reason: "unknown form of client in Received", Text: r.client()}
 	}
 	if f != nil {
 		h.client(f, parts)
@@ -145,6 +143,17 @@ func (r received) hop() (Hop, error) {
 		h.QueueID = "" // Exchange writes its version there
 	}
 	return h, nil
+}
+
+// client returns what tells a form from others: the client, the host and its protocol.
+func (r received) client() string {
+	text := "from " + r.text("from")
+	for _, key := range []string{"by", "with"} {
+		if len(r[key]) > 0 {
+			text += " " + key + " " + r.text(key)
+		}
+	}
+	return text
 }
 
 // address returns an envelope address without its angle brackets.

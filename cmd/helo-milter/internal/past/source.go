@@ -142,7 +142,7 @@ func (s *Source) file(
 	case kind == blankFile:
 		return true
 	case path != name:
-		return yield(Item{}, &Broken{name, unreadable})
+		return yield(Item{}, &Broken{Place: name, Reason: unreadable})
 	default:
 		return yield(Item{}, fmt.Errorf("%s: %s", name, unreadable))
 	}

@@ -43,8 +43,9 @@ func (s *Summary) print(out io.Writer, asked bool) {
 		}
 		print()
 	}
-	if s.Broken > 0 {
-		fmt.Fprintf(out, "\n%d could not be read; --verbose shows them.\n", s.Broken)
+	if n := s.Unread.Items; n > 0 {
+		fmt.Fprintf(out, "\n%d could not be read, by form (--verbose shows each):\n", n)
+		s.Unread.Print(out)
 	}
 }
 

@@ -19,7 +19,7 @@ type Summary struct {
 	Daemon         Decisions
 	Recorded, Then Decisions // records of an earlier replay: recorded facts, and the lookups made by it
 	Hops           Hops
-	Broken         int // errors of lines, messages and files
+	Unread         Unread // lines, messages and files
 }
 
 // Decisions counts decisions that were judged again.
@@ -62,7 +62,7 @@ type Column struct {
 func (s *Summary) Add(o *Outcome) {
 	switch {
 	case o.Err != nil:
-		s.Broken++
+		s.Unread.add(o.Err)
 	case o.Hop:
 		s.Hops.add(o)
 	case o.Then.Source == nil:
@@ -75,7 +75,9 @@ func (s *Summary) Add(o *Outcome) {
 }
 
 // Missing returns how many items have no record from this replay.
-func (s *Summary) Missing() int { return s.Broken + s.Daemon.Lost + s.Recorded.Lost + s.Then.Lost }
+func (s *Summary) Missing() int {
+	return s.Unread.Items + s.Daemon.Lost + s.Recorded.Lost + s.Then.Lost
+}
 
 func (h *Hops) add(o *Outcome) {
 	h.Table.add(o)
