@@ -3,6 +3,7 @@ package past
 import (
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"helo-milter/checks"
@@ -35,73 +36,150 @@ var forms = []form{
 
 	// host.c, host_build_sender_fullhost: a name is confirmed. The HELO is left out if it is the name, or the
 	// literal of the address.
-	newForm("Exim", `\(Exim `, `<name> \(\[<ip>\]<port>(?: helo=<helo>)?[^()]*\)`, checks.ReverseConfirmed),
+	newForm("Exim", eximServer, `<name> \(\[<ip>\]<port>(?: helo=<helo>)?<more>\)`, checks.ReverseConfirmed),
 	newForm(
-		"Exim", `\(Exim `, `\[<ip>\](?: \((?:port=\d+)? ?(?:helo=<helo>)?[^()]*\))?`,
+		"Exim", eximServer, `\[<ip>\]<port>(?: \((?:port=\d+)? ?(?:helo=<helo>)?<more>\))?`,
 		checks.ReverseUnrecorded,
 	),
 
-	// Exchange writes no PTR name.
-	newForm("Exchange", ` with Microsoft SMTP Server\b`, `<helo> \(\[?<ip>\]?\)`, checks.ReverseUnrecorded),
+	// Exchange writes no PTR name. Its client may say EHLO without a name.
+	newForm("Exchange", exchangeServer, `<helo> \(\[?<ip>\]?\)`, checks.ReverseUnrecorded),
+	newForm("Exchange", exchangeServer, `\(\[?<ip>\]?\)`, checks.ReverseUnrecorded),
 
-	// received.c: the name is tcpserver's, which checks it against the address only with -p.
-	// qmail-smtpd.c, dohelo: the HELO is left out if it is the name, or none was said.
-	newForm("qmail", ``, `<name> \(HELO <helo>\) \(<user>\[?<ip>\]?\)`, checks.ReverseUnchecked),
-	newForm("qmail", `^by \S+ with (?:\([^()]*\) )?\w+$`, `<name> \(<user><ip>\)`, checks.ReverseUnchecked),
+	// received.c: the name is tcpserver's, which checks it against the address only with -p. qmail-smtpd.c,
+	// dohelo: the HELO is left out if it is the name, or none was said. qpsmtpd and IronPort write the same,
+	// and Yahoo, with an address for the name.
+	newForm("qmail", ``, `<name> \(<said><helo>\) [([]<user>\[?<ip>\]?(?: with <login>)?[])]`, checks.ReverseUnchecked),
+	newForm("qmail", qmailServer, `<name> \(<user><ip>\)`, checks.ReverseUnchecked),
+
+	// Momentum, once ecelerity: the port is inside the brackets.
+	newForm(
+		"Momentum", `\(ecelerity `, `\[<ip>\] \(\[[^\s()]+\](?: helo=<helo>)?\)`, checks.ReverseUnrecorded,
+	),
+
+	// ZMailer: the HELO is in quotes. Nothing is known of its name.
+	newForm(
+		"ZMailer", ``, `(?:<name>|\S+) \(\[<ip>\]<port> "<said><helo>"(?: [^()]*smtp-auth: "?<login>)?<more>\)`,
+		checks.ReverseUnchecked,
+	),
+
+	// Others with the HELO in a comment. CommuniGate, Yahoo's inner hosts: only the address stands before it.
+	// ASSP: the HELO does, too. Elsewhere it may be a name, of which nothing is known.
+	newForm(
+		"HELO in a comment", ``, `\[?<ip>\]?<port> \((?:account <login> |port=\d+ )?<said><helo><more>\)`,
+		checks.ReverseUnrecorded,
+	),
+	newForm(
+		"HELO in a comment", ``, `\[<ip>\] \((?:account <login>|verified)<more>\)`, checks.ReverseUnrecorded,
+	),
+	newForm(
+		"HELO in a comment", ``, `\S+ \(\[<ip>\]<port> <said><helo><more>\)`, checks.ReverseUnrecorded,
+	),
 
 	// OpenSMTPD (smtp_session.c, smtp_getnameinfo_cb) and Haraka (connection.js, rdns_response) record any
 	// PTR name. Others are not known to confirm theirs: Google, Courier, Microsoft's SMTPSVC, and every
-	// server that writes the form of RFC 5321 §4.4.
-	newForm("others", ``, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>[^()]*\)`, checks.ReverseUnchecked),
+	// server that writes the form of RFC 5321 §4.4. PowerMTA, Axigen, IMail and Notes write no name, and
+	// MessageLabs, Roundcube and SquirrelMail neither name nor HELO.
+	newForm(
+		"others", ``, `<helo> \(<user>(?:<name> |\[unknown\] )?\[<ip>\]<port><forged><more>\)`,
+		checks.ReverseUnchecked,
+	),
+	newForm("others", ``, `<helo> (?:\( ?<ip> ?\)|\[<ip>\]<port>)$`, checks.ReverseUnrecorded),
+	newForm(
+		"others", ``, `(?:<ip>|\[<ip>\]<port>|\((?:\S+ )?\[?<ip>\]?\))(?: \(SquirrelMail .* <login>\))?$`,
+		checks.ReverseUnrecorded,
+	),
 }
 
-const sendmailHost = `^by \S+ \(\d+\.\d+[^()]*/`
+const (
+	sendmailHost   = `^by \S+ \(\d+\.\d+[^()]*/`
+	exchangeServer = ` with Microsoft SMTP Server\b`
+	qmailServer    = `^by \S+ with (?:\([^()]*\) |\S+ encrypted )?\w+$`
+
+	// eximServer also knows the server by its ids: its version can be hidden.
+	eximServer = `\(Exim | id [0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})$`
+)
 
 // newForm compiles a row of forms. In client, the words in angle brackets stand for the parts of a client:
 //
 //	<helo>     the HELO
+//	<said>     the word before it: "HELO ", "EHLO ", "helo="
 //	<silence>  nothing: the client said no HELO
 //	<name>     the PTR name
 //	<ip>       the address, with or without the tag IPv6:
 //	<port>     ":25", or nothing
 //	<user>     "root@" of an ident server, or nothing
+//	<login>    the name of an authenticated user
 //	<forged>   " (may be forged)" of Sendmail, or nothing
+//	<more>     the rest of a comment, in which there is neither another HELO nor another address
 //
 // Where neither <helo> nor <silence> takes part in a match, the HELO is taken to be the name. client must
 // match from the beginning of the clause up to a space or its end.
 func newForm(mta, host, client string, name checks.Reverse) form {
 	parts := strings.NewReplacer(
 		`<helo>`, `(?P<helo>[^\s()]*)`,
+		`<said>`, `(?i:HELO|EHLO)[ =]`,
 		`<silence>`, `(?P<helo>)`,
 		`<name>`, `(?P<name>[^\s()\[\]@]+)`,
 		`<ip>`, `(?i:IPv6:)?(?P<ip>[^\s()\[\]]+)`,
 		`<port>`, `(?::\d+)?`,
-		`<user>`, `(?:[^\s()]*@)?`, // of an ident server; qmail writes a login there
+		`<user>`, `(?P<user>[^\s()]*@)?`,
+		`<login>`, `(?P<login>[^\s()"]+)`,
 		`<forged>`, `(?P<forged> \(may be forged\))?`,
+		`<more>`, `(?P<more>[^()]*)`,
 	)
 	client = `^` + parts.Replace(client) + `(?: |$)`
 	return form{mta, regexp.MustCompile(host), regexp.MustCompile(client), name}
 }
 
-// findForm returns the first form that matches a field, and the parts of its client, or nil.
-func findForm(r received) (*form, map[string]string) {
-	var host []string
-	for _, key := range []string{"by", "with", "id"} {
-		if len(r[key]) > 0 {
-			host = append(host, key, r.text(key))
-		}
-	}
-	text, from := strings.Join(host, " "), r.text("from")
+// match is a form that a field is of.
+type match struct {
+	*form
+	parts map[string]string // of the client
+	addr  netip.Addr
+	rest  string // of the clause from, behind the client
+}
+
+// match returns the first form that matches, or nil. A field with a second address or HELO is of no form: which
+// of them is the client's is unknown, and it may have written the other.
+func (r received) match() *match {
+	host, from := r.host(), r.text("from")
 	for i := range forms {
 		f := &forms[i]
-		if !f.host.MatchString(text) {
+		if !f.host.MatchString(host) {
 			continue
 		}
-		if at := f.client.FindStringSubmatchIndex(from); at != nil {
-			return f, parts(f.client, from, at)
+		at := f.client.FindStringSubmatchIndex(from)
+		if at == nil {
+			continue
+		}
+		m := &match{form: f, parts: parts(f.client, from, at), rest: from[at[1]:]}
+		more := m.parts["more"] + " " + m.rest
+		if m.addr = endpoint(m.parts["ip"]); m.addr.IsValid() && !hasAddress(more) && !said.MatchString(more) {
+			return m
 		}
 	}
-	return nil, nil
+	return nil
+}
+
+// host returns the clauses by, with and id, where the server describes itself, without the envelope sender that
+// Exim and Momentum write there.
+func (r received) host() string {
+	var text []string
+	for _, key := range []string{"by", "with"} {
+		if len(r[key]) > 0 {
+			text = append(text, key)
+		}
+		for _, word := range r[key] {
+			if !strings.HasPrefix(word, "(envelope-") {
+				text = append(text, word)
+			}
+		}
+	}
+	if id := r.word("id"); id != "" {
+		text = append(text, "id", id)
+	}
+	return strings.Join(text, " ")
 }
 
 // parts returns the named groups that took part in a match, even if empty.
@@ -115,26 +193,77 @@ func parts(re *regexp.Regexp, text string, at []int) map[string]string {
 	return found
 }
 
+// said matches where a HELO stands in a comment.
+var said = regexp.MustCompile(`(?i)\b(?:HELO|EHLO)[ =]`)
+
+// endpoint parses an address, or an IPv4 address with its port: behind an IPv6 address it cannot be told.
+func endpoint(text string) netip.Addr {
+	if both, err := netip.ParseAddrPort(text); err == nil && both.Addr().Is4() {
+		return both.Addr()
+	}
+	return ip(text)
+}
+
+// hasAddress reports whether there is an address in a text.
+func hasAddress(text string) bool {
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !strings.ContainsRune(addressDigits, r) }) {
+		if strings.Count(word, ".") == 3 || strings.Count(word, ":") > 1 {
+			if endpoint(word).IsValid() || endpoint(strings.Trim(word, ".:")).IsValid() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const addressDigits = "0123456789abcdefABCDEF.:"
+
 // client fills in what a host recorded of its client. A HELO that was left out is the name. If both are
 // "unknown", there may have been no HELO.
-func (h *Hop) client(f *form, parts map[string]string) {
-	if addr, err := netip.ParseAddr(parts["ip"]); err == nil { // OpenSMTPD may write "local"
-		h.Client = addr.Unmap().WithZone("")
-	}
-	name, named := parts["name"]
-	h.Helo, h.Said = parts["helo"]
+func (h *Hop) client(m *match) {
+	h.Client = m.addr
+	name, named := m.parts["name"]
+	h.Helo, h.Said = m.parts["helo"]
 	if named && !h.Said {
 		h.Helo, h.Said = name, true
 	}
-	if h.Helo == "unknown" && name == "unknown" {
+	if h.Helo == "unknown" && (name == "unknown" || m.mta == "others" && !named) {
 		h.Helo, h.Said = "", false
 	}
-	switch name = checks.Canonical(name); name {
-	case "", "unknown", "<unknown>": // "<unknown>" is OpenSMTPD's
+	if m.mta == "qmail" {
+		h.unmask()
+	}
+	switch name = checks.Canonical(name); {
+	case slices.Contains(noNames, name) || strings.Contains(name, "?") || ip(name).IsValid():
 	default:
-		h.Name, h.Reverse = name, f.name
-		if _, forged := parts["forged"]; forged {
+		h.Name, h.Reverse = name, m.name
+		if _, forged := m.parts["forged"]; forged {
 			h.Reverse = checks.ReverseForged
 		}
+	}
+}
+
+// login reports whether the name of an authenticated user is with the client. qmail-smtpd's patches for
+// authentication put it where the ident server's user would be, and vpopmail's users are of a domain.
+func (m *match) login() bool {
+	user := strings.TrimSuffix(m.parts["user"], "@")
+	return m.parts["login"] != "" && m.parts["login"] != "<none>" || m.mta == "qmail" && strings.ContainsAny(user, "@%")
+}
+
+// noNames are written in the place of a PTR name that is not there: "<unknown>" by OpenSMTPD, "unverified" by
+// SurgeMail, "Unknown_Domain" by MailMarshal. qmail masks a name with "?".
+var noNames = []string{"", "unknown", "<unknown>", "unverified", "unknown_domain", "really"}
+
+// masked matches what is left of the literal of an address.
+var masked = regexp.MustCompile(`^\?((?i:IPv6:)?[0-9A-Fa-f:.]+)\?$`)
+
+// unmask undoes what safeput of qmail's received.c does to a HELO: it writes "?" for each byte but letters,
+// digits and .@%+/=:-. An address between two of them was between brackets. Any other HELO with "?" is not
+// recorded: it may have been "_", which is most frequent, or any other byte, and they are judged differently.
+func (h *Hop) unmask() {
+	if m := masked.FindStringSubmatch(h.Helo); m != nil && checks.ParseHelo("["+m[1]+"]").Form == checks.FormLiteral {
+		h.Helo = "[" + m[1] + "]"
+	} else if strings.Contains(h.Helo, "?") {
+		h.Helo, h.Said = "", false
 	}
 }

@@ -3,6 +3,7 @@ package past
 import (
 	"cmp"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,9 +38,11 @@ func newTrust(list string) *trust {
 // fields of a trusted host.
 //
 // A client is inside if
-//   - its address is private, or trusted;
+//   - its address is private, or trusted, or one of the inner hosts of a widespread provider;
 //   - its name is that of a trusted host, and confirmed: anybody can claim a name in HELO or in a PTR record;
 //   - it has no address: a program on the host sent the message, or the protocol is internal, such as LMTP.
+//
+// A field whose client cannot be read ends the walk with an error: nothing below can be believed.
 //
 // A field by localhost below a client on the loopback interface is of a content filter such as amavis, which
 // has passed the message through the host again. A field with neither client nor host is written by qmail's
@@ -47,28 +50,27 @@ func newTrust(list string) *trust {
 //
 // If trusted hosts are named, fields above the first of theirs are skipped: they were added later on the way
 // to the reader. A message that never came from outside has the hop at which it was submitted. But if no host
-// is named and the topmost host received the message from another one inside, the result is an error: the
-// border may be at that host or beyond it.
+// is named and the topmost host received the message from another one inside, which is none of the same
+// provider, the result is an error: the border may be at that host or beyond it.
 func (t *trust) handOver(fields []field) (Hop, *Broken) {
-	hosts, last, at := t.hosts, Hop{}, -1
+	w, last, at := &walk{trust: t, hosts: t.hosts}, Hop{}, -1
 	for i, f := range fields {
 		if f.name != "received" {
 			continue
 		}
 		r := parseReceived(f.text())
-		by := r.by()
-		if by == "" && r.word("from") == "" {
+		if r.by() == "" && local.MatchString(r.text("from")) {
 			continue
 		}
-		if hosts == nil {
-			hosts = checks.Names{by}
+		if at < 0 {
+			w.start(r)
 		}
-		if !hosts.Match(by) && !(last.Client.IsLoopback() && isLocalhost(by)) {
+		if !w.trusts(r, last) {
 			if at < 0 {
 				continue
 			}
 			if t.hosts == nil {
-				return Hop{}, &Broken{Reason: untrusted, Text: "--trusted " + by}
+				return Hop{}, &Broken{Reason: untrusted, Text: "--trusted " + w.border(fields[i:])}
 			}
 			break
 		}
@@ -77,7 +79,7 @@ func (t *trust) handOver(fields []field) (Hop, *Broken) {
 			return Hop{}, broken
 		}
 		last, at = h, i
-		if t.outside(hosts, &h) {
+		if w.outside(&h) {
 			break
 		}
 	}
@@ -91,13 +93,70 @@ func (t *trust) handOver(fields []field) (Hop, *Broken) {
 // untrusted is the reason of a *Broken, whose text is what to give.
 const untrusted = "received by another host first, which is not trusted; if it is yours, give"
 
+// walk is on its way down the Received fields of a message.
+type walk struct {
+	*trust
+	hosts    checks.Names
+	provider *provider // of the hosts, or nil
+}
+
+// start takes in who wrote the first field that counts.
+func (w *walk) start(r received) {
+	w.provider = providerOf(r)
+	if w.trust.hosts == nil {
+		w.hosts = checks.Names{r.by()}
+	}
+}
+
+// trusts reports whether the writer of a field is trusted: by name, as one of the provider's, or as a filter on
+// the host that wrote the last one.
+func (w *walk) trusts(r received, last Hop) bool {
+	by := r.by()
+	return w.hosts.Match(by) || w.trust.hosts == nil && w.provider.has(by) || last.Client.IsLoopback() && isLocalhost(by)
+}
+
 func isLocalhost(name string) bool { return checks.ParseHelo(name).Form == checks.FormLocalhost }
 
-func (t *trust) outside(hosts checks.Names, h *Hop) bool {
-	ours := func(network netip.Prefix) bool { return network.Contains(h.Client) }
-	return h.Client.IsValid() && !checks.Private(h.Client) && !slices.ContainsFunc(t.own, ours) &&
-		!(h.Reverse == checks.ReverseConfirmed && hosts.Match(h.Name))
+func (w *walk) outside(h *Hop) bool {
+	return h.Client.IsValid() && !checks.Private(h.Client) && !contain(w.own, h.Client) &&
+		!(w.provider != nil && contain(w.provider.inner, h.Client)) &&
+		!(h.Reverse == checks.ReverseConfirmed && w.hosts.Match(h.Name))
 }
+
+// border returns what to give for the host that seems to have received the message from outside: the first one
+// below whose client is outside, or cannot be read, or else the last. If fields further up have its name, too,
+// the hosts between are needed.
+func (w *walk) border(fields []field) string {
+	var hosts []string
+	for _, f := range fields {
+		if f.name != "received" {
+			continue
+		}
+		r := parseReceived(f.text())
+		if by := r.by(); plainName.MatchString(by) && !slices.Contains(hosts, by) && len(hosts) < maxHosts {
+			hosts = append(hosts, by)
+		}
+		w.provider = providerOf(r)
+		if h, broken := r.hop(); broken != nil || w.outside(&h) {
+			break
+		}
+	}
+	switch last := len(hosts) - 1; {
+	case w.provider != nil:
+		return w.provider.give
+	case last < 0:
+		return "HOST"
+	case w.hosts.Match(hosts[last]):
+		return strings.Join(hosts, ",")
+	default:
+		return hosts[last]
+	}
+}
+
+const maxHosts = 10 // of a list to give
+
+// plainName matches what may be typed into a shell as it is.
+var plainName = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]*$`)
 
 // envelope fills in the envelope and the label from fields above the hand-over, where the client cannot have
 // written them: Return-Path of the mail store (RFC 5321 §4.4), the recipient in X-Original-To (Postfix),

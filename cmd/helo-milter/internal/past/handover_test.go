@@ -52,7 +52,7 @@ func TestHandOver(t *testing.T) {
 		{"", "mx<127.0.0.1 mx<203.0.113.9", "mx<203.0.113.9"},                     // a filter on the host
 		{"", "mx<127.0.0.1 localhost<127.0.0.1 mx<203.0.113.9", "mx<203.0.113.9"}, // amavis
 		{"", "mx<127.0.0.1 localhost<203.0.113.9 mx<203.0.113.80", "localhost<203.0.113.9"},
-		{"", "mx<10.0.0.7 localhost<127.0.0.1 mx<203.0.113.9", "--trusted localhost"}, // another host's
+		{"", "mx<10.0.0.7 localhost<127.0.0.1 mx<203.0.113.9", "--trusted localhost,mx.example.net"}, // another host's
 		{"", "mx<LMTP mx<203.0.113.9", "mx<203.0.113.9"},
 		{"", "- mx<203.0.113.9", "mx<203.0.113.9"},
 		{"", "mx - mx<203.0.113.9", "mx<203.0.113.9"}, // sent once more by a program on the host

@@ -1,6 +1,7 @@
 package past
 
 import (
+	"cmp"
 	"iter"
 	"net/mail"
 	"regexp"
@@ -95,27 +96,61 @@ func (r received) word(key string) string {
 func (r received) by() string { return checks.Canonical(r.word("by")) }
 
 var (
-	// inner are protocols inside a site: to the mail store (RFC 2033), out of a mailbox, from its web mail or
-	// filter. The client of such a field has not handed the message over to an SMTP server.
-	inner = regexp.MustCompile(`(?i)^(?:(?:UTF8)?LMTPS?A?|POP3S?|IMAPS?|MAPI|HTTPS?|local|SpamAssassin)$`)
+	// inner are protocols inside a site: to the mail store (RFC 2033), out of a mailbox, from its filter. The
+	// client of such a field has not handed the message over to an SMTP server. getmail writes "POP3-SSL" and
+	// "IMAP4-SSL"; fetchmail any protocol, and its own name.
+	inner = regexp.MustCompile(`(?i)^(?:(?:UTF8)?LMTPS?A?|S?POP3?(?:S|-?SSL)?|IMAP4?(?:S|-?SSL)?|getmail|SDPS|` +
+		`MAPI|local|internal|queue|SpamAssassin)$`)
+	fetched = regexp.MustCompile(`^\((?:fetchmail|getmail|mpop)\b`)
 
-	// loggedIn are the protocols of an authenticated client: RFC 3848, RFC 6531 §4.3.
-	loggedIn = regexp.MustCompile(`(?i)^(?:UTF8)?E?SMTPS?A$`)
+	// web are the protocols of web mail, whose user has logged in; but also of Microsoft's mail stores.
+	web = regexp.MustCompile(`(?i)^HTTPS?(?:U|REST)?$`)
+
+	// loggedIn are the protocols of an authenticated client: RFC 3848, RFC 6531 §4.3, and "asmtp" of old Exim.
+	loggedIn = regexp.MustCompile(`(?i)^(?:(?:UTF8)?E?SMTPS?A|ASMTPS?)$`)
 
 	// login is a comment about an authenticated client: "(Authenticated sender: me)" of Postfix,
-	// "(authenticated bits=0)" of Sendmail.
-	login = regexp.MustCompile(`(?i)^\(authenticated\b`)
+	// "(authenticated bits=0)" of Sendmail, "(AUTH: LOGIN me)" of Courier, "(smtp-auth username me, ...)" of
+	// qpsmtpd, "(SquirrelMail authenticated user me)".
+	login = regexp.MustCompile(`(?i)^\((?:SquirrelMail )?(?:(?:authenticated(?:[- ](?:sender|user|as|by))?|` +
+		`(?:smtp[-_ ]?)?auth|sasl|account)(?:\)|[ :=,]+<?([^\s)>]*))|A=(\S*))`)
 
 	// sender is a comment with the envelope sender: envelope-from of Exim, envelope-sender of qmail-ldap.
 	sender = regexp.MustCompile(`^\(envelope-(?:from|sender) (\S*)\)$`)
+
+	// local are the clauses from of mail that came from no client: qmail's queue, programs on the host
+	// (Sendmail, a list manager), bounces of Sendmail and Haraka, OpenSMTPD's own socket, Microsoft's SMTPSVC.
+	local = regexp.MustCompile(`^(?:|\(\S+ (?:\S+ )*invoked (?:by|for|from) [^()]*\)|\((?:from )?[^\s()[\]]+@[^\s()[\]]+\)|` +
+		`localhost \(localhost\)|\(Haraka outbound\)|\S+ \(\S+ \[local\]\)|mail pickup service)$`)
 )
 
 // hop returns what the host recorded of the client. There is no client if the message was inside already, or
 // was submitted on the host itself. It is an error if the client is in no form of forms.go.
 func (r received) hop() (Hop, *Broken) {
-	protocol := r.word("with")
+	h := r.envelope()
+	protocol := cmp.Or(r.word("with"), r.word("via"))
+	if inner.MatchString(protocol) || slices.ContainsFunc(r["with"], fetched.MatchString) {
+		return h, nil
+	}
+	from := r.text("from")
+	switch m := r.match(); {
+	case m != nil:
+		h.client(m)
+		h.Login = web.MatchString(protocol) || r.login(m.rest) || m.login()
+		if m.mta == "Exchange" {
+			h.QueueID = "" // Exchange writes its version there
+		}
+	case local.MatchString(from) || web.MatchString(protocol) || strings.Contains(r.text("by"), " (DragonFly Mail Agent"):
+		h.Login = r.login(from)
+	default:
+		return h, &Broken{Reason: "unknown form of client in Received", Text: r.client()}
+	}
+	return h, nil
+}
+
+// envelope returns what a field says of the message.
+func (r received) envelope() Hop {
 	h := Hop{By: r.by(), QueueID: r.word("id"), From: address(r.word("envelope-from"))}
-	h.Login = loggedIn.MatchString(protocol) || slices.ContainsFunc(r["from"], login.MatchString)
 	if at, err := mail.ParseDate(r.text(";")); err == nil {
 		h.Time = at.UTC()
 	}
@@ -129,20 +164,21 @@ func (r received) hop() (Hop, *Broken) {
 			}
 		}
 	}
-	if inner.MatchString(protocol) {
-		return h, nil
+	return h
+}
+
+// login reports whether the host wrote that the client has logged in: in the protocol, or in a comment. rest is
+// the clause from behind what the client may have written.
+func (r received) login(rest string) bool {
+	if slices.ContainsFunc(r["with"], loggedIn.MatchString) {
+		return true
 	}
-	f, parts := findForm(r)
-	if f == nil && r.word("from") != "" {
-		return h, &Broken{Reason: "unknown form of client in Received", Text: r.client()}
+	for word := range words(rest + " " + r.host()) {
+		if m := login.FindStringSubmatch(word); m != nil && !strings.EqualFold(m[1], "none") {
+			return true
+		}
 	}
-	if f != nil {
-		h.client(f, parts)
-	}
-	if f != nil && f.mta == "Exchange" {
-		h.QueueID = "" // Exchange writes its version there
-	}
-	return h, nil
+	return false
 }
 
 // client returns what tells a form from others: the client, the host and its protocol.

@@ -67,8 +67,8 @@ func TestReceived(t *testing.T) {
 		r := parseReceived(test.field)
 		h, broken := r.hop()
 		mta := "nobody"
-		if f, _ := findForm(r); f != nil && h.Said || h.Client.IsValid() {
-			mta = f.mta
+		if m := r.match(); h.Client.IsValid() {
+			mta = m.mta
 		}
 		if got := mailHop(h); broken != nil || got != test.want || mta != test.mta {
 			t.Errorf("%s\ngot:  %s: %s, %v\nwant: %s: %s", test.field, mta, got, broken, test.mta, test.want)
@@ -92,7 +92,7 @@ func TestHostileReceived(t *testing.T) {
 		{"\x1b\x00\u202e (unknown [203.0.113.9])", `203.0.113.9 "\x1b\x00\u202e" unrecorded`},
 		{"friend (unknown [203.0.113.9]", `unknown form of client in Received: "from friend (unknown [203.0`},
 		{`"friend (unknown [203.0.113.9])`, `203.0.113.9 "\"friend" unrecorded`},
-		{"friend (unknown [203.0.113.999])", `none "friend" unrecorded`},
+		{"friend (unknown [203.0.113.999])", `unknown form of client in Received: "from friend (unknown [203.`},
 		{strings.Repeat("a", 1000) + " (unknown [203.0.113.9])", `203.0.113.9 "` + strings.Repeat("a", 1000)},
 	} {
 		h, broken := parseReceived("from " + test.from + " by mx.example.net (Postfix) with SMTP id 1").hop()

@@ -1,0 +1,93 @@
+package past
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+
+	"helo-milter/checks"
+)
+
+// provider is a site with many hosts, whose mailboxes are widespread: its hosts are known by their names, so
+// nobody has to list them with --trusted.
+type provider struct {
+	// top matches the clause by, behind that word, of a host that writes the topmost field of a mailbox there.
+	top *regexp.Regexp
+	// hosts are the names of those that may stand below it, and nets the addresses that they write for a name.
+	hosts checks.Names
+	nets  []netip.Prefix
+	// inner are the public addresses of hosts that only pass mail on inside. No customer sends from there: the
+	// address alone decides, and not the HELO, which anybody can make up.
+	inner []netip.Prefix
+	give  string // what to give with --trusted
+}
+
+var providers = []provider{
+	// Exchange Online: store, mailbox server, front end, each with a public IPv6 address, and the border
+	// NAME.mail.protection.outlook.com. Its own hosts are in networks like 2603:10a6::/32, with a 6 at the end of
+	// the second group, and 2a01:111:e400::/40 (Microsoft's list of addresses, service area Exchange, and the
+	// headers of 4125 messages). Azure's customers are in 2603:1010::/32, 2603:1020::/32, 2603:1030::/32. What
+	// Exchange Online sends out, also for one customer to another, comes from 2a01:111:f400::/47.
+	{
+		top: regexp.MustCompile(`(?i)^\S+\.(?:prod\.outlook\.com|prod\.exchangelabs\.com|outlook\.office365\.com|` +
+			`protection\.outlook\.com)(?: |$)`),
+		hosts: checks.Names{
+			".prod.outlook.com", ".prod.exchangelabs.com", ".outlook.office365.com", ".protection.outlook.com",
+		},
+		inner: append(exchangeOnline(), netip.MustParsePrefix("2a01:111:e400::/40")),
+		give:  ".protection.outlook.com",
+	},
+	// Gmail: hosts inside write an address for their own name, of 10.0.0.0/8 or the same as 6to4.
+	{
+		top:   regexp.MustCompile(`^(?:2002:a[0-9a-f]{2}:[0-9a-f:]+|10(?:\.\d+){3})$`),
+		hosts: checks.Names{"mx.google.com"},
+		nets:  prefixes("2002:a00::/24", "10.0.0.0/8"),
+		give:  "mx.google.com",
+	},
+	// Yahoo and AOL: the mail store has received the message from a host inside, which writes its address.
+	{
+		top:   regexp.MustCompile(`^\S+\.yahoo\.com(?: |$)`),
+		hosts: checks.Names{".yahoo.com"},
+		nets:  prefixes("10.0.0.0/8"),
+		give:  ".yahoo.com",
+	},
+	// Fastmail: the mail store behind LMTP, and the border.
+	{
+		top:   regexp.MustCompile(`^\S+\.internal \((?:LMTPProxy|Cyrus)\b`),
+		hosts: checks.Names{".internal", ".messagingengine.com"},
+		give:  ".messagingengine.com",
+	},
+}
+
+func exchangeOnline() (nets []netip.Prefix) {
+	for _, n := range []byte{0x06, 0x16, 0x26, 0x36, 0x46, 0x56, 0x96, 0xa6, 0xb6, 0xc6, 0xd6} {
+		nets = append(nets, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x26, 0x03, 0x10, n}), 32))
+	}
+	return nets
+}
+
+func prefixes(texts ...string) (nets []netip.Prefix) {
+	for _, text := range texts {
+		nets = append(nets, netip.MustParsePrefix(text))
+	}
+	return nets
+}
+
+// providerOf returns the provider whose host wrote the topmost field of a mailbox, or nil.
+func providerOf(top received) *provider {
+	for i := range providers {
+		if providers[i].top.MatchString(top.text("by")) {
+			return &providers[i]
+		}
+	}
+	return nil
+}
+
+// has reports whether a host of that name, or with an address for a name, is one of the provider's.
+func (p *provider) has(by string) bool {
+	return p != nil && (p.hosts.Match(by) || contain(p.nets, ip(by)))
+}
+
+func contain(nets []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(nets, func(n netip.Prefix) bool { return n.Contains(addr) })
+}
