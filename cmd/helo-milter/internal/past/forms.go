@@ -81,7 +81,7 @@ var forms = []form{
 	// server that writes the form of RFC 5321 §4.4. PowerMTA, Axigen, IMail and Notes write no name, and
 	// MessageLabs, Roundcube and SquirrelMail neither name nor HELO.
 	newForm(
-		"others", ``, `<helo> \(<user>(?:<name> |\[unknown\] )?\[<ip>\]<port><forged><more>\)`,
+		"others", ``, `<helo> \( ?<user>(?:<name> |\[unknown\] )?\[<ip>\]<port><forged><more>\)`,
 		checks.ReverseUnchecked,
 	),
 	newForm("others", ``, `<helo> (?:\( ?<ip> ?\)|\[<ip>\]<port>)$`, checks.ReverseUnrecorded),

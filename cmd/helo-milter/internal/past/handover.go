@@ -119,7 +119,7 @@ func isLocalhost(name string) bool { return checks.ParseHelo(name).Form == check
 
 func (w *walk) outside(h *Hop) bool {
 	return h.Client.IsValid() && !checks.Private(h.Client) && !contain(w.own, h.Client) &&
-		!(w.provider != nil && contain(w.provider.inner, h.Client)) &&
+		!w.provider.inside(h) &&
 		!(h.Reverse == checks.ReverseConfirmed && w.hosts.Match(h.Name))
 }
 

@@ -16,26 +16,33 @@ type provider struct {
 	// hosts are the names of those that may stand below it, and nets the addresses that they write for a name.
 	hosts checks.Names
 	nets  []netip.Prefix
-	// inner are the public addresses of hosts that only pass mail on inside. No customer sends from there: the
-	// address alone decides, and not the HELO, which anybody can make up.
-	inner []netip.Prefix
+	inner []inner
 	give  string // what to give with --trusted
 }
 
+// inner are public addresses of a provider's own hosts that pass mail on to others inside. Nobody else can send
+// to these from there: the address decides, and not the HELO, which anybody can make up.
+type inner struct {
+	to   checks.Names // the hosts that they pass it on to
+	from []netip.Prefix
+}
+
 var providers = []provider{
-	// Exchange Online: store, mailbox server, front end, each with a public IPv6 address, and the border
-	// NAME.mail.protection.outlook.com. Its own hosts are in networks like 2603:10a6::/32, with a 6 at the end of
-	// the second group, and 2a01:111:e400::/40 (Microsoft's list of addresses, service area Exchange, and the
-	// headers of 4125 messages). Azure's customers are in 2603:1010::/32, 2603:1020::/32, 2603:1030::/32. What
-	// Exchange Online sends out, also for one customer to another, comes from 2a01:111:f400::/47.
+	// Exchange Online: store, mailbox server, front end NAME.outlook.office365.com, each with a public IPv6 address,
+	// and the border NAME.mail.protection.outlook.com. Its own hosts are in networks like 2603:10a6::/32, with a 6
+	// at the end of the second group, and 2a01:111:e400::/40 (Microsoft's list of addresses, service area
+	// Exchange; headers of 4000 messages). Azure's customers are in 2603:1010::/32, 2603:1020::/32, 2603:1030::/32.
+	// What Exchange Online sends out, also for one customer to another, comes from 2a01:111:f400::/46. It reaches
+	// the border, never a front end, for which these are addresses of the border.
 	{
 		top: regexp.MustCompile(`(?i)^\S+\.(?:prod\.outlook\.com|prod\.exchangelabs\.com|outlook\.office365\.com|` +
 			`protection\.outlook\.com)(?: |$)`),
-		hosts: checks.Names{
-			".prod.outlook.com", ".prod.exchangelabs.com", ".outlook.office365.com", ".protection.outlook.com",
+		hosts: exchangeHosts,
+		inner: []inner{
+			{exchangeHosts, append(exchangeNets(), netip.MustParsePrefix("2a01:111:e400::/40"))},
+			{checks.Names{".outlook.office365.com"}, prefixes("2a01:111:f400::/46")},
 		},
-		inner: append(exchangeOnline(), netip.MustParsePrefix("2a01:111:e400::/40")),
-		give:  ".protection.outlook.com",
+		give: ".protection.outlook.com",
 	},
 	// Gmail: hosts inside write an address for their own name, of 10.0.0.0/8 or the same as 6to4.
 	{
@@ -59,7 +66,11 @@ var providers = []provider{
 	},
 }
 
-func exchangeOnline() (nets []netip.Prefix) {
+var exchangeHosts = checks.Names{
+	".prod.outlook.com", ".prod.exchangelabs.com", ".outlook.office365.com", ".protection.outlook.com",
+}
+
+func exchangeNets() (nets []netip.Prefix) {
 	for _, n := range []byte{0x06, 0x16, 0x26, 0x36, 0x46, 0x56, 0x96, 0xa6, 0xb6, 0xc6, 0xd6} {
 		nets = append(nets, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x26, 0x03, 0x10, n}), 32))
 	}
@@ -86,6 +97,13 @@ func providerOf(top received) *provider {
 // has reports whether a host of that name, or with an address for a name, is one of the provider's.
 func (p *provider) has(by string) bool {
 	return p != nil && (p.hosts.Match(by) || contain(p.nets, ip(by)))
+}
+
+// inside reports whether the client of a hop is one of the provider's own hosts.
+func (p *provider) inside(h *Hop) bool {
+	return p != nil && slices.ContainsFunc(p.inner, func(i inner) bool {
+		return i.to.Match(h.By) && contain(i.from, h.Client)
+	})
 }
 
 func contain(nets []netip.Prefix, addr netip.Addr) bool {

@@ -96,10 +96,10 @@ func (r received) word(key string) string {
 func (r received) by() string { return checks.Canonical(r.word("by")) }
 
 var (
-	// inner are protocols inside a site: to the mail store (RFC 2033), out of a mailbox, from its filter. The
+	// inside are protocols inside a site: to the mail store (RFC 2033), out of a mailbox, from its filter. The
 	// client of such a field has not handed the message over to an SMTP server. getmail writes "POP3-SSL" and
 	// "IMAP4-SSL"; fetchmail any protocol, and its own name.
-	inner = regexp.MustCompile(`(?i)^(?:(?:UTF8)?LMTPS?A?|S?POP3?(?:S|-?SSL)?|IMAP4?(?:S|-?SSL)?|getmail|SDPS|` +
+	inside = regexp.MustCompile(`(?i)^(?:(?:UTF8)?LMTPS?A?|S?POP3?(?:S|-?SSL)?|IMAP4?(?:S|-?SSL)?|getmail|SDPS|` +
 		`MAPI|local|internal|queue|SpamAssassin)$`)
 	fetched = regexp.MustCompile(`^\((?:fetchmail|getmail|mpop)\b`)
 
@@ -121,7 +121,7 @@ var (
 	// local are the clauses from of mail that came from no client: qmail's queue, programs on the host
 	// (Sendmail, a list manager), bounces of Sendmail and Haraka, OpenSMTPD's own socket, Microsoft's SMTPSVC.
 	local = regexp.MustCompile(`^(?:|\(\S+ (?:\S+ )*invoked (?:by|for|from) [^()]*\)|\((?:from )?[^\s()[\]]+@[^\s()[\]]+\)|` +
-		`localhost \(localhost\)|\(Haraka outbound\)|\S+ \(\S+ \[local\]\)|mail pickup service)$`)
+		`\(at [^\s()]+\)|localhost \(localhost\)|\(Haraka outbound\)|\S+ \(\S+ \[local\]\)|mail pickup service)$`)
 )
 
 // hop returns what the host recorded of the client. There is no client if the message was inside already, or
@@ -129,7 +129,7 @@ var (
 func (r received) hop() (Hop, *Broken) {
 	h := r.envelope()
 	protocol := cmp.Or(r.word("with"), r.word("via"))
-	if inner.MatchString(protocol) || slices.ContainsFunc(r["with"], fetched.MatchString) {
+	if inside.MatchString(protocol) || slices.ContainsFunc(r["with"], fetched.MatchString) {
 		return h, nil
 	}
 	from := r.text("from")
@@ -140,12 +140,20 @@ func (r received) hop() (Hop, *Broken) {
 		if m.mta == "Exchange" {
 			h.QueueID = "" // Exchange writes its version there
 		}
-	case local.MatchString(from) || web.MatchString(protocol) || strings.Contains(r.text("by"), " (DragonFly Mail Agent"):
+	case local.MatchString(from) || web.MatchString(protocol) || r.queued():
 		h.Login = r.login(from)
 	default:
 		return h, &Broken{Reason: "unknown form of client in Received", Text: r.client()}
 	}
 	return h, nil
+}
+
+// queued reports whether a field is of a program that writes whom it took the message from inside, in the place
+// of a client: DragonFly's mail agent, which accepts no mail from outside, and the channels of Oracle's Messaging
+// Server.
+func (r received) queued() bool {
+	by := r.text("by")
+	return strings.Contains(by, " (DragonFly Mail Agent") || strings.Contains(by, " Messaging Server ") && r["with"] == nil
 }
 
 // envelope returns what a field says of the message.
