@@ -49,7 +49,10 @@ var forms = []form{
 	// received.c: the name is tcpserver's, which checks it against the address only with -p. qmail-smtpd.c,
 	// dohelo: the HELO is left out if it is the name, or none was said. qpsmtpd and IronPort write the same,
 	// and Yahoo, with an address for the name.
-	newForm("qmail", ``, `<name> \(<said><helo>\) [([]<user>\[?<ip>\]?(?: with <login>)?[])]`, checks.ReverseUnchecked),
+	newForm(
+		"qmail", ``, `<name> \(<said><helo>\) [([]<user>\[?<ip>\]?(?: with <login>)?[])]`,
+		checks.ReverseUnchecked,
+	),
 	newForm("qmail", qmailServer, `<name> \(<user><ip>\)`, checks.ReverseUnchecked),
 
 	// Momentum, once ecelerity: the port is inside the brackets.
@@ -59,21 +62,23 @@ var forms = []form{
 
 	// ZMailer: the HELO is in quotes. Nothing is known of its name.
 	newForm(
-		"ZMailer", ``, `(?:<name>|\S+) \(\[<ip>\]<port> "<said><helo>"(?: [^()]*smtp-auth: "?<login>)?<more>\)`,
+		"ZMailer", ``,
+		`(?:<name>|\S+) \(\[<ip>\]<port> "<said><helo>"(?: [^()]*smtp-auth: "?<login>)?<more>\)`,
 		checks.ReverseUnchecked,
 	),
 
 	// Others with the HELO in a comment. CommuniGate, Yahoo's inner hosts: only the address stands before it.
 	// ASSP: the HELO does, too. Elsewhere it may be a name, of which nothing is known.
 	newForm(
-		"HELO in a comment", ``, `\[?<ip>\]?<port> \((?:account <login> |port=\d+ )?<said><helo><more>\)`,
+		"HELO in a comment", ``, `\[?<ip>\]?<port> \((?:account <login> |port=\d+ )?<said><helo><more>\)$`,
 		checks.ReverseUnrecorded,
 	),
 	newForm(
-		"HELO in a comment", ``, `\[<ip>\] \((?:account <login>|verified)<more>\)`, checks.ReverseUnrecorded,
+		"HELO in a comment", ``, `\[?<ip>\]? \((?:account <login>|verified)<more>\)$`,
+		checks.ReverseUnrecorded,
 	),
 	newForm(
-		"HELO in a comment", ``, `\S+ \(\[<ip>\]<port> <said><helo><more>\)`, checks.ReverseUnrecorded,
+		"HELO in a comment", ``, `\S+ \(\[<ip>\]<port> <said><helo><more>\)$`, checks.ReverseUnrecorded,
 	),
 
 	// OpenSMTPD (smtp_session.c, smtp_getnameinfo_cb) and Haraka (connection.js, rdns_response) record any
@@ -97,7 +102,7 @@ const (
 	qmailServer    = `^by \S+ with (?:\([^()]*\) |\S+ encrypted )?\w+$`
 
 	// eximServer also knows the server by its ids: its version can be hidden.
-	eximServer = `\(Exim | id [0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})$`
+	eximServer = `\(Exim | id \w{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})$`
 )
 
 // newForm compiles a row of forms. In client, the words in angle brackets stand for the parts of a client:
@@ -140,8 +145,8 @@ type match struct {
 	rest  string // of the clause from, behind the client
 }
 
-// match returns the first form that matches, or nil. A field with a second address or HELO is of no form: which
-// of them is the client's is unknown, and it may have written the other.
+// match returns the first form that matches, or nil. A field with a second address or HELO is of no form:
+// which of them is the client's is unknown, and it may have written the other.
 func (r received) match() *match {
 	host, from := r.host(), r.text("from")
 	for i := range forms {
@@ -154,16 +159,23 @@ func (r received) match() *match {
 			continue
 		}
 		m := &match{form: f, parts: parts(f.client, from, at), rest: from[at[1]:]}
-		more := m.parts["more"] + " " + m.rest
-		if m.addr = endpoint(m.parts["ip"]); m.addr.IsValid() && !hasAddress(more) && !said.MatchString(more) {
+		if m.addr = endpoint(m.parts["ip"]); m.addr.IsValid() && !m.ambiguous() {
 			return m
 		}
 	}
 	return nil
 }
 
-// host returns the clauses by, with and id, where the server describes itself, without the envelope sender that
-// Exim and Momentum write there.
+// ambiguous reports whether there is another address or HELO with the client. Yahoo writes the client's
+// address twice, or that of a host inside first.
+func (m *match) ambiguous() bool {
+	more, first := m.parts["more"]+" "+m.rest, ip(m.parts["name"])
+	return hasAddress(more) || said.MatchString(more) ||
+		first.IsValid() && first != m.addr && !checks.Private(first)
+}
+
+// host returns the clauses by, with and id, where the server describes itself, without the envelope sender
+// that Exim and Momentum write there.
 func (r received) host() string {
 	var text []string
 	for _, key := range []string{"by", "with"} {
@@ -206,7 +218,8 @@ func endpoint(text string) netip.Addr {
 
 // hasAddress reports whether there is an address in a text.
 func hasAddress(text string) bool {
-	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !strings.ContainsRune(addressDigits, r) }) {
+	between := func(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF.:", r) }
+	for word := range strings.FieldsFuncSeq(text, between) {
 		if strings.Count(word, ".") == 3 || strings.Count(word, ":") > 1 {
 			if endpoint(word).IsValid() || endpoint(strings.Trim(word, ".:")).IsValid() {
 				return true
@@ -215,8 +228,6 @@ func hasAddress(text string) bool {
 	}
 	return false
 }
-
-const addressDigits = "0123456789abcdefABCDEF.:"
 
 // client fills in what a host recorded of its client. A HELO that was left out is the name. If both are
 // "unknown", there may have been no HELO.
@@ -247,8 +258,13 @@ func (h *Hop) client(m *match) {
 // authentication put it where the ident server's user would be, and vpopmail's users are of a domain.
 func (m *match) login() bool {
 	user := strings.TrimSuffix(m.parts["user"], "@")
-	return m.parts["login"] != "" && m.parts["login"] != "<none>" || m.mta == "qmail" && strings.ContainsAny(user, "@%")
+	return m.parts["login"] != "" && m.parts["login"] != "<none>" ||
+		m.mta == "qmail" && strings.ContainsAny(user, "@%") || authenticated.MatchString(m.parts["more"])
 }
+
+// authenticated matches the name of a user in the comment with the client, unless the client may have written
+// it there through its ident server.
+var authenticated = regexp.MustCompile(`^(?: (?:helo|port)=\S*)* (?:auth|A)=[^\s=]`)
 
 // noNames are written in the place of a PTR name that is not there: "<unknown>" by OpenSMTPD, "unverified" by
 // SurgeMail, "Unknown_Domain" by MailMarshal. qmail masks a name with "?".
@@ -261,9 +277,11 @@ var masked = regexp.MustCompile(`^\?((?i:IPv6:)?[0-9A-Fa-f:.]+)\?$`)
 // digits and .@%+/=:-. An address between two of them was between brackets. Any other HELO with "?" is not
 // recorded: it may have been "_", which is most frequent, or any other byte, and they are judged differently.
 func (h *Hop) unmask() {
-	if m := masked.FindStringSubmatch(h.Helo); m != nil && checks.ParseHelo("["+m[1]+"]").Form == checks.FormLiteral {
-		h.Helo = "[" + m[1] + "]"
-	} else if strings.Contains(h.Helo, "?") {
+	literal := masked.ReplaceAllString(h.Helo, "[$1]")
+	switch {
+	case checks.ParseHelo(literal).Form == checks.FormLiteral:
+		h.Helo = literal
+	case strings.Contains(h.Helo, "?"):
 		h.Helo, h.Said = "", false
 	}
 }

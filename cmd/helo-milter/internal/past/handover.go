@@ -49,11 +49,12 @@ func newTrust(list string) *trust {
 // queue.
 //
 // If trusted hosts are named, fields above the first of theirs are skipped: they were added later on the way
-// to the reader. A message that never came from outside has the hop at which it was submitted. But if no host
-// is named and the topmost host received the message from another one inside, which is none of the same
-// provider, the result is an error: the border may be at that host or beyond it.
+// to the reader. A message that never came from outside has the hop at which it was submitted. But if it was
+// passed on (LMTP, POP3) by a host that is not trusted, or if no host is named and the topmost one received
+// it from another one inside that is none of the same provider, the result is an error, which says what to
+// give: the border may be at that host or beyond it.
 func (t *trust) handOver(fields []field) (Hop, *Broken) {
-	w, last, at := &walk{trust: t, hosts: t.hosts}, Hop{}, -1
+	w, last, at := &walk{trust: t, writers: t.hosts}, Hop{}, -1
 	for i, f := range fields {
 		if f.name != "received" {
 			continue
@@ -62,21 +63,24 @@ func (t *trust) handOver(fields []field) (Hop, *Broken) {
 		if r.by() == "" && local.MatchString(r.text("from")) {
 			continue
 		}
-		if at < 0 {
-			w.start(r)
+		if w.writers == nil {
+			w.writers = checks.Names{r.by()}
 		}
 		if !w.trusts(r, last) {
 			if at < 0 {
 				continue
 			}
-			if t.hosts == nil {
-				return Hop{}, &Broken{Reason: untrusted, Text: "--trusted " + w.border(fields[i:])}
+			if give := w.border(fields[i:]); t.hosts == nil || last.passed {
+				return Hop{}, &Broken{Reason: untrusted, Text: "--trusted " + give, Trust: give}
 			}
 			break
 		}
 		h, broken := r.hop()
 		if broken != nil {
 			return Hop{}, broken
+		}
+		if at < 0 {
+			w.provider = providerOf(r)
 		}
 		last, at = h, i
 		if w.outside(&h) {
@@ -96,36 +100,28 @@ const untrusted = "received by another host first, which is not trusted; if it i
 // walk is on its way down the Received fields of a message.
 type walk struct {
 	*trust
-	hosts    checks.Names
-	provider *provider // of the hosts, or nil
+	writers  checks.Names // the hosts of trust, or the first one
+	provider *provider    // of the first one, or nil
 }
 
-// start takes in who wrote the first field that counts.
-func (w *walk) start(r received) {
-	w.provider = providerOf(r)
-	if w.trust.hosts == nil {
-		w.hosts = checks.Names{r.by()}
-	}
-}
-
-// trusts reports whether the writer of a field is trusted: by name, as one of the provider's, or as a filter on
-// the host that wrote the last one.
+// trusts reports whether the writer of a field is trusted: by name, as another host of the same provider, by
+// an address that it writes for a name, or as a filter on the host that wrote the last one.
 func (w *walk) trusts(r received, last Hop) bool {
 	by := r.by()
-	return w.hosts.Match(by) || w.trust.hosts == nil && w.provider.has(by) || last.Client.IsLoopback() && isLocalhost(by)
+	return w.writers.Match(by) || w.provider.has(by) || w.hosts == nil && contain(w.own, ip(by)) ||
+		last.Client.IsLoopback() && isLocalhost(by)
 }
 
 func isLocalhost(name string) bool { return checks.ParseHelo(name).Form == checks.FormLocalhost }
 
 func (w *walk) outside(h *Hop) bool {
 	return h.Client.IsValid() && !checks.Private(h.Client) && !contain(w.own, h.Client) &&
-		!w.provider.inside(h) &&
-		!(h.Reverse == checks.ReverseConfirmed && w.hosts.Match(h.Name))
+		!w.provider.inside(h) && !(h.Reverse == checks.ReverseConfirmed && w.writers.Match(h.Name))
 }
 
-// border returns what to give for the host that seems to have received the message from outside: the first one
-// below whose client is outside, or cannot be read, or else the last. If fields further up have its name, too,
-// the hosts between are needed.
+// border returns what to give for the host that seems to have received the message from outside: the first
+// one below whose client is outside, or cannot be read, or else the last. If fields further up have its name,
+// too, the hosts between are needed.
 func (w *walk) border(fields []field) string {
 	var hosts []string
 	for _, f := range fields {
@@ -133,10 +129,13 @@ func (w *walk) border(fields []field) string {
 			continue
 		}
 		r := parseReceived(f.text())
-		if by := r.by(); plainName.MatchString(by) && !slices.Contains(hosts, by) && len(hosts) < maxHosts {
+		by := r.by()
+		if plainName.MatchString(by) && !slices.Contains(hosts, by) && len(hosts) < maxHosts {
 			hosts = append(hosts, by)
 		}
-		w.provider = providerOf(r)
+		if !w.provider.has(by) {
+			w.provider = providerOf(r)
+		}
 		if h, broken := r.hop(); broken != nil || w.outside(&h) {
 			break
 		}
@@ -146,7 +145,7 @@ func (w *walk) border(fields []field) string {
 		return w.provider.give
 	case last < 0:
 		return "HOST"
-	case w.hosts.Match(hosts[last]):
+	case w.writers.Match(hosts[last]):
 		return strings.Join(hosts, ",")
 	default:
 		return hosts[last]

@@ -52,7 +52,9 @@ func TestHandOver(t *testing.T) {
 		{"", "mx<127.0.0.1 mx<203.0.113.9", "mx<203.0.113.9"},                     // a filter on the host
 		{"", "mx<127.0.0.1 localhost<127.0.0.1 mx<203.0.113.9", "mx<203.0.113.9"}, // amavis
 		{"", "mx<127.0.0.1 localhost<203.0.113.9 mx<203.0.113.80", "localhost<203.0.113.9"},
-		{"", "mx<10.0.0.7 localhost<127.0.0.1 mx<203.0.113.9", "--trusted localhost,mx.example.net"}, // another host's
+		{ // another host's
+			"", "mx<10.0.0.7 localhost<127.0.0.1 mx<203.0.113.9", "--trusted localhost,mx.example.net",
+		},
 		{"", "mx<LMTP mx<203.0.113.9", "mx<203.0.113.9"},
 		{"", "- mx<203.0.113.9", "mx<203.0.113.9"},
 		{"", "mx - mx<203.0.113.9", "mx<203.0.113.9"}, // sent once more by a program on the host
@@ -74,6 +76,7 @@ func TestHandOver(t *testing.T) {
 		{"mx.example.net", "pop.example.org<203.0.113.80", "none"},
 		{"mx.example.net", "mx<10.0.0.7 laptop.example.org<127.0.0.1", "mx<10.0.0.7"},
 		{"mx.example.net", "mx<127.0.0.1 localhost<127.0.0.1 mx<203.0.113.9", "mx<203.0.113.9"},
+		{"store.example.net", "store<LMTP mx<203.0.113.9", "--trusted mx.example.net"},
 		{"mx.example.net, STORE.example.net.", "store<LMTP mx<203.0.113.9", "mx<203.0.113.9"},
 		{".example.net", "store<10.0.0.7 mx<203.0.113.9", "mx<203.0.113.9"},
 		{".example.net", "mx<relay=192.0.2.7 relay<203.0.113.9", "relay<203.0.113.9"},

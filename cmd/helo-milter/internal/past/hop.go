@@ -18,6 +18,8 @@ type Hop struct {
 	To      []string
 	QueueID string
 	Spam    Label
+
+	passed bool // the host took the message over from another one's store or queue: LMTP, POP3
 }
 
 // Label says whether a message is known to be ham or spam.

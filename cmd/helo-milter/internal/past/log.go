@@ -190,7 +190,7 @@ func (l *logReader) yield(h Hop) {
 }
 
 func (l *logReader) broken(reason, text string) {
-	l.ready = append(l.ready, result{err: &Broken{l.place(), reason, keep(text)}})
+	l.ready = append(l.ready, result{err: &Broken{Place: l.place(), Reason: reason, Text: keep(text)}})
 }
 
 // session returns the session of an id, or a new one.

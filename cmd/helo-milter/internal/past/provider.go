@@ -11,32 +11,33 @@ import (
 // provider is a site with many hosts, whose mailboxes are widespread: its hosts are known by their names, so
 // nobody has to list them with --trusted.
 type provider struct {
-	// top matches the clause by, behind that word, of a host that writes the topmost field of a mailbox there.
+	// top matches the clause by, behind that word, of a host that writes the topmost field of a mailbox.
 	top *regexp.Regexp
-	// hosts are the names of those that may stand below it, and nets the addresses that they write for a name.
+	// hosts are the names of those that may stand below it, and nets what they write in place of a name.
 	hosts checks.Names
 	nets  []netip.Prefix
 	inner []inner
 	give  string // what to give with --trusted
 }
 
-// inner are public addresses of a provider's own hosts that pass mail on to others inside. Nobody else can send
-// to these from there: the address decides, and not the HELO, which anybody can make up.
+// inner are public addresses of a provider's own hosts that pass mail on to others inside. Nobody else can
+// send to these from there: the address decides, and not the HELO, which anybody can make up.
 type inner struct {
 	to   checks.Names // the hosts that they pass it on to
 	from []netip.Prefix
 }
 
 var providers = []provider{
-	// Exchange Online: store, mailbox server, front end NAME.outlook.office365.com, each with a public IPv6 address,
-	// and the border NAME.mail.protection.outlook.com. Its own hosts are in networks like 2603:10a6::/32, with a 6
-	// at the end of the second group, and 2a01:111:e400::/40 (Microsoft's list of addresses, service area
-	// Exchange; headers of 4000 messages). Azure's customers are in 2603:1010::/32, 2603:1020::/32, 2603:1030::/32.
-	// What Exchange Online sends out, also for one customer to another, comes from 2a01:111:f400::/46. It reaches
-	// the border, never a front end, for which these are addresses of the border.
+	// Exchange Online: store, mailbox server, front end NAME.outlook.office365.com, each with a public IPv6
+	// address, and the border NAME.mail.protection.outlook.com. Its own hosts are in networks like
+	// 2603:10a6::/32, with a 6 at the end of the second group, and 2a01:111:e400::/40 (Microsoft's list of
+	// addresses, service area Exchange; headers of 4000 messages). Azure's customers are in 2603:1010::/32,
+	// 2603:1020::/32, 2603:1030::/32. What Exchange Online sends out, also for one customer to another, comes
+	// from 2a01:111:f400::/46. It reaches the border, never a front end, for which these are addresses of the
+	// border.
 	{
-		top: regexp.MustCompile(`(?i)^\S+\.(?:prod\.outlook\.com|prod\.exchangelabs\.com|outlook\.office365\.com|` +
-			`protection\.outlook\.com)(?: |$)`),
+		top: regexp.MustCompile(`(?i)^\S+\.(?:prod\.outlook\.com|prod\.exchangelabs\.com|` +
+			`outlook\.office365\.com|protection\.outlook\.com)(?: |$)`),
 		hosts: exchangeHosts,
 		inner: []inner{
 			{exchangeHosts, append(exchangeNets(), netip.MustParsePrefix("2a01:111:e400::/40"))},

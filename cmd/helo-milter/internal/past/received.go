@@ -96,18 +96,21 @@ func (r received) word(key string) string {
 func (r received) by() string { return checks.Canonical(r.word("by")) }
 
 var (
-	// inside are protocols inside a site: to the mail store (RFC 2033), out of a mailbox, from its filter. The
-	// client of such a field has not handed the message over to an SMTP server. getmail writes "POP3-SSL" and
-	// "IMAP4-SSL"; fetchmail any protocol, and its own name.
-	inside = regexp.MustCompile(`(?i)^(?:(?:UTF8)?LMTPS?A?|S?POP3?(?:S|-?SSL)?|IMAP4?(?:S|-?SSL)?|getmail|SDPS|` +
-		`MAPI|local|internal|queue|SpamAssassin)$`)
+	// passed are protocols that take a message over from another host inside: to the mail store (RFC 2033),
+	// or out of a mailbox. getmail writes "POP3-SSL" and "IMAP4-SSL"; fetchmail any protocol, and its own
+	// name. The client of such a field has not handed the message over to an SMTP server.
+	passed = regexp.MustCompile(
+		`(?i)^(?:(?:UTF8)?LMTPS?A?|S?POP3?(?:S|-?SSL)?|IMAP4?(?:S|-?SSL)?|getmail|SDPS)$`)
 	fetched = regexp.MustCompile(`^\((?:fetchmail|getmail|mpop)\b`)
+
+	// inside are protocols on a host, or from its mail store or filter.
+	inside = regexp.MustCompile(`(?i)^(?:MAPI|local|internal|queue|SpamAssassin)$`)
 
 	// web are the protocols of web mail, whose user has logged in; but also of Microsoft's mail stores.
 	web = regexp.MustCompile(`(?i)^HTTPS?(?:U|REST)?$`)
 
-	// loggedIn are the protocols of an authenticated client: RFC 3848, RFC 6531 §4.3, and "asmtp" of old Exim.
-	loggedIn = regexp.MustCompile(`(?i)^(?:(?:UTF8)?E?SMTPS?A|ASMTPS?)$`)
+	// loggedIn are the protocols of an authenticated client: RFC 3848, RFC 6531 §4.3, "asmtp" of old Exim.
+	loggedIn = regexp.MustCompile(`(?i)^(?:(?:UTF8)?E?SMTPS?A|ASMTPS?|E?SMTP-AUTH)$`)
 
 	// login is a comment about an authenticated client: "(Authenticated sender: me)" of Postfix,
 	// "(authenticated bits=0)" of Sendmail, "(AUTH: LOGIN me)" of Courier, "(smtp-auth username me, ...)" of
@@ -119,9 +122,11 @@ var (
 	sender = regexp.MustCompile(`^\(envelope-(?:from|sender) (\S*)\)$`)
 
 	// local are the clauses from of mail that came from no client: qmail's queue, programs on the host
-	// (Sendmail, a list manager), bounces of Sendmail and Haraka, OpenSMTPD's own socket, Microsoft's SMTPSVC.
-	local = regexp.MustCompile(`^(?:|\(\S+ (?:\S+ )*invoked (?:by|for|from) [^()]*\)|\((?:from )?[^\s()[\]]+@[^\s()[\]]+\)|` +
-		`\(at [^\s()]+\)|localhost \(localhost\)|\(Haraka outbound\)|\S+ \(\S+ \[local\]\)|mail pickup service)$`)
+	// (Sendmail, Majordomo, Debian's bug tracker), bounces of Sendmail and Haraka, OpenSMTPD's socket,
+	// Microsoft's pickup.
+	local = regexp.MustCompile(`^(?:|\(\S+ (?:\S+ )*invoked (?:by|for|from) [^()]*\)|` +
+		`\((?:from )?[^\s()[\]]+@[^\s()[\]]+\)|\(at [^\s()]+\)|localhost \(localhost\)|` +
+		`\(Haraka outbound\)|\S+ \(\S+ \[local\]\)|mail pickup service)$`)
 )
 
 // hop returns what the host recorded of the client. There is no client if the message was inside already, or
@@ -129,7 +134,8 @@ var (
 func (r received) hop() (Hop, *Broken) {
 	h := r.envelope()
 	protocol := cmp.Or(r.word("with"), r.word("via"))
-	if inside.MatchString(protocol) || slices.ContainsFunc(r["with"], fetched.MatchString) {
+	h.passed = passed.MatchString(protocol) || slices.ContainsFunc(r["with"], fetched.MatchString)
+	if h.passed || inside.MatchString(protocol) {
 		return h, nil
 	}
 	from := r.text("from")
@@ -148,12 +154,12 @@ func (r received) hop() (Hop, *Broken) {
 	return h, nil
 }
 
-// queued reports whether a field is of a program that writes whom it took the message from inside, in the place
-// of a client: DragonFly's mail agent, which accepts no mail from outside, and the channels of Oracle's Messaging
-// Server.
+// queued reports whether a field is of a program that writes a user or a part of itself in the place of a
+// client: DragonFly's mail agent, which accepts no mail from outside, and Oracle's Messaging Server.
 func (r received) queued() bool {
 	by := r.text("by")
-	return strings.Contains(by, " (DragonFly Mail Agent") || strings.Contains(by, " Messaging Server ") && r["with"] == nil
+	return strings.Contains(by, " (DragonFly Mail Agent") ||
+		strings.Contains(by, " Messaging Server ") && r["with"] == nil
 }
 
 // envelope returns what a field says of the message.
@@ -175,8 +181,8 @@ func (r received) envelope() Hop {
 	return h
 }
 
-// login reports whether the host wrote that the client has logged in: in the protocol, or in a comment. rest is
-// the clause from behind what the client may have written.
+// login reports whether the host wrote that the client has logged in: in the protocol, or in a comment. rest
+// is the clause from without what the client may have written.
 func (r received) login(rest string) bool {
 	if slices.ContainsFunc(r["with"], loggedIn.MatchString) {
 		return true

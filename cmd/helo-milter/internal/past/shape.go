@@ -14,6 +14,7 @@ type Broken struct {
 	Place  string // FILE:LINE
 	Reason string // one of our fixed sentences
 	Text   string // what could not be read, from the network, or ""
+	Trust  string // what to give with --trusted so that it can be read, or ""
 }
 
 func (b *Broken) Error() string {

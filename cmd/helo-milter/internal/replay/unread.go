@@ -16,6 +16,8 @@ type Unread struct {
 	Items  int
 	forms  map[form]int
 	others int // of further forms
+
+	trust map[string]int // by what to give with --trusted; the first maxForms
 }
 
 // form is a reason and the form of its text, which may be "".
@@ -27,24 +29,37 @@ const maxForms = 1000
 // shownForms is how many forms a list has at most.
 const shownForms = 10
 
+// shownHosts is how many hosts to trust a list has at most.
+const shownHosts = 3
+
 func (u *Unread) add(err error) {
 	u.Items++
 	broken := new(past.Broken)
 	if !errors.As(err, &broken) { // about a whole file
 		return
 	}
-	f := form{broken.Reason, broken.Form()}
-	if _, ok := u.forms[f]; !ok && len(u.forms) == maxForms {
-		u.others++
-		return
-	}
 	if u.forms == nil {
-		u.forms = map[form]int{}
+		u.forms, u.trust = map[form]int{}, map[string]int{}
 	}
-	u.forms[f]++
+	if !increment(u.forms, form{broken.Reason, broken.Form()}) {
+		u.others++
+	}
+	if broken.Trust != "" {
+		increment(u.trust, broken.Trust)
+	}
 }
 
-// Print writes the most frequent forms, a line each. No line has an address or a name.
+// increment adds one to a key of a map of at most maxForms keys, and reports whether it did.
+func increment[K comparable](m map[K]int, key K) bool {
+	if _, ok := m[key]; !ok && len(m) == maxForms {
+		return false
+	}
+	m[key]++
+	return true
+}
+
+// Print writes the most frequent forms, a line each, in which there is no address or name, and then the hosts
+// to name with --trusted.
 func (u *Unread) Print(out io.Writer) {
 	list := slices.SortedFunc(maps.Keys(u.forms), func(a, b form) int {
 		return cmp.Or(
@@ -64,5 +79,11 @@ func (u *Unread) Print(out io.Writer) {
 	}
 	if rest > 0 {
 		fmt.Fprintf(out, "  %5d  of other forms\n", rest)
+	}
+	hosts := slices.SortedFunc(maps.Keys(u.trust), func(a, b string) int {
+		return cmp.Or(cmp.Compare(u.trust[b], u.trust[a]), cmp.Compare(a, b))
+	})
+	for _, host := range hosts[:min(len(hosts), shownHosts)] {
+		fmt.Fprintf(out, "To read %d of them, give --trusted %s, if that is yours.\n", u.trust[host], host)
 	}
 }
