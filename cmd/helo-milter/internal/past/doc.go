@@ -11,6 +11,7 @@
 //	  Mbox         mail.go         mailbox: headers, one after the other ─┐
 //	  Message      mail.go         one message ─► Received fields ────────┤
 //	    handOver   handover.go     the field of the host that received it from outside
+//	                               provider.go: whose hosts nobody has to list
 //	    hop        received.go     its clauses; forms.go: the client in it ────────► Hop
 //	  Log          log.go          mail log: line by line
 //	    parse      syslog.go       time, host, program and text of a line, in any format
@@ -20,6 +21,8 @@
 //
 // A Hop has only what was recorded. In its facts, every answer that was not recorded is a failed lookup, so
 // that no rule fails because of it. An error about a line or a message is a *Broken, and reading continues.
+// shape.go has its form: the text without addresses and names, by which it is counted. A field that cannot be
+// read is never skipped: what is below it may be written by the client.
 //
 // # How to add a Received form
 //
@@ -41,17 +44,28 @@
 //  2. Add the example to testdata/received.txt, after an empty line: "# " and the server, the field with its
 //     lines as they are, and "= " with the hop that you expect, as mailHop of received_test.go writes it. go
 //     test ./cmd/helo-milter/internal/past -run TestReceived fails: "unknown form of client in Received".
-//  3. Add the row to forms in forms.go, before those of "others", which match many servers. Its columns are
-//     the server, as in the example; a regular expression for the server itself, which sees the clauses by,
-//     with and id in this order; one for the client, which sees the clause from without that word; and the
-//     value of step 1. newForm lists the words for the parts of a client. Say above the row which file and
-//     function of the server write it, and what a name means there.
+//  3. Add the row to forms in forms.go, before those of "HELO in a comment" and "others", which match many
+//     servers. Its columns are the server, as in the example; a regular expression for the server itself,
+//     which sees the clauses by and with and the word of id, in this order; one for the client, which sees the
+//     clause from without that word; and the value of step 1. newForm lists the words for the parts of a
+//     client. Say above the row which file and function of the server write it, and what a name means there.
 //  4. The test passes. It would also fail if a row had no example. Add an example of each variant of the
 //     field: IPv6, no PTR name, authenticated, no HELO. A client that said no HELO may need a row with
-//     <silence>, and a word other than "unknown" for no PTR name a case in client of forms.go.
-//  5. If the server marks authenticated clients in its own way, extend login (a comment) or loggedIn (a
-//     protocol) in received.go; if its clauses begin with other words, extend keywords there.
-//  6. Name the server in README.md, in the table "What replay reads".
+//     <silence>, and a word other than "unknown" for no PTR name an entry in noNames of forms.go.
+//  5. Ask what a client can write into the field, if the server does not check its HELO: blanks and brackets,
+//     another address. Add it to TestHostileReceived. No such text may make another client of it; a field
+//     with two addresses or two HELO names is of no form.
+//  6. If the server marks authenticated clients in its own way, extend login (a comment) or loggedIn (a
+//     protocol) in received.go; a field of mail from no client at all is local or queued; if its clauses
+//     begin with other words, extend keywords.
+//  7. Name the server in README.md, in the table "What replay reads".
+//
+// # How to add a provider of mailboxes
+//
+// If each message of a provider passes several of its hosts, and their names differ from message to message,
+// it is a row of providers in provider.go: how its topmost field looks, what its hosts are called, and what to
+// give with --trusted. Addresses in inner are walked over: only those from which no customer of the provider
+// can reach these hosts. Add its fields to TestProviders, and below each message one that its client forged.
 //
 // # How to add the format of a log line
 //

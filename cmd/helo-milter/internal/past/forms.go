@@ -230,7 +230,7 @@ func hasAddress(text string) bool {
 }
 
 // client fills in what a host recorded of its client. A HELO that was left out is the name. If both are
-// "unknown", there may have been no HELO.
+// "unknown", there may have been no HELO; and if there is no name, the word may stand for it.
 func (h *Hop) client(m *match) {
 	h.Client = m.addr
 	name, named := m.parts["name"]
@@ -238,19 +238,19 @@ func (h *Hop) client(m *match) {
 	if named && !h.Said {
 		h.Helo, h.Said = name, true
 	}
-	if h.Helo == "unknown" && (name == "unknown" || m.mta == "others" && !named) {
+	noName := func(name string) bool { return slices.Contains(noNames, checks.Canonical(name)) }
+	if h.Helo == "unknown" && name == "unknown" || m.mta == "others" && !named && h.Helo != "" && noName(h.Helo) {
 		h.Helo, h.Said = "", false
 	}
 	if m.mta == "qmail" {
 		h.unmask()
 	}
-	switch name = checks.Canonical(name); {
-	case slices.Contains(noNames, name) || strings.Contains(name, "?") || ip(name).IsValid():
-	default:
-		h.Name, h.Reverse = name, m.name
-		if _, forged := m.parts["forged"]; forged {
-			h.Reverse = checks.ReverseForged
-		}
+	if noName(name) || strings.Contains(name, "?") || ip(name).IsValid() {
+		return
+	}
+	h.Name, h.Reverse = checks.Canonical(name), m.name
+	if _, forged := m.parts["forged"]; forged {
+		h.Reverse = checks.ReverseForged
 	}
 }
 
@@ -267,8 +267,8 @@ func (m *match) login() bool {
 var authenticated = regexp.MustCompile(`^(?: (?:helo|port)=\S*)* (?:auth|A)=[^\s=]`)
 
 // noNames are written in the place of a PTR name that is not there: "<unknown>" by OpenSMTPD, "unverified" by
-// SurgeMail, "Unknown_Domain" by MailMarshal. qmail masks a name with "?".
-var noNames = []string{"", "unknown", "<unknown>", "unverified", "unknown_domain", "really"}
+// SurgeMail, "Unknown_Domain" by MailMarshal, "UnknownHost" by others.
+var noNames = []string{"", "unknown", "<unknown>", "unverified", "unknown_domain", "unknownhost", "really"}
 
 // masked matches what is left of the literal of an address.
 var masked = regexp.MustCompile(`^\?((?i:IPv6:)?[0-9A-Fa-f:.]+)\?$`)

@@ -70,7 +70,8 @@ func (t *trust) handOver(fields []field) (Hop, *Broken) {
 			if at < 0 {
 				continue
 			}
-			if give := w.border(fields[i:]); t.hosts == nil || last.passed {
+			if t.hosts == nil || last.passed {
+				give := w.border(fields[i:])
 				return Hop{}, &Broken{Reason: untrusted, Text: "--trusted " + give, Trust: give}
 			}
 			break
