@@ -50,7 +50,7 @@ var forms = []form{
 	// dohelo: the HELO is left out if it is the name, or none was said. qpsmtpd and IronPort write the same,
 	// and Yahoo, with an address for the name.
 	newForm(
-		"qmail", ``, `<name> \(<said><helo>\) [([]<user>\[?<ip>\]?(?: with <login>)?[])]`,
+		"qmail", ``, `<name> \(<said><helo>\) [([]<user>\[?<ip>\]?(?:_trustedrelay| with <login>)?[])]`,
 		checks.ReverseUnchecked,
 	),
 	newForm("qmail", qmailServer, `<name> \(<user><ip>\)`, checks.ReverseUnchecked),
@@ -126,7 +126,7 @@ func newForm(mta, host, client string, name checks.Reverse) form {
 		`<said>`, `(?i:HELO|EHLO)[ =]`,
 		`<silence>`, `(?P<helo>)`,
 		`<name>`, `(?P<name>[^\s()\[\]@]+)`,
-		`<ip>`, `(?i:IPv6:)?(?P<ip>[^\s()\[\]]+)`,
+		`<ip>`, `(?i:IPv6:)?(?P<ip>[^\s()\[\]_]+)`,
 		`<port>`, `(?::\d+)?`,
 		`<user>`, `(?P<user>[^\s()]*@)?`,
 		`<login>`, `(?P<login>[^\s()"]+)`,

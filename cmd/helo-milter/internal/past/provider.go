@@ -59,6 +59,13 @@ var providers = []provider{
 		nets:  prefixes("10.0.0.0/8"),
 		give:  ".yahoo.com",
 	},
+	// iCloud: the mail store and the border are in 17.0.0.0/8, where Apple has no customers.
+	{
+		top:   regexp.MustCompile(`^\S+\.(?:mac|me|icloud)\.com(?: |$)`),
+		hosts: appleHosts,
+		inner: []inner{{appleHosts, prefixes("17.0.0.0/8")}},
+		give:  ".mac.com,.me.com,.icloud.com",
+	},
 	// Fastmail: the mail store behind LMTP, and the border.
 	{
 		top:   regexp.MustCompile(`^\S+\.internal \((?:LMTPProxy|Cyrus)\b`),
@@ -70,6 +77,8 @@ var providers = []provider{
 var exchangeHosts = checks.Names{
 	".prod.outlook.com", ".prod.exchangelabs.com", ".outlook.office365.com", ".protection.outlook.com",
 }
+
+var appleHosts = checks.Names{".mac.com", ".me.com", ".icloud.com"}
 
 func exchangeNets() (nets []netip.Prefix) {
 	for _, n := range []byte{0x06, 0x16, 0x26, 0x36, 0x46, 0x56, 0x96, 0xa6, 0xb6, 0xc6, 0xd6} {

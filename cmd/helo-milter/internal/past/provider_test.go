@@ -32,6 +32,11 @@ const (
 	fast = "from mail.example.org (mail.example.org [203.0.113.9]) " +
 		"by mx1.messagingengine.com (Postfix) with ESMTPS id 1"
 
+	apple = "from st11p00mm-smtpin007.mac.com ([17.172.84.240]) " +
+		"by ms06561.mac.com (Oracle Messaging Server) with SMTP"
+	smtpin = "from mail.example.org ([203.0.113.9]) " +
+		"by st11p00mm-smtpin007.mac.com (Oracle Messaging Server) with SMTP"
+
 	getmail   = "from pop.example.net ([192.0.2.110]:995) by toy.home.arpa with POP3-SSL"
 	fetchmail = "from imap.example.net [192.0.2.110] by toy.home.arpa with IMAP (fetchmail-6.4.37)"
 	mx        = "from mail.example.org (mail.example.org [203.0.113.9]) by mx.example.net (Postfix) with SMTP"
@@ -78,6 +83,7 @@ func TestProviders(t *testing.T) {
 		{"", []string{yahoo, y10, forged + "10.217.136.93 with SMTP"}, "203.0.113.9"},
 		{"", []string{mta, forged + "mta4212.mail.bf1.yahoo.com with SMTP"}, "203.0.113.9"},
 
+		{"", []string{apple, smtpin, forged + "ms06561.mac.com"}, "203.0.113.9"},
 		{"", []string{lmtp, filter, fast, forged + "mx1.messagingengine.com"}, "203.0.113.9"},
 
 		{"", []string{getmail, mx}, "--trusted mx.example.net"},

@@ -147,7 +147,7 @@ func (r received) hop() (Hop, *Broken) {
 			h.QueueID = "" // Exchange writes its version there
 		}
 	case local.MatchString(from) || web.MatchString(protocol) || r.queued():
-		h.Login = r.login(from)
+		h.Login = from != "" && web.MatchString(protocol) || r.login(from)
 	default:
 		return h, &Broken{Reason: "unknown form of client in Received", Text: r.client()}
 	}
