@@ -125,31 +125,32 @@ func (w *walk) outside(h *Hop) bool {
 // too, the hosts between are needed.
 func (w *walk) border(fields []field) string {
 	var hosts []string
+	border := "HOST"
 	for _, f := range fields {
 		if f.name != "received" {
 			continue
 		}
 		r := parseReceived(f.text())
-		by := r.by()
-		if plainName.MatchString(by) && !slices.Contains(hosts, by) && len(hosts) < maxHosts {
-			hosts = append(hosts, by)
+		if by := r.by(); plainName.MatchString(by) {
+			border = by
+			if !slices.Contains(hosts, by) && len(hosts) < maxHosts {
+				hosts = append(hosts, by)
+			}
 		}
-		if !w.provider.has(by) {
+		if !w.provider.has(r.by()) {
 			w.provider = providerOf(r)
 		}
 		if h, broken := r.hop(); broken != nil || w.outside(&h) {
 			break
 		}
 	}
-	switch last := len(hosts) - 1; {
+	switch {
 	case w.provider != nil:
 		return w.provider.give
-	case last < 0:
-		return "HOST"
-	case w.writers.Match(hosts[last]):
+	case w.writers.Match(border):
 		return strings.Join(hosts, ",")
 	default:
-		return hosts[last]
+		return border
 	}
 }
 

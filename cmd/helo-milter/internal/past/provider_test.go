@@ -40,6 +40,8 @@ const (
 	getmail   = "from pop.example.net ([192.0.2.110]:995) by toy.home.arpa with POP3-SSL"
 	fetchmail = "from imap.example.net [192.0.2.110] by toy.home.arpa with IMAP (fetchmail-6.4.37)"
 	mx        = "from mail.example.org (mail.example.org [203.0.113.9]) by mx.example.net (Postfix) with SMTP"
+	again     = "from localhost (localhost [127.0.0.1]) by mx.example.net (Postfix) with ESMTP id 2"
+	amavis    = "from mx.example.net ([127.0.0.1]) by localhost (amavisd-new, port 10024) with ESMTP id 3"
 
 	// What a client may write below.
 	forged = "from good.example.com (good.example.com [198.51.100.1]) by "
@@ -88,6 +90,8 @@ func TestProviders(t *testing.T) {
 
 		{"", []string{getmail, mx}, "--trusted mx.example.net"},
 		{"mx.example.net", []string{getmail, mx}, "203.0.113.9"},
+		{"", []string{getmail, again, amavis, mx}, "--trusted mx.example.net"},
+		{"mx.example.net", []string{getmail, again, amavis, mx}, "203.0.113.9"},
 		{"", []string{fetchmail, mx}, "--trusted mx.example.net"},
 		{"", []string{getmail, gmail, gmx}, "--trusted mx.google.com"},
 		{"mx.google.com", []string{getmail, gmail, gmx}, "203.0.113.9"},
