@@ -27,10 +27,10 @@ var forms = []form{
 	// daemon.c, getauthinfo: a name is confirmed unless it "may be forged", as it is also said when the
 	// lookup of its addresses failed. cf/m4/proto.m4: a client that said no HELO is in a comment.
 	newForm(
-		"Sendmail", sendmailHost, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>\)`, checks.ReverseConfirmed,
+		"Sendmail", sendmailServer, `<helo> \(<user>(?:<name> )?\[<ip>\]<forged>\)`, checks.ReverseConfirmed,
 	),
 	newForm(
-		"Sendmail", sendmailHost, `\(from <silence><user>(?:<name> )?\[<ip>\]<forged>\)`,
+		"Sendmail", sendmailServer, `\(from <silence><user>(?:<name> )?\[<ip>\]<forged>\)`,
 		checks.ReverseConfirmed,
 	),
 
@@ -91,18 +91,20 @@ var forms = []form{
 	),
 	newForm("others", ``, `<helo> (?:\( ?<ip> ?\)|\[<ip>\]<port>)$`, checks.ReverseUnrecorded),
 	newForm(
-		"others", ``, `(?:<ip>|\[<ip>\]<port>|\((?:\S+ )?\[?<ip>\]?\))(?: \(SquirrelMail .* <login>\))?$`,
+		"others", ``, `(?:<ip>|\[<ip>\]<port>|\((?:\S+ )?\[?<ip>\]?\))`+
+			`(?: \(SquirrelMail .* <login>\)| \(using (?:[^()]|\([^()]*\))*\))?$`,
 		checks.ReverseUnrecorded,
 	),
 }
 
 const (
-	sendmailHost   = `^by \S+ \(\d+\.\d+[^()]*/`
+	sendmailServer = `^by \S+ \(\d+\.\d+[^()]*/`
 	exchangeServer = ` with Microsoft SMTP Server\b`
-	qmailServer    = `^by \S+ with (?:\([^()]*\) |\S+ encrypted )?\w+$`
+	qmailServer    = `^by \S+ with (?:\([^()]*\) |\S+ encrypted )?\w*(?:SMTP|QMTP|QMQP)\w*$`
 
-	// eximServer also knows the server by its ids: its version can be hidden.
-	eximServer = `\(Exim | id \w{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})$`
+	// eximServer also knows the server by its ids, and protocols in lower case: its version can be hidden.
+	eximServer = `\(Exim | with (?:utf8)?e?smtps?a? (?:.* )?id ` +
+		`[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})$`
 )
 
 // newForm compiles a row of forms. In client, the words in angle brackets stand for the parts of a client:
