@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -85,24 +86,7 @@ type outcome struct {
 }
 
 func TestRealCases(t *testing.T) {
-	file, err := os.ReadFile("testdata/real-cases.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for line := range bytes.Lines(file) {
-		c := &realCase{}
-		decoder := json.NewDecoder(bytes.NewReader(line))
-		decoder.DisallowUnknownFields() // a key that is not understood expects something
-		switch err := decoder.Decode(c); {
-		case err != nil:
-			t.Errorf("%v in %.80s", err, line)
-			continue
-		case seen[c.ID] || c.ID == "" || c.Source == "":
-			t.Errorf("an ID that is there twice, or without a source: %.80s", line)
-			continue
-		}
-		seen[c.ID] = true
+	for c := range realCases(t) {
 		t.Run(c.ID, func(t *testing.T) {
 			t.Parallel()
 			run, ok := kinds[c.Kind]
@@ -118,6 +102,32 @@ func TestRealCases(t *testing.T) {
 				t.Logf("known: %s", strings.Join(list, "\n"))
 			}
 		})
+	}
+}
+
+// realCases reads the cases.
+func realCases(t *testing.T) iter.Seq[*realCase] {
+	file, err := os.ReadFile("testdata/real-cases.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(yield func(*realCase) bool) {
+		seen := map[string]bool{}
+		for line := range bytes.Lines(file) {
+			c := &realCase{}
+			decoder := json.NewDecoder(bytes.NewReader(line))
+			decoder.DisallowUnknownFields() // a key that is not understood expects something
+			if err := decoder.Decode(c); err != nil {
+				t.Fatalf("%v in %.80s", err, line)
+			}
+			if seen[c.ID] || c.ID == "" || c.Source == "" {
+				t.Fatalf("an ID that is there twice, or without a source: %.80s", line)
+			}
+			seen[c.ID] = true
+			if !yield(c) {
+				return
+			}
+		}
 	}
 }
 
@@ -218,9 +228,17 @@ func (got *outcome) String() string {
 	return text
 }
 
-// check judges the client as the command check does. Several greetings are one session, and none is MAIL
-// without HELO.
 func (c *realCase) check(t *testing.T, config string) outcome {
+	got := outcome{records: []*checks.Record{c.judge(t, config)}}
+	if len(c.Expect.TextHas)+len(c.Expect.TextNot) > 0 {
+		got.text = c.printed(t, config, "check", c.client()...)
+	}
+	return got
+}
+
+// judge judges the client as the command check does. Several greetings are one session, and none is MAIL
+// without HELO.
+func (c *realCase) judge(t *testing.T, config string) *checks.Record {
 	p := &program{ctx: t.Context(), config: config, stdout: t.Output(), stderr: t.Output()}
 	q, err := p.inquire(nil)
 	if err != nil {
@@ -237,11 +255,7 @@ func (c *realCase) check(t *testing.T, config string) outcome {
 	}
 	s.Mail(time.Now())
 	s.Rcpts(c.Rcpt)
-	got := outcome{records: []*checks.Record{s.Decision().Record(false)}}
-	if len(c.Expect.TextHas)+len(c.Expect.TextNot) > 0 {
-		got.text = c.printed(t, config, "check", c.client()...)
-	}
-	return got
+	return s.Decision().Record(false)
 }
 
 func (c *realCase) checkMail(t *testing.T, config string) outcome {
