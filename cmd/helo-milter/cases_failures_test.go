@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A DNS failure is not an answer: no client of the real cases whose mail goes on is refused because one of the
-// lookups fails, or all of them.
+// A DNS failure is not an answer: no client of the real cases whose mail goes on is refused because one of its
+// lookups fails, or all of them do.
 func TestRealCasesWithoutDNS(t *testing.T) {
 	for c := range realCases(t) {
 		if c.Kind != "check" && c.Kind != "session" || slices.Contains(known, c.ID) || c.slow() {
