@@ -41,8 +41,8 @@ func TestReload(t *testing.T) {
 	previous := "accept"
 	for _, step := range []struct{ config, want string }{
 		{`mode = "enforce"`, "accept"},
-		{"mode = \"enforce\"\nprofile = \"strict\"", "550 5.7.1"},
-		{"mode = \"observe\"\nprofile = \"strict\"", "accept"},
+		{"mode = \"enforce\"\n[rules]\nhelo-unverified = \"reject\"", "550 5.7.1"},
+		{"mode = \"observe\"\n[rules]\nhelo-unverified = \"reject\"", "accept"},
 		{"mode = \"enforce\"\n[[deny]]\nhelo = \".example.com\"", "550 5.7.1"},
 		{"mode = \"enforce\"\n[[deny]]\nhelo = \".example.com\"\n[[allow]]\nname = \".example.org\"", "accept"},
 		{"mode = \"enforce\"\nprofile = \"standard\"\n[lists]\ndomain = [\"dbl.example\"]", "554 5.7.1"},
