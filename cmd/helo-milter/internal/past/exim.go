@@ -13,13 +13,6 @@ const lookupHolds = 10 * time.Minute
 
 // exim reads a line of Exim: "ID <= SENDER H=...", "H=... F=<SENDER> rejected RCPT <A>: TEXT", and more.
 func (l *logReader) exim(e *entry) {
-	if len(e.text) > 19 && e.text[4] == '-' && e.text[10] == ' ' && e.text[13] == ':' { // syslog_timestamp
-		inner, ok := l.parseMainlog(e.text)
-		if !ok {
-			return
-		}
-		e.text = inner.text
-	}
 	id, text := "", e.text
 	if first, rest, ok := strings.Cut(text, " "); ok && isMessageID(first) {
 		id, text = first, rest
@@ -39,6 +32,13 @@ func (l *logReader) exim(e *entry) {
 	} else if host, ok := strings.CutPrefix(text, "rejected HELO from "); ok {
 		l.eximInvalid(e, host)
 	}
+}
+
+// isEximText reports whether a line without its date is one that exim reads. Another program may write the
+// same date.
+func isEximText(text string) bool {
+	return isMessageID(before(text, ' ')) || strings.HasPrefix(text, "H=") ||
+		strings.HasPrefix(text, "rejected ") || strings.HasPrefix(text, "no host name found ")
 }
 
 // isMessageID reports whether a text is a message id of Exim: 6-6-2 characters, or 6-11-4 since Exim 4.97.

@@ -2,6 +2,7 @@ package past
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,10 +58,131 @@ var formTests = []struct{ line, time string }{
 		"Nov 22 08:00:00 mx exim[7]: 2026-11-22 08:00:00 1abcDE-000123-4F <= <> H=[203.0.113.9] P=esmtp",
 		"2026-11-22T08:00:00Z",
 	},
+	// Solaris and illumos, FreeBSD with syslogd -vv, busybox and Alpine, OpenWrt, a severity alone
+	{
+		"Nov 22 08:00:00 mx postfix/smtpd[7]: [ID 197553 mail.info] A1: client=unknown[203.0.113.9]",
+		"2026-11-22T08:00:00Z",
+	},
+	{"Nov 22 08:00:00 <mail.info> mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
+	{"Nov 22 08:00:00 mx mail.info postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
+	{"Sun Nov 22 08:00:00 2026 mail.info postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
+	{
+		"Sun Nov  1 08:00:00 2026 [1793520000.123] mail.info postfix/smtpd[7]: A1: client=unknown[203.0.113.9]",
+		"2026-11-01T08:00:00Z",
+	},
+	{"2026-11-22T08:00:00.5+00:00 INFO    postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00.5Z"},
+	{"2026-11-22T08:00:00+00:00 mx [mail.info] postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
+	// macOS's log(1)
+	{"2026-11-22 08:00:00.123456+0100  mx smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T07:00:00.123456Z"},
+	// journalctl -o short-unix and with-unit; rsyslog's %programname%
+	{"1795334400.123456 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00.123456Z"},
+	{
+		"Sun 2026-11-22 08:00:00.5 UTC mx postfix@-.service[7]: A1: client=unknown[203.0.113.9]",
+		"2026-11-22T08:00:00.5Z",
+	},
+	{"Nov 22 08:00:00 mx postfix: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
+	{"Nov 22 08:00:00 mx postfix/smtpd[7]: message repeated 2 times: [ A1: client=x[203.0.113.9]]", "2026-11-22T08:00:00Z"},
+	{"2026-11-22 08:00:00 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
+	{"2026-11-22T08:00:00 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
+}
+
+// plainLine is the same in syslog's format; the date is in UTC, and so is the reader.
+const plainLine = "Nov 22 08:00:00 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]"
+
+// The same as container engines and others carry it, at 08:00:00.5 where they say when.
+var carriedTests = []struct{ line, time string }{
+	// docker compose logs, in versions 1 and 2, on a terminal, and with -t
+	{"mail_1  | " + plainLine, "2026-11-22T08:00:00Z"},
+	{"postfix-mailcow-1    | " + plainLine, "2026-11-22T08:00:00Z"},
+	{"\x1b[36mpostfix-mailcow-1    | \x1b[0m" + plainLine, "2026-11-22T08:00:00Z"},
+	{"\x1b[36m\x1b[1mpostfix-1  |\x1b[0m " + plainLine, "2026-11-22T08:00:00Z"},
+	{"smtp-1  | 2026-11-22T08:00:00.500000000Z " + plainLine, "2026-11-22T08:00:00.5Z"},
+	// docker logs -t, with a syslog daemon in the container or not; the date in it is in its zone
+	{"2026-11-22T08:00:00.500000000Z " + plainLine, "2026-11-22T08:00:00.5Z"},
+	{"2026-11-22T22:00:00.500000000Z " + plainLine, "2026-11-22T22:00:00.5Z"},
+	{"2026-11-23T22:00:00.500000000Z " + plainLine, "2026-11-22T08:00:00Z"}, // an older log, carried later
+	{"2026-11-22T08:00:00.5Z 2026-11-22T08:00:00.25+00:00 " + plainLine[16:], "2026-11-22T08:00:00.25Z"},
+	{"2026-11-22T08:00:00.500000000Z postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00.5Z"},
+	{"mx  | 2026-11-22T08:00:00.5Z postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00.5Z"},
+	{"2027-01-01T00:30:00.5Z Dec 31 23:30:00" + plainLine[15:], "2027-01-01T00:30:00.5Z"},
+	// docker service logs -t
+	{"2026-11-22T08:00:00.500000000Z mail_postfix.1.x1y2z3@node1    | " + plainLine, "2026-11-22T08:00:00.5Z"},
+	// docker's json-file, with --log-opt labels
+	{`{"log":"` + plainLine + `\n","stream":"stdout","time":"2026-11-22T08:00:00.5Z"}`, "2026-11-22T08:00:00.5Z"},
+	{
+		`{"log":"` + plainLine + `\r\n","stream":"stderr","attrs":{"a":"b"},"time":"2026-11-22T09:00:00.5+01:00"}`,
+		"2026-11-22T08:00:00.5Z",
+	},
+	// docker's journald, syslog and local drivers; Podman's
+	{"Nov 22 08:00:01 host 2cd046d5fadc[99]: " + plainLine, "2026-11-22T08:00:01Z"},
+	{"Nov 22 08:00:01 host docker/2cd046d5fadc[99]: " + plainLine, "2026-11-22T08:00:01Z"},
+	{"<30>1 2026-11-22T08:00:00.5Z host postfix-1 99 postfix-1 - " + plainLine, "2026-11-22T08:00:00.5Z"},
+	{
+		`{"__REALTIME_TIMESTAMP":"1795334400500000","_HOSTNAME":"host","SYSLOG_IDENTIFIER":"2cd046d5fadc",` +
+			`"_COMM":"dockerd","MESSAGE":"` + plainLine + `"}`, "2026-11-22T08:00:00.5Z",
+	},
+	{"2cd046d5fadc " + plainLine, "2026-11-22T08:00:00Z"}, // podman pod logs
+	// Kubernetes: CRI, kubectl logs --timestamps --prefix, stern
+	{"2026-11-22T08:00:00.500000000Z stdout F " + plainLine, "2026-11-22T08:00:00.5Z"},
+	{"2026-11-22T09:00:00.500000000+01:00 stderr F " + plainLine, "2026-11-22T08:00:00.5Z"},
+	{"[pod/mail-0/postfix] " + plainLine, "2026-11-22T08:00:00Z"},
+	{"[pod/mail-0/postfix] 2026-11-22T08:00:00.500000000Z " + plainLine, "2026-11-22T08:00:00.5Z"},
+	{"[postfix] | " + plainLine, "2026-11-22T08:00:00Z"}, // podman-compose
+	{"mail-0 postfix " + plainLine, "2026-11-22T08:00:00Z"},
+	{"mail-0 postfix 2026-11-22T08:00:00.500000000Z " + plainLine, "2026-11-22T08:00:00.5Z"},
+	// s6-log, svlogd, multilog, supervisord
+	{"@400000006b02a10a1dcd6500 " + plainLine, "2026-11-22T08:00:00.5Z"},
+	{"2026-11-22 08:00:00.500000000  " + plainLine, "2026-11-22T08:00:00.5Z"},
+	{"2026-11-22_08:00:00.50000 " + plainLine, "2026-11-22T08:00:00.5Z"},
+	{"postfix stdout | " + plainLine, "2026-11-22T08:00:00Z"},
+	// grep and zgrep
+	{"/var/log/mail.log.2.gz:" + plainLine, "2026-11-22T08:00:00Z"},
+	{"maillog:17:" + plainLine, "2026-11-22T08:00:00Z"},
+	{"17:" + plainLine, "2026-11-22T08:00:00Z"},
+	// a relay of syslog
+	{"<22>Nov 22 08:00:01 192.0.2.1 " + plainLine, "2026-11-22T08:00:01Z"},
+	{"2026-11-22T08:00:00.5Z 192.0.2.1 <22>" + plainLine, "2026-11-22T08:00:00.5Z"},
+	// collectors, which may read a file long after
+	{
+		`{"@timestamp":"2026-11-22T10:00:00.000Z","agent":{"type":"filebeat"},"host":{"name":"host"},` +
+			`"log":{"file":{"path":"mail.log"},"offset":1},"message":"` + plainLine + `"}`, "2026-11-22T08:00:00Z",
+	},
+	{
+		`{"@timestamp":"2026-11-22T08:00:00.500Z","host":{"name":"mx"},"process":{"name":"postfix/smtpd","pid":7},` +
+			`"message":"A1: client=unknown[203.0.113.9]"}`, "2026-11-22T08:00:00.5Z",
+	},
+	{
+		`{"appname":"postfix/smtpd","facility":"mail","hostname":"mx","message":"A1: client=unknown[203.0.113.9]",` +
+			`"procid":7,"timestamp":"2026-11-22T08:00:00.500Z"}`, "2026-11-22T08:00:00.5Z",
+	},
+	{
+		`{"msg":" A1: client=unknown[203.0.113.9]","timereported":"2026-11-22T08:00:00.5Z","hostname":"mx",` +
+			`"syslogtag":"postfix/smtpd[7]:","programname":"postfix"}`, "2026-11-22T08:00:00.5Z",
+	},
+	{
+		`{"PROGRAM":"postfix/smtpd","PID":"7","MESSAGE":"A1: client=unknown[203.0.113.9]","HOST":"mx",` +
+			`"DATE":"Nov 22 08:00:00"}`, "2026-11-22T08:00:00Z",
+	},
+	{
+		`{"time":"2026-11-22 09:00:00 +0100","host":"mx","ident":"postfix/smtpd","pid":"7",` +
+			`"message":"A1: client=unknown[203.0.113.9]"}`, "2026-11-22T08:00:00Z",
+	},
+	{"2026-11-22T08:00:00Z\tpostfix\t" + `{"log":"` + plainLine + `"}`, "2026-11-22T08:00:00Z"},
+	{`{"labels":{"app":"postfix"},"line":"` + plainLine + `","timestamp":"2026-11-22T08:00:00.5Z"}`, "2026-11-22T08:00:00Z"},
+	{`2026-11-22T08:00:00.5Z {app="postfix", pod="mail-0"} ` + plainLine, "2026-11-22T08:00:00.5Z"},
+	{`{"timestamp":1795334400500,"message":"postfix/smtpd[7]: A1: client=x[203.0.113.9]"}`, "2026-11-22T08:00:00.5Z"},
+	{`{"textPayload":"` + plainLine + `","timestamp":"2026-11-22T08:00:00.5Z"},`, "2026-11-22T08:00:00Z"},
+	{`[{"_source":{"short_message":"` + plainLine + `","timestamp":1795334400.5}}]`, "2026-11-22T08:00:00Z"},
+	{"2026-11-22T08:00:00.5+00:00 mail/postfix/1a2b " + plainLine, "2026-11-22T08:00:00.5Z"}, // aws logs tail
+	// journalctl -o json-sse and json-seq
+	{"data: " + journalLine, "2026-11-22T08:00:00.123456Z"},
+	{"\x1e" + journalLine, "2026-11-22T08:00:00.123456Z"},
+	{"postfix-1  | " + `{"log":"\u001b[32m` + plainLine + `","stream":"stdout","time":"2026-11-22T08:00:00.5Z"}`, "2026-11-22T08:00:00.5Z"},
+	{"Nov 22 08:00:01 host exim-1[99]: 2026-11-22 08:00:00 1abcDE-000123-4F <= <> H=[203.0.113.9] P=esmtp", "2026-11-22T08:00:01Z"},
 }
 
 func TestLineFormats(t *testing.T) {
-	for _, tt := range formTests {
+	for _, tt := range slices.Concat(formTests, carriedTests) {
 		n := 0
 		for h, err := range Log("log", strings.NewReader(tt.line+"\r\n"), today) {
 			n++
@@ -68,7 +190,7 @@ func TestLineFormats(t *testing.T) {
 				h.Time.UTC().Format(time.RFC3339Nano) != tt.time || h.Place != "log:1" {
 				t.Errorf("%s: %+v, %v; want %s", tt.line, h, err, tt.time)
 			}
-			if named := !strings.Contains(tt.line, "00:00 postfix") && tt.line[4] != '-'; named && h.By != "mx" {
+			if strings.Contains(tt.line, "mx") && h.By != "mx" {
 				t.Errorf("%s: by %q", tt.line, h.By)
 			}
 		}

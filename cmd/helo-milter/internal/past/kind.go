@@ -45,6 +45,8 @@ func kindOf(head []byte) kind {
 		return blankFile
 	case bytes.HasPrefix(head, []byte("From ")) && separator.Match(head):
 		return mailbox
+	case isCarriedLog(head):
+		return mailLog
 	case firstField.Match(head) && !bytes.HasPrefix(second, []byte(aRecord)):
 		return singleMail
 	case isDecisions(head):
@@ -58,6 +60,18 @@ func kindOf(head []byte) kind {
 // firstField matches the beginning of a message (RFC 5322 §2.2), for names that are in use. It matches no log
 // line: the colons of a time are followed by digits.
 var firstField = regexp.MustCompile(`^[A-Za-z][\w.-]*:([ \t\r\n]|[^0-9 ])`)
+
+// isCarriedLog reports whether the first line is of a mail server, after something that looks like the name of
+// a field: the file that grep found it in, or "data:". No field has a name like a file.
+func isCarriedLog(head []byte) bool {
+	name, _, found := bytes.Cut(head[:min(len(head), maxText)], []byte(":"))
+	if !found || !bytes.Contains(name, []byte(".")) && !bytes.HasSuffix(name, []byte("log")) && string(name) != "data" {
+		return false
+	}
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	e, ok := newLogReader("", time.Now()).parse(strings.TrimRight(string(line), "\r"))
+	return ok && e.origin() != fromOther
+}
 
 // aRecord begins a line of a decision log.
 const aRecord = `{"v":`
@@ -80,5 +94,5 @@ func isLog(head []byte) bool {
 			return true
 		}
 	}
-	return false
+	return bytes.Contains(head, []byte("__REALTIME_TIMESTAMP")) // journalctl -o json-pretty or export
 }

@@ -81,6 +81,8 @@ type logReader struct {
 	line     int
 	now      time.Time
 	json     fastjson.Parser
+	block    string            // the lines of a record that has several, until its end
+	parts    map[string]string // of a line that a container engine has divided, by its stream
 	sessions *lru.LRU[key, *session]
 	messages *lru.LRU[key, *message]
 	ready    []result
@@ -136,32 +138,39 @@ func (l *logReader) place() string { return fmt.Sprintf("%s:%d", l.name, l.line)
 // wrote it, by the name of the program.
 func (l *logReader) read(line string) {
 	l.line++
-	e, ok := l.parse(line)
-	if !ok {
-		if isOurs(line) {
-			l.broken("cannot parse the line or its date", line)
+	if l.block != "" || beginsBlock(line) {
+		var more bool
+		if line, more = l.gather(line); more {
+			return
 		}
-		return
 	}
-	at := strings.LastIndexByte(e.program, '/')
-	switch {
-	case at >= 0:
-		l.postfix(&e, e.program[at+1:])
-	case strings.HasPrefix(e.program, "sendmail") || strings.HasPrefix(e.program, "sm-"):
-		l.sendmail(&e)
-	case strings.HasPrefix(e.program, "exim"):
-		l.exim(&e)
-	}
+	l.readWhole(line)
 }
 
-// isOurs reports whether a line that cannot be parsed may be of a mail server.
-func isOurs(line string) bool {
-	return slices.ContainsFunc([]string{"{\"", "/smtpd[", " sendmail["},
-		func(part string) bool { return strings.Contains(line, part) })
+// readWhole reads a line, or a record of several lines as one.
+func (l *logReader) readWhole(line string) {
+	e, ok := l.parse(line)
+	switch e.origin() {
+	case fromPostfix:
+		l.postfix(&e)
+	case fromSendmail:
+		l.sendmail(&e)
+	case fromExim:
+		l.exim(&e)
+	case fromOther:
+		if ok && strings.Contains(e.text, "]: ") && quotesServer(e.text) || !ok && isOurs(line) {
+			l.broken("cannot parse the line or its date", line)
+		}
+	}
 }
 
 // end treats everything that is open as ended.
 func (l *logReader) end() {
+	if l.block != "" {
+		if record, more := l.gather(""); !more {
+			l.readWhole(record)
+		}
+	}
 	for l.sessions.Len() > 0 {
 		l.sessions.RemoveOldest()
 	}

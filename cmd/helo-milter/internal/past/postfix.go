@@ -7,18 +7,19 @@ import (
 	"helo-milter/checks"
 )
 
-// postfix reads a line of a Postfix daemon. Whatever syslog_name is, the daemon's name follows the last
-// slash.
-func (l *logReader) postfix(e *entry, daemon string) {
-	switch daemon {
+// postfix reads a line of a Postfix daemon. If its name is lost, its text shows which it is.
+func (l *logReader) postfix(e *entry) {
+	switch daemon := e.program[strings.LastIndexByte(e.program, '/')+1:]; daemon {
 	case "smtpd":
 		l.smtpd(e)
 	case "postscreen":
 		l.postscreen(e)
-	case "cleanup", "qmgr", "smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard":
+	default:
 		id, text, _ := strings.Cut(e.text, ": ")
 		if m := l.message(e, id); m != nil {
 			l.queue(e, m, text)
+		} else if strings.HasPrefix(daemon, "postfix") { // one of those in origin of program.go
+			l.smtpd(e)
 		}
 	}
 }

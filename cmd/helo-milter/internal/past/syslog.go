@@ -1,11 +1,8 @@
 package past
 
 import (
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/valyala/fastjson"
 )
 
 // entry is a parsed log line.
@@ -17,125 +14,196 @@ type entry struct {
 	text    string
 }
 
-// parse parses a line of any log, by its first bytes. ok is false if it is in no known format.
-func (l *logReader) parse(line string) (entry, bool) {
-	if strings.HasPrefix(line, "{") {
-		return l.parseJSON(line)
-	}
+// parseLine parses a line as a syslog daemon or a mail server writes it, by its first bytes. ok is false if
+// it is in no known format. A line of a mail server without a date has the time of what carried it.
+func (l *logReader) parseLine(line string, around carrier) (entry, bool) {
 	rest := line
 	if strings.HasPrefix(rest, "<") { // the priority
 		_, rest, _ = strings.Cut(rest, ">")
 		if plain, new := strings.CutPrefix(rest, "1 "); new {
-			return parse5424(plain)
+			return l.parse5424(plain)
 		}
 	}
-	if len(rest) < len("Nov 22 08:00:00") {
+	if len(rest) >= len(time.Stamp) {
+		switch {
+		case isDigit(rest[0]) && rest[10] == ' ' && rest[4] == '-':
+			return l.parseSpaced(rest, around)
+		case isDigit(rest[0]):
+			return l.parseISO(rest)
+		case rest[3] == ' ' && rest[6] == ' ':
+			return l.parseShort(rest, around)
+		case rest[3] == ' ' && rest[7] == ' ':
+			return l.parseC(rest, around)
+		case rest[3] == ' ' && rest[8] == '-':
+			return l.parseFull(rest, around)
+		}
+	}
+	if around.time.IsZero() {
 		return entry{}, false
 	}
-	switch {
-	case rest[0] >= '0' && rest[0] <= '9':
-		if rest[10] == ' ' {
-			return l.parseMainlog(rest)
-		}
-		return parseISO(rest)
-	case rest[3] == ' ' && rest[6] == ' ':
-		return l.parseShort(rest)
-	case rest[3] == ' ' && rest[8] == '-':
-		return l.parseFull(rest)
-	}
-	return entry{}, false
+	e, ok := parseTag(rest)
+	e.time = around.time
+	return e, ok && e.origin() != fromOther
 }
 
 // parseShort reads "Nov 22 08:00:00 HOST PROGRAM[PID]: TEXT": RFC 3164 §4.1.2, journalctl's short and
 // short-precise, and Postfix's maillog_file.
-func (l *logReader) parseShort(line string) (entry, bool) {
-	end := len(time.Stamp)
-	if len(line) > end && line[end] == '.' {
-		end += strings.IndexByte(line[end:]+" ", ' ')
-	}
-	t, err := time.ParseInLocation(time.Stamp, line[:end], l.now.Location())
-	if err != nil {
+func (l *logReader) parseShort(line string, around carrier) (entry, bool) {
+	t, rest, ok := l.shortDate(line)
+	if !ok {
 		return entry{}, false
 	}
-	e, ok := parseTag(line[end:])
-	e.time = l.inYear(t)
+	e, ok := parseTag(rest)
+	e.time = l.instant(t, around)
 	return e, ok
 }
 
-// inYear returns a date without a year in the latest year in which it is not in the future. The clock and
-// time zone of the host may be a day ahead of ours.
-func (l *logReader) inYear(t time.Time) time.Time {
-	for year := l.now.Year() + 1; ; year-- {
-		full := t.AddDate(year-t.Year(), 0, 0)
-		if full.Day() == t.Day() && full.Sub(l.now) <= 24*time.Hour {
-			return full
-		}
+// parseC reads "Sun Nov 22 08:00:00 2026 mail.info PROGRAM[PID]: TEXT", which OpenWrt's logread writes.
+func (l *logReader) parseC(line string, around carrier) (entry, bool) {
+	if len(line) <= len(time.ANSIC) {
+		return entry{}, false
 	}
+	t, err := time.ParseInLocation(time.ANSIC, line[:len(time.ANSIC)], l.now.Location())
+	if err != nil {
+		return entry{}, false
+	}
+	e, ok := parseTag(line[len(time.ANSIC):])
+	e.time = l.instant(t, around)
+	return e, ok
 }
 
 // parseFull reads "Sun 2026-11-22 08:00:00 UTC HOST PROGRAM[PID]: TEXT": journalctl's short-full.
 // Abbreviations of time zones are ambiguous: anything but UTC is taken for the local time zone.
-func (l *logReader) parseFull(line string) (entry, bool) {
-	if len(line) < len("Sun 2026-11-22 08:00:00 ") {
-		return entry{}, false
-	}
-	zone, rest, _ := strings.Cut(line[24:], " ")
+func (l *logReader) parseFull(line string, around carrier) (entry, bool) {
+	date, rest, _ := strings.Cut(line[4:], " ")
+	clock, rest, _ := strings.Cut(rest, " ")
+	zone, rest, ok := strings.Cut(rest, " ")
 	where := l.now.Location()
 	if zone == "UTC" {
 		where = time.UTC
 	}
-	t, err := time.ParseInLocation(time.DateTime, line[4:23], where)
-	if err != nil {
+	t, err := time.ParseInLocation(time.DateTime, date+" "+clock, where)
+	if err != nil || !ok {
 		return entry{}, false
 	}
-	e, ok := parseTag(" " + rest)
-	e.time = t
+	e, ok := parseTag(rest)
+	if e.time = t; zone != "UTC" {
+		e.time = l.instant(t, around)
+	}
 	return e, ok
 }
 
-// parseISO reads "2026-11-22T08:00:00.123456+00:00 HOST PROGRAM[PID]: TEXT": rsyslog's own format, and
-// journalctl's short-iso and short-iso-precise.
-func parseISO(line string) (entry, bool) {
+// parseISO reads "2026-11-22T08:00:00.123456+00:00 HOST PROGRAM[PID]: TEXT": rsyslog's own format,
+// journalctl's short-iso and short-iso-precise, and its short-unix, which has seconds since 1970.
+func (l *logReader) parseISO(line string) (entry, bool) {
 	date, rest, _ := strings.Cut(line, " ")
-	t, err := isoTime(date)
-	if err != nil {
+	t, ok := l.isoTime(date)
+	if !ok {
 		return entry{}, false
 	}
-	e, ok := parseTag(" " + rest)
+	e, ok := parseTag(rest)
 	e.time = t
 	return e, ok
 }
 
-// isoTime reads a date of RFC 3339. Older versions of journalctl write its zone without a colon.
-func isoTime(text string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		t, err = time.Parse("2006-01-02T15:04:05Z0700", text)
+// parseSpaced reads "2026-11-22 08:00:00 TEXT", Exim's own format. The time may be followed by ".123" (log
+// selector millisec), "+0000" (log_timezone) and "[123]" (log selector pid). Other programs write the same
+// date before "HOST PROGRAM[PID]: TEXT"; the time zone of macOS's log(1) has no space before it.
+func (l *logReader) parseSpaced(line string, around carrier) (entry, bool) {
+	t, rest, ok := l.spacedDate(line, around)
+	if !ok {
+		return entry{}, false
 	}
-	return t, err
+	if strings.HasPrefix(rest, "[") {
+		if _, behind, ok := strings.Cut(rest, "] "); ok {
+			rest = behind
+		}
+	}
+	if !isEximText(rest) {
+		if e, ok := parseTag(rest); ok && e.origin() != fromOther {
+			e.time = t
+			return e, true
+		}
+		if quotesServer(rest) {
+			return entry{}, false
+		}
+	}
+	return entry{time: t, program: "exim", text: rest}, true
 }
 
-// parseTag reads " HOST PROGRAM[PID]: TEXT". A line as a program sends it to syslogd has no host.
+// parseTag reads "HOST PROGRAM[PID]: TEXT". A line as a program sends it to syslogd has no host; a line of
+// other syslog daemons has its priority somewhere before the text.
 func parseTag(line string) (e entry, ok bool) {
-	line = strings.TrimPrefix(line, " ")
-	tag, text, ok := strings.Cut(line, ": ")
-	if host, rest, named := strings.Cut(tag, " "); named {
+	tag, text, ok := strings.Cut(strings.TrimLeft(line, " "), ": ")
+	host, rest, named := strings.Cut(tag, " ")
+	if named {
 		e.host, tag = host, rest
+	}
+	if named && (isPriority(host) || strings.IndexByte(rest, ' ') >= 0) {
+		e.host, tag, ok = cutPriority(host, rest)
 	}
 	e.program, e.pid, _ = strings.Cut(strings.TrimSuffix(tag, "]"), "[")
 	e.text = text
-	return e, ok
+	if strings.HasPrefix(text, "[ID ") { // Solaris and illumos: "[ID 197553 mail.info] "
+		_, e.text, _ = strings.Cut(text, "] ")
+	} else if strings.HasPrefix(text, "message repeated ") { // rsyslog: "message repeated 2 times: [ TEXT]"
+		_, e.text, _ = strings.Cut(strings.TrimSuffix(text, "]"), ": [ ")
+	}
+	return e, ok && strings.IndexByte(e.program, '"') < 0
+}
+
+// cutPriority drops priorities from the words before a text, which leaves the program and perhaps its host.
+func cutPriority(first, rest string) (host, tag string, ok bool) {
+	if isPriority(first) {
+		first = ""
+	}
+	for word := range strings.FieldsSeq(rest) {
+		switch {
+		case isPriority(word):
+		case tag == "":
+			tag = word
+		case first == "":
+			first, tag = tag, word
+		default:
+			return "", "", false
+		}
+	}
+	return first, tag, tag != ""
+}
+
+// isPriority reports whether a word before a program is a priority, or something else in brackets: <mail.info>
+// in FreeBSD, mail.info in busybox and OpenWrt, [mail.info], INFO.
+func isPriority(word string) bool {
+	if word == "" {
+		return true
+	}
+	switch last := word[len(word)-1]; {
+	case word[0] == '<' && last == '>', word[0] == '[' && last == ']', word[0] == '(' && last == ')':
+		return true
+	}
+	facility, level, both := strings.Cut(word, ".")
+	if !both {
+		level = facility
+	} else if facility != "mail" && facility != "user" && facility != "daemon" && !strings.HasPrefix(facility, "local") {
+		return false
+	}
+	switch level {
+	case "debug", "info", "notice", "warn", "warning", "err", "error", "crit", "alert", "emerg",
+		"DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERR", "ERROR", "CRIT", "ALERT", "EMERG":
+		return true
+	}
+	return false
 }
 
 // parse5424 reads "2026-11-22T08:00:00Z HOST PROGRAM PID MSGID DATA TEXT": RFC 5424 §6, after the priority
 // and version.
-func parse5424(line string) (entry, bool) {
+func (l *logReader) parse5424(line string) (entry, bool) {
 	part := strings.SplitN(line, " ", 6)
 	if len(part) < 6 {
 		return entry{}, false
 	}
-	t, err := isoTime(part[0])
-	if err != nil {
+	t, ok := l.isoTime(part[0])
+	if !ok {
 		return entry{}, false
 	}
 	text := strings.TrimPrefix(part[5], "-")
@@ -162,67 +230,12 @@ func afterElement(text string) string {
 	return ""
 }
 
-// parseMainlog reads "2026-11-22 08:00:00 TEXT", Exim's own format. The time may be followed by ".123" (log
-// selector millisec), "+0000" (log_timezone) and "[123]" (log selector pid).
-func (l *logReader) parseMainlog(line string) (entry, bool) {
-	end := len(time.DateTime)
-	if len(line) <= end {
-		return entry{}, false
+// before returns the text before a byte, or all of it.
+func before(text string, c byte) string {
+	if at := strings.IndexByte(text, c); at >= 0 {
+		return text[:at]
 	}
-	end += strings.IndexByte(line[end:]+" ", ' ')
-	date, rest := line[:end], strings.TrimPrefix(line[end:], " ")
-	layout, where := time.DateTime, l.now.Location()
-	if len(rest) > 5 && (rest[0] == '+' || rest[0] == '-') && rest[5] == ' ' {
-		layout, date, rest = layout+" -0700", date+" "+rest[:5], rest[6:]
-	}
-	t, err := time.ParseInLocation(layout, date, where)
-	if err != nil {
-		return entry{}, false
-	}
-	if strings.HasPrefix(rest, "[") {
-		if _, behind, ok := strings.Cut(rest, "] "); ok {
-			rest = behind
-		}
-	}
-	return entry{time: t, program: "exim", text: rest}, true
+	return text
 }
 
-// parseJSON reads a line of journalctl -o json. A field that is not text is an array of bytes, and one that
-// is too long is null.
-func (l *logReader) parseJSON(line string) (entry, bool) {
-	v, err := l.json.Parse(line)
-	if err != nil {
-		return entry{}, false
-	}
-	first := func(names ...string) string {
-		for _, name := range names {
-			if text := journalText(v.Get(name)); text != "" {
-				return text
-			}
-		}
-		return ""
-	}
-	micros, err := strconv.ParseInt(first("__REALTIME_TIMESTAMP"), 10, 64)
-	if err != nil {
-		return entry{}, false
-	}
-	return entry{
-		time: time.UnixMicro(micros).UTC(), host: first("_HOSTNAME"), program: first("SYSLOG_IDENTIFIER", "_COMM"),
-		pid: first("SYSLOG_PID", "_PID"), text: first("MESSAGE"),
-	}, true
-}
-
-func journalText(v *fastjson.Value) string {
-	switch {
-	case v == nil:
-	case v.Type() == fastjson.TypeString:
-		return string(v.GetStringBytes())
-	case v.Type() == fastjson.TypeArray:
-		var text []byte
-		for _, c := range v.GetArray() {
-			text = append(text, byte(c.GetUint()))
-		}
-		return string(text)
-	}
-	return ""
-}
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
