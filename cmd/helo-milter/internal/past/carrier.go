@@ -121,7 +121,7 @@ func isNameRune(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._/@:-", c)
 }
 
-var dateStart = regexp.MustCompile(`^(?:\{|<\d|[A-Z][a-z][a-z] [ \d]\d \d\d:|\d{4}-\d\d-\d\d[T _]\d)`)
+var dateStart = regexp.MustCompile(`^(?:\{|<\d|[A-Z][a-z][a-z] [ \d]?\d \d\d:|\d{4}-\d\d-\d\d[T _]\d)`)
 
 // isDated reports whether a text may begin with a date. Such a text of a mail server is of a container with its
 // name, or of Exim with syslog_timestamp.

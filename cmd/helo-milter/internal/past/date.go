@@ -6,9 +6,13 @@ import (
 	"time"
 )
 
-// shortDate reads "Nov 22 08:00:00 ", perhaps with a fraction. The date has no year.
+// shortDate reads "Nov 22 08:00:00 ", perhaps with a fraction. The date has no year, and a day of one digit may
+// have lost its space where a log was pasted.
 func (l *logReader) shortDate(line string) (t time.Time, rest string, ok bool) {
 	end := len(time.Stamp)
+	if line[5] == ' ' {
+		end--
+	}
 	if len(line) > end && line[end] == '.' {
 		end += len(before(line[end:], ' '))
 	}

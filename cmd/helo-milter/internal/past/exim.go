@@ -26,7 +26,12 @@ func (l *logReader) exim(e *entry) {
 	} else if id != "" && strings.HasPrefix(text, "Completed") {
 		l.done(e, id)
 	} else if host, ok := strings.CutPrefix(text, "H="); ok {
-		l.eximRejected(e, host)
+		l.eximRejected(e, host, "")
+	} else if from, ok := strings.CutPrefix(text, "F="); ok { // by local_scan()
+		from, host := cutAddress(from)
+		if host, ok := strings.CutPrefix(host, " H="); ok {
+			l.eximRejected(e, host, bare(from))
+		}
 	} else if host, ok := strings.CutPrefix(text, "rejected EHLO from "); ok {
 		l.eximInvalid(e, host)
 	} else if host, ok := strings.CutPrefix(text, "rejected HELO from "); ok {
@@ -37,7 +42,7 @@ func (l *logReader) exim(e *entry) {
 // isEximText reports whether a line without its date is one that exim reads. Another program may write the
 // same date.
 func isEximText(text string) bool {
-	return isMessageID(before(text, ' ')) || strings.HasPrefix(text, "H=") ||
+	return isMessageID(before(text, ' ')) || strings.HasPrefix(text, "H=") || strings.HasPrefix(text, "F=") ||
 		strings.HasPrefix(text, "rejected ") || strings.HasPrefix(text, "no host name found ")
 }
 
@@ -115,8 +120,9 @@ func (l *logReader) eximArrival(e *entry, id, text string) {
 }
 
 // eximRejected reads "NAME (HELO) [ADDRESS] F=<SENDER> rejected RCPT <A>: TEXT", and lines with another
-// command or check after "rejected" or "temporarily rejected".
-func (l *logReader) eximRejected(e *entry, text string) {
+// command or check after "rejected" or "temporarily rejected". That of local_scan() has the sender before it,
+// and the protocol.
+func (l *logReader) eximRejected(e *entry, text, sender string) {
 	if !strings.Contains(text, "rejected ") {
 		return
 	}
@@ -129,6 +135,8 @@ func (l *logReader) eximRejected(e *entry, text string) {
 		return
 	}
 	s, hop := l.eximHop(e, h)
+	hop.From = keep(sender)
+	hop.Login = strings.Contains(before, " P=esmtpa ") || strings.Contains(before, " P=esmtpsa ")
 	if _, from, ok := strings.Cut(before, " F=<"); ok {
 		at := max(strings.LastIndexByte(from, '>'), 0)
 		hop.From = keep(from[:at])

@@ -181,6 +181,45 @@ var carriedTests = []struct{ line, time string }{
 	{"Nov 22 08:00:01 host exim-1[99]: 2026-11-22 08:00:00 1abcDE-000123-4F <= <> H=[203.0.113.9] P=esmtp", "2026-11-22T08:00:01Z"},
 }
 
+// A record of several lines is one, at its last; what is torn is reported.
+func TestBlocks(t *testing.T) {
+	const pretty = "{\n\t\"__REALTIME_TIMESTAMP\" : \"1795334400123456\",\n\t\"_HOSTNAME\" : \"mx\",\n" +
+		"\t\"SYSLOG_IDENTIFIER\" : \"postfix/smtpd\",\n\t\"MESSAGE\" : \"A1: client=unknown[203.0.113.9]\"\n}\n"
+	const export = "__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP=1795334400123456\n_HOSTNAME=mx\n" +
+		"SYSLOG_IDENTIFIER=postfix/smtpd\nMESSAGE=A2: client=unknown[203.0.113.9]\n"
+	long := strings.Repeat("x", maxPart)
+	const torn = "cannot parse the line or its date: "
+	for _, tt := range []logTest{
+		{pretty + "{\n  \"log\": \"" + plainLine + "\",\n  \"time\": \"2026-11-22T08:00:00Z\"\n},", []string{
+			"6 203.0.113.9 <> [] A1", "10 203.0.113.9 <> [] A1",
+		}},
+		{export + "\n" + strings.ReplaceAll(export, "A2", "A3"), []string{"6 203.0.113.9 <> [] A2", "12 203.0.113.9 <> [] A3"}},
+		{"{\n" + plainLine + "\n{\n\n{\n  " + plainLine, []string{"log:6: " + torn + `"{\n  ` + plainLine + `\n}"`, "2 203.0.113.9 <> [] A1"}},
+		{"__CURSOR=s=1;i=2\nMESSAGE\nSYSLOG_IDENTIFIER=postfix/smtpd", []string{
+			"log:3: " + torn + `"SYSLOG_IDENTIFIER=postfix/smtpd"`,
+		}},
+		// parts of a line in a container's log; others come between
+		{
+			"2026-11-22T08:00:00Z stdout P Nov 22 08:00:00 mx postfix/smt\n" +
+				"2026-11-22T08:00:00Z stderr F Nov 22 08:00:00 mx postfix/smtpd[7]: A2: client=unknown[203.0.113.10]\n" +
+				"2026-11-22T08:00:01Z stdout P pd[7]: A1: clie\n" +
+				"2026-11-22T08:00:01Z stdout F nt=unknown[203.0.113.9]",
+			[]string{"2 203.0.113.10 <> [] A2", "4 203.0.113.9 <> [] A1"},
+		},
+		{ // the rest of a long line is no line
+			`{"log":"` + long + `","stream":"stdout","time":"2026-11-22T08:00:00Z"}` + "\n" +
+				`{"log":"` + plainLine + `\n","stream":"stdout","time":"2026-11-22T08:00:00Z"}` + "\n" +
+				`{"log":"` + plainLine + `\n","stream":"stdout","time":"2026-11-22T08:00:00Z"}`,
+			[]string{
+				`log:2: ` + torn + `"{\"log\":\"` + plainLine + `\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-22T08:00:00Z\"}"`,
+				"3 203.0.113.9 <> [] A1",
+			},
+		},
+	} {
+		compare(t, tt.log[:min(len(tt.log), 1000)], readLog(tt.log), tt.want...)
+	}
+}
+
 func TestLineFormats(t *testing.T) {
 	for _, tt := range slices.Concat(formTests, carriedTests) {
 		n := 0
@@ -224,6 +263,19 @@ func TestBrokenLines(t *testing.T) {
 		{date + "postfix/smtpd[1]: A1: client=unknown[unknown]", ""},
 		{"Nov 99 08:00:00 mx postfix/smtpd[1]: A1", broken + `"Nov 99 08:00:00 mx postfix/smtpd[1]: A1"`},
 		{"{\"MESSAGE\":\"\x1b[2J", broken + `"{\"MESSAGE\":\"\x1b[2J"`},
+		// in an envelope that nobody knows, or without any date
+		{"smtp> " + plainLine, broken + `"smtp> ` + plainLine + `"`},
+		{"postfix/smtpd[7]: connect from x[203.0.113.9]", broken + `"postfix/smtpd[7]: connect from x[203.0.113.9]"`},
+		{"mail-1  | postfix/cleanup[7]: A1: x", broken + `"mail-1  | postfix/cleanup[7]: A1: x"`},
+		{"[ 12.345678] mx sm-mta[7]: A1: x", broken + `"[ 12.345678] mx sm-mta[7]: A1: x"`},
+		{"25/09/2026, 18:28:34 | info | NOQUEUE: x", broken + `"25/09/2026, 18:28:34 | info | NOQUEUE: x"`},
+		{"  9 H=(x) [203.0.113.9] rejected RCPT <b@y>: x", broken + `"  9 H=(x) [203.0.113.9] rejected RCPT <b@y>: x"`},
+		{date + "logger[1]: mail: exim[7]: x", broken + `"` + date + `logger[1]: mail: exim[7]: x"`},
+		{`{"app":"postfix/smtpd"}`, broken + `"{\"app\":\"postfix/smtpd\"}"`},
+		{`{"app":"web","msg":"x","ts":1795334400.5}`, ""},
+		{`nginx-1  | 192.0.2.1 - - [22/Nov/2026:08:00:00 +0000] "GET / HTTP/1.1" 200`, ""},
+		{`nginx-1  | 192.0.2.1 - - [x] "GET /` + plainLine, broken + `"nginx-1  | 192.0.2.1 - - [x] \"GET /` + plainLine + `"`},
+		{"rspamd-1  | 2026-11-22 08:00:00 #38(normal) <a>; task; x", ""},
 		{date + "postfix/smtpd[1]: A1: client=x[203.0.", `log:1: cannot parse the client: "x[203.0."`},
 		{date + "postfix/smtpd[1]: A1: client=", `log:1: cannot parse the client`},
 		{date + "sm-mta[1]: A1: from=<>, relay=x [203", `log:1: cannot parse the client: "x [203"`},

@@ -72,8 +72,7 @@ func (l *logReader) unwrapJSON(line string, around carrier, depth int) (entry, b
 	if e.program == "" && e.text == "" {
 		e.text = line
 	}
-	e.program = ""
-	return e, true
+	return e, e.origin() == fromOther
 }
 
 // nested returns the record in the record of an export.

@@ -158,7 +158,8 @@ func (l *logReader) readWhole(line string) {
 	case fromExim:
 		l.exim(&e)
 	case fromOther:
-		if ok && strings.Contains(e.text, "]: ") && quotesServer(e.text) || !ok && isOurs(line) {
+		quotes := e.program == "" || strings.Contains(e.text, "]: ") // of a record, or as another program's text
+		if ok && quotes && quotesServer(e.text) || !ok && isOurs(line) {
 			l.broken("cannot parse the line or its date", line)
 		}
 	}
@@ -167,9 +168,12 @@ func (l *logReader) readWhole(line string) {
 // end treats everything that is open as ended.
 func (l *logReader) end() {
 	if l.block != "" {
-		if record, more := l.gather(""); !more {
-			l.readWhole(record)
+		closing := ""
+		if l.block[0] == '{' {
+			closing = "}"
 		}
+		record, _ := l.gather(closing)
+		l.readWhole(record)
 	}
 	for l.sessions.Len() > 0 {
 		l.sessions.RemoveOldest()

@@ -199,6 +199,56 @@ var postfixTests = []logTest{
 			postscreen| DISCONNECT [203.0.113.10]:4711`),
 		[]string{"4 203.0.113.10 <> []", "2 203.0.113.9 helo=friend <a@x> [b@y]"},
 	},
+	{ // what postscreen logs without a HELO is no attempt to hand over mail
+		postfix(`postscreen| PREGREET 14 after 0.07 from [203.0.113.9]:4711: EHLO friend\r\n
+			postscreen| DNSBL rank 9 for [203.0.113.9]:4711
+			postscreen| BARE NEWLINE from [203.0.113.9]:4711 after HELO
+			postscreen| COMMAND PIPELINING from [203.0.113.9]:4711 after EHLO: MAIL FROM:<a@x>
+			postscreen| COMMAND TIME LIMIT from [203.0.113.9]:4711 after CONNECT
+			postscreen| NON-SMTP COMMAND from [203.0.113.9]:4711 after CONNECT: GET /
+			postscreen| HANGUP after 0.5 from [203.0.113.9]:4711 in tests after SMTP handshake
+			postscreen| DISCONNECT [203.0.113.9]:4711
+			postscreen| PASS NEW [203.0.113.10]:4711`),
+		nil,
+	},
+	{ // milters at each stage; the client of a message that arrived before the log begins
+		postfix(`NOQUEUE: milter-reject: CONNECT from unknown[203.0.113.9]: 550 5.7.1 no; proto=SMTP
+			NOQUEUE: milter-reject: EHLO from unknown[203.0.113.9]: 550 5.7.1 no; proto=SMTP helo=<friend>
+			NOQUEUE: milter-reject: RCPT from unknown[203.0.113.10]: 451 4.7.1 later; \
+				from=<a@x> to=<b@y> proto=ESMTP helo=<friend>
+			4Z1abc2DEfz5vGt: milter-hold: RCPT from unknown[203.0.113.10]: greylisted; \
+				from=<a@x> to=<c@y> proto=ESMTP helo=<friend>
+			out/cleanup| 4Z1abc2DEfz5vGt: milter-reject: END-OF-MESSAGE from mail.example.org[203.0.113.11]: \
+				4.7.1 Try again later; from=<a@x> to=<b@y> proto=ESMTP helo=<mail.example.org>`),
+		[]string{
+			"1 203.0.113.9 <> []", "2 203.0.113.9 helo=friend <> []",
+			"5 203.0.113.11 confirmed=mail.example.org helo=mail.example.org <a@x> [b@y]",
+			"3 203.0.113.10 helo=friend <a@x> [b@y]",
+		},
+	},
+	{ // actions that refuse nothing show the HELO
+		postfix(`NOQUEUE: filter: RCPT from unknown[203.0.113.9]: <b@y>: Recipient address triggers FILTER \
+				smtp:[127.0.0.1]:10024; from=<a@x> to=<b@y> proto=ESMTP helo=<friend>
+			A1: client=unknown[203.0.113.9]
+			disconnect from unknown[203.0.113.9]
+			NOQUEUE: reject_warning: RCPT from unknown[203.0.113.9]: 550 5.7.1 no; \
+				from=<a@x> to=<b@y> proto=SMTP helo=<other>
+			A2: client=unknown[203.0.113.9]`),
+		[]string{"2 203.0.113.9 helo=friend <> [] A1", "5 203.0.113.9 helo=other <> [] A2"},
+	},
+	{ // smtpd -v shows every command
+		postfix(`connect from unknown[203.0.113.9]
+			< unknown[203.0.113.9]: EHLO friend
+			> unknown[203.0.113.9]: 250 mx.example.net
+			< unknown[203.0.113.9]: MAIL FROM:<a@x>
+			A1: client=unknown[203.0.113.9]`),
+		[]string{"5 203.0.113.9 helo=friend <> [] A1"},
+	},
+	{ // a before-queue filter's answer to a client that was not logged
+		postfix(`proxy-reject: END-OF-MESSAGE: 554 5.7.0 no; from=<a@x> to=<b@y> proto=ESMTP helo=<friend>`),
+		[]string{"log:1: refused or passed by a before-queue filter, of a client that was not logged: " +
+			`"proxy-reject: END-OF-MESSAGE: 554 5.7.0 no; from=<a@x> to=<b@y> proto=ESMTP helo=<friend>"`},
+	},
 }
 
 var sendmailTests = []logTest{
@@ -224,6 +274,11 @@ var sendmailTests = []logTest{
 		sendmail(`A1: ruleset=check_relay, arg1=mail.example.org, arg2=203.0.113.9, relay=mail.example.org \
 				[203.0.113.9], reject=550 5.7.1 Access denied`),
 		[]string{"1 203.0.113.9 confirmed=mail.example.org <> [] A1"},
+	},
+	{ // nor has one that comes too often, and no queue id
+		sendmail(`ruleset=check_relay, arg1=[203.0.113.9], arg2=203.0.113.9, relay=mail.example.org [203.0.113.9] \
+				(may be forged), reject=421 4.3.2 Connection rate limit exceeded.`),
+		[]string{"1 203.0.113.9 forged=mail.example.org <> []"},
 	},
 	{ // authentication belongs to a process and address
 		sendmail(`AUTH=server, relay=[203.0.113.9], authid=a, mech=PLAIN, bits=0
@@ -302,6 +357,14 @@ var eximTests = []logTest{
 			`4 203.0.113.9 helo=friend <"> A=c"@x> []`,
 			"7 203.0.113.10 <> []",
 			"8 203.0.113.11 helo=friend <> []",
+		},
+	},
+	{ // by local_scan(), which logs the sender first
+		exim(`1abcDE-000123-4F F="a H=(x) [192.0.2.1]"@x H=(friend) [203.0.113.9]:4711 I=[192.0.2.25]:25 P=esmtp \
+				rejected by local_scan(): spam
+			1abcDE-000123-4G F=a@x H=(friend) [203.0.113.9] P=esmtpsa temporarily rejected by local_scan(): later`),
+		[]string{
+			`1 203.0.113.9 helo=friend <"a H=(x) [192.0.2.1]"@x> []`, "2 203.0.113.9 helo=friend user <a@x> []",
 		},
 	},
 	{

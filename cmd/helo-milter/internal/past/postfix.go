@@ -18,6 +18,10 @@ func (l *logReader) postfix(e *entry) {
 		id, text, _ := strings.Cut(e.text, ": ")
 		if m := l.message(e, id); m != nil {
 			l.queue(e, m, text)
+		} else if strings.HasPrefix(text, "milter-reject: ") { // of a message that arrived before the log begins
+			s := &session{}
+			l.action(e, s, id, text)
+			l.giveUp(s)
 		} else if strings.HasPrefix(daemon, "postfix") { // one of those in origin of program.go
 			l.smtpd(e)
 		}
@@ -31,7 +35,10 @@ func (l *logReader) smtpd(e *entry) {
 		l.peerWarning(s, warning)
 		return
 	}
-	switch first, _, _ := strings.Cut(e.text, " "); first {
+	switch first, rest, _ := strings.Cut(e.text, " "); first {
+	case "<": // with smtpd -v or debug_peer_list: "< NAME[ADDRESS]: EHLO HELO"
+		l.command(s, rest)
+		return
 	case "connect":
 		l.giveUp(s)
 		*s = session{hint: s.hint}
@@ -53,6 +60,15 @@ func (l *logReader) smtpd(e *entry) {
 		l.action(e, s, "", e.text)
 	} else {
 		l.action(e, s, id, text)
+	}
+}
+
+// command reads "NAME[ADDRESS]: EHLO HELO".
+func (l *logReader) command(s *session, text string) {
+	_, text, _ = strings.Cut(text, "]: ")
+	verb, helo, _ := strings.Cut(text, " ")
+	if helo != "" && (strings.EqualFold(verb, "EHLO") || strings.EqualFold(verb, "HELO")) {
+		s.says(strings.TrimSpace(helo))
 	}
 }
 
@@ -144,7 +160,7 @@ func (l *logReader) action(e *entry, s *session, id, text string) {
 	what, rest, _ := strings.Cut(text, ": ")
 	stage, _, _ := strings.Cut(rest, ": ")
 	stage, who, named := strings.Cut(stage, " from ")
-	if !isID(what) || !isID(stage) {
+	if what != "reject_warning" && !isID(what) || !isID(stage) {
 		return
 	}
 	if named {
@@ -153,6 +169,9 @@ func (l *logReader) action(e *entry, s *session, id, text string) {
 			return
 		}
 		l.meet(s, c)
+	} else if !s.addr.IsValid() && strings.HasPrefix(what, "proxy-") {
+		l.broken("refused or passed by a before-queue filter, of a client that was not logged", text)
+		return
 	}
 	c := readContext(rest, stage == "MAIL" || stage == "RCPT" || stage == "DATA" || stage == "END-OF-MESSAGE")
 	if c.said && (c.helo != "" || !s.said) {

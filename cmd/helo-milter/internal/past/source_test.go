@@ -25,6 +25,10 @@ const (
 		`"_HOSTNAME":"mx","__REALTIME_TIMESTAMP":"1794297600000000"}` + "\n"
 )
 
+// aContainer is a line of docker's json-file.
+const aContainer = `{"log":"Nov 10 08:00:00 mx postfix/smtpd[7]: 4C1: client=unknown[203.0.113.9]\n",` +
+	`"stream":"stdout","time":"2026-11-10T08:00:00.123456789Z"}` + "\n"
+
 func packed(text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -67,6 +71,18 @@ func TestSource(t *testing.T) {
 		{"mail.log", "x[203.0.113.8]\n" + aMaillog, Unlabelled, "hop"},
 		{"mail.log.2.gz", packed(aMaillog + aMaillog), Unlabelled, "hop hop"},
 		{"journal", aJournal, Unlabelled, "hop"},
+		{"journal", "{\n\t" + strings.ReplaceAll(aJournal[1:len(aJournal)-2], ",", ",\n\t") + "\n}\n", Unlabelled, "hop"},
+		{"0123-json.log", aContainer + aContainer, Unlabelled, "hop hop"},
+		{"0123-json.log", strings.ReplaceAll(aContainer, "4C1", `"facts"`), Unlabelled, "broken:1"},
+		{"compose.log", "Attaching to mail-1\nmail-1  | " + aMaillog, Unlabelled, "hop"},
+		{"0.log", "2026-11-10T08:00:00.5Z stdout F " + aMaillog, Unlabelled, "hop"},
+		{"found", "mail.log:" + aMaillog, Unlabelled, "hop"},
+		{"found", "maillog:1:" + aMaillog, Unlabelled, "hop"},
+		{"journal", "data: " + aJournal, Unlabelled, "hop"},
+		{"a.eml", "Subject:" + aMaillog + aMessage, Unlabelled, "hop"},
+		{"a.eml", "data: x\n" + aMessage, Unlabelled, "hop"},
+		{"new.log", "level=info text=" + aMaillog, Unlabelled, "broken:1"},
+		{"web.log", `{"level":"info","ts":1794297600.1,"msg":"handled"}` + "\n", Unlabelled, ""},
 		{"inbox", aMbox, Unlabelled, "hop"},
 		{"inbox", "\r\n\n" + aMbox, Unlabelled, "hop"},
 		{"notes", "From here on\n", Unlabelled, "error"},

@@ -30,7 +30,7 @@ func (l *logReader) parseLine(line string, around carrier) (entry, bool) {
 			return l.parseSpaced(rest, around)
 		case isDigit(rest[0]):
 			return l.parseISO(rest)
-		case rest[3] == ' ' && rest[6] == ' ':
+		case rest[3] == ' ' && (rest[6] == ' ' || rest[5] == ' '):
 			return l.parseShort(rest, around)
 		case rest[3] == ' ' && rest[7] == ' ':
 			return l.parseC(rest, around)
