@@ -11,24 +11,27 @@ import (
 //	journalctl -o json-pretty, jq    "{", fields after white space, "}"
 //	journalctl -o export             "__CURSOR=S", more of KEY=VALUE, and an empty line
 func (l *logReader) gather(line string) (record string, more bool) {
-	export := strings.HasPrefix(l.block, "__CURSOR=")
+	export := len(l.block) > 0 && l.block[0] != '{'
+	inside := line == "" || line[0] == ' ' || line[0] == '\t'
+	if export {
+		inside = isExported(line)
+	}
 	switch {
 	case export && line == "":
-		record, l.block = exported(l.block), ""
+		record, l.block = exported(string(l.block)), nil
 		return record, false
 	case !export && (line == "}" || line == "},"):
-		record, l.block = l.block+line, ""
+		record, l.block = string(l.block)+line, nil
 		return record, false
-	case l.block != "" && (export != isExported(line) || !export && line != "" && line[0] != ' ' && line[0] != '\t'),
-		len(l.block) > maxLine:
-		if torn := l.block; quotesServer(torn) {
-			l.broken("cannot parse the line or its date", torn)
+	case len(l.block) > 0 && !inside, len(l.block) > maxLine:
+		if torn := string(l.block); quotesServer(torn) {
+			l.broken(unparsed, torn)
 		}
-		if l.block = ""; !beginsBlock(line) {
+		if l.block = nil; !beginsBlock(line) {
 			return line, false
 		}
 	}
-	l.block += line + "\n"
+	l.block = append(append(l.block, line...), '\n')
 	return "", true
 }
 

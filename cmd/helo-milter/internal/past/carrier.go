@@ -169,7 +169,7 @@ func taiTime(label string) (t time.Time, ok bool) {
 	for i, c := range b[1:] {
 		n[i/7] = n[i/7]<<8 | int64(c)
 	}
-	return time.Unix(n[0]-10, n[1]).UTC(), true
+	return time.Unix(n[0]-10, n[1]).UTC(), n[0] < 1<<33 // the year 2242
 }
 
 // streamed reads "stdout F LINE" after the time: the format of Kubernetes (CRI), containerd and podman. A line

@@ -99,10 +99,12 @@ func (l *logReader) instant(date time.Time, around carrier) time.Time {
 // inYear returns a date without a year in the latest year in which it is not in the future. The clock and
 // time zone of the host may be a day ahead of ours.
 func inYear(t, now time.Time) time.Time {
-	for year := now.Year() + 1; ; year-- {
-		full := t.AddDate(year-t.Year(), 0, 0)
+	full := t
+	for back := range 10 { // 29 February may not be for 8 years
+		full = t.AddDate(now.Year()+1-back-t.Year(), 0, 0)
 		if full.Day() == t.Day() && full.Sub(now) <= 24*time.Hour {
-			return full
+			break
 		}
 	}
+	return full
 }

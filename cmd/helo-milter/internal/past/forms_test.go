@@ -132,6 +132,7 @@ var carriedTests = []struct{ line, time string }{
 	{"mail-0 postfix 2026-11-22T08:00:00.500000000Z " + plainLine, "2026-11-22T08:00:00.5Z"},
 	// s6-log, svlogd, multilog, supervisord
 	{"@400000006b02a10a1dcd6500 " + plainLine, "2026-11-22T08:00:00.5Z"},
+	{"@40ffffffffffffff00000000 " + plainLine, "2026-11-22T08:00:00Z"}, // in no year of ours
 	{"2026-11-22 08:00:00.500000000  " + plainLine, "2026-11-22T08:00:00.5Z"},
 	{"2026-11-22_08:00:00.50000 " + plainLine, "2026-11-22T08:00:00.5Z"},
 	{"postfix stdout | " + plainLine, "2026-11-22T08:00:00Z"},

@@ -81,7 +81,7 @@ type logReader struct {
 	line     int
 	now      time.Time
 	json     fastjson.Parser
-	block    string            // the lines of a record that has several, until its end
+	block    []byte            // the lines of a record that has several, until its end
 	parts    map[string]string // of a line that a container engine has divided, by its stream
 	sessions *lru.LRU[key, *session]
 	messages *lru.LRU[key, *message]
@@ -138,7 +138,7 @@ func (l *logReader) place() string { return fmt.Sprintf("%s:%d", l.name, l.line)
 // wrote it, by the name of the program.
 func (l *logReader) read(line string) {
 	l.line++
-	if l.block != "" || beginsBlock(line) {
+	if l.block != nil || beginsBlock(line) {
 		var more bool
 		if line, more = l.gather(line); more {
 			return
@@ -160,14 +160,17 @@ func (l *logReader) readWhole(line string) {
 	case fromOther:
 		quotes := e.program == "" || strings.Contains(e.text, "]: ") // of a record, or as another program's text
 		if ok && quotes && quotesServer(e.text) || !ok && isOurs(line) {
-			l.broken("cannot parse the line or its date", line)
+			l.broken(unparsed, line)
 		}
 	}
 }
 
+// unparsed is the reason of a *Broken.
+const unparsed = "cannot parse the line or its date"
+
 // end treats everything that is open as ended.
 func (l *logReader) end() {
-	if l.block != "" {
+	if l.block != nil {
 		closing := ""
 		if l.block[0] == '{' {
 			closing = "}"
