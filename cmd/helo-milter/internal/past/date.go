@@ -27,14 +27,16 @@ func (l *logReader) spacedDate(line string, around carrier) (t time.Time, rest s
 	}
 	date := line[:len(time.DateTime)+len(before(line[len(time.DateTime):], ' '))]
 	rest = strings.TrimLeft(line[len(date):], " ")
+	clock := date[len(time.DateTime):]
+	zone := strings.IndexAny(clock, "+-Z")
 	layout, zoned := time.DateTime, true
-	switch clock := date[len(time.DateTime):]; {
+	switch {
+	case zone >= 0 && strings.Contains(clock[zone:], ":"):
+		layout = "2006-01-02 15:04:05Z07:00"
+	case zone >= 0:
+		layout = "2006-01-02 15:04:05Z0700"
 	case len(rest) > 5 && (rest[0] == '+' || rest[0] == '-') && rest[5] == ' ':
-		layout, date, rest = layout+" -0700", line[:len(date)+len(" -0700")], rest[6:]
-	case strings.ContainsAny(clock, "+-Z") && strings.Contains(clock, ":"):
-		layout += "Z07:00"
-	case strings.ContainsAny(clock, "+-Z"):
-		layout += "Z0700"
+		layout, date, rest = "2006-01-02 15:04:05 -0700", line[:len(date)+len(" -0700")], rest[6:]
 	default:
 		zoned = false
 	}

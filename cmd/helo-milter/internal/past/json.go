@@ -57,10 +57,7 @@ func (l *logReader) unwrapJSON(line string, around carrier, depth int) (entry, b
 		in.time = t
 		in.live = v.Exists("__REALTIME_TIMESTAMP") || v.Exists("stream") || v.Exists("container_id")
 	}
-	if stream := v.GetStringBytes("stream"); stream != nil {
-		last := strings.HasSuffix(e.text, "\n") || len(e.text) < maxPart
-		e.text = strings.TrimRight(l.join(string(stream), e.text, last), "\r\n")
-	}
+	e.text = l.whole(v, e.text)
 	if e.time = in.time; e.origin() != fromOther && !isDated(e.text) {
 		return e, !e.time.IsZero()
 	}
@@ -75,6 +72,21 @@ func (l *logReader) unwrapJSON(line string, around carrier, depth int) (entry, b
 	return e, e.origin() == fromOther
 }
 
+// maxPart is the size in bytes of a part of a line that is too long for docker: the maximum of its
+// daemon/logger/copier.go. A mail server writes no such lines, but the rest of one must not be taken for one.
+const maxPart = 16 << 10
+
+// whole returns the text of a record, and of a part of a line the whole line if it is the last: else "".
+func (l *logReader) whole(v *fastjson.Value, text string) string {
+	last := strings.HasSuffix(text, "\n") || len(text) < maxPart
+	if !last || len(l.parts) > 0 {
+		if stream := v.GetStringBytes("stream"); stream != nil {
+			text = l.join(string(stream), text, last)
+		}
+	}
+	return strings.TrimRight(text, "\r\n")
+}
+
 // nested returns the record in the record of an export.
 func nested(v *fastjson.Value) *fastjson.Value {
 	for _, name := range []string{"_source", "result", "jsonPayload", "fields"} {
@@ -84,10 +96,6 @@ func nested(v *fastjson.Value) *fastjson.Value {
 	}
 	return v
 }
-
-// maxPart is the size in bytes of a part of a line that is too long for docker: the maximum of its
-// daemon/logger/copier.go.
-const maxPart = 16 << 10
 
 // value returns the first of the named fields that is text or a number. A field of the journal that is not
 // UTF-8 is an array of bytes, and one that is too long is null.

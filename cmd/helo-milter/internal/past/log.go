@@ -81,6 +81,8 @@ type logReader struct {
 	line     int
 	now      time.Time
 	json     fastjson.Parser
+	stamp    string // the last date of syslog, and its time
+	stamped  time.Time
 	block    []byte            // the lines of a record that has several, until its end
 	parts    map[string]string // of a line that a container engine has divided, by its stream
 	sessions *lru.LRU[key, *session]

@@ -49,12 +49,19 @@ func (l *logReader) parseLine(line string, around carrier) (entry, bool) {
 // parseShort reads "Nov 22 08:00:00 HOST PROGRAM[PID]: TEXT": RFC 3164 §4.1.2, journalctl's short and
 // short-precise, and Postfix's maillog_file.
 func (l *logReader) parseShort(line string, around carrier) (entry, bool) {
-	t, rest, ok := l.shortDate(line)
-	if !ok {
-		return entry{}, false
+	t, rest := l.stamped, line[len(time.Stamp):]
+	same := around.time.IsZero() && strings.HasPrefix(rest, " ") // most lines have the date of the one before
+	if stamp := line[:len(time.Stamp)]; !same || stamp != l.stamp {
+		var ok bool
+		if t, rest, ok = l.shortDate(line); !ok {
+			return entry{}, false
+		}
+		if t = l.instant(t, around); same {
+			l.stamp, l.stamped = stamp, t
+		}
 	}
 	e, ok := parseTag(rest)
-	e.time = l.instant(t, around)
+	e.time = t
 	return e, ok
 }
 
