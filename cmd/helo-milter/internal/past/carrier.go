@@ -10,9 +10,10 @@ import (
 // carrier is what brought a line to us: a container engine, or a collector of logs. It puts the line into an
 // envelope, which may say when, and of which host or container.
 type carrier struct {
-	time time.Time // zero if it says none
-	live bool      // the time is that at which the program wrote the line, not one at which a file was read
-	host string
+	time  time.Time // zero if it says none
+	live  bool      // the time is that at which the program wrote the line, not one at which a file was read
+	named bool      // a name was taken off, or there cannot be one
+	host  string
 }
 
 // maxEnvelopes is how many envelopes a line may be in. A container may run a syslog daemon, and the output of
@@ -22,13 +23,12 @@ const maxEnvelopes = 8
 // parse parses a line of any log, in any envelopes. ok is false if it is in no known format.
 func (l *logReader) parse(line string) (entry, bool) { return l.unwrap(line, carrier{}, maxEnvelopes) }
 
-// unwrap parses a line, or what is in its envelope. The line of another program, such as a container engine
-// that writes to the journal, may have the line of a mail server as its text: at its beginning, where programs
-// write no text from the network.
+// unwrap parses a line, or what is in its envelope. It expects an envelope only where an engine or collector
+// writes one, and searches for nothing: other programs write text from the network.
 func (l *logReader) unwrap(line string, around carrier, depth int) (entry, bool) {
 	e, ok := l.parseLine(line, around)
 	switch {
-	case ok && e.origin() != fromOther && !isDated(e.text):
+	case ok && (depth == 0 || !e.carries()):
 		if e.host == "" {
 			e.host = around.host
 		}
@@ -36,7 +36,7 @@ func (l *logReader) unwrap(line string, around carrier, depth int) (entry, bool)
 	case depth == 0:
 		return entry{}, false
 	case ok:
-		in := carrier{e.time, true, e.host}
+		in := carrier{e.time, true, !e.isEngine(), e.host}
 		if inner, found := l.unwrap(e.text, in, depth-1); found && inner.origin() != fromOther {
 			return inner, true
 		}
@@ -51,41 +51,60 @@ func (l *logReader) unwrap(line string, around carrier, depth int) (entry, bool)
 	return l.unwrap(inner, around, depth-1)
 }
 
-// peel takes a line out of its outermost envelope. Only what an engine or collector writes is taken off, and
-// nothing is searched for: a line of an unknown program may contain text from the network.
+// carries reports whether the text of an entry may be a line in its turn. One with a date is of a container,
+// whatever its name, or of Exim with syslog_timestamp.
+func (e *entry) carries() bool {
+	text := e.text
+	return len(text) > len(time.Stamp) && (text[3] == ' ' && text[6] == ' ' && text[9] == ':' ||
+		text[4] == '-' && text[7] == '-' && isDigit(text[0]) || text[0] == '{' || e.isEngine())
+}
+
+// isEngine reports whether a program writes what containers write, perhaps with their names before it.
+func (e *entry) isEngine() bool {
+	return e.program != "" && (e.program[0] == 'd' || e.program[0] == 'p') &&
+		(strings.HasPrefix(e.program, "docker") || strings.HasPrefix(e.program, "podman"))
+}
+
+// peel takes a line out of its outermost envelope.
 func (l *logReader) peel(line string, around carrier) (inner string, _ carrier, ok bool) {
-	if strings.HasPrefix(line, "<") { // a priority before another envelope
-		_, inner, ok = strings.Cut(line, ">")
-		return inner, around, ok
-	}
-	if inner = strings.TrimLeft(line, " \t\x1e"); inner != line {
-		return inner, around, inner != "" // journalctl -o json-seq begins with a record separator
-	}
-	if strings.Contains(line, "\x1b[") {
-		return colour.ReplaceAllString(line, ""), around, true
-	}
-	if inner, found := strings.CutPrefix(line, "data: "); found { // journalctl -o json-sse
+	if inner = unadorned(line); inner != line {
 		return inner, around, true
-	}
-	if strings.HasPrefix(line, "[{") || strings.HasPrefix(line, ",{") { // an array with an object a line
-		return line[1:], around, true
 	}
 	if inner, t, ok := l.dated(line); ok {
 		around.time, around.live = t, true
 		return l.streamed(inner), around, true
 	}
+	if around.named {
+		return "", around, false
+	}
+	around.named = true
 	if m := named.FindStringSubmatch(line); m != nil {
 		if inner, around.host = line[len(m[0]):], m[1]+m[2]; around.host != "" || !strings.HasPrefix(inner, " ") {
 			return inner, around, true
 		}
 	}
-	if at := afterNames(line); at > 0 {
-		if around.host == "" {
-			around.host = before(line, ' ')
-		}
-		return line[at:], around, true
+	names := 2
+	if !around.time.IsZero() {
+		names = 1
 	}
-	return "", around, false
+	inner = afterNames(line, names)
+	around.host = before(line, ' ')
+	return inner, around, inner != ""
+}
+
+// unadorned takes off what says nothing.
+func unadorned(line string) string {
+	switch {
+	case strings.Contains(line, "\x1b["):
+		return colour.ReplaceAllString(line, "")
+	case strings.HasPrefix(line, "<"): // a priority before another envelope
+		return line[strings.IndexByte(line, '>')+1:]
+	case strings.HasPrefix(line, "data: "): // journalctl -o json-sse
+		return line[len("data: "):]
+	case strings.HasPrefix(line, "[{"), strings.HasPrefix(line, ",{"): // an array with an object a line
+		return line[1:]
+	}
+	return strings.TrimLeft(line, " \t\x1e") // journalctl -o json-seq begins with a record separator
 }
 
 // colour matches what makes a terminal write in colours: docker compose marks containers with them.
@@ -96,25 +115,22 @@ var colour = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
 //	postfix-mailcow-1  | LINE       docker compose; also "NAME stdout | " of supervisor-stdout
 //	[pod/postfix-0/postfix] LINE    kubectl logs --prefix; also "[postfix] | " of podman-compose
 //	/var/log/mail.log.1:LINE        grep, also with the number of the line
-var named = regexp.MustCompile(`^(?:([\w.@/:-]+)(?: [\w.@/:-]+)? *\| |\[([\w.@/ -]+)\] (?:\| )?|` +
+var named = regexp.MustCompile(`^(?:([\w.@/:-]+)(?: [\w.@/:-]+)? *\| ?|\[([\w.@/ -]+)\] (?:\| )?|` +
 	`(?:[^ :"]*(?:[/.]|log|messages)[^ :"]*:(?:[0-9]+:)?|[0-9]+:))`)
 
-// afterNames returns where a line begins after one or two names of a pod or a container, as stern, podman pod logs
-// and aws logs write them, or a tag, as Fluentd does. The line has to begin with a date or a brace.
-func afterNames(line string) int {
-	at := 0
-	for range 2 {
-		word := strings.IndexFunc(line[at:], func(c rune) bool { return !isNameRune(c) })
-		if word <= 0 || line[at+word] != ' ' && line[at+word] != '\t' {
-			return 0
+// afterNames returns the line after one or more names of a pod or a container, as stern, podman pod logs and
+// aws logs write them, or a tag, as Fluentd does. The line has to begin with a date or a brace: else it is "".
+func afterNames(line string, names int) string {
+	for range names {
+		end := strings.IndexFunc(line, func(c rune) bool { return !isNameRune(c) })
+		if end <= 0 || line[end] != ' ' && line[end] != '\t' {
+			break
 		}
-		at += word
-		at += len(line[at:]) - len(strings.TrimLeft(line[at:], " \t"))
-		if dateStart.MatchString(line[at:]) {
-			return at
+		if line = strings.TrimLeft(line[end:], " \t"); dateStart.MatchString(line) {
+			return line
 		}
 	}
-	return 0
+	return ""
 }
 
 func isNameRune(c rune) bool {
@@ -122,13 +138,6 @@ func isNameRune(c rune) bool {
 }
 
 var dateStart = regexp.MustCompile(`^(?:\{|<\d|[A-Z][a-z][a-z] [ \d]?\d \d\d:|\d{4}-\d\d-\d\d[T _]\d)`)
-
-// isDated reports whether a text may begin with a date. Such a text of a mail server is of a container with its
-// name, or of Exim with syslog_timestamp.
-func isDated(text string) bool {
-	return len(text) > len(time.Stamp) && (text[3] == ' ' && text[6] == ' ' && text[9] == ':' ||
-		text[4] == '-' && text[7] == '-' && isDigit(text[0]))
-}
 
 // dated reads the time that a container engine or supervisor writes before a line: docker logs -t, CRI, s6-log
 // and svlogd; or a date and a host that a relay of syslog has added before another date.

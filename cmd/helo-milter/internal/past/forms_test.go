@@ -121,6 +121,7 @@ var carriedTests = []struct{ line, time string }{
 		`{"__REALTIME_TIMESTAMP":"1795334400500000","_HOSTNAME":"host","SYSLOG_IDENTIFIER":"2cd046d5fadc",` +
 			`"_COMM":"dockerd","MESSAGE":"` + plainLine + `"}`, "2026-11-22T08:00:00.5Z",
 	},
+	{"Nov 22 08:00:01 host docker-compose[99]: mail-1  | " + plainLine, "2026-11-22T08:00:01Z"},
 	{"2cd046d5fadc " + plainLine, "2026-11-22T08:00:00Z"}, // podman pod logs
 	// Kubernetes: CRI, kubectl logs --timestamps --prefix, stern
 	{"2026-11-22T08:00:00.500000000Z stdout F " + plainLine, "2026-11-22T08:00:00.5Z"},
@@ -273,6 +274,10 @@ func TestBrokenLines(t *testing.T) {
 		{"  9 H=(x) [203.0.113.9] rejected RCPT <b@y>: x", broken + `"  9 H=(x) [203.0.113.9] rejected RCPT <b@y>: x"`},
 		{date + "logger[1]: mail: exim[7]: x", broken + `"` + date + `logger[1]: mail: exim[7]: x"`},
 		{`{"app":"postfix/smtpd"}`, broken + `"{\"app\":\"postfix/smtpd\"}"`},
+		// what clients wrote
+		{date + "sshd[1]: Invalid user " + plainLine, broken + `"` + date + `sshd[1]: Invalid user ` + plainLine + `"`},
+		{"web-1  | GET " + plainLine, broken + `"web-1  | GET ` + plainLine + `"`},
+		{"2026-11-22T08:00:00Z Invalid user " + plainLine, broken + `"2026-11-22T08:00:00Z Invalid user ` + plainLine + `"`},
 		{`{"app":"web","msg":"x","ts":1795334400.5}`, ""},
 		{`nginx-1  | 192.0.2.1 - - [22/Nov/2026:08:00:00 +0000] "GET / HTTP/1.1" 200`, ""},
 		{`nginx-1  | 192.0.2.1 - - [x] "GET /` + plainLine, broken + `"nginx-1  | 192.0.2.1 - - [x] \"GET /` + plainLine + `"`},

@@ -52,13 +52,13 @@ func (l *logReader) unwrapJSON(line string, around carrier, depth int) (entry, b
 	if pid := value(v, pidFields); pid != "" {
 		e.pid = pid
 	}
-	in := carrier{around.time, around.live, e.host}
+	in := carrier{around.time, around.live, true, e.host}
 	if t, ok := l.jsonTime(value(v, timeFields)); ok {
 		in.time = t
 		in.live = v.Exists("__REALTIME_TIMESTAMP") || v.Exists("stream") || v.Exists("container_id")
 	}
 	e.text = l.whole(v, e.text)
-	if e.time = in.time; e.origin() != fromOther && !isDated(e.text) {
+	if e.time = in.time; e.origin() != fromOther && !e.carries() {
 		return e, !e.time.IsZero()
 	}
 	if depth > 0 && e.text != "" {
