@@ -37,8 +37,8 @@ func (l *logReader) gather(line string) (record string, more bool) {
 
 func beginsBlock(line string) bool { return line == "{" || strings.HasPrefix(line, "__CURSOR=") }
 
-// isExported reports whether a line is KEY=VALUE. A value that is not text has lines of its own, which are not
-// read.
+// isExported reports whether a line is KEY=VALUE. A value that is not text has lines of its own, which are
+// not read.
 func isExported(line string) bool {
 	key, _, ok := strings.Cut(line, "=")
 	return ok && strings.Trim(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == ""

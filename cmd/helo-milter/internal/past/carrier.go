@@ -119,7 +119,8 @@ var named = regexp.MustCompile(`^(?:([\w.@/:-]+)(?: [\w.@/:-]+)? *\| ?|\[([\w.@/
 	`(?:[^ :"]*(?:[/.]|log|messages)[^ :"]*:(?:[0-9]+:)?|[0-9]+:))`)
 
 // afterNames returns the line after one or more names of a pod or a container, as stern, podman pod logs and
-// aws logs write them, or a tag, as Fluentd does. The line has to begin with a date or a brace: else it is "".
+// aws logs write them, or a tag, as Fluentd does. The line has to begin with a date or a brace: else it is
+// "".
 func afterNames(line string, names int) string {
 	for range names {
 		end := strings.IndexFunc(line, func(c rune) bool { return !isNameRune(c) })
@@ -134,13 +135,14 @@ func afterNames(line string, names int) string {
 }
 
 func isNameRune(c rune) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._/@:-", c)
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+		strings.ContainsRune("._/@:-", c)
 }
 
 var dateStart = regexp.MustCompile(`^(?:\{|<\d|[A-Z][a-z][a-z] [ \d]?\d \d\d:|\d{4}-\d\d-\d\d[T _]\d)`)
 
-// dated reads the time that a container engine or supervisor writes before a line: docker logs -t, CRI, s6-log
-// and svlogd; or a date and a host that a relay of syslog has added before another date.
+// dated reads the time that a container engine or supervisor writes before a line: docker logs -t, CRI,
+// s6-log and svlogd; or a date and a host that a relay of syslog has added before another date.
 func (l *logReader) dated(line string) (inner string, t time.Time, ok bool) {
 	if strings.HasPrefix(line, "@") {
 		label, inner, _ := strings.Cut(line[1:], " ")
@@ -167,8 +169,9 @@ func (l *logReader) dated(line string) (inner string, t time.Time, ok bool) {
 	return strings.TrimLeft(line[end:], " \t"), t, ok
 }
 
-// taiTime reads a TAI64N label without its "@", as s6-log, svlogd -t and multilog write it: seconds since 1970
-// from 2^62 and 10, and nanoseconds, in hexadecimal digits. Leap seconds since then are not of interest here.
+// taiTime reads a TAI64N label without its "@", as s6-log, svlogd -t and multilog write it: seconds since
+// 1970 from 2^62 and 10, and nanoseconds, in hexadecimal digits. Leap seconds since then are not of interest
+// here.
 func taiTime(label string) (t time.Time, ok bool) {
 	b, err := hex.DecodeString(label)
 	if err != nil || len(b) != 12 || b[0] != 0x40 {
@@ -181,8 +184,8 @@ func taiTime(label string) (t time.Time, ok bool) {
 	return time.Unix(n[0]-10, n[1]).UTC(), n[0] < 1<<33 // the year 2242
 }
 
-// streamed reads "stdout F LINE" after the time: the format of Kubernetes (CRI), containerd and podman. A line
-// that is too long for the engine is in parts, whose tag is P for all but the last.
+// streamed reads "stdout F LINE" after the time: the format of Kubernetes (CRI), containerd and podman. A
+// line that is too long for the engine is in parts, whose tag is P for all but the last.
 func (l *logReader) streamed(line string) string {
 	stream, rest, _ := strings.Cut(line, " ")
 	tag, text, ok := strings.Cut(rest, " ")

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// shortDate reads "Nov 22 08:00:00 ", perhaps with a fraction. The date has no year, and a day of one digit may
-// have lost its space where a log was pasted.
+// shortDate reads "Nov 22 08:00:00 ", perhaps with a fraction. The date has no year, and a day of one digit
+// may have lost its space where a log was pasted.
 func (l *logReader) shortDate(line string) (t time.Time, rest string, ok bool) {
 	end := len(time.Stamp)
 	if line[5] == ' ' {
@@ -65,8 +65,8 @@ func (l *logReader) isoTime(text string) (t time.Time, ok bool) {
 	return t, err == nil
 }
 
-// unixTime reads the time since 1970 in seconds, milliseconds, microseconds or nanoseconds: from 2001 to 2286,
-// these have 10, 13, 16 and 19 digits.
+// unixTime reads the time since 1970 in seconds, milliseconds, microseconds or nanoseconds: from 2001 to
+// 2286, these have 10, 13, 16 and 19 digits.
 func unixTime(text string) (t time.Time, ok bool) {
 	whole, fraction, _ := strings.Cut(text, ".")
 	if n := len(whole); n < 10 || n > 19 || n%3 != 1 || len(fraction) > 19 {

@@ -13,8 +13,10 @@
 //	    handOver   handover.go     the field of the host that received it from outside
 //	                               provider.go: whose hosts nobody has to list
 //	    hop        received.go     its clauses; forms.go: the client in it ────────► Hop
-//	  Log          log.go          mail log: line by line
-//	    parse      syslog.go       time, host, program and text of a line, in any format
+//	  Log          log.go          mail log: line by line; block.go: records of several lines
+//	    parse      carrier.go      what a container engine put around a line; json.go: as JSON
+//	    parseLine  syslog.go       time, host, program and text of a line, in any format; date.go
+//	    origin     program.go      which mail server a program is of
 //	    postfix    postfix.go      what the text says about a connection or a message
 //	    sendmail   sendmail.go
 //	    exim       exim.go ────────────────────────────────────────────────────────► Hop
@@ -69,17 +71,23 @@
 //
 // # How to add the format of a log line
 //
-// The format is the envelope of a line (time, host, program), whichever mail server wrote the text.
+// The format is the envelope of a line (time, host, program), whichever mail server wrote the text. There are
+// two kinds: what a syslog daemon or a mail server writes, and what a container engine or a collector puts
+// around that.
 //
-//  1. Add a line in that format to formTests in forms_test.go: the text "A1: client=unknown[203.0.113.9]" of
-//     postfix/smtpd on host mx, and the time that is expected, in UTC. TestLineFormats fails.
-//  2. Add a function to syslog.go that returns the entry of a line, and a case to parse of syslog.go that
-//     recognizes its first bytes, before any case that would take them. parse has already cut off a priority
-//     such as <22>, and dropped lines of less than 15 bytes. parseTag reads "HOST PROGRAM[PID]: TEXT", and
-//     inYear completes a date without a year. TestLineFormats passes.
+//  1. Add a line in that format to forms_test.go. For the first kind, add the text "A1:
+//     client=unknown[203.0.113.9]" of postfix/smtpd on host mx to formTests, for the second the envelope
+//     around plainLine to carriedTests; and the time that is expected, in UTC. TestLineFormats fails.
+//  2. For the first kind, add a function to syslog.go that returns the entry of a line, and a case to
+//     parseLine that recognizes its first bytes, before any case that would take them. parseLine has already
+//     cut off a priority such as <22>. parseTag reads "HOST PROGRAM[PID]: TEXT", and instant completes a date
+//     without a year or a zone. For the second kind, extend what peel of carrier.go tries: a time before the
+//     line is read by dated, and a name by named; for JSON, add the names of its fields to json.go. Take off
+//     only what stands at the beginning, and in so strict a form that no text of a client can look like it.
+//     TestLineFormats passes.
 //  3. Add a file of that line to TestSource in source_test.go, like "mail.log" with aMaillog: it has to give
 //     "hop". detect asks parse, so this takes a change of kind.go only if the file is mistaken for a message
-//     (firstField) or a decision log (isDecisions).
+//     (firstField, isCarriedLog) or a decision log (isDecisions).
 //  4. Name the format in the comment of Log.
 //
 // # How to add the log of a mail server
@@ -87,8 +95,8 @@
 //  1. Add its lines to mtas_test.go: a function like postfix or exim that puts the envelope around the text,
 //     a table like eximTests and a test like TestExim. Each case is a log, and its hops as readLog writes
 //     them. Add the table to FuzzLog, too.
-//  2. In read of log.go, add a case for the name of its program, and for broken lines a part of its lines to
-//     isOurs.
+//  2. Add the names of its programs to origin of program.go, and for broken lines a part of its lines to signs
+//     there. Add a case to readWhole of log.go.
 //  3. Read the text in a file of its own. session returns what is known of a connection, meet sets its
 //     client, and says its HELO; hop makes a Hop of that. open begins a message in the queue and done ends
 //     it; refuse adds a refusal. Read text that the client can choose (sender, HELO, subject) last, or from

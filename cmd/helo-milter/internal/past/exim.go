@@ -13,7 +13,7 @@ const lookupHolds = 10 * time.Minute
 
 // exim reads a line of Exim: "ID <= SENDER H=...", "H=... F=<SENDER> rejected RCPT <A>: TEXT", and more.
 func (l *logReader) exim(e *entry) {
-	id, text := "", e.text
+	id, text := "", withoutPID(e.text)
 	if first, rest, ok := strings.Cut(text, " "); ok && isMessageID(first) {
 		id, text = first, rest
 	}
@@ -42,8 +42,19 @@ func (l *logReader) exim(e *entry) {
 // isEximText reports whether a line without its date is one that exim reads. Another program may write the
 // same date.
 func isEximText(text string) bool {
+	text = withoutPID(text)
 	return isMessageID(before(text, ' ')) || strings.HasPrefix(text, "H=") || strings.HasPrefix(text, "F=") ||
 		strings.HasPrefix(text, "rejected ") || strings.HasPrefix(text, "no host name found ")
+}
+
+// withoutPID cuts off "[123] " (log selector pid).
+func withoutPID(text string) string {
+	if strings.HasPrefix(text, "[") {
+		if _, behind, ok := strings.Cut(text, "] "); ok {
+			return behind
+		}
+	}
+	return text
 }
 
 // isMessageID reports whether a text is a message id of Exim: 6-6-2 characters, or 6-11-4 since Exim 4.97.

@@ -3,6 +3,7 @@ package past
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,15 +66,27 @@ var formTests = []struct{ line, time string }{
 	},
 	{"Nov 22 08:00:00 <mail.info> mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
 	{"Nov 22 08:00:00 mx mail.info postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
-	{"Sun Nov 22 08:00:00 2026 mail.info postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
+	{
+		"Sun Nov 22 08:00:00 2026 mail.info postfix/smtpd[7]: A1: client=unknown[203.0.113.9]",
+		"2026-11-22T08:00:00Z",
+	},
 	{
 		"Sun Nov  1 08:00:00 2026 [1793520000.123] mail.info postfix/smtpd[7]: A1: client=unknown[203.0.113.9]",
 		"2026-11-01T08:00:00Z",
 	},
-	{"2026-11-22T08:00:00.5+00:00 INFO    postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00.5Z"},
-	{"2026-11-22T08:00:00+00:00 mx [mail.info] postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
+	{
+		"2026-11-22T08:00:00.5+00:00 INFO    postfix/smtpd[7]: A1: client=unknown[203.0.113.9]",
+		"2026-11-22T08:00:00.5Z",
+	},
+	{
+		"2026-11-22T08:00:00+00:00 mx [mail.info] postfix/smtpd[7]: A1: client=unknown[203.0.113.9]",
+		"2026-11-22T08:00:00Z",
+	},
 	// macOS's log(1)
-	{"2026-11-22 08:00:00.123456+0100  mx smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T07:00:00.123456Z"},
+	{
+		"2026-11-22 08:00:00.123456+0100  mx smtpd[7]: A1: client=unknown[203.0.113.9]",
+		"2026-11-22T07:00:00.123456Z",
+	},
 	// journalctl -o short-unix and with-unit; rsyslog's %programname%
 	{"1795334400.123456 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00.123456Z"},
 	{
@@ -81,7 +94,10 @@ var formTests = []struct{ line, time string }{
 		"2026-11-22T08:00:00.5Z",
 	},
 	{"Nov 22 08:00:00 mx postfix: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
-	{"Nov 22 08:00:00 mx postfix/smtpd[7]: message repeated 2 times: [ A1: client=x[203.0.113.9]]", "2026-11-22T08:00:00Z"},
+	{
+		"Nov 22 08:00:00 mx postfix/smtpd[7]: message repeated 2 times: [ A1: client=x[203.0.113.9]]",
+		"2026-11-22T08:00:00Z",
+	},
 	{"2026-11-22 08:00:00 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
 	{"2026-11-22T08:00:00 mx postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},
 }
@@ -102,13 +118,19 @@ var carriedTests = []struct{ line, time string }{
 	{"2026-11-22T22:00:00.500000000Z " + plainLine, "2026-11-22T22:00:00.5Z"},
 	{"2026-11-23T22:00:00.500000000Z " + plainLine, "2026-11-22T08:00:00Z"}, // an older log, carried later
 	{"2026-11-22T08:00:00.5Z 2026-11-22T08:00:00.25+00:00 " + plainLine[16:], "2026-11-22T08:00:00.25Z"},
-	{"2026-11-22T08:00:00.500000000Z postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00.5Z"},
+	{
+		"2026-11-22T08:00:00.500000000Z postfix/smtpd[7]: A1: client=unknown[203.0.113.9]",
+		"2026-11-22T08:00:00.5Z",
+	},
 	{"mx  | 2026-11-22T08:00:00.5Z postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00.5Z"},
 	{"2027-01-01T00:30:00.5Z Dec 31 23:30:00" + plainLine[15:], "2027-01-01T00:30:00.5Z"},
 	// docker service logs -t
 	{"2026-11-22T08:00:00.500000000Z mail_postfix.1.x1y2z3@node1    | " + plainLine, "2026-11-22T08:00:00.5Z"},
 	// docker's json-file, with --log-opt labels
-	{`{"log":"` + plainLine + `\n","stream":"stdout","time":"2026-11-22T08:00:00.5Z"}`, "2026-11-22T08:00:00.5Z"},
+	{
+		`{"log":"` + plainLine + `\n","stream":"stdout","time":"2026-11-22T08:00:00.5Z"}`,
+		"2026-11-22T08:00:00.5Z",
+	},
 	{
 		`{"log":"` + plainLine + `\r\n","stream":"stderr","attrs":{"a":"b"},"time":"2026-11-22T09:00:00.5+01:00"}`,
 		"2026-11-22T08:00:00.5Z",
@@ -170,17 +192,29 @@ var carriedTests = []struct{ line, time string }{
 			`"message":"A1: client=unknown[203.0.113.9]"}`, "2026-11-22T08:00:00Z",
 	},
 	{"2026-11-22T08:00:00Z\tpostfix\t" + `{"log":"` + plainLine + `"}`, "2026-11-22T08:00:00Z"},
-	{`{"labels":{"app":"postfix"},"line":"` + plainLine + `","timestamp":"2026-11-22T08:00:00.5Z"}`, "2026-11-22T08:00:00Z"},
+	{
+		`{"labels":{"app":"postfix"},"line":"` + plainLine + `","timestamp":"2026-11-22T08:00:00.5Z"}`,
+		"2026-11-22T08:00:00Z",
+	},
 	{`2026-11-22T08:00:00.5Z {app="postfix", pod="mail-0"} ` + plainLine, "2026-11-22T08:00:00.5Z"},
-	{`{"timestamp":1795334400500,"message":"postfix/smtpd[7]: A1: client=x[203.0.113.9]"}`, "2026-11-22T08:00:00.5Z"},
+	{
+		`{"timestamp":1795334400500,"message":"postfix/smtpd[7]: A1: client=x[203.0.113.9]"}`,
+		"2026-11-22T08:00:00.5Z",
+	},
 	{`{"textPayload":"` + plainLine + `","timestamp":"2026-11-22T08:00:00.5Z"},`, "2026-11-22T08:00:00Z"},
 	{`[{"_source":{"short_message":"` + plainLine + `","timestamp":1795334400.5}}]`, "2026-11-22T08:00:00Z"},
 	{"2026-11-22T08:00:00.5+00:00 mail/postfix/1a2b " + plainLine, "2026-11-22T08:00:00.5Z"}, // aws logs tail
 	// journalctl -o json-sse and json-seq
 	{"data: " + journalLine, "2026-11-22T08:00:00.123456Z"},
 	{"\x1e" + journalLine, "2026-11-22T08:00:00.123456Z"},
-	{"postfix-1  | " + `{"log":"\u001b[32m` + plainLine + `","stream":"stdout","time":"2026-11-22T08:00:00.5Z"}`, "2026-11-22T08:00:00.5Z"},
-	{"Nov 22 08:00:01 host exim-1[99]: 2026-11-22 08:00:00 1abcDE-000123-4F <= <> H=[203.0.113.9] P=esmtp", "2026-11-22T08:00:01Z"},
+	{
+		"postfix-1  | " + `{"log":"\u001b[32m` + plainLine + `","stream":"stdout","time":"2026-11-22T08:00:00.5Z"}`,
+		"2026-11-22T08:00:00.5Z",
+	},
+	{
+		"Nov 22 08:00:01 host exim-1[99]: 2026-11-22 08:00:00 1abcDE-000123-4F <= <> H=[203.0.113.9] P=esmtp",
+		"2026-11-22T08:00:01Z",
+	},
 }
 
 // A record of several lines is one, at its last; what is torn is reported.
@@ -189,17 +223,26 @@ func TestBlocks(t *testing.T) {
 		"\t\"SYSLOG_IDENTIFIER\" : \"postfix/smtpd\",\n\t\"MESSAGE\" : \"A1: client=unknown[203.0.113.9]\"\n}\n"
 	const export = "__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP=1795334400123456\n_HOSTNAME=mx\n" +
 		"SYSLOG_IDENTIFIER=postfix/smtpd\nMESSAGE=A2: client=unknown[203.0.113.9]\n"
+	const container = `{"log":"` + plainLine + `\n","stream":"stdout","time":"2026-11-22T08:00:00Z"}`
 	long := strings.Repeat("x", maxPart)
 	const torn = "cannot parse the line or its date: "
 	for _, tt := range []logTest{
-		{pretty + "{\n  \"log\": \"" + plainLine + "\",\n  \"time\": \"2026-11-22T08:00:00Z\"\n},", []string{
-			"6 203.0.113.9 <> [] A1", "10 203.0.113.9 <> [] A1",
-		}},
-		{export + "\n" + strings.ReplaceAll(export, "A2", "A3"), []string{"6 203.0.113.9 <> [] A2", "12 203.0.113.9 <> [] A3"}},
-		{"{\n" + plainLine + "\n{\n\n{\n  " + plainLine, []string{"log:6: " + torn + `"{\n  ` + plainLine + `\n}"`, "2 203.0.113.9 <> [] A1"}},
-		{"__CURSOR=s=1;i=2\nMESSAGE\nSYSLOG_IDENTIFIER=postfix/smtpd", []string{
-			"log:3: " + torn + `"SYSLOG_IDENTIFIER=postfix/smtpd"`,
-		}},
+		{
+			pretty + "{\n  \"log\": \"" + plainLine + "\",\n  \"time\": \"2026-11-22T08:00:00Z\"\n},",
+			[]string{"6 203.0.113.9 <> [] A1", "10 203.0.113.9 <> [] A1"},
+		},
+		{
+			export + "\n" + strings.ReplaceAll(export, "A2", "A3"),
+			[]string{"6 203.0.113.9 <> [] A2", "12 203.0.113.9 <> [] A3"},
+		},
+		{
+			"{\n" + plainLine + "\n{\n\n{\n  " + plainLine,
+			[]string{"log:6: " + torn + `"{\n  ` + plainLine + `\n}"`, "2 203.0.113.9 <> [] A1"},
+		},
+		{
+			"__CURSOR=s=1;i=2\nMESSAGE\nSYSLOG_IDENTIFIER=postfix/smtpd",
+			[]string{"log:3: " + torn + `"SYSLOG_IDENTIFIER=postfix/smtpd"`},
+		},
 		// parts of a line in a container's log; others come between
 		{
 			"2026-11-22T08:00:00Z stdout P Nov 22 08:00:00 mx postfix/smt\n" +
@@ -209,13 +252,8 @@ func TestBlocks(t *testing.T) {
 			[]string{"2 203.0.113.10 <> [] A2", "4 203.0.113.9 <> [] A1"},
 		},
 		{ // the rest of a long line is no line
-			`{"log":"` + long + `","stream":"stdout","time":"2026-11-22T08:00:00Z"}` + "\n" +
-				`{"log":"` + plainLine + `\n","stream":"stdout","time":"2026-11-22T08:00:00Z"}` + "\n" +
-				`{"log":"` + plainLine + `\n","stream":"stdout","time":"2026-11-22T08:00:00Z"}`,
-			[]string{
-				`log:2: ` + torn + `"{\"log\":\"` + plainLine + `\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-22T08:00:00Z\"}"`,
-				"3 203.0.113.9 <> [] A1",
-			},
+			`{"log":"` + long + `","stream":"stdout","time":"2026-11-22T08:00:00Z"}` + "\n" + container + "\n" + container,
+			[]string{`log:2: ` + torn + strconv.Quote(container), "3 203.0.113.9 <> [] A1"},
 		},
 	} {
 		compare(t, tt.log[:min(len(tt.log), 1000)], readLog(tt.log), tt.want...)
@@ -267,20 +305,35 @@ func TestBrokenLines(t *testing.T) {
 		{"{\"MESSAGE\":\"\x1b[2J", broken + `"{\"MESSAGE\":\"\x1b[2J"`},
 		// in an envelope that nobody knows, or without any date
 		{"smtp> " + plainLine, broken + `"smtp> ` + plainLine + `"`},
-		{"postfix/smtpd[7]: connect from x[203.0.113.9]", broken + `"postfix/smtpd[7]: connect from x[203.0.113.9]"`},
+		{
+			"postfix/smtpd[7]: connect from x[203.0.113.9]",
+			broken + `"postfix/smtpd[7]: connect from x[203.0.113.9]"`,
+		},
 		{"mail-1  | postfix/cleanup[7]: A1: x", broken + `"mail-1  | postfix/cleanup[7]: A1: x"`},
 		{"[ 12.345678] mx sm-mta[7]: A1: x", broken + `"[ 12.345678] mx sm-mta[7]: A1: x"`},
 		{"25/09/2026, 18:28:34 | info | NOQUEUE: x", broken + `"25/09/2026, 18:28:34 | info | NOQUEUE: x"`},
-		{"  9 H=(x) [203.0.113.9] rejected RCPT <b@y>: x", broken + `"  9 H=(x) [203.0.113.9] rejected RCPT <b@y>: x"`},
+		{
+			"  9 H=(x) [203.0.113.9] rejected RCPT <b@y>: x",
+			broken + `"  9 H=(x) [203.0.113.9] rejected RCPT <b@y>: x"`,
+		},
 		{date + "logger[1]: mail: exim[7]: x", broken + `"` + date + `logger[1]: mail: exim[7]: x"`},
 		{`{"app":"postfix/smtpd"}`, broken + `"{\"app\":\"postfix/smtpd\"}"`},
 		// what clients wrote
-		{date + "sshd[1]: Invalid user " + plainLine, broken + `"` + date + `sshd[1]: Invalid user ` + plainLine + `"`},
+		{
+			date + "sshd[1]: Invalid user " + plainLine,
+			broken + `"` + date + `sshd[1]: Invalid user ` + plainLine + `"`,
+		},
 		{"web-1  | GET " + plainLine, broken + `"web-1  | GET ` + plainLine + `"`},
-		{"2026-11-22T08:00:00Z Invalid user " + plainLine, broken + `"2026-11-22T08:00:00Z Invalid user ` + plainLine + `"`},
+		{
+			"2026-11-22T08:00:00Z Invalid user " + plainLine,
+			broken + `"2026-11-22T08:00:00Z Invalid user ` + plainLine + `"`,
+		},
 		{`{"app":"web","msg":"x","ts":1795334400.5}`, ""},
 		{`nginx-1  | 192.0.2.1 - - [22/Nov/2026:08:00:00 +0000] "GET / HTTP/1.1" 200`, ""},
-		{`nginx-1  | 192.0.2.1 - - [x] "GET /` + plainLine, broken + `"nginx-1  | 192.0.2.1 - - [x] \"GET /` + plainLine + `"`},
+		{
+			`nginx-1  | 192.0.2.1 - - [x] "GET /` + plainLine,
+			broken + `"nginx-1  | 192.0.2.1 - - [x] \"GET /` + plainLine + `"`,
+		},
 		{"rspamd-1  | 2026-11-22 08:00:00 #38(normal) <a>; task; x", ""},
 		{date + "postfix/smtpd[1]: A1: client=x[203.0.", `log:1: cannot parse the client: "x[203.0."`},
 		{date + "postfix/smtpd[1]: A1: client=", `log:1: cannot parse the client`},

@@ -19,7 +19,9 @@ import (
 //	Loki, CloudWatch       line, timestamp; message, timestamp
 //	Google, GELF, Splunk   textPayload, timestamp; short_message, host, timestamp; _raw, _time
 var (
-	textFields    = []string{"MESSAGE", "message", "log", "msg", "line", "textPayload", "short_message", "_raw", "event.original"}
+	textFields = []string{
+		"MESSAGE", "message", "log", "msg", "line", "textPayload", "short_message", "_raw", "event.original",
+	}
 	hostFields    = []string{"_HOSTNAME", "HOST", "host", "hostname", "host.name", "host.hostname", "logsource"}
 	programFields = []string{
 		"SYSLOG_IDENTIFIER", "_COMM", "PROGRAM", "program", "syslogtag", "app-name", "appname", "app_name",
@@ -27,7 +29,8 @@ var (
 	}
 	pidFields  = []string{"SYSLOG_PID", "_PID", "PID", "pid", "procid", "process.pid"}
 	timeFields = []string{
-		"__REALTIME_TIMESTAMP", "@timestamp", "ISODATE", "timereported", "timestamp", "time", "_time", "DATE", "date", "ts",
+		"__REALTIME_TIMESTAMP", "@timestamp", "ISODATE", "timereported", "timestamp", "time", "_time", "DATE",
+		"date", "ts",
 	}
 )
 

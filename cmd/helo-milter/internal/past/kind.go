@@ -61,11 +61,12 @@ func kindOf(head []byte) kind {
 // line: the colons of a time are followed by digits.
 var firstField = regexp.MustCompile(`^[A-Za-z][\w.-]*:([ \t\r\n]|[^0-9 ])`)
 
-// isCarriedLog reports whether the first line is of a mail server, after something that looks like the name of
-// a field: the file that grep found it in, or "data:". No field has a name like a file.
+// isCarriedLog reports whether the first line is of a mail server, after something that looks like the name
+// of a field: the file that grep found it in, or "data:". No field has a name like a file.
 func isCarriedLog(head []byte) bool {
 	name, _, found := bytes.Cut(head[:min(len(head), maxText)], []byte(":"))
-	if !found || !bytes.Contains(name, []byte(".")) && !bytes.HasSuffix(name, []byte("log")) && string(name) != "data" {
+	isFile := bytes.Contains(name, []byte(".")) || bytes.HasSuffix(name, []byte("log"))
+	if !found || !isFile && string(name) != "data" {
 		return false
 	}
 	line, _, _ := bytes.Cut(head, []byte("\n"))

@@ -25,10 +25,17 @@ const (
 	oneAttempt = time.Minute // within which refused recipients belong to one attempt
 )
 
-// Log reads the logs of Postfix, Sendmail and Exim, each in its own file or all in one: syslog files in the
-// old and the new format (RFC 3164, RFC 5424), Postfix's maillog_file, Exim's main log, and the output of
-// journalctl, also as JSON. Lines of other programs are skipped. A date without a year is the latest one that
-// is not in the future (a day of clock skew is allowed), and a date without a time zone is in that of now.
+// Log reads the logs of Postfix, Sendmail and Exim, each in its own file or all in one: files of syslog in the
+// old and the new format (RFC 3164, RFC 5424), of syslog-ng, busybox, FreeBSD, Solaris and illumos, Postfix's
+// maillog_file, Exim's main log, and the output of journalctl in every format that has a date (but not
+// verbose), OpenWrt's logread and macOS's log. Each may be as a container engine, a supervisor or a collector
+// has written it: docker's json-file, journald and syslog drivers, docker logs and docker compose logs with
+// and without -t and colours, CRI, kubectl logs, stern, podman, s6-log, svlogd, multilog, grep, and JSON of
+// Filebeat, Logstash, Fluentd, Vector, rsyslog, syslog-ng, Loki and others.
+//
+// Lines of other programs are skipped. A line of a mail server in a format that is not known is a *Broken. A
+// date without a year is the latest one that is not in the future (a day of clock skew is allowed), and a
+// date without a time zone is in that of now, unless a container engine wrote when it received the line.
 //
 // A hop is yielded when its message leaves the queue, which can be many lines after its Place. A *Broken
 // error is about one line, and the sequence continues; any other error ends it.
@@ -37,7 +44,8 @@ const (
 //
 //	Postfix    refused mail, also by postscreen and milters; mail that passed a before-queue filter
 //	           (smtpd_proxy_filter) or that header_checks logged. All mail, with
-//	           smtpd_recipient_restrictions = check_client_access static:INFO, ... (Postfix 3.0 and newer)
+//	           smtpd_recipient_restrictions = check_client_access static:INFO, ... (Postfix 3.0 and newer),
+//	           or with smtpd -v
 //	Sendmail   with LogLevel 15, which also logs passwords. With LogLevel 10 only a HELO that is refused for
 //	           its syntax and, if PrivacyOptions has authwarnings, that there was none
 //	Exim       all mail; but if a client was refused and no HELO is shown, it may have said its own verified
@@ -136,8 +144,7 @@ func newLogReader(name string, now time.Time) *logReader {
 
 func (l *logReader) place() string { return fmt.Sprintf("%s:%d", l.name, l.line) }
 
-// read takes the next line: it parses the envelope of the line (syslog.go), and passes it to the MTA that
-// wrote it, by the name of the program.
+// read takes the next line, or adds it to a record of several lines (block.go).
 func (l *logReader) read(line string) {
 	l.line++
 	if l.block != nil || beginsBlock(line) {
@@ -149,7 +156,8 @@ func (l *logReader) read(line string) {
 	l.readWhole(line)
 }
 
-// readWhole reads a line, or a record of several lines as one.
+// readWhole parses a line (carrier.go, syslog.go), and passes it to the mail server that wrote it
+// (program.go).
 func (l *logReader) readWhole(line string) {
 	e, ok := l.parse(line)
 	switch e.origin() {

@@ -187,7 +187,9 @@ func FuzzLog(f *testing.F) {
 }
 
 func BenchmarkLog(b *testing.B) {
-	for _, file := range []string{"postfix.log", "sendmail.log", "exim.log", "journal.json", "compose.log", "docker.json"} {
+	for _, file := range []string{
+		"postfix.log", "sendmail.log", "exim.log", "journal.json", "compose.log", "docker.json",
+	} {
 		b.Run(file, func(b *testing.B) {
 			text := benchmarkLog(b, file)
 			lines := strings.Count(text, "\n")
@@ -215,7 +217,8 @@ func benchmarkLog(b *testing.B, file string) string {
 	case "compose.log":
 		return strings.Repeat("postfix-1  | "+plainLine+"\n", 10_000)
 	case "docker.json":
-		return strings.Repeat(`{"log":"`+plainLine+`\n","stream":"stdout","time":"2026-11-22T08:00:00.5Z"}`+"\n", 10_000)
+		const line = `{"log":"` + plainLine + `\n","stream":"stdout","time":"2026-11-22T08:00:00.5Z"}` + "\n"
+		return strings.Repeat(line, 10_000)
 	}
 	text, err := os.ReadFile("testdata/" + file)
 	if err != nil {

@@ -31,6 +31,12 @@ func lines(before, daemon, after, text string) string {
 	return strings.Join(log, "\n")
 }
 
+// inJSON returns a log as docker's json-file.
+func inJSON(log string) string {
+	const before, after = `{"log":"`, `\n","stream":"stdout","time":"2026-02-02T16:07:16.123456789Z"}`
+	return before + strings.ReplaceAll(log, "\n", after+"\n"+before) + after
+}
+
 func testLogs(t *testing.T, tests []logTest) {
 	for _, tt := range tests {
 		compare(t, tt.log, readLog(tt.log), tt.want...)
@@ -40,6 +46,57 @@ func testLogs(t *testing.T, tests []logTest) {
 func TestPostfix(t *testing.T)  { testLogs(t, postfixTests) }
 func TestSendmail(t *testing.T) { testLogs(t, sendmailTests) }
 func TestExim(t *testing.T)     { testLogs(t, eximTests) }
+
+// Logs as people have them, with where each was posted; names and addresses are those of documentation.
+func TestPostedLogs(t *testing.T) { testLogs(t, postedLogs) }
+
+var postedLogs = []logTest{
+	{ // docker's json-file: mailcow/mailcow-dockerized#2786, huan/docker-simple-mail-forwarder#48
+		inJSON(lines("Feb  2 16:07:16 2cd046d5fadc postfix/", "smtpd", "[379]: ",
+			`connect from mail.example.org[203.0.113.9]
+			NOQUEUE: reject: RCPT from mail.example.org[203.0.113.9]: 550 5.1.1 <b@example.net>: no; \
+				from=<a@example.org> to=<b@example.net> proto=ESMTP helo=<mail.example.org>
+			disconnect from mail.example.org[203.0.113.9] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4`)),
+		[]string{"2 203.0.113.9 confirmed=mail.example.org helo=mail.example.org <a@example.org> [b@example.net]"},
+	},
+	{ // Postfix on SmartOS: syslogd's message ids
+		lines("Oct  5 23:45:10 mx postfix/smtpd[14020]: [ID 197553 mail.info] ", "", "",
+			`connect from mail.example.org[203.0.113.9]
+			A1: client=mail.example.org[203.0.113.9]
+			disconnect from mail.example.org[203.0.113.9]`),
+		[]string{"2 203.0.113.9 confirmed=mail.example.org <> [] A1"},
+	},
+	{ // docker compose logs, with all containers: mailcow/mailcow-dockerized#6222
+		`Attaching to nginx-mailcow-1, postfix-mailcow-1, rspamd-mailcow-1
+postfix-mailcow-1    | Nov 19 16:53:10 e3267ec97ed3 postfix/postscreen[446]: CONNECT from [203.0.113.9]:42586 to [192.0.2.25]:25
+nginx-mailcow-1      | 192.0.2.53 - - [19/Nov/2026:16:53:10 +0100] "GET /forwardinghosts.php?host=203.0.113.9 HTTP/1.1" 200 19
+postfix-mailcow-1    | Nov 19 16:53:10 e3267ec97ed3 whitelist_forwardinghosts: Look up 203.0.113.9 on whitelist, result 200 DUNNO
+watchdog-mailcow-1   | Thu Nov 19 16:53:11 CET 2026 Postfix health level: 100% (8/8), health trend: 0
+postfix-mailcow-1    | Nov 19 16:53:11 e3267ec97ed3 postfix/postscreen[446]: PASS OLD [203.0.113.9]:42586
+postfix-mailcow-1    | Nov 19 16:53:11 e3267ec97ed3 postfix/smtpd[464]: warning: hostname a.example.org does not ` +
+			`resolve to address 203.0.113.9: Name or service not known
+postfix-mailcow-1    | Nov 19 16:53:11 e3267ec97ed3 postfix/smtpd[464]: connect from unknown[203.0.113.9]
+postfix-mailcow-1    | Nov 19 16:53:11 e3267ec97ed3 postfix/smtpd[464]: 404A7E18D9: client=unknown[203.0.113.9]
+postfix-mailcow-1    | Nov 19 16:53:11 e3267ec97ed3 postfix/cleanup[465]: 404A7E18D9: message-id=<>
+rspamd-mailcow-1     | 2026-11-19 16:53:11 #39(normal) <4ab3>; task; rspamd_task_write_log: id: <undef>, ip: 203.0.113.9
+postfix-mailcow-1    | Nov 19 16:53:12 e3267ec97ed3 postfix/cleanup[465]: 404A7E18D9: milter-reject: ` +
+			`END-OF-MESSAGE from unknown[203.0.113.9]: 5.7.1 no; from=<a@x> to=<b@y> proto=ESMTP helo=<friend>
+dovecot-mailcow-1    | Nov 19 16:53:12 2cd046d5fadc dovecot: imap-login: Login: user=<b@y>, rip=192.0.2.7`,
+		[]string{"9 203.0.113.9 forged=a.example.org helo=friend <a@x> [b@y] 404A7E18D9"},
+	},
+	{ // boky/postfix with its own rsyslog: bokysan/docker-postfix#52
+		lines("2026-01-26T17:47:29.762763+01:00 INFO    postfix/smtpd[134]: ", "", "",
+			`connect from localhost[127.0.0.1]
+			NOQUEUE: reject: EHLO from localhost[127.0.0.1]: 504 5.5.2 no; proto=SMTP helo=<localhost>`),
+		[]string{"2 127.0.0.1 confirmed=localhost helo=localhost <> []"},
+	},
+	{ // Alpine, and Exim with another program's date before its own
+		"Mar 22 07:45:01 backup mail.info postfix/smtpd[1080]: 8095C171A: client=localhost[::1]\n" +
+			"2026-04-01 11:08:00 info exim[8003]: [8003] H=(User) [203.0.113.9]:4816 I=[192.0.2.1]:25 Ci=8003 " +
+			"F=<a@x> rejected RCPT <b@y>: no",
+		[]string{"2 203.0.113.9 helo=User <a@x> [b@y]", "1 ::1 confirmed=localhost <> [] 8095C171A"},
+	},
+}
 
 var postfixTests = []logTest{
 	{ // a message from arrival to removal

@@ -48,11 +48,13 @@ func isOurs(line string) bool { return strings.HasPrefix(line, "{\"") || quotesS
 
 // quotesServer reports whether a text has a part of a line of a mail server that we read.
 func quotesServer(text string) bool {
-	return slices.ContainsFunc(signs, func(sign string) bool { return strings.Contains(text, sign) })
+	return slices.ContainsFunc(signs, func(sign string) bool {
+		return strings.Contains(text, sign) || sign[0] == ' ' && strings.HasPrefix(text, sign[1:])
+	})
 }
 
 // signs are parts of the lines that we read. A name of a program alone is in lines of other programs, too.
 var signs = []string{
 	"/smtpd[", " smtpd[", "postfix/smtpd", "/postscreen[", "/cleanup[", "/qmgr[", "NOQUEUE: ", " helo=<",
-	"sendmail[", "sm-mta[", "exim[", "exim4[", " rejected RCPT <", " P=esmtp", " P=smtp",
+	" sendmail[", " sm-mta[", " exim[", " exim4[", " rejected RCPT <", " P=esmtp", " P=smtp",
 }

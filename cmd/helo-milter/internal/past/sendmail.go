@@ -118,8 +118,8 @@ func (l *logReader) delivered(e *entry, id, text string) {
 }
 
 // ruled reads refusals: "ruleset=check_rcpt, arg1=<A>, relay=NAME [ADDRESS], reject=550 TEXT" and "Milter:
-// to=<A>, reject=550 TEXT". The line with the sender follows, except for a client refused by check_relay, whose
-// line may even have no queue id.
+// to=<A>, reject=550 TEXT". The line with the sender follows, except for a client refused by check_relay,
+// whose line may even have no queue id.
 func (l *logReader) ruled(e *entry, id, text string) {
 	before, _, refused := strings.Cut(text, ", reject=")
 	if !refused {

@@ -71,7 +71,7 @@ func TestSource(t *testing.T) {
 		{"mail.log", "x[203.0.113.8]\n" + aMaillog, Unlabelled, "hop"},
 		{"mail.log.2.gz", packed(aMaillog + aMaillog), Unlabelled, "hop hop"},
 		{"journal", aJournal, Unlabelled, "hop"},
-		{"journal", "{\n\t" + strings.ReplaceAll(aJournal[1:len(aJournal)-2], ",", ",\n\t") + "\n}\n", Unlabelled, "hop"},
+		{"journal", "{\n\t" + strings.ReplaceAll(aJournal[1:len(aJournal)-2], ",", ",\n\t") + "\n}", Unlabelled, "hop"},
 		{"0123-json.log", aContainer + aContainer, Unlabelled, "hop hop"},
 		{"0123-json.log", strings.ReplaceAll(aContainer, "4C1", `"facts"`), Unlabelled, "broken:1"},
 		{"compose.log", "Attaching to mail-1\nmail-1  | " + aMaillog, Unlabelled, "hop"},

@@ -114,17 +114,12 @@ func (l *logReader) parseISO(line string) (entry, bool) {
 }
 
 // parseSpaced reads "2026-11-22 08:00:00 TEXT", Exim's own format. The time may be followed by ".123" (log
-// selector millisec), "+0000" (log_timezone) and "[123]" (log selector pid). Other programs write the same
+// selector millisec) and "+0000" (log_timezone). Other programs write the same
 // date before "HOST PROGRAM[PID]: TEXT"; the time zone of macOS's log(1) has no space before it.
 func (l *logReader) parseSpaced(line string, around carrier) (entry, bool) {
 	t, rest, ok := l.spacedDate(line, around)
 	if !ok {
 		return entry{}, false
-	}
-	if strings.HasPrefix(rest, "[") {
-		if _, behind, ok := strings.Cut(rest, "] "); ok {
-			rest = behind
-		}
 	}
 	if !isEximText(rest) {
 		if e, ok := parseTag(rest); ok && e.origin() != fromOther {
@@ -178,8 +173,8 @@ func cutPriority(first, rest string) (host, tag string, ok bool) {
 	return first, tag, tag != ""
 }
 
-// isPriority reports whether a word before a program is a priority, or something else in brackets: <mail.info>
-// in FreeBSD, mail.info in busybox and OpenWrt, [mail.info], INFO.
+// isPriority reports whether a word before a program is a priority, or something else in brackets:
+// <mail.info> in FreeBSD, mail.info in busybox and OpenWrt, [mail.info], INFO.
 func isPriority(word string) bool {
 	if word == "" {
 		return true
@@ -191,7 +186,7 @@ func isPriority(word string) bool {
 	facility, level, both := strings.Cut(word, ".")
 	if !both {
 		level = facility
-	} else if facility != "mail" && facility != "user" && facility != "daemon" && !strings.HasPrefix(facility, "local") {
+	} else if facility != "mail" && facility != "daemon" && !strings.HasPrefix(facility, "local") {
 		return false
 	}
 	switch level {
