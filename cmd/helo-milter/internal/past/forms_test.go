@@ -82,6 +82,8 @@ var formTests = []struct{ line, time string }{
 		"2026-11-22T08:00:00+00:00 mx [mail.info] postfix/smtpd[7]: A1: client=unknown[203.0.113.9]",
 		"2026-11-22T08:00:00Z",
 	},
+	{"Nov 22 08:00:00 mx mail:info postfix/smtpd[7]: A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"}, // AIX
+	{"Nov 22 08:00:00 [postfix/smtpd] A1: client=unknown[203.0.113.9]", "2026-11-22T08:00:00Z"},                // metalog
 	// macOS's log(1)
 	{
 		"2026-11-22 08:00:00.123456+0100  mx smtpd[7]: A1: client=unknown[203.0.113.9]",

@@ -57,4 +57,5 @@ func quotesServer(text string) bool {
 var signs = []string{
 	"/smtpd[", " smtpd[", "postfix/smtpd", "/postscreen[", "/cleanup[", "/qmgr[", "NOQUEUE: ", " helo=<",
 	" sendmail[", " sm-mta[", " exim[", " exim4[", " rejected RCPT <", " P=esmtp", " P=smtp",
+	`"facts":{"`, // of a decision log, which is read only as a file of its own
 }

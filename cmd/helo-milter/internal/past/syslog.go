@@ -134,9 +134,17 @@ func (l *logReader) parseSpaced(line string, around carrier) (entry, bool) {
 }
 
 // parseTag reads "HOST PROGRAM[PID]: TEXT". A line as a program sends it to syslogd has no host; a line of
-// other syslog daemons has its priority somewhere before the text.
+// other syslog daemons has its priority somewhere before the text. metalog writes "[PROGRAM] TEXT".
 func parseTag(line string) (e entry, ok bool) {
-	tag, text, ok := strings.Cut(strings.TrimLeft(line, " "), ": ")
+	line = strings.TrimLeft(line, " ")
+	if strings.HasPrefix(line, "[") {
+		e.program, e.text, ok = strings.Cut(line[1:], "] ")
+		if ok && e.origin() != fromOther {
+			return e, true
+		}
+		e = entry{}
+	}
+	tag, text, ok := strings.Cut(line, ": ")
 	host, rest, named := strings.Cut(tag, " ")
 	if named {
 		e.host, tag = host, rest
@@ -173,21 +181,25 @@ func cutPriority(first, rest string) (host, tag string, ok bool) {
 	return first, tag, tag != ""
 }
 
-// isPriority reports whether a word before a program is a priority, or something else in brackets:
-// <mail.info> in FreeBSD, mail.info in busybox and OpenWrt, [mail.info], INFO.
+// isPriority reports whether a word before a program is a priority, perhaps in brackets, or a number there:
+// <mail.info> in FreeBSD, mail.info in busybox and OpenWrt, mail:info in AIX, INFO.
 func isPriority(word string) bool {
 	if word == "" {
 		return true
 	}
-	switch last := word[len(word)-1]; {
-	case word[0] == '<' && last == '>', word[0] == '[' && last == ']', word[0] == '(' && last == ')':
-		return true
+	if strings.IndexByte("<[(", word[0]) >= 0 {
+		word = strings.Trim(word, "<>[]()")
+		if strings.Trim(word, "0123456789.") == "" {
+			return true
+		}
 	}
-	facility, level, both := strings.Cut(word, ".")
-	if !both {
-		level = facility
-	} else if facility != "mail" && facility != "daemon" && !strings.HasPrefix(facility, "local") {
-		return false
+	level := word
+	if at := strings.IndexAny(word, ".:"); at >= 0 {
+		facility := word[:at]
+		if facility != "mail" && facility != "daemon" && !strings.HasPrefix(facility, "local") {
+			return false
+		}
+		level = word[at+1:]
 	}
 	switch level {
 	case "debug", "info", "notice", "warn", "warning", "err", "error", "crit", "alert", "emerg",
