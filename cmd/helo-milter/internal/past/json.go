@@ -12,7 +12,8 @@ import (
 //
 //	journalctl -o json     MESSAGE, _HOSTNAME, SYSLOG_IDENTIFIER, SYSLOG_PID, __REALTIME_TIMESTAMP
 //	docker, fluent-bit     log, time; docker's json-file and Kubernetes
-//	Filebeat, Logstash     message, host.name, process.name, process.pid, @timestamp; program, pid, logsource
+//	Filebeat, Logstash     message, host.name, process.name, process.pid, @timestamp; program, pid, logsource;
+//	                       syslog_program, syslog_pid, syslog_hostname
 //	Vector                 message, host, appname, procid, timestamp
 //	Fluentd                message, host, ident, pid, time
 //	syslog-ng, rsyslog     MESSAGE, HOST, PROGRAM, PID, ISODATE; msg, hostname, syslogtag, timereported
@@ -22,12 +23,14 @@ var (
 	textFields = []string{
 		"MESSAGE", "message", "log", "msg", "line", "textPayload", "short_message", "_raw", "event.original",
 	}
-	hostFields    = []string{"_HOSTNAME", "HOST", "host", "hostname", "host.name", "host.hostname", "logsource"}
+	hostFields = []string{
+		"_HOSTNAME", "HOST", "host", "hostname", "host.name", "host.hostname", "logsource", "syslog_hostname",
+	}
 	programFields = []string{
 		"SYSLOG_IDENTIFIER", "_COMM", "PROGRAM", "program", "syslogtag", "app-name", "appname", "app_name",
-		"process.name", "ident", "programname", "process",
+		"process.name", "ident", "syslog_program", "programname", "process",
 	}
-	pidFields  = []string{"SYSLOG_PID", "_PID", "PID", "pid", "procid", "process.pid"}
+	pidFields  = []string{"SYSLOG_PID", "_PID", "PID", "pid", "procid", "process.pid", "syslog_pid"}
 	timeFields = []string{
 		"__REALTIME_TIMESTAMP", "@timestamp", "ISODATE", "timereported", "timestamp", "time", "_time", "DATE",
 		"date", "ts",
@@ -39,10 +42,11 @@ var (
 func (l *logReader) unwrapJSON(line string, around carrier, depth int) (entry, bool) {
 	v, err := l.json.Parse(strings.TrimRight(line, ",] \t")) // of an array with an object a line
 	if err != nil {
-		if _, inner, ok := strings.Cut(line, "} "); ok && depth > 0 { // Loki's logcli: {app="postfix"} LINE
-			return l.unwrap(inner, around, depth-1)
+		_, inner, labels := strings.Cut(line, "} ") // Loki's logcli: {app="postfix"} LINE
+		if !labels || strings.HasPrefix(line, `{"`) || depth == 0 {
+			return entry{}, false
 		}
-		return entry{}, false
+		return l.unwrap(inner, around, depth-1)
 	}
 	e := entry{text: value(v, textFields)}
 	if e.text == "" {
