@@ -86,14 +86,21 @@ func isDecisions(head []byte) bool {
 			bytes.Contains(head, []byte(`"facts"`)) && !bytes.Contains(head, []byte(`"MESSAGE"`))
 }
 
-// isLog reports whether any line can be parsed as one of a log, or looks like one of a mail server.
+// isLog reports whether any line can be parsed as one of a log, or looks like one of a mail server, or most
+// are of containers: docker compose logs may begin with those of a web server.
 func isLog(head []byte) bool {
 	l := newLogReader("", time.Now())
+	lines, carried := 0, 0
 	for line := range bytes.Lines(head) {
 		text := strings.TrimRight(string(line), "\r\n")
 		if _, ok := l.parse(text); ok || isOurs(text) {
 			return true
 		}
+		lines++
+		if _, around, ok := l.peel(unadorned(text), carrier{}); ok && (around.live || around.host != "") {
+			carried++
+		}
 	}
-	return bytes.Contains(head, []byte("__REALTIME_TIMESTAMP")) // journalctl -o json-pretty or export
+	return carried > lines/2 ||
+		bytes.Contains(head, []byte("__REALTIME_TIMESTAMP")) // journalctl -o json-pretty or export
 }

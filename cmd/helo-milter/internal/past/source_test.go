@@ -75,6 +75,7 @@ func TestSource(t *testing.T) {
 		{"0123-json.log", aContainer + aContainer, Unlabelled, "hop hop"},
 		{"0123-json.log", strings.ReplaceAll(aContainer, "4C1", `"facts"`), Unlabelled, "broken:1"},
 		{"compose.log", "mail-1  | " + aMaillog + "helo-1  | " + aDecision, Unlabelled, "broken:2 hop"},
+		{"compose.log", strings.Repeat("web-1  | GET / 200\n", 9999) + "mail-1  | " + aMaillog, Unlabelled, "hop"},
 		{"compose.log", "Attaching to mail-1\nmail-1  | " + aMaillog, Unlabelled, "hop"},
 		{"0.log", "2026-11-10T08:00:00.5Z stdout F " + aMaillog, Unlabelled, "hop"},
 		{"found", "mail.log:" + aMaillog, Unlabelled, "hop"},
