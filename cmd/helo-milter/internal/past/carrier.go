@@ -45,8 +45,8 @@ func (l *logReader) unwrap(line string, around carrier, depth int) (entry, bool)
 		return l.unwrapJSON(line, around, depth-1)
 	}
 	inner, around, ok := l.peel(line, around)
-	if !ok || inner == "" { // nothing, or the first part of a line
-		return entry{}, ok
+	if !ok || inner == "" { // nothing; or what an engine received was empty, or the first part of a line
+		return entry{}, ok && around.live
 	}
 	return l.unwrap(inner, around, depth-1)
 }
@@ -97,7 +97,7 @@ func unadorned(line string) string {
 	switch {
 	case strings.Contains(line, "\x1b["):
 		return colour.ReplaceAllString(line, "")
-	case strings.HasPrefix(line, "<"): // a priority before another envelope
+	case len(line) > 1 && line[0] == '<' && isDigit(line[1]): // a priority before another envelope
 		return line[strings.IndexByte(line, '>')+1:]
 	case strings.HasPrefix(line, "data: "): // journalctl -o json-sse
 		return line[len("data: "):]

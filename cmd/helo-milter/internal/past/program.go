@@ -55,7 +55,8 @@ func quotesServer(text string) bool {
 
 // signs are parts of the lines that we read. A name of a program alone is in lines of other programs, too.
 var signs = []string{
-	"/smtpd[", " smtpd[", "postfix/smtpd", "/postscreen[", "/cleanup[", "/qmgr[", "NOQUEUE: ", " helo=<", ": client=",
+	"/smtpd[", " smtpd[", "postfix/smtpd", "/postscreen[", "/cleanup[", "/qmgr[",
+	"NOQUEUE: ", " helo=<", ": client=",
 	" sendmail[", " sm-mta[", " exim[", " exim4[", " rejected RCPT <", " P=esmtp", " P=smtp",
 	`"facts":{"`, // of a decision log, which is read only as a file of its own
 }
