@@ -59,5 +59,5 @@ var dynamicStories = []story{
 	{"203.0.113.90", "EHLO mx.dynamicinternet.com", "accept pass only", strict},
 	{"203.0.113.91", "EHLO mail.generaldynamics.com", "accept pass only", strict},
 	{"203.0.113.92", "EHLO pc.dsl.online", "accept pass only", strict}, // the domain, not the kind of line
-	{"203.0.113.93", "EHLO 203-0-113-93.online", "accept pass only", strict},
+	{"203.0.113.93", "EHLO 203-0-113-93.online", "reject 550 5.7.1 helo-generic pass only +ptr-generic", strict},
 }
