@@ -11,19 +11,22 @@
 // also be called by itself: [Lookup] asks the DNS, [Evaluate] asks every rule about every greeting,
 // [Policy.Decide] weighs the findings, and reply, header and record are functions of the verdict.
 //
-// Only lookup.go and ask.go do I/O. All else is a pure function of plain data that survives JSON unchanged,
+// Only lookup.go, ask.go and ask_spf.go do I/O. All else is a pure function of plain data that survives JSON unchanged,
 // so that a decision log, read again, gives the same verdict to the byte.
 //
 // The DNS has three answers, never two ([Status]): found, missing, and failed. A rule sees a failed answer as
 // an empty one; [Rule] says how that becomes unsure instead of fail, which happens in one place, the
 // evaluator. What was proven by one answer is not undone by another that failed.
 //
+// What the DNS has proven clears. Whose name the HELO is, is asked in one place, [Case.Proven], for all rules that are
+// about that: those with [Proof] among their Clears.
+//
 // # How to add a rule
 //
 //  1. A row in the table [All] (rules.go), where its place settles ties: the name, what is wrong as a clause without a
 //     full stop, what to change as a sentence, the reply, an action for each profile, the forms of HELO that it looks
 //     at, and what it reads and what clears. Its score is 0, or 5 if it refuses in careful, until integration/accuracy
-//     has measured it.
+//     has measured it. A comment in it says which good sender it could refuse, and what clears him.
 //
 //  2. Its function, pure and of at most 8 lines, in helo_rules.go or ptr_rules.go: what is wrong in the case's own
 //     words, or "". A rule whose form says it all uses said.
