@@ -46,12 +46,16 @@ func (c *checkCmd) Run(p *program) error {
 	case c.JSON:
 		fmt.Fprintln(p.stdout, record)
 	case c.Mail:
-		record.Exempt = exemption(ours, d)
+		if ours := ours.Again(record); ours.Exempt != "" {
+			record.Exempt = ours.Exempt
+		} else {
+			record = ours
+		}
 		letter(p.stdout, record, q.advice(p.ctx, record))
 	default:
 		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.sorted())
 	}
-	if record.Exempt == "" && d.Verdict.Action >= checks.TempFail {
+	if record.Exempt == "" && record.Verdict.Want != "accept" {
 		return exitError{code: exitBad}
 	}
 	return nil

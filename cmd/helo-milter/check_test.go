@@ -96,6 +96,14 @@ func TestCheckSays(t *testing.T) {
 		{"--mail 203.0.113.15 dead.example.org", 0, "Nothing was found|some lookups failed. Unsure: helo-unresolvable"},
 		{"--mail 10.0.0.1 localhost", 0, "10.0.0.1 is a private address"},
 		{"--config testdata/check/letters.toml 203.0.113.33 NOTES1/ACME", 0, "exempt allow|!must change"},
+		{
+			"--config testdata/check/letters.toml 203.0.113.66 203.0.113.66", 0,
+			"left open whether the allow list covers|verdict accept|unsure=allow,",
+		},
+		{
+			"--config testdata/check/letters.toml --mail 203.0.113.66 203.0.113.66", 0,
+			"HELO is an IP address|accepted and marked|!our reply",
+		},
 		{"203.0.113.66 localhost", 0, "to the name in the PTR record of 203.0.113.66|!Publish|!arpa. PTR"},
 		{"0.0.0.0 localhost", 0, "0.0.0.0 is not one|!. A 0.0.0.0"},
 		{"--mail 0.0.0.0 localhost", 0, "0.0.0.0 is not one|!dig"},

@@ -72,6 +72,9 @@ func explainRules(out io.Writer, r *checks.Record, colours colour) {
 			continue
 		}
 		what := clean.Quoted(f.Detail, clean.Whole)
+		if f.Rule == checks.AllowList {
+			what = "a failed lookup left open whether the allow list covers the client, so it is not refused for good"
+		}
 		if i := checks.Index(f.Rule); i >= 0 {
 			what = checks.All[i].Doc + ": " + what
 		}

@@ -34,14 +34,6 @@ func (p *program) inquire(dns []string) (*inquiry, error) {
 	return &inquiry{cfg.Judge, cfg}, nil
 }
 
-// exemption is why a judge does not judge the client of a decision, or "".
-func exemption(j *checks.Judge, d *checks.Decision) string {
-	s := j.Reopen(d.Facts)
-	s.Mail(d.Time)
-	s.Rcpts(d.RcptTo)
-	return s.Decision().Verdict.Exempt
-}
-
 // decide judges a client that sends these HELO names. Without any, its HELO is unknown.
 func (q *inquiry) decide(
 	ctx context.Context, client netip.Addr, rcpts []string, helo ...string,
