@@ -25,7 +25,10 @@ func (c *Case) mayProve(name string) bool {
 
 // outcomes sorts the answers of a case by how their questions ended. An answer of several questions can be
 // in more than one set.
-type outcomes struct{ asked, failed, found, stale Answers }
+type outcomes struct {
+	asked, failed, found, stale Answers
+	proven                      bool // Case.Proven, which all rules share
+}
 
 func note[T any](o *outcomes, a Answers, answer *Answer[T]) {
 	if answer.Status != Unasked {
@@ -44,7 +47,7 @@ func note[T any](o *outcomes, a Answers, answer *Answer[T]) {
 
 // outcomesOf returns how the questions of a case ended.
 func outcomesOf(c *Case) outcomes {
-	var o outcomes
+	o := outcomes{proven: c.Proven()}
 	note(&o, PTRNames|PTRAddrs|Proof, &c.PTR)
 	if c.Deny.hasPTR() {
 		note(&o, PTRDenied, &c.PTR)

@@ -79,7 +79,7 @@ func (r *Rule) evaluate(c *Case, o outcomes) Finding {
 	if c.Helo.Form&r.On == 0 {
 		return Finding{}
 	}
-	if r.Clears&Proof != 0 && c.Proven() {
+	if r.Clears&Proof != 0 && o.proven {
 		return Finding{Result: Pass}
 	}
 	detail := r.Problem(c)
