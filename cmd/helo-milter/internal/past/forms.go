@@ -42,6 +42,10 @@ var forms = []form{
 		checks.ReverseUnrecorded,
 	),
 
+	// Exim 2 and 3: the same, with neither parentheses around the address nor "helo=".
+	newForm("Exim", eximServer, `<name>(?: \(<helo>\))? \[<ip>\]<port>`, checks.ReverseConfirmed),
+	newForm("Exim", eximServer, `\(<helo>\) \[<ip>\]<port>`, checks.ReverseUnrecorded),
+
 	// Exchange writes no PTR name. Its client may say EHLO without a name.
 	newForm("Exchange", exchangeServer, `<helo> \(\[?<ip>\]?\)`, checks.ReverseUnrecorded),
 	newForm("Exchange", exchangeServer, `\(\[?<ip>\]?\)`, checks.ReverseUnrecorded),
@@ -60,6 +64,8 @@ var forms = []form{
 		"Momentum", `\(ecelerity `, `\[<ip>\] \(\[[^\s()]+\](?: helo=<helo>)?\)`, checks.ReverseUnrecorded,
 	),
 
+	newForm("Momentum", `\(ecelerity `, `\(\[<ip>\](?: helo=<helo>)?\)`, checks.ReverseUnrecorded),
+
 	// ZMailer: the HELO is in quotes. Nothing is known of its name.
 	newForm(
 		"ZMailer", ``,
@@ -77,6 +83,10 @@ var forms = []form{
 		"HELO in a comment", ``, `\[?<ip>\]? \((?:account <login>|verified)<more>\)$`,
 		checks.ReverseUnrecorded,
 	),
+	newForm(
+		"HELO in a comment", ``, `<name> \[<ip>\]<port> \(<said><helo><more>\)$`, checks.ReverseUnchecked,
+	),
+	newForm("CommuniGate", `\(CommuniGate `, `<helo> \(account <login> \[<ip>\]<more>\)`, checks.ReverseUnrecorded),
 	newForm(
 		"HELO in a comment", ``, `\S+ \(\[<ip>\]<port> <said><helo><more>\)$`, checks.ReverseUnrecorded,
 	),
@@ -257,11 +267,13 @@ func (h *Hop) client(m *match) {
 }
 
 // login reports whether the name of an authenticated user is with the client. qmail-smtpd's patches for
-// authentication put it where the ident server's user would be, and vpopmail's users are of a domain.
+// authentication put it where the ident server's user would be: vpopmail's users are of a domain, and qmail-ldap
+// writes "Authenticated_SSL:user".
 func (m *match) login() bool {
 	user := strings.TrimSuffix(m.parts["user"], "@")
-	return m.parts["login"] != "" && m.parts["login"] != "<none>" ||
-		m.mta == "qmail" && strings.ContainsAny(user, "@%") || authenticated.MatchString(m.parts["more"])
+	patched := strings.ContainsAny(user, "@%") || strings.HasPrefix(user, "Authenticated")
+	return m.parts["login"] != "" && m.parts["login"] != "<none>" || m.mta == "qmail" && patched ||
+		authenticated.MatchString(m.parts["more"])
 }
 
 // authenticated matches the name of a user in the comment with the client, unless the client may have written

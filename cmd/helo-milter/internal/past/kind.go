@@ -47,6 +47,8 @@ func kindOf(head []byte) kind {
 		return mailbox
 	case isCarriedLog(head):
 		return mailLog
+	case emlx.Match(head) && firstField.Match(second):
+		return singleMail
 	case firstField.Match(head) && !bytes.HasPrefix(second, []byte(aRecord)):
 		return singleMail
 	case isDecisions(head):
@@ -60,6 +62,9 @@ func kindOf(head []byte) kind {
 // firstField matches the beginning of a message (RFC 5322 §2.2), for names that are in use. It matches no log
 // line: the colons of a time are followed by digits.
 var firstField = regexp.MustCompile(`^[A-Za-z][\w.-]*:([ \t\r\n]|[^0-9 ])`)
+
+// emlx matches the first line of a message in a mailbox of Apple Mail: its length in bytes.
+var emlx = regexp.MustCompile(`^\d+ *\r?\n`)
 
 // isCarriedLog reports whether the first line is of a mail server, after something that looks like the name
 // of a field: the file that grep found it in, or "data:". No field has a name like a file.

@@ -48,7 +48,7 @@ var providers = []provider{
 	// Gmail: hosts inside write an address for their own name, of 10.0.0.0/8 or the same as 6to4.
 	{
 		top:   regexp.MustCompile(`^(?:2002:a[0-9a-f]{2}:[0-9a-f:]+|10(?:\.\d+){3})$`),
-		hosts: checks.Names{"mx.google.com"},
+		hosts: checks.Names{"mx.google.com", "gmr-mx.google.com"}, // the latter in front of groups
 		nets:  prefixes("2002:a00::/24", "10.0.0.0/8"),
 		give:  "mx.google.com",
 	},

@@ -20,11 +20,16 @@ var keywords = []string{"from", "by", "via", "with", "id", "for", "envelope-from
 
 // parseReceived cuts a field at its keywords. The word after a keyword is its value even if it is a keyword,
 // since a client may call itself "by". Only the first of a keyword counts, but the last "with": s-qmail
-// writes another one for TLS.
+// writes another one for TLS. SquirrelMail has a semicolon behind its comment.
 func parseReceived(field string) received {
 	r := received{}
-	at, value := "from", false
+	at, value, last := "from", false, ""
 	for word := range words(field) {
+		stray := word == ";" && strings.HasPrefix(last, "(SquirrelMail ")
+		last = word
+		if stray {
+			continue
+		}
 		key := strings.ToLower(word)
 		if !value && slices.Contains(keywords, key) && (r[key] == nil || key == "with") {
 			at, value = key, true
@@ -104,13 +109,14 @@ var (
 	fetched = regexp.MustCompile(`^\((?:fetchmail|getmail|mpop)\b`)
 
 	// inside are protocols on a host, or from its mail store or filter.
-	inside = regexp.MustCompile(`(?i)^(?:MAPI|local|internal|queue|SpamAssassin)$`)
+	inside = regexp.MustCompile(`(?i)^(?:MAPI|local|internal|queue|SpamAssassin|qmail-scanner\S*)$`)
 
 	// web are the protocols of web mail, whose user has logged in; but also of Microsoft's mail stores.
 	web = regexp.MustCompile(`(?i)^HTTPS?(?:U|REST)?$`)
 
-	// loggedIn are the protocols of an authenticated client: RFC 3848, RFC 6531 §4.3, "asmtp" of old Exim.
-	loggedIn = regexp.MustCompile(`(?i)^(?:(?:UTF8)?E?SMTPS?A|ASMTPS?|E?SMTP-AUTH)$`)
+	// loggedIn are the protocols of an authenticated client: RFC 3848, RFC 6531 §4.3, "asmtp" of old Exim, and
+	// "ESMTP AUTH" of others.
+	loggedIn = regexp.MustCompile(`(?i)^(?:(?:UTF8)?E?SMTPS?A|ASMTPS?|E?SMTP-AUTH|AUTH)$`)
 
 	// login is a comment about an authenticated client: "(Authenticated sender: me)" of Postfix,
 	// "(authenticated bits=0)" of Sendmail, "(AUTH: LOGIN me)" of Courier, "(smtp-auth username me, ...)" of
@@ -134,6 +140,9 @@ var (
 func (r received) hop() (Hop, *Broken) {
 	h := r.envelope()
 	protocol := cmp.Or(r.word("with"), r.word("via"))
+	if slices.Contains(r["by"], "(via HTTP)") {
+		protocol = "HTTP"
+	}
 	h.passed = passed.MatchString(protocol) || slices.ContainsFunc(r["with"], fetched.MatchString)
 	if h.passed || inside.MatchString(protocol) {
 		return h, nil

@@ -84,7 +84,7 @@ func TestSource(t *testing.T) {
 		{"a.eml", "Subject:" + aMaillog + aMessage, Unlabelled, "hop"},
 		{"a.eml", "data: x\n" + aMessage, Unlabelled, "hop"},
 		{"new.log", "level=info text=" + aMaillog, Unlabelled, "broken:1"},
-		{"1.emlx", "198  \n" + aMessage + "<?xml version=\"1.0\"?>\n \n<plist>\n", Unlabelled, "error"},
+		{"1.emlx", "198  \n" + aMessage + "<?xml version=\"1.0\"?>\n \n<plist>\n", Unlabelled, "hop"},
 		{"web.log", `{"level":"info","ts":1794297600.1,"msg":"handled"}` + "\n", Unlabelled, ""},
 		{"inbox", aMbox, Unlabelled, "hop"},
 		{"inbox", "\r\n\n" + aMbox, Unlabelled, "hop"},
