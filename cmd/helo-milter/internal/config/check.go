@@ -38,17 +38,6 @@ func printable(s string, limit int) error {
 	return nil
 }
 
-// fieldName is a header field name by RFC 5322 §2.2.
-func fieldName(s string) error {
-	if s == "" || strings.Contains(s, ":") || printable(s, 76) != nil {
-		return fmt.Errorf("%q is not a header field name", s)
-	}
-	if strings.EqualFold(s, "Authentication-Results") {
-		return errors.New("is the name of another field: use header.authentication_results for that")
-	}
-	return nil
-}
-
 func names(list []string, suffix bool) error {
 	for _, name := range list {
 		plain := name
