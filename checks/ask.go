@@ -12,8 +12,8 @@ import (
 
 // ptrNames asks for the PTR names of a client: sorted, each once.
 func (d *DNS) ptrNames(ctx context.Context, client netip.Addr) Answer[string] {
-	names, err := d.Resolver.LookupAddr(ctx, client.String())
-	found := classify(names, err, Canonical)
+	ptrs, err := d.Resolver.LookupAddr(ctx, client.String())
+	found := classifyNames(ptrs, err, func(ptr string) string { return ptr })
 	slices.Sort(found.Values)
 	found.Values = slices.Compact(found.Values)
 	return found
@@ -141,9 +141,7 @@ func (d *DNS) unfiltered(ctx context.Context, network, name string) ([]netip.Add
 
 func (d *DNS) mx(ctx context.Context, name string) Answer[string] {
 	mx, err := d.Resolver.LookupMX(ctx, name)
-	// RFC 7505: the null MX says that there is none.
-	mx = slices.DeleteFunc(slices.Clone(mx), func(x *net.MX) bool { return x.Host == "." })
-	return cutValues(classify(mx, err, func(x *net.MX) string { return Canonical(x.Host) }))
+	return cutValues(classifyNames(mx, err, func(x *net.MX) string { return x.Host }))
 }
 
 // maxHosts is how many MX and NS hosts of a name are looked up, each: the limit of RFC 7208 §4.6.4.
@@ -189,7 +187,7 @@ func (d *DNS) ns(ctx context.Context, name string) Answer[string] {
 	}
 	for {
 		ns, err := d.Resolver.LookupNS(ctx, name)
-		found := cutValues(classify(ns, err, func(x *net.NS) string { return Canonical(x.Host) }))
+		found := cutValues(classifyNames(ns, err, func(x *net.NS) string { return x.Host }))
 		if found.Status != Missing || name == org {
 			return found
 		}
@@ -254,6 +252,18 @@ func network(client netip.Addr) string {
 		return "ip4"
 	}
 	return "ip6"
+}
+
+// classifyNames is classify for records of host names. The root is nobody's name: a PTR or NS record of it says no
+// more than none would, and an MX record of it says that there is none (the null MX of RFC 7505).
+func classifyNames[R any](records []R, err error, host func(R) string) Answer[string] {
+	var names []string
+	for _, r := range records {
+		if name := Canonical(host(r)); strings.Trim(name, ".") != "" {
+			names = append(names, name)
+		}
+	}
+	return classify(names, err, func(name string) string { return name })
 }
 
 // classify sorts what the resolver returned, each value in its canonical form. It is the only place

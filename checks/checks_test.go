@@ -99,6 +99,12 @@ one.example.org    A    203.0.113.99
 one.example.org    AAAA ::
 page.example.org   A    146.112.61.106            ; OpenDNS's block page
 page.example.org   AAAA ::ffff:146.112.61.106
+203.0.113.16       PTR  .                         ; the root: nobody's name
+203.0.113.17       PTR  .
+203.0.113.17       PTR  many.example.org.
+many.example.org   A    203.0.113.17
+root.example.org   MX   10 .
+root.example.org   MX   20 .
 203.0.113.15       PTR  host.newtld.
 host.newtld        A    203.0.113.15
 fresh.newtld       A    203.0.113.1               ; a TLD younger than our list
@@ -149,6 +155,16 @@ func TestJudge(t *testing.T) {
 		{"203.0.113.1", "MAIL.Example.ORG.", "", "accept"}, // case and the trailing dot mean nothing
 		{"2001:db8::1", "mail.example.org", "", "accept"},
 		{"::ffff:203.0.113.1", "mail.example.org", "", "accept"}, // a v6 socket's client is IPv4
+		// So is one behind a translator, in RFC 6052's prefix; a private address is not translated.
+		{"64:ff9b::203.0.113.1", "mail.example.org", "", "accept"},
+		{"64:ff9b::203.0.113.1", "[203.0.113.1]", "", "accept"},
+		{"64:ff9b::192.168.7.7", "mail.example.org", "", "accept helo-ip-mismatch helo-ptr-mismatch helo-unverified" + noPTR},
+		{"64:ff9b:1::203.0.113.1", "mail.example.org", "", "accept helo-ip-mismatch helo-ptr-mismatch helo-unverified" + noPTR},
+		// 6to4 and Teredo: the IPv4 address in them is another host's.
+		{"2002:cb00:7101::1", "mail.example.org", "", "accept helo-ip-mismatch helo-ptr-mismatch helo-unverified" + noPTR},
+		{"2001:0:cb00:7101::1", "mail.example.org", "", "accept helo-ip-mismatch helo-ptr-mismatch helo-unverified" + noPTR},
+		{"203.0.113.16", "mail.example.org", "", "accept helo-ip-mismatch helo-ptr-mismatch helo-unverified" + noPTR},
+		{"203.0.113.17", "many.example.org", "", "accept"},
 		{"203.0.113.2", "mail.example.org", "", "accept helo-ip-mismatch"},
 		{"203.0.113.3", "b.example.org", "", "accept"}, // one of two PTR names confirms, the other fails
 		{"203.0.113.1", "cetus.uberspace.de", "", "accept helo-ptr-mismatch"},
@@ -233,6 +249,7 @@ func TestJudge(t *testing.T) {
 
 		// The name in the DNS.
 		{"203.0.113.1", "nothing.example.org", "", "accept helo-unresolvable"},
+		{"203.0.113.1", "root.example.org", "", "accept helo-unresolvable"},
 		{"203.0.113.1", "null.example.org", "", "accept helo-unresolvable"},   // the null MX is no MX
 		{"203.0.113.1", "alias.example.org", "", "accept"},                    // an MX is enough
 		{"203.0.113.1", "private.example.org", "", "accept helo-ip-mismatch"}, // its inside name, but its own

@@ -87,7 +87,10 @@ func ParseHelo(raw string) Helo {
 	name := fold(h.Raw)
 	switch {
 	case len(name) > 1 && name[0] == '[' && name[len(name)-1] == ']':
-		h.Form, h.Addr = parseLiteral(name[1 : len(name)-1])
+		// fold takes the final dot of a name away, but RFC 5321 §4.1.3 has none behind a literal.
+		if h.Form = FormLiteralMalformed; h.Raw[len(h.Raw)-1] == ']' {
+			h.Form, h.Addr = parseLiteral(name[1 : len(name)-1])
+		}
 	case bareIP(name).IsValid():
 		h.Form, h.Addr = FormBareIP, bareIP(name)
 	case !validName(name):

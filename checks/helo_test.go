@@ -74,6 +74,9 @@ func TestParseHelo(t *testing.T) {
 		{"[IPv6:2001:db8::1]", "literal 2001:db8::1"},
 		{"[ipv6:2001:DB8::1]", "literal 2001:db8::1"},
 		{"[IPv6:::ffff:192.0.2.1]", "literal 192.0.2.1"},
+		{"[192.0.2.1].", "literal-malformed"}, // a final dot is for names
+		{"[IPv6:2001:db8::1].", "literal-malformed"},
+		{"[192.0.2.1]..", "malformed"},
 		{"[]", "literal-malformed"},
 		{"[1.2.3]", "literal-malformed"},
 		{"[192.0.2.01]", "literal-malformed"},
