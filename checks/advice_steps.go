@@ -43,8 +43,10 @@ func steps(r *Record, name string, example bool) []Step {
 		list = slices.Insert(list, at, greet(target, name, failed))
 	}
 	// Other receivers ask SPF even where the DNS proves the name.
-	if n := len(f.Greetings); saysIt && n > 0 && slices.Contains(f.Greetings[n-1].SPF.Values, "fail") {
-		list = append(list, f.allow(name))
+	if n := len(f.Greetings); saysIt && n > 0 {
+		if spf := f.Greetings[n-1].SPF; !spf.Stale && slices.Contains(spf.Values, "fail") {
+			list = append(list, f.allow(name))
+		}
 	}
 	if failed.any("helo-denied", "helo-host-denied", "ptr-denied") {
 		list = append(list, Step{Text: "You are on the receiving server's own deny list. " +

@@ -36,6 +36,9 @@ type Finding struct {
 	Detail string  // what is wrong with it, for Fail and Unsure: the same
 }
 
+// NoAnswer is the detail of a finding that is unsure because all answers that the rule reads failed.
+const NoAnswer = "no answer"
+
 // Evaluate judges the facts by every rule. The findings stand in the order of All. Every greeting is
 // judged and the worst result counts, so that a second EHLO is no way around the first. rcpt is the
 // domain of the recipient in question, or "". A nil deny list is an empty one.
@@ -87,7 +90,7 @@ func (r *Rule) evaluate(c *Case, o outcomes) Finding {
 	case detail == "" && r.Reads != 0 && r.Reads&o.asked == 0:
 		return Finding{}
 	case detail == "" && r.Reads&o.failed&^o.found != 0:
-		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: "no answer"}
+		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: NoAnswer}
 	case detail == "":
 		return Finding{Result: Pass}
 	case r.Clears&o.failed != 0, (r.Reads|r.Clears)&o.stale != 0, c.Degraded && r.Reads|r.Clears != 0:

@@ -30,6 +30,8 @@ other.example.org.          AAAA 2001:db8::11
 15.113.0.203.in-addr.arpa.  PTR  broken.example.org.
 broken.example.org.         A    203.0.113.15
 dead.example.org.           TXT  "dnstest" "servfail" "A"
+dead.example.net.           A    203.0.113.99
+dead.example.net.           TXT  "dnstest" "servfail" "TXT"
 22.113.0.203.in-addr.arpa.  PTR  203-0-113-22.dsl.example.org.
 203-0-113-22.dsl.example.org. A  203.0.113.22
 24.113.0.203.in-addr.arpa.  PTR  spf24.example.org.
@@ -72,6 +74,8 @@ func TestCheckGolden(t *testing.T) {
 		{"spf6", "--config testdata/check/standard.toml --all 2001:db8::10 mail.example.org", 1},
 		{"spf6.mail", "--config testdata/check/standard.toml --mail 2001:db8::10 mail.example.org", 1},
 		{"unsure.mail", "--mail 203.0.113.66 localhost", 0},
+		{"unsure-spf", "203.0.113.10 dead.example.net", 0},
+		{"teredo", "2001:0:cb00:7101:0:0:34ff:8ef6 mail.example.org", 0},
 		{"spf-of-another", "203.0.113.24 localhost", 0}, // the name to be said has one that forbids it
 		{"denied.mail", "--config testdata/check/letters.toml --mail 203.0.113.10 mail.example.org", 1},
 		{"allowed.mail", "--config testdata/check/letters.toml --mail 203.0.113.33 NOTES1/ACME", 0},

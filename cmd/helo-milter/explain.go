@@ -17,6 +17,9 @@ import (
 // explain prints a record for people: to us what was found, to the client's administrator what to do.
 func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, questions []dnscache.Trace) {
 	fmt.Fprintf(out, "client   %s\n", r.Client)
+	if how := transition(r.Client); how != "" {
+		paragraph(out, "         ", how, wide)
+	}
 	paragraph(out, "HELO     ", clean.Quoted(r.Helo.Raw, wholeHelo), wide)
 	fmt.Fprintf(out, "iprev    %s\n", r.Iprev)
 	if r.Exempt != "" {
@@ -34,6 +37,20 @@ func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, qu
 		fmt.Fprintf(out, "\nWhat the administrator of %s must change\n", r.Client)
 		advise(out, &a, wide)
 	}
+}
+
+// transition is what an address of a deprecated transition mechanism hides, or "".
+func transition(client netip.Addr) string {
+	octets := client.As16()
+	switch {
+	case netip.MustParsePrefix("2002::/16").Contains(client): // RFC 3056 §2
+		return fmt.Sprintf("a 6to4 address (deprecated, RFC 7526) behind %s: nothing about that address says "+
+			"which host this is", netip.AddrFrom4([4]byte(octets[2:6])))
+	case netip.MustParsePrefix("2001::/32").Contains(client): // RFC 4380 §4: the bits are inverted
+		return fmt.Sprintf("a Teredo address (RFC 4380) behind the NAT %d.%d.%d.%d: nothing about that address "+
+			"says which host this is", ^octets[12], ^octets[13], ^octets[14], ^octets[15])
+	}
+	return ""
 }
 
 func explainQuestion(out io.Writer, q *dnscache.Trace) {
@@ -71,18 +88,29 @@ func explainRules(out io.Writer, r *checks.Record, colours colour) {
 		if f.Result < checks.Unsure {
 			continue
 		}
-		what := clean.Quoted(f.Detail, clean.Whole)
-		if f.Rule == checks.AllowList {
-			what = "a failed lookup left open whether the allow list covers the client, so it is not refused for good"
-		}
-		if i := checks.Index(f.Rule); i >= 0 {
-			what = checks.All[i].Doc + ": " + what
-		}
-		paragraph(out, "      ", what, wide)
+		paragraph(out, "      ", finding(&f), wide)
 	}
 	if len(r.Findings) == 0 {
 		fmt.Fprintln(out, "  nothing is wrong")
 	}
+}
+
+// finding is what a rule found, in words. Those of the rule table say that it failed.
+func finding(f *checks.RuleFinding) string {
+	what := clean.Quoted(f.Detail, clean.Whole)
+	i := checks.Index(f.Rule)
+	switch {
+	case f.Rule == checks.AllowList:
+		return "a failed lookup left open whether the allow list covers the client, so it is not refused for good"
+	case i >= 0 && f.Detail == checks.NoAnswer:
+		what = checks.All[i].Doc
+	case i >= 0:
+		what = checks.All[i].Doc + ": " + what
+	}
+	if f.Result == checks.Unsure {
+		return "undecided, because DNS lookups failed, whether " + what
+	}
+	return what
 }
 
 func explainVerdict(out io.Writer, r *checks.Record, header string, colours colour) {
