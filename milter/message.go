@@ -70,17 +70,23 @@ func response(r *checks.Reply) (*gomilter.Response, error) {
 	return gomilter.RejectWithCodeAndReason(uint16(r.Code.Reply), r.Enhanced+" "+strings.Join(r.Lines, "\n"))
 }
 
-// mark takes out the fields that claim to be ours, and inserts ours at the very top.
+// mark takes out the fields that claim to be ours, and inserts ours at the very top: as far as the MTA has offered
+// that. The library inserts for an MTA that only lets fields be changed, too, where Sendmail (milter.c) logs that the
+// milter "lied about adding headers".
 func (s *session) mark(m gomilter.Modifier) {
 	msg := &s.message
-	errs := []error{msg.own.remove(m, s.cfg.Header), msg.results.remove(m, resultsField)}
-	if s.cfg.AuthResults && msg.open {
+	var errs []error
+	if m.Actions()&gomilter.OptChangeHeader != 0 {
+		errs = append(errs, msg.own.remove(m, s.cfg.Header), msg.results.remove(m, resultsField))
+	}
+	adds := m.Actions()&gomilter.OptAddHeader != 0 && msg.open
+	if adds && s.cfg.AuthResults {
 		if value := authResults(s.host, s.pipe.Facts()); value != "" {
 			errs = append(errs, m.InsertHeader(0, resultsField, value))
 		}
 	}
 	value := ""
-	if s.cfg.Header != "" && msg.open {
+	if adds && s.cfg.Header != "" {
 		s.retry(func() { value = s.header() })
 	}
 	if value != "" {

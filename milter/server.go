@@ -57,10 +57,14 @@ type Server struct {
 	server       *gomilter.Server
 	guard        *Guard
 	transactions transactions
+	unable       atomic.Bool // it was logged that an MTA does not let us change the header
 }
 
 // macroClientResolve is OK, FAIL, FORGED or TEMP: what the MTA thinks of its client's name.
 const macroClientResolve gomilter.MacroName = "{client_resolve}"
+
+// changesHeader is what is needed to take out fields that claim to be ours, and to put ours in.
+const changesHeader = gomilter.OptAddHeader | gomilter.OptChangeHeader
 
 // NewServer returns a server of that configuration for what comes through a guard: the library panics on
 // some frames.
@@ -69,7 +73,7 @@ func NewServer(cfg *Config, guard *Guard) *Server {
 	s.config.Store(cfg)
 	s.server = gomilter.NewServer(
 		gomilter.WithMilter(func() gomilter.Milter { return &session{server: s} }),
-		gomilter.WithActions(gomilter.OptAddHeader|gomilter.OptChangeHeader),
+		gomilter.WithActions(changesHeader),
 		gomilter.WithMacroRequest(gomilter.StageConnect, []gomilter.MacroName{
 			gomilter.MacroMTAFQDN, gomilter.MacroDaemonAddr, gomilter.MacroIfAddr,
 			gomilter.MacroClientName, gomilter.MacroClientPTR, macroClientResolve,
@@ -119,6 +123,11 @@ func (s *Server) negotiate(
 	size gomilter.DataSize,
 ) (uint32, gomilter.OptAction, gomilter.OptProtocol, gomilter.DataSize, error) {
 	cfg := s.config.Load()
+	marks := cfg.Header != "" || cfg.AuthResults
+	if marks && mtaActions&changesHeader != changesHeader && s.unable.CompareAndSwap(false, true) {
+		cfg.Log.Warn("an MTA does not let milters add and change header fields: its messages are judged, but what "+
+			"it does not offer is not done", "offered", (mtaActions & changesHeader).String())
+	}
 	wanted := gomilter.OptNoBody | gomilter.OptNoEOH | gomilter.OptNoData | gomilter.OptNoUnknown |
 		gomilter.OptNoHeaderReply
 	if cfg.ReplyAt != AtMail {

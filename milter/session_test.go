@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"bytes"
 	"log/slog"
 	"regexp"
 	"strings"
@@ -180,9 +181,33 @@ func TestNegotiation(t *testing.T) {
 			"1:deleted 0:accept,mail.example.org,none",
 		},
 		{"headers may not be changed", []gomilter.Option{gomilter.WithActions(0)}, ""},
+		{"nor added", []gomilter.Option{gomilter.WithActions(gomilter.OptChangeHeader)}, "1:deleted"},
+		{
+			"or only that", []gomilter.Option{gomilter.WithActions(gomilter.OptAddHeader)},
+			"0:accept,mail.example.org,none",
+		},
 	} {
 		if got := play(t, testServer(t, nil), mail, nil, tt.opts...); got != tt.want {
 			t.Errorf("%s\n got %s\nwant %s", tt.story, got, tt.want)
+		}
+	}
+}
+
+// That an MTA does not let us mark its messages is logged once, and not where nothing is to be marked.
+func TestUnableToMark(t *testing.T) {
+	for header, want := range map[string]int{"X-HELO-Check": 1, "": 0} {
+		var log bytes.Buffer
+		address := testServer(t, func(c *Config) {
+			c.Log, c.Header = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})), header
+		})
+		for range 2 {
+			got := play(t, address, "C 203.0.113.1 | H mail.example.org | M | R | .", nil, gomilter.WithActions(0))
+			if got != "" {
+				t.Errorf("it did %s", got)
+			}
+		}
+		if strings.Count(log.String(), "does not let milters") != want || strings.Count(log.String(), "\n") != want {
+			t.Errorf("with header %q it logged\n%s", header, log.String())
 		}
 	}
 }
