@@ -98,7 +98,7 @@ type Config struct {
 }
 
 // Load reads a configuration file; what it does not say is as in Default. The file "" says nothing. The error
-// has all mistakes of the file, each in a line with its place.
+// has the mistakes of the file, each in a line with its place: all of them, or the first 100 and how many more.
 func Load(file string) (*Config, error) {
 	if file == "" {
 		return Parse("", nil)
@@ -129,6 +129,9 @@ func Parse(file string, text []byte) (*Config, error) {
 	return c, nil
 }
 
+// maxMistakes is how many mistakes of a file are told with their place.
+const maxMistakes = 100
+
 // failFunc notes an error about a key. entry is the index of the table in a list of tables.
 type failFunc func(path string, entry int, err error)
 
@@ -142,7 +145,12 @@ func (c *Config) read(file string, text []byte) error {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	var errs []error
+	more := 0
 	fail := func(path string, entry int, err error) {
+		if len(errs) == maxMistakes { // each is looked for in the text
+			more++
+			return
+		}
 		line, col := locate(text, path, entry)
 		errs = append(errs, fmt.Errorf("%s:%d:%d: %s: %w", file, line, col, path, err))
 	}
@@ -164,6 +172,9 @@ func (c *Config) read(file string, text []byte) error {
 		if err := c.CheckPeers(a.Network, a.Address); err != nil && len(errs) == 0 {
 			fail("listen", 0, err)
 		}
+	}
+	if more > 0 {
+		errs = append(errs, fmt.Errorf("%s: and %d more mistakes", file, more))
 	}
 	return errors.Join(errs...)
 }

@@ -40,23 +40,24 @@ func commented(line, doc string) string {
 
 // String is the configuration as a file of the same effect.
 func (c *Config) String() string {
-	text := printKeys(func(k key) string {
+	var b strings.Builder
+	b.WriteString(printKeys(func(k key) string {
 		if k.value != "" {
 			return k.base() + " = " + literal(k.at(c))
 		}
 		return k.base() + " = " + k.ofRule(c.Judge.Policy)
-	})
+	}))
 	for _, l := range lists {
 		for i := range l.size(c) {
-			text += "\n[[" + l.name + "]]\n"
+			fmt.Fprintf(&b, "\n[[%s]]\n", l.name)
 			for _, k := range l.keys(i) {
 				if at := k.at(c); given(at) {
-					text += k.base() + " = " + literal(at) + "\n"
+					fmt.Fprintf(&b, "%s = %s\n", k.base(), literal(at))
 				}
 			}
 		}
 	}
-	return text
+	return b.String()
 }
 
 // printKeys prints a line for each key, under the headings of their tables.
