@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -52,9 +51,16 @@ func names(list []string, suffix bool) error {
 	return nil
 }
 
-func hostPort(s string) error {
-	if _, _, err := net.SplitHostPort(s); s != "" && err != nil {
-		return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:9891", s)
+// filePath checks the path of a file that is to be made: open(2) and unix(7) cut it off at a NUL.
+func filePath(s string) error {
+	long := func(name string) bool { return len(name) > 255 }
+	switch {
+	case strings.ContainsRune(s, 0):
+		return fmt.Errorf("%q contains a NUL byte", s)
+	case strings.HasSuffix(s, "/"):
+		return fmt.Errorf("%q is a directory: give a file in it", s)
+	case len(s) > 4095 || slices.ContainsFunc(strings.Split(s, "/"), long):
+		return errors.New("the path is too long: the limits are 4095 bytes, and 255 for each name in it")
 	}
 	return nil
 }

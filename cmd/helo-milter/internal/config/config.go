@@ -68,7 +68,10 @@ type Config struct {
 	Actions  []*checks.Action // by rule, as checks.All; nil is the profile's
 	Limits   milter.Limits    // without OnViolation
 	Shutdown time.Duration    // how long transactions may go on when the daemon is stopped
-	HTTP     struct{ Listen string }
+	HTTP     struct {
+		Listen Address        // of no network: none
+		Allow  []netip.Prefix // that may connect over TCP; empty is all, which Listen does not allow others then
+	}
 
 	// What follows from it.
 	Judge    *checks.Judge
@@ -172,6 +175,9 @@ func (c *Config) read(file string, text []byte) error {
 		if err := c.CheckPeers(a.Network, a.Address); err != nil && len(errs) == 0 {
 			fail("listen", 0, err)
 		}
+	}
+	if err := c.checkHTTP(); err != nil && len(errs) == 0 {
+		fail("http.listen", 0, err)
 	}
 	if more > 0 {
 		errs = append(errs, fmt.Errorf("%s: and %d more mistakes", file, more))

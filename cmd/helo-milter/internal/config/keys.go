@@ -48,7 +48,8 @@ var plainKeys = []key{
 	},
 	{
 		"decision_log", `""`, `file, or "-" for standard output: one JSON record a line`,
-		func(c *Config) any { return &c.DecisionLog }, nil,
+		func(c *Config) any { return &c.DecisionLog },
+		func(c *Config) error { return filePath(c.DecisionLog) },
 	},
 	{"header.add", "true", "", func(c *Config) any { return &c.Header.Add }, nil},
 	{
@@ -122,9 +123,12 @@ var plainKeys = []key{
 		func(c *Config) error { return between(c.Shutdown, 0, 10*time.Minute) },
 	},
 	{
-		"http.listen", `""`, `"127.0.0.1:9891": /metrics, /healthz, /readyz`,
-		func(c *Config) any { return &c.HTTP.Listen },
-		func(c *Config) error { return hostPort(c.HTTP.Listen) },
+		"http.listen", `""`, `"127.0.0.1:9891" or "unix:/path": /metrics, /healthz, /readyz`,
+		func(c *Config) any { return (*httpAddress)(&c.HTTP.Listen) }, nil,
+	},
+	{
+		"http.allow", `[]`, "networks of the hosts that may connect over TCP; required where other hosts can",
+		func(c *Config) any { return &c.HTTP.Allow }, nil,
 	},
 }
 

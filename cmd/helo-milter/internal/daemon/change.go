@@ -17,17 +17,39 @@ type change struct {
 	resolver *dnscache.Resolver
 	serving  *milter.Config
 	sockets  sockets      // all, those that stay included
+	gid      int          // the group of unix sockets; -1: the daemon's own
 	http     net.Listener // nil: as it is, or none
 	records  io.Writer    // nil: none
 
 	opened []io.Closer // what was not open before
 }
 
+// Check is the error that New would have about a configuration, as far as it can be known without opening anything:
+// that a port is free or a directory there is found out by whoever opens it.
+func Check(cfg *config.Config) error {
+	_, err := new(Daemon).examine(cfg)
+	return err
+}
+
+// examine makes of a configuration what it can without opening anything.
+func (d *Daemon) examine(cfg *config.Config) (*change, error) {
+	c := &change{cfg: cfg}
+	for _, step := range []func(*change) error{d.makeResolver, checkListeners, checkFiles, findGroup} {
+		if err := step(c); err != nil {
+			return nil, cfg.Placed(err)
+		}
+	}
+	return c, nil
+}
+
 // prepare opens what a configuration needs beyond what is open: all of it, or nothing.
 func (d *Daemon) prepare(cfg *config.Config) (*change, error) {
-	c := &change{cfg: cfg}
+	c, err := d.examine(cfg)
+	if err != nil {
+		return nil, err
+	}
 	for _, step := range []func(*change) error{
-		d.openResolver, d.openSockets, d.openHTTP, d.openDecisionLog,
+		d.openSockets, d.openHTTP, d.openDecisionLog,
 		d.giveAccess, // last: it changes what is in use
 	} {
 		if err := step(c); err != nil {
@@ -47,7 +69,7 @@ func (d *Daemon) openSockets(c *change) error {
 		c.sockets = d.activated
 		return d.activated.checkPeers(c.cfg)
 	}
-	all, opened, err := d.sockets.with(c.cfg)
+	all, opened, err := d.sockets.with(c)
 	c.sockets, c.opened = all, append(c.opened, opened...)
 	return err
 }
@@ -55,11 +77,11 @@ func (d *Daemon) openSockets(c *change) error {
 // openHTTP listens on another address than now.
 func (d *Daemon) openHTTP(c *change) (err error) {
 	address := c.cfg.HTTP.Listen
-	if address == "" || d.cfg != nil && address == d.cfg.HTTP.Listen {
+	if address.Network == "" || d.cfg != nil && address == d.cfg.HTTP.Listen && !isGone(d.httpSocket) {
 		return nil
 	}
-	if c.http, err = net.Listen("tcp", address); err != nil {
-		return &config.KeyError{Key: "http.listen", Err: err}
+	if c.http, err = c.listen(address); err != nil {
+		return keyError("http.listen", err)
 	}
 	c.opened = append(c.opened, c.http)
 	return nil
@@ -77,14 +99,21 @@ func (d *Daemon) openDecisionLog(c *change) (err error) {
 
 // giveAccess sets mode and group of the sockets that stay: as the change has them, or else as they were.
 func (d *Daemon) giveAccess(c *change) (err error) {
+	var stay []net.Listener
 	for name, s := range d.sockets {
 		if c.sockets[name] == s {
-			err = errors.Join(err, giveAccess(s, c.cfg))
+			stay = append(stay, s)
 		}
 	}
-	for _, s := range d.sockets {
+	if d.httpSocket != nil && c.http == nil && c.cfg.HTTP.Listen.Network != "" {
+		stay = append(stay, d.httpSocket)
+	}
+	for _, s := range stay {
+		err = errors.Join(err, c.access().give(s))
+	}
+	for _, s := range stay {
 		if err != nil {
-			_ = giveAccess(s, d.cfg)
+			_ = d.access.give(s)
 		}
 	}
 	return err
@@ -105,17 +134,26 @@ func (d *Daemon) commit(c *change) {
 			_ = d.guard.Remove(s)
 		}
 	}
-	if d.http != nil && (c.http != nil || c.cfg.HTTP.Listen == "") {
-		_ = d.http.Close()
-		d.http = nil
-	}
-	if c.http != nil {
-		d.http = d.metrics.serve(c.http, d.log)
-	}
+	d.useHTTP(c)
 	degraded := c.resolver.Degraded
 	d.metrics.degraded.Store(&degraded)
-	d.cfg, d.resolver, d.sockets = c.cfg, c.resolver, c.sockets
+	if c.resolver != d.resolver {
+		d.log.Info("resolving", "servers", c.resolver.Servers())
+	}
+	d.cfg, d.resolver, d.sockets, d.access = c.cfg, c.resolver, c.sockets, c.access()
 	d.warn()
+}
+
+// useHTTP puts the HTTP server of a change in the place of the one in use.
+func (d *Daemon) useHTTP(c *change) {
+	d.scrapers.Store(&c.cfg.HTTP.Allow)
+	if d.http != nil && (c.http != nil || c.cfg.HTTP.Listen.Network == "") {
+		_ = d.http.Close()
+		d.http, d.httpSocket = nil, nil
+	}
+	if c.http != nil {
+		d.http, d.httpSocket = d.metrics.serve(&scraped{c.http, d}, d.log), c.http
+	}
 }
 
 // record has the decisions go to a file from now on.

@@ -3,8 +3,9 @@
 //
 // New opens all that the configuration needs, and Run serves. What is open while a configuration is in use
 // (the resolver and its cache, sockets, the HTTP server, the decision log) is in a change first
-// (change.go): prepare opens what is not open yet, all of it or nothing, and commit puts it in use and
-// closes what is not needed any more. The start is the first change, and each SIGHUP the next, so that a
+// (change.go): examine finds what is wrong with the configuration without opening anything, which is all that
+// `config` does, prepare opens what is not open yet, all of it or nothing, and commit puts it in use and closes
+// what is not needed any more. The start is the first change, and each SIGHUP the next, so that a
 // mistake never stops a daemon that runs. What a session does goes the other way: milter calls back
 // (serving.go), and the decision is counted (metrics.go) and written to the decision log (recordfile.go)
 // by way of a spool, for which nobody waits. Events that any peer can trigger are logged through a
@@ -20,8 +21,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"sync/atomic"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -53,8 +57,12 @@ type Daemon struct {
 	cfg      *config.Config
 	resolver *dnscache.Resolver
 	sockets  sockets
+	access   access // to unix sockets
 	http     *http.Server
-	records  io.Writer // where the decisions go, or nil
+	scrapers atomic.Pointer[[]netip.Prefix] // those that may connect to it; empty is all
+	records  io.Writer                      // where the decisions go, or nil
+
+	httpSocket net.Listener // of http
 }
 
 // flushTime is how long the last lines of a log may take to be written.

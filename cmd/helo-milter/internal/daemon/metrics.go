@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -183,4 +185,38 @@ func (m *metrics) serve(ln net.Listener, log *slog.Logger) *http.Server {
 	// Whoever finds the port must not take the files that mail needs.
 	go func() { _ = server.Serve(netutil.LimitListener(ln, maxScrapers)) }() // ends with Close
 	return server
+}
+
+// scraped are the connections of a listener that http.allow takes.
+type scraped struct {
+	net.Listener
+	daemon *Daemon
+}
+
+// Accept closes the connections of others.
+func (s *scraped) Accept() (net.Conn, error) {
+	for {
+		conn, err := s.Listener.Accept()
+		if err != nil || s.daemon.mayScrape(conn.RemoteAddr()) {
+			return conn, err
+		}
+		_ = conn.Close()
+	}
+}
+
+// mayScrape reports whether a peer may connect to the HTTP server. Others are logged at most once a minute.
+func (d *Daemon) mayScrape(remote net.Addr) bool {
+	tcp, ok := remote.(*net.TCPAddr)
+	allow := *d.scrapers.Load()
+	if !ok || len(allow) == 0 {
+		return true
+	}
+	peer := tcp.AddrPort().Addr().Unmap().WithZone("")
+	if slices.ContainsFunc(allow, func(p netip.Prefix) bool { return p.Contains(peer) }) {
+		return true
+	}
+	if ok, suppressed := d.violations.allow("http " + peer.String()); ok {
+		d.log.Warn("http: a host that http.allow does not have", "peer", peer, "suppressed", suppressed)
+	}
+	return false
 }

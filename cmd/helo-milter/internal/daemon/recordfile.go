@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -117,4 +118,12 @@ func (d *Daemon) openRecords(cfg *config.Config) (io.Writer, error) {
 		d.log.Error("decision log: cannot be opened, records wait in memory or are dropped", "error", err)
 	}
 	return file, nil
+}
+
+// checkFiles is an error when a directory is in the place of the decision log.
+func checkFiles(c *change) error {
+	if info, err := os.Stat(c.cfg.DecisionLog); err == nil && info.IsDir() && c.cfg.DecisionLog != "-" {
+		return &config.KeyError{Key: "decision_log", Err: fmt.Errorf("%s is a directory", c.cfg.DecisionLog)}
+	}
+	return nil
 }

@@ -18,8 +18,8 @@ import (
 // asked is good for the next.
 const minQuestion = 5 * time.Second
 
-// openResolver takes the resolver in use, with its cache, unless the configuration wants another one.
-func (d *Daemon) openResolver(c *change) (err error) {
+// makeResolver takes the resolver in use, with its cache, unless the configuration wants another one.
+func (d *Daemon) makeResolver(c *change) (err error) {
 	if d.cfg != nil && reflect.DeepEqual(d.cfg.Resolver, c.cfg.Resolver) {
 		c.resolver = d.resolver
 		return nil
@@ -42,7 +42,6 @@ func (d *Daemon) openResolver(c *change) (err error) {
 	if c.resolver, err = dnscache.New(cfg); err != nil {
 		return &config.KeyError{Key: "dns.servers", Err: err}
 	}
-	d.log.Info("resolving", "servers", c.resolver.Servers())
 	return nil
 }
 
@@ -73,7 +72,7 @@ func (d *Daemon) serving(c *change) *milter.Config {
 	if cfg.Header.Add {
 		serving.Header = cfg.Header.Name
 	}
-	if cfg.HTTP.Listen != "" || cfg.DecisionLog != "" {
+	if cfg.HTTP.Listen.Network != "" || cfg.DecisionLog != "" {
 		serving.Decided = func(decision *checks.Decision) {
 			d.metrics.decided(decision)
 			if cfg.DecisionLog != "" {

@@ -38,28 +38,80 @@ func (s sockets) names() []string { return slices.Sorted(maps.Keys(s)) }
 
 // with returns the sockets of a configuration: those that are there, and new ones, which it opens and
 // also returns by themselves.
-func (s sockets) with(c *config.Config) (all sockets, opened []io.Closer, err error) {
+func (s sockets) with(c *change) (all sockets, opened []io.Closer, err error) {
 	all = sockets{}
-	for _, a := range c.Listen {
+	for _, a := range c.cfg.Listen {
 		name := socketName(a.Network, a.Address)
 		if here := s[name]; here != nil && !isGone(here) {
 			all[name] = here
 			continue
 		}
-		if a.Network == "unix" {
-			all[name], err = listenUnix(a.Address, c)
-		} else {
-			all[name], err = net.Listen(a.Network, a.Address)
-		}
-		if err != nil {
-			if _, other := errors.AsType[*config.KeyError](err); !other { // it may be the group's
-				err = &config.KeyError{Key: "listen", Err: fmt.Errorf("%s: %w", a, err)}
-			}
-			return nil, opened, err
+		if all[name], err = c.listen(a); err != nil {
+			return nil, opened, keyError("listen", fmt.Errorf("%s: %w", a, err))
 		}
 		opened = append(opened, all[name])
 	}
 	return all, opened, nil
+}
+
+// listen opens an address.
+func (c *change) listen(a config.Address) (net.Listener, error) {
+	if a.Network == "unix" {
+		return listenUnix(a.Address, c.access())
+	}
+	return net.Listen(a.Network, a.Address)
+}
+
+// keyError is an error about a key, unless it is known to be about another one.
+func keyError(key string, err error) error {
+	if other, ok := errors.AsType[*config.KeyError](err); ok {
+		return other
+	}
+	return &config.KeyError{Key: key, Err: err}
+}
+
+// checkListeners is an error when not all addresses can be listened on at a time, or a file is in the place of a
+// socket.
+func checkListeners(c *change) error {
+	if err := c.cfg.CheckListeners(); err != nil {
+		return err
+	}
+	for _, a := range c.cfg.Listen {
+		if err := checkSocketFile(a); err != nil {
+			return &config.KeyError{Key: "listen", Err: err}
+		}
+	}
+	if err := checkSocketFile(c.cfg.HTTP.Listen); err != nil {
+		return &config.KeyError{Key: "http.listen", Err: err}
+	}
+	return nil
+}
+
+func checkSocketFile(a config.Address) error {
+	if a.Network != "unix" {
+		return nil
+	}
+	if info, err := os.Lstat(a.Address); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s exists and is not a socket: remove it or choose another path", a.Address)
+	}
+	return nil
+}
+
+// findGroup looks the group of the unix sockets up, if there are any.
+func findGroup(c *change) error {
+	c.gid = -1
+	isUnix := func(a config.Address) bool { return a.Network == "unix" }
+	if c.cfg.SocketGroup == "" || !isUnix(c.cfg.HTTP.Listen) && !slices.ContainsFunc(c.cfg.Listen, isUnix) {
+		return nil
+	}
+	group, err := user.LookupGroup(c.cfg.SocketGroup)
+	if err == nil {
+		c.gid, err = strconv.Atoi(group.Gid)
+	}
+	if err != nil {
+		return &config.KeyError{Key: "socket_group", Err: err}
+	}
+	return nil
 }
 
 // checkPeers is an error when hosts can connect of which the configuration says nothing.
@@ -104,7 +156,7 @@ func (s *unixSocket) Close() error {
 
 // listenUnix makes a socket that nobody can connect to before it has its mode and its group. A socket
 // that nobody answers at is what a killed daemon left, and is replaced; anything else is left alone.
-func listenUnix(path string, c *config.Config) (net.Listener, error) {
+func listenUnix(path string, a access) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -119,7 +171,7 @@ func listenUnix(path string, c *config.Config) (net.Listener, error) {
 	s := &unixSocket{UnixListener: ln.(*net.UnixListener), path: path}
 	s.SetUnlinkOnClose(false)
 	if s.file, err = os.Lstat(path); err == nil {
-		err = giveAccess(s, c)
+		err = a.give(s)
 	}
 	if err != nil {
 		_ = s.Close()
@@ -128,26 +180,26 @@ func listenUnix(path string, c *config.Config) (net.Listener, error) {
 	return s, nil
 }
 
-// giveAccess sets who may connect to a unix socket of ours.
-func giveAccess(ln net.Listener, c *config.Config) error {
+// access is who may connect to a unix socket.
+type access struct {
+	mode fs.FileMode
+	gid  int // -1 is the daemon's own
+}
+
+func (c *change) access() access { return access{c.cfg.SocketMode, c.gid} }
+
+// give sets who may connect to a unix socket of ours.
+func (a access) give(ln net.Listener) error {
 	s, ok := ln.(*unixSocket)
 	if !ok {
 		return nil
 	}
-	if c.SocketGroup != "" {
-		group, err := user.LookupGroup(c.SocketGroup)
-		if err != nil {
-			return &config.KeyError{Key: "socket_group", Err: err}
-		}
-		gid, err := strconv.Atoi(group.Gid)
-		if err != nil {
-			return &config.KeyError{Key: "socket_group", Err: err}
-		}
-		if err := os.Chown(s.path, -1, gid); err != nil {
+	if a.gid >= 0 {
+		if err := os.Chown(s.path, -1, a.gid); err != nil {
 			return &config.KeyError{Key: "socket_group", Err: err}
 		}
 	}
-	return os.Chmod(s.path, c.SocketMode)
+	return os.Chmod(s.path, a.mode)
 }
 
 func removeStale(path string) error {
@@ -157,8 +209,9 @@ func removeStale(path string) error {
 		return nil
 	case err != nil:
 		return err
-	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s exists and is not a socket: remove it or choose another path", path)
+	}
+	if err := checkSocketFile(config.Address{Network: "unix", Address: path}); err != nil {
+		return err
 	}
 	if info.Mode().Perm() == 0 { // killed before it had its mode: only root could ask it
 		_ = os.Chmod(path, 0o600)

@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"helo-milter/cmd/helo-milter/internal/config"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -18,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestListen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sock")
-	try := func() (net.Listener, error) { return listenUnix(path, &config.Config{SocketMode: 0o600}) }
+	try := func() (net.Listener, error) { return listenUnix(path, access{0o600, -1}) }
 
 	first, err := try()
 	if err != nil {
