@@ -40,7 +40,13 @@ func (o *output) String() string {
 // waitFor waits until the output has a text.
 func (o *output) waitFor(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(o.String(), text); {
+	o.waitTimes(t, text, 1)
+}
+
+// waitTimes waits until it has it that often.
+func (o *output) waitTimes(t *testing.T, text string, times int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); strings.Count(o.String(), text) < times; {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %q in\n%s", text, o)
 		}
