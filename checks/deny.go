@@ -54,6 +54,19 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// MatchesAnyName reports whether a regular expression matches names that have nothing in common but to be names.
+func (p Pattern) MatchesAnyName() bool {
+	if p.re == nil {
+		return false
+	}
+	for _, name := range []string{"mail.kvx.example", "b7-2.uy.test", "post.zqo.invalid", "4.hd.localhost"} {
+		if !p.re.MatchString(name) {
+			return false
+		}
+	}
+	return true
+}
+
 // DenyList is what the administrator does not want to see. Nil is an empty one. It must not be modified
 // once in use.
 type DenyList struct {

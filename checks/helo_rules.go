@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"golang.org/x/net/publicsuffix"
 )
 
 // said is the problem of the rules whose form says it all.
@@ -43,7 +41,7 @@ func heloUnknownTLD(c *Case) string {
 // heloPublicSuffix looks at the suffixes of registries only. Behind the private part of the list are
 // companies whose own mail servers have such names.
 func heloPublicSuffix(c *Case) string {
-	if suffix, icann := publicsuffix.PublicSuffix(c.Helo.Name); !icann || suffix != c.Helo.Name {
+	if !IsPublicSuffix(c.Helo.Name) {
 		return ""
 	}
 	return said(c)

@@ -28,6 +28,9 @@ func (c configCmd) Run(p *program) error {
 	for _, warning := range cfg.Warnings() {
 		fmt.Fprintln(p.stderr, "helo-milter: warning:", warning)
 	}
+	for _, dir := range daemon.Missing(cfg) {
+		fmt.Fprintf(p.stderr, "helo-milter: warning: %s does not exist: serve does not start without it\n", dir)
+	}
 	_, err = io.WriteString(p.stdout, cfg.String())
 	return err
 }

@@ -86,6 +86,25 @@ func TestConfigIsServe(t *testing.T) {
 	}
 }
 
+// A directory that is not there is a warning: it may be there at the start.
+func TestConfigMissingDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "later")
+	file := filepath.Join(t.TempDir(), "helo-milter.toml")
+	text := fmt.Sprintf("listen = [\"unix:%s/sock\"]\ndecision_log = \"%s/log\"\n", dir, dir)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"config", "--config", file}, nil, &stdout, &stderr)
+	want := "helo-milter: warning: " + dir + " does not exist: serve does not start without it\n"
+	if code != exitDone || stderr.String() != want {
+		t.Errorf("exit %d: %s", code, stderr.String())
+	}
+	if served, log := serves(t, file); served || !strings.Contains(log, dir) {
+		t.Errorf("serve says %s", log)
+	}
+}
+
 // freePort is a port that nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()

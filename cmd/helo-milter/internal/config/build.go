@@ -1,12 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"strings"
-	"time"
-
-	"helo-milter/checks"
-)
+import "helo-milter/checks"
 
 // build makes what follows from the keys: the judge, its questions, and the resolver's configuration.
 func (c *Config) build() {
@@ -68,22 +62,6 @@ func canonical(names []string) []string {
 	var list []string
 	for _, name := range names {
 		list = append(list, checks.Canonical(name))
-	}
-	return list
-}
-
-// Warnings are what is wrong with a configuration without being an error.
-func (c *Config) Warnings() []string {
-	var list []string
-	for _, a := range c.allow {
-		if a.Expired(time.Now()) {
-			who := a.Name
-			if a.Network.IsValid() {
-				who = strings.TrimSpace(a.Network.String() + " " + a.Name)
-			}
-			list = append(list, fmt.Sprintf("allow: the entry for %s (%q) has expired: it has no effect",
-				who, a.Reason))
-		}
 	}
 	return list
 }

@@ -50,6 +50,18 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// What a configuration is taken with, and may not have been meant to do.
+func TestWarnings(t *testing.T) {
+	c, err := Load("testdata/warnings.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/warnings.golden", strings.Join(c.Warnings(), "\n")+"\n")
+	if w := parse(t, "").Warnings(); len(w) > 0 {
+		t.Errorf("the default: %s", w)
+	}
+}
+
 func TestDefault(t *testing.T) {
 	golden(t, "testdata/defaults.toml", Default())
 	c := parse(t, "")

@@ -3,7 +3,11 @@ package daemon
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"syscall"
 
 	"helo-milter/cmd/helo-milter/internal/config"
@@ -29,6 +33,25 @@ type change struct {
 func Check(cfg *config.Config) error {
 	_, err := new(Daemon).examine(cfg)
 	return err
+}
+
+// Missing are the directories that New needs and that are not there: whoever starts the service may make them first,
+// as systemd does.
+func Missing(cfg *config.Config) (list []string) {
+	files := []string{cfg.DecisionLog}
+	for _, a := range append(slices.Clone(cfg.Listen), cfg.HTTP.Listen) {
+		if a.Network == "unix" {
+			files = append(files, a.Address)
+		}
+	}
+	for _, file := range files {
+		dir := filepath.Dir(file)
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			list = append(list, dir)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // examine makes of a configuration what it can without opening anything.

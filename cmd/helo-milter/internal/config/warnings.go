@@ -1,0 +1,84 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// Warnings are what is wrong with a configuration without being an error: what has no effect, and what is likely to
+// have another one than was meant, on all mail or on that of half the world.
+func (c *Config) Warnings() (list []string) {
+	warn := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	if hasMeaning(c.Header.Name) {
+		warn("header.name: %s is another program's field, and is removed from every message", c.Header.Name)
+	}
+	if log := c.DecisionLog; log != "" && log != "-" && !filepath.IsAbs(log) {
+		warn("decision_log: %s is not absolute: where that is depends on the directory of the start", log)
+	}
+	for _, name := range c.site.names {
+		if isSuffix(name) {
+			warn("site.names: %q is a public suffix: who says a name there and is not proven fails helo-own-name", name)
+		}
+	}
+	for _, zone := range c.blockLists {
+		if isSuffix(zone) {
+			warn("lists.domain: %q is a public suffix, and no block list", zone)
+		}
+	}
+	for _, n := range c.exempt.networks {
+		if isVast(n.prefix) {
+			warn("exempt.networks: %s is a great part of the Internet, which is not judged", n.prefix)
+		}
+	}
+	for _, p := range c.Limits.Peers {
+		if isVast(p) {
+			warn("limits.peers: hosts all over %s can say that they are your MTA", p)
+		}
+	}
+	c.warnAllow(warn)
+	c.warnDeny(warn)
+	return list
+}
+
+func (c *Config) warnAllow(warn func(format string, args ...any)) {
+	for _, a := range c.allow {
+		who := a.Name
+		if a.Network.IsValid() {
+			who = strings.TrimSpace(a.Network.String() + " " + a.Name)
+		}
+		switch {
+		case a.Expired(time.Now()):
+			warn("allow: the entry for %s (%q) has expired: it has no effect", who, a.Reason)
+		case (!a.Network.IsValid() || isVast(a.Network)) && (a.Name == "" || isSuffix(a.Name)):
+			warn("allow: the entry for %s (%q) is for a great part of the Internet, which is not judged", who, a.Reason)
+		}
+	}
+}
+
+func (c *Config) warnDeny(warn func(format string, args ...any)) {
+	for _, d := range c.deny {
+		if isVast(d.Network) {
+			warn("deny: %s is a great part of the Internet, which is refused", d.Network)
+		}
+		for _, pattern := range []checks.Pattern{d.Helo, d.PTR} {
+			if pattern.MatchesAnyName() {
+				warn("deny: %s matches names of all kinds: an expression is anchored only where it says so", pattern)
+			}
+		}
+	}
+}
+
+// isSuffix reports whether an entry for names stands for all that a registry has under a public suffix.
+func isSuffix(name string) bool {
+	return checks.IsPublicSuffix(strings.TrimPrefix(checks.Canonical(name), "."))
+}
+
+// isVast reports whether a network has more addresses than any registry hands out.
+func isVast(p netip.Prefix) bool {
+	return p.IsValid() && (p.Addr().Is4() && p.Bits() < 8 || p.Addr().Is6() && p.Bits() < 12)
+}
