@@ -49,11 +49,15 @@ func (r *Recorded) Facts(site Site) *Facts {
 
 func (r *Recorded) ptr() Answer[Host] {
 	host := Host{Name: r.Name}
+	switch {
+	case r.Reverse == ReverseMissing:
+		return Answer[Host]{Status: Missing}
+	case r.Name == "": // the root's name, if any: nobody's
+		return unrecorded[Host]()
+	}
 	switch r.Reverse {
 	case ReverseUnrecorded:
 		return unrecorded[Host]()
-	case ReverseMissing:
-		return Answer[Host]{Status: Missing}
 	case ReverseUnchecked:
 		host.Addrs = unrecorded[netip.Addr]()
 	case ReverseForged:

@@ -73,6 +73,7 @@ func TestSession(t *testing.T) {
 			"a private client", "C 192.168.7.7 | H 0x7f000001 | M | R | .",
 			"0:exempt,0x7f000001,none",
 		},
+		{"an IPv4 client behind a translator", "C 64:ff9b::cb00:7101 | H mail.example.org | M | R | .", "0:" + good},
 		{"no address", "C U | H 0x7f000001 | M | R | .", "0:exempt,0x7f000001,none"},
 		{
 			"the DNS fails", "C 203.0.113.4 | H mail.example.net | M | R | .",

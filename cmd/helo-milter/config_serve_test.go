@@ -45,6 +45,10 @@ func TestConfigIsServe(t *testing.T) {
 		{"listen = [\"unix:DIR/sock\"]\ndecision_log = \"DIR/log\"", ""},
 		{"listen = [\"unix:DIR/sock\"]\ndecision_log = \"DIR/file\"", ""},
 		{"listen = [\"unix:DIR/sock\"]\ndecision_log = \"DIR\"", "decision_log: DIR is a directory"},
+		{
+			"listen = [\"unix:DIR/sock\"]\ndecision_log = \"DIR/helo-milter.toml\"",
+			"decision_log: DIR/helo-milter.toml is the configuration file",
+		},
 		{"listen = [\"unix:DIR/sock\"]\ndecision_log = \"DIR/a\\u0000b\"", "decision_log: "},
 
 		{"listen = [\"unix:DIR/sock\"]\n[http]\nlisten = \"127.0.0.1:PORT\"", ""},

@@ -120,10 +120,20 @@ func (d *Daemon) openRecords(cfg *config.Config) (io.Writer, error) {
 	return file, nil
 }
 
-// checkFiles is an error when a directory is in the place of the decision log.
+// checkFiles is an error when a directory or the configuration itself is in the place of the decision log.
 func checkFiles(c *change) error {
-	if info, err := os.Stat(c.cfg.DecisionLog); err == nil && info.IsDir() && c.cfg.DecisionLog != "-" {
-		return &config.KeyError{Key: "decision_log", Err: fmt.Errorf("%s is a directory", c.cfg.DecisionLog)}
+	info, err := os.Stat(c.cfg.DecisionLog)
+	if err != nil || c.cfg.DecisionLog == "-" {
+		return nil
+	}
+	what := ""
+	if own, err := os.Stat(c.cfg.File); err == nil && os.SameFile(own, info) {
+		what = "the configuration file"
+	} else if info.IsDir() {
+		what = "a directory"
+	}
+	if what != "" {
+		return &config.KeyError{Key: "decision_log", Err: fmt.Errorf("%s is %s", c.cfg.DecisionLog, what)}
 	}
 	return nil
 }
