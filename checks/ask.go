@@ -254,8 +254,8 @@ func network(client netip.Addr) string {
 	return "ip6"
 }
 
-// classifyNames is classify for records of host names. The root is nobody's name: a PTR or NS record of it says no
-// more than none would, and an MX record of it says that there is none (the null MX of RFC 7505).
+// classifyNames is classify for records of host names. The root is nobody's name: a PTR or NS record of it
+// says no more than none would, and an MX record of it says that there is none (the null MX of RFC 7505).
 func classifyNames[R any](records []R, err error, host func(R) string) Answer[string] {
 	var names []string
 	for _, r := range records {

@@ -54,7 +54,8 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MatchesAnyName reports whether a regular expression matches names that have nothing in common but to be names.
+// MatchesAnyName reports whether a regular expression matches names that have nothing in common but to be
+// names.
 func (p Pattern) MatchesAnyName() bool {
 	if p.re == nil {
 		return false

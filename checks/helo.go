@@ -185,8 +185,8 @@ func inRootZone(name string) bool {
 	return icann || strings.Contains(suffix, ".")
 }
 
-// IsPublicSuffix reports whether a name in canonical form is a domain under which a registry registers names, such as
-// com or co.uk. Those of companies, the private part of the list, are not meant.
+// IsPublicSuffix reports whether a name in canonical form is a domain under which a registry registers names,
+// such as com or co.uk. Those of companies, the private part of the list, are not meant.
 func IsPublicSuffix(name string) bool {
 	suffix, icann := publicsuffix.PublicSuffix(name)
 	return icann && suffix == name

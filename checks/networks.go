@@ -19,13 +19,14 @@ var unroutable = networks("0.0.0.0/8", "192.0.0.0/24", "198.18.0.0/15", "224.0.0
 // nat64 is the prefix in which translators show the IPv6 side an IPv4 host: RFC 6052 §2.1.
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// ClientAddr returns the address by which a client is judged: an IPv4 client that a dual-stack socket (::ffff:a.b.c.d)
-// or a translator in front of an MTA without IPv4 (64:ff9b::a.b.c.d, NAT64 and RFC 7755) shows as an IPv6 address
-// is the IPv4 address, which is what its DNS is about. Of others, a zone is removed. RFC 6052 §3.1 has no address
-// that is not global behind that prefix: such a one stays as it is, so that nobody is exempt by it.
+// ClientAddr returns the address by which a client is judged: an IPv4 client that a dual-stack socket
+// (::ffff:a.b.c.d) or a translator in front of an MTA without IPv4 (64:ff9b::a.b.c.d, NAT64 and RFC 7755)
+// shows as an IPv6 address is the IPv4 address, which is what its DNS is about. Of others, a zone is removed.
+// RFC 6052 §3.1 has no address that is not global behind that prefix: such a one stays as it is, so that
+// nobody is exempt by it.
 //
-// Nothing is known of the client behind an address of 6to4 (2002::/16) or Teredo (2001::/32): the IPv4 address in it
-// is a router's or that of a NAT. These are judged as any IPv6 address.
+// Nothing is known of the client behind an address of 6to4 (2002::/16) or Teredo (2001::/32): the IPv4
+// address in it is a router's or that of a NAT. These are judged as any IPv6 address.
 func ClientAddr(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	if nat64.Contains(addr) {

@@ -36,7 +36,8 @@ type transaction struct {
 }
 
 // Open opens the session of a client that connected to a site, and starts the lookup of its PTR names: unless
-// it is exempt by its address, or dns is nil. The address is taken as ClientAddr has it. Close must be called.
+// it is exempt by its address, or dns is nil. The address is taken as ClientAddr has it. Close must be
+// called.
 func (j *Judge) Open(ctx context.Context, dns *DNS, client netip.Addr, site Site) *Session {
 	client = ClientAddr(client)
 	s := j.session(client)

@@ -70,9 +70,9 @@ func response(r *checks.Reply) (*gomilter.Response, error) {
 	return gomilter.RejectWithCodeAndReason(uint16(r.Code.Reply), r.Enhanced+" "+strings.Join(r.Lines, "\n"))
 }
 
-// mark takes out the fields that claim to be ours, and inserts ours at the very top: as far as the MTA has offered
-// that. The library inserts for an MTA that only lets fields be changed, too, where Sendmail (milter.c) logs that the
-// milter "lied about adding headers".
+// mark takes out the fields that claim to be ours, and inserts ours at the very top: as far as the MTA has
+// offered that. The library inserts for an MTA that only lets fields be changed, too, where Sendmail
+// (milter.c) logs that the milter "lied about adding headers".
 func (s *session) mark(m gomilter.Modifier) {
 	msg := &s.message
 	var errs []error

@@ -184,7 +184,8 @@ func TestNegotiation(t *testing.T) {
 		{"headers may not be changed", []gomilter.Option{gomilter.WithActions(0)}, ""},
 		{"nor added", []gomilter.Option{gomilter.WithActions(gomilter.OptChangeHeader)}, "1:deleted"},
 		{
-			"or only that", []gomilter.Option{gomilter.WithActions(gomilter.OptAddHeader)},
+			"or only that",
+			[]gomilter.Option{gomilter.WithActions(gomilter.OptAddHeader)},
 			"0:accept,mail.example.org,none",
 		},
 	} {

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// The HTTP server listens on a unix socket of socket_mode, which comes back with a reload, or over TCP for those that
-// http.allow has.
+// The HTTP server listens on a unix socket of socket_mode, which comes back with a reload, or over TCP for
+// those that http.allow has.
 func TestHTTPListen(t *testing.T) {
 	dir := t.TempDir()
 	file, socket, port := filepath.Join(dir, "helo-milter.toml"), filepath.Join(dir, "http"), freePort(t)

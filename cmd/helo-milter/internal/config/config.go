@@ -101,7 +101,8 @@ type Config struct {
 }
 
 // Load reads a configuration file; what it does not say is as in Default. The file "" says nothing. The error
-// has the mistakes of the file, each in a line with its place: all of them, or the first 100 and how many more.
+// has the mistakes of the file, each in a line with its place: all of them, or the first 100 and how many
+// more.
 func Load(file string) (*Config, error) {
 	if file == "" {
 		return Parse("", nil)

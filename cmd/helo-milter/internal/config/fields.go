@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// fieldName checks the name of our header field, by RFC 5322 §2.2: every field of that name is removed from every
-// message before ours is added, so that it must not be one that mail needs.
+// fieldName checks the name of our header field, by RFC 5322 §2.2: every field of that name is removed from
+// every message before ours is added, so that it must not be one that mail needs.
 func fieldName(s string) error {
 	if s == "" || strings.Contains(s, ":") || printable(s, 76) != nil {
 		return fmt.Errorf("%q is not a header field name", s)
@@ -38,8 +38,8 @@ func hasPrefixFold(s, prefix string) bool {
 }
 
 // registeredFields are the names that stood in IANA's registry "Message Headers"
-// (https://www.iana.org/assignments/message-headers) on 2025-04-01, permanent and provisional ones, of mail, MIME,
-// netnews and none. That registry grows by a name or two in a year.
+// (https://www.iana.org/assignments/message-headers) on 2025-04-01, permanent and provisional ones, of mail,
+// MIME, netnews and none. That registry grows by a name or two in a year.
 const registeredFields = `
 Accept-Language Also-Control Alternate-Recipient Apparently-To Approved ARC-Authentication-Results
 ARC-Message-Signature ARC-Seal Archive Archived-At Article-Names Article-Updates Authentication-Results
@@ -76,8 +76,8 @@ X-Riferimento-Message-ID X-TipoRicevuta X-Trasporto X-VerificaSicurezza X400-Con
 X400-Content-Return X400-Content-Type X400-MTS-Identifier X400-Originator X400-Received X400-Recipients
 X400-Trace Xref`
 
-// customaryFields have no entry there, but RFC 2076 or RFC 4870 describe them, or mail servers, mailing lists and
-// mail programs act on them.
+// customaryFields have no entry there, but RFC 2076 or RFC 4870 describe them, or mail servers, mailing lists
+// and mail programs act on them.
 const customaryFields = `
 Confirm-Reading-To Content-Length DomainKey-Signature Envelope-To Fax Feedback-ID Full-Name
 Mail-Followup-To Mail-From Mail-Reply-To Mailing-List Phone Posted-Date Precedence Return-Receipt-To

@@ -128,8 +128,8 @@ func checkPeers(a Address, peers []netip.Prefix, key string) error {
 		key)
 }
 
-// CheckListeners is an error when two of the addresses to listen on are the same, or one is a part of the other, so
-// that only one can be opened.
+// CheckListeners is an error when two of the addresses to listen on are the same, or one is a part of the
+// other, so that only one can be opened.
 func (c *Config) CheckListeners() error {
 	all := slices.Clone(c.Listen)
 	key := "listen"
@@ -149,8 +149,8 @@ func (c *Config) CheckListeners() error {
 	return nil
 }
 
-// overlaps reports whether a kernel refuses to listen on both addresses. Of a host name nothing is known but that
-// it is none of all addresses.
+// overlaps reports whether a kernel refuses to listen on both addresses. Of a host name nothing is known but
+// that it is none of all addresses.
 func (a Address) overlaps(b Address) bool {
 	if a.Network == "unix" || b.Network == "unix" {
 		return a.Network == b.Network && path.Clean(a.Address) == path.Clean(b.Address)
@@ -174,8 +174,8 @@ func (a Address) overlaps(b Address) bool {
 	return a.Network == b.Network && strings.EqualFold(hostA, hostB)
 }
 
-// host is the address that net.Listen takes a host for, if that is known: :: for all addresses, of both families
-// where the network is tcp.
+// host is the address that net.Listen takes a host for, if that is known: :: for all addresses, of both
+// families where the network is tcp.
 func (a Address) host(host string) netip.Addr {
 	ip, _ := netip.ParseAddr(host)
 	switch {

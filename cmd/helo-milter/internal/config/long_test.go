@@ -16,8 +16,8 @@ func allowed(entries int, network string) []byte {
 	return []byte(b.String())
 }
 
-// To read a file, to check it and to print it takes memory, and with that time, in proportion to its length: 32,000
-// entries took 82 s once.
+// To read a file, to check it and to print it takes memory, and with that time, in proportion to its length:
+// 32,000 entries took 82 s once.
 func TestLongFile(t *testing.T) {
 	work := func(entries int) uint64 {
 		text := allowed(entries, "192.0.2.0/24")

@@ -10,8 +10,8 @@ import (
 	"helo-milter/checks"
 )
 
-// Warnings are what is wrong with a configuration without being an error: what has no effect, and what is likely to
-// have another one than was meant, on all mail or on that of half the world.
+// Warnings are what is wrong with a configuration without being an error: what has no effect, and what is
+// likely to have another one than was meant, on all mail or on that of half the world.
 func (c *Config) Warnings() (list []string) {
 	warn := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if hasMeaning(c.Header.Name) {

@@ -28,15 +28,15 @@ type change struct {
 	opened []io.Closer // what was not open before
 }
 
-// Check is the error that New would have about a configuration, as far as it can be known without opening anything:
-// that a port is free or a directory there is found out by whoever opens it.
+// Check is the error that New would have about a configuration, as far as it can be known without opening
+// anything: that a port is free or a directory there is found out by whoever opens it.
 func Check(cfg *config.Config) error {
 	_, err := new(Daemon).examine(cfg)
 	return err
 }
 
-// Missing are the directories that New needs and that are not there: whoever starts the service may make them first,
-// as systemd does.
+// Missing are the directories that New needs and that are not there: whoever starts the service may make them
+// first, as systemd does.
 func Missing(cfg *config.Config) (list []string) {
 	files := []string{cfg.DecisionLog}
 	for _, a := range append(slices.Clone(cfg.Listen), cfg.HTTP.Listen) {

@@ -1,19 +1,18 @@
-// Package daemon is what serves: it keeps a milter.Server running with a configuration, and puts another
-// in its place on request.
+// Package daemon is what serves: it keeps a milter.Server running with a configuration, and puts another in
+// its place on request.
 //
 // New opens all that the configuration needs, and Run serves. What is open while a configuration is in use
-// (the resolver and its cache, sockets, the HTTP server, the decision log) is in a change first
-// (change.go): examine finds what is wrong with the configuration without opening anything, which is all that
-// `config` does, prepare opens what is not open yet, all of it or nothing, and commit puts it in use and closes
-// what is not needed any more. The start is the first change, and each SIGHUP the next, so that a
-// mistake never stops a daemon that runs. What a session does goes the other way: milter calls back
-// (serving.go), and the decision is counted (metrics.go) and written to the decision log (recordfile.go)
-// by way of a spool, for which nobody waits. Events that any peer can trigger are logged through a
-// throttle.
+// (the resolver and its cache, sockets, the HTTP server, the decision log) is in a change first (change.go):
+// examine finds what is wrong with the configuration without opening anything, which is all that `config`
+// does, prepare opens what is not open yet, all of it or nothing, and commit puts it in use and closes what
+// is not needed any more. The start is the first change, and each SIGHUP the next, so that a mistake never
+// stops a daemon that runs. What a session does goes the other way: milter calls back (serving.go), and the
+// decision is counted (metrics.go) and written to the decision log (recordfile.go) by way of a spool, for
+// which nobody waits. Events that any peer can trigger are logged through a throttle.
 //
 // To open something else for a configuration: add a field to change and to Daemon, a step to prepare that
-// takes what is in use where it fits and otherwise opens it and notes in opened what to close, and a line
-// in commit.
+// takes what is in use where it fits and otherwise opens it and notes in opened what to close, and a line in
+// commit.
 package daemon
 
 import (

@@ -70,8 +70,8 @@ func keyError(key string, err error) error {
 	return &config.KeyError{Key: key, Err: err}
 }
 
-// checkListeners is an error when not all addresses can be listened on at a time, or a file is in the place of a
-// socket.
+// checkListeners is an error when not all addresses can be listened on at a time, or a file is in the place
+// of a socket.
 func checkListeners(c *change) error {
 	if err := c.cfg.CheckListeners(); err != nil {
 		return err
