@@ -76,9 +76,10 @@ X-Riferimento-Message-ID X-TipoRicevuta X-Trasporto X-VerificaSicurezza X400-Con
 X400-Content-Return X400-Content-Type X400-MTS-Identifier X400-Originator X400-Received X400-Recipients
 X400-Trace Xref`
 
-// customaryFields have no entry there, but RFC 2076 or RFC 4870 describe them, or mail servers, mailing lists
-// and mail programs act on them.
+// customaryFields have no entry there, but Sendmail (conf.c, HdrInfo) or Postfix (header_opts.c) know them, RFC 2076
+// or RFC 4870 describe them, or mailing lists and mail programs act on them. Text and Message end the header of a
+// message in Sendmail.
 const customaryFields = `
-Confirm-Reading-To Content-Length DomainKey-Signature Envelope-To Fax Feedback-ID Full-Name
-Mail-Followup-To Mail-From Mail-Reply-To Mailing-List Phone Posted-Date Precedence Return-Receipt-To
-Status Telefax Text Via`
+Content-Length DomainKey-Signature Envelope-To Fax Feedback-ID Full-Name Mail-Followup-To Mail-From
+Mail-Reply-To Mailing-List Message P1-Message-ID P1-Recipient Phone Precedence Received-From
+Return-Receipt-To Status Telefax Text Via`
