@@ -108,3 +108,21 @@ z.allowed.example.net A 203.0.113.1
 		}
 	}
 }
+
+// A network of translated addresses exempts, and so does one of the IPv4 addresses that they stand for.
+func TestExemptTranslated(t *testing.T) {
+	for network, want := range map[string]string{
+		"64:ff9b::/96": "exempt", "203.0.113.0/24": "exempt", "198.51.100.0/24": "accept", "2001:db8::/32": "accept",
+	} {
+		judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Careful)}
+		judge.Exempt.Network(netip.MustParsePrefix(network))
+		dns := &checks.DNS{Resolver: checkstest.Parse(t, allowWorld), Timeout: time.Second}
+		s := judge.Open(t.Context(), dns, netip.MustParseAddr("64:ff9b::203.0.113.1"), checks.Site{})
+		s.Greet(checks.ParseHelo("mail.partner.example.org"))
+		s.Mail(time.Time{})
+		if v := s.Rcpt(""); v.Want() != want {
+			t.Errorf("%s: %s, want %s", network, v.Want(), want)
+		}
+		s.Close()
+	}
+}

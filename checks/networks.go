@@ -29,7 +29,7 @@ var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 // address in it is a router's or that of a NAT. These are judged as any IPv6 address.
 func ClientAddr(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
-	if nat64.Contains(addr) {
+	if Translated(addr) {
 		octets := addr.As16()
 		if v4 := netip.AddrFrom4([4]byte(octets[12:])); Public(v4) {
 			return v4
@@ -37,6 +37,9 @@ func ClientAddr(addr netip.Addr) netip.Addr {
 	}
 	return addr
 }
+
+// Translated reports whether an address is in the prefix in which translators show IPv4 hosts.
+func Translated(addr netip.Addr) bool { return nat64.Contains(addr) }
 
 func networks(texts ...string) *bart.Lite {
 	set := new(bart.Lite)

@@ -39,8 +39,11 @@ type transaction struct {
 // it is exempt by its address, or dns is nil. The address is taken as ClientAddr has it. Close must be
 // called.
 func (j *Judge) Open(ctx context.Context, dns *DNS, client netip.Addr, site Site) *Session {
-	client = ClientAddr(client)
 	s := j.session(client)
+	if s.exempt == "" { // nor by the address that a translator has made of it
+		client = ClientAddr(client)
+		s = j.session(client)
+	}
 	if s.exempt != "" {
 		dns = nil
 	}

@@ -52,6 +52,8 @@ func (c *Config) warnAllow(warn func(format string, args ...any)) {
 			who = strings.TrimSpace(a.Network.String() + " " + a.Name)
 		}
 		switch {
+		case isTranslated(a.Network):
+			warn("allow: %s has no effect: clients there have IPv4 addresses, by which they are judged", a.Network)
 		case a.Expired(time.Now()):
 			warn("allow: the entry for %s (%q) has expired: it has no effect", who, a.Reason)
 		case (!a.Network.IsValid() || isVast(a.Network)) && (a.Name == "" || isSuffix(a.Name)):
@@ -62,6 +64,9 @@ func (c *Config) warnAllow(warn func(format string, args ...any)) {
 
 func (c *Config) warnDeny(warn func(format string, args ...any)) {
 	for _, d := range c.deny {
+		if isTranslated(d.Network) {
+			warn("deny: %s has no effect: clients there have IPv4 addresses, by which they are judged", d.Network)
+		}
 		if isVast(d.Network) {
 			warn("deny: %s is a great part of the Internet, which is refused", d.Network)
 		}
@@ -76,6 +81,11 @@ func (c *Config) warnDeny(warn func(format string, args ...any)) {
 // isSuffix reports whether an entry for names stands for all that a registry has under a public suffix.
 func isSuffix(name string) bool {
 	return checks.IsPublicSuffix(strings.TrimPrefix(checks.Canonical(name), "."))
+}
+
+// isTranslated reports whether a network is one of which checks.ClientAddr makes IPv4 addresses.
+func isTranslated(p netip.Prefix) bool {
+	return p.IsValid() && p.Bits() >= 96 && checks.Translated(p.Addr())
 }
 
 // isVast reports whether a network has more addresses than any registry hands out.
