@@ -42,7 +42,8 @@ func newTrust(list string) *trust {
 //   - its name is that of a trusted host, and confirmed: anybody can claim a name in HELO or in a PTR record;
 //   - it has no address: a program on the host sent the message, or the protocol is internal, such as LMTP.
 //
-// A field whose client cannot be read ends the walk with an error: nothing below can be believed.
+// A field whose client cannot be read ends the walk with an error: nothing below can be believed. So does one
+// whose client may have written the name of its host (parseReceived), whomever that names.
 //
 // A field by localhost below a client on the loopback interface is of a content filter such as amavis, which
 // has passed the message through the host again. A field with neither client nor host is written by qmail's
@@ -60,7 +61,10 @@ func (t *trust) handOver(fields []field) (Hop, *Broken) {
 			continue
 		}
 		r := parseReceived(f.text())
-		if r.by() == "" && local.MatchString(r.text("from")) {
+		if r[unclear] != nil {
+			return Hop{}, r.unread()
+		}
+		if r.filter() || r.by() == "" && local.MatchString(r.text("from")) {
 			continue
 		}
 		if w.writers == nil {

@@ -117,3 +117,38 @@ func TestHandOverUnread(t *testing.T) {
 		t.Error(broken)
 	}
 }
+
+// A HELO that names another host is no reason to go on to the fields of the same client.
+func TestHandOverUnclear(t *testing.T) {
+	for _, helo := range []string{
+		"x by mx.example.org", "x by simscan 1.4.0", "x by mx with qmail-scanner-1", "localhost (localhost) by y",
+	} {
+		_, broken := newTrust("mx.example.net").handOver([]field{
+			{"received", []byte("from " + helo + " ([203.0.113.9]) by mx.example.net with ESMTP")},
+			{"received", []byte(receivedField("mx<198.51.100.1"))},
+		})
+		if broken == nil || !strings.HasPrefix(broken.Reason, "unknown form") {
+			t.Errorf("%s: %v", helo, broken)
+		}
+	}
+}
+
+// The fields of content filters behind qmail, which have another name for the host, or none.
+func TestHandOverFilters(t *testing.T) {
+	for _, filter := range []string{
+		"by simscan 1.4.0 ppid: 3333, pid: 3432, t: 0.1100s scanners: regex: 1.1.0 clamav: 0.97/m:53",
+		"from a@example.org by mx with qmail-scanner-0.93 (uvscan: v4.0.70/v4074. . Clean.); 22/05/2026 06:00:01",
+		"from a@example.org by mx by uid 502 with qmail-scanner-1.20 (f-prot: 4.2.0.)",
+		"from 198.51.100.1 by mx (envelope-from <a@example.org>, uid 201) with qmail-scanner-1.25st (Clear:.)",
+	} {
+		h, broken := newTrust("").handOver([]field{
+			{"received", []byte(receivedField("-"))},
+			{"received", []byte(filter)},
+			{"received", []byte(receivedField("mx<203.0.113.9"))},
+			{"received", []byte(receivedField("mx<198.51.100.1"))},
+		})
+		if broken != nil || h.Client.String() != "203.0.113.9" {
+			t.Errorf("%s: %s, %v", filter, h.Client, broken)
+		}
+	}
+}

@@ -46,9 +46,10 @@ var providers = []provider{
 		give: ".protection.outlook.com",
 	},
 	// Gmail: hosts inside write an address for their own name, of 10.0.0.0/8 or the same as 6to4.
+	// gmr-mx stands in front of groups; smtp and smtp-relay take mail from Google's own customers.
 	{
 		top:   regexp.MustCompile(`^(?:2002:a[0-9a-f]{2}:[0-9a-f:]+|10(?:\.\d+){3})$`),
-		hosts: checks.Names{"mx.google.com", "gmr-mx.google.com"}, // the latter in front of groups
+		hosts: checks.Names{"mx.google.com", "gmr-mx.google.com", "smtp.gmail.com", "smtp-relay.gmail.com"},
 		nets:  prefixes("2002:a00::/24", "10.0.0.0/8"),
 		give:  "mx.google.com",
 	},

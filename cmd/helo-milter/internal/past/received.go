@@ -18,17 +18,32 @@ type received map[string][]string
 // keywords begin a clause. "envelope-from" is Haraka's own; ";" begins the date.
 var keywords = []string{"from", "by", "via", "with", "id", "for", "envelope-from", ";"}
 
+// unclear is the key of what a field cannot be believed for: another "by", since a client may have written the
+// first.
+const unclear = "unclear"
+
 // parseReceived cuts a field at its keywords. The word after a keyword is its value even if it is a keyword,
-// since a client may call itself "by". Only the first of a keyword counts, but the last "with": s-qmail
-// writes another one for TLS. SquirrelMail has a semicolon behind its comment.
+// since a client may call itself "by". Only the first of a keyword counts, but the last "with".
+//
+// In a field that begins with "from", a client whose HELO its server does not check may have written anything
+// up to "by", such as "x with LMTP". So a keyword counts there only with the last word before "by": behind the
+// HELO stands the address. And another "by" further on, even inside a comment or in quotes, makes the field
+// unclear.
 func parseReceived(field string) received {
-	r := received{}
-	at, value, last := "from", false, ""
-	for word := range words(field) {
-		stray := word == ";" && strings.HasPrefix(last, "(SquirrelMail ")
-		last = word
-		if stray {
-			continue
+	r, all := received{}, slices.Collect(words(field))
+	rest := all
+	if n := clientWords(all); n > 0 {
+		client := slices.DeleteFunc(slices.Clone(all[1:n]), func(word string) bool { return word == ";" })
+		if end := len(client) - 2; end > 0 && slices.Contains(keywords, client[end]) {
+			r[client[end]] = client[end+1:]
+			client = client[:end]
+		}
+		r["from"], rest = client, all[n:]
+	}
+	at, value := "from", false
+	for i, word := range rest {
+		if len(rest) < len(all) && (i > 0 && !value && isBy(rest[i:]) || hidesBy(word)) {
+			r[unclear] = []string{word}
 		}
 		key := strings.ToLower(word)
 		if !value && slices.Contains(keywords, key) && (r[key] == nil || key == "with") {
@@ -41,6 +56,39 @@ func parseReceived(field string) received {
 	}
 	return r
 }
+
+// clientWords returns how many words stand before "by" in a field that begins with "from", or 0. If "by" is in
+// a comment or in quotes, it stands behind all of them.
+func clientWords(all []string) int {
+	if len(all) < 2 || !strings.EqualFold(all[0], "from") {
+		return 0
+	}
+	for n := 1; n < len(all); n++ {
+		if n > 1 && isBy(all[n:]) || hidesBy(all[n]) {
+			return n
+		}
+	}
+	return 0
+}
+
+// isBy reports whether the name of a host follows on "by". qmail-scanner writes "by uid 7", and some
+// configurations of Exim "by authid <me>". Exchange Online writes "with MailboxResubmission by AntispamTT".
+func isBy(all []string) bool {
+	return strings.EqualFold(all[0], "by") &&
+		(len(all) < 2 || !slices.Contains([]string{"uid", "authid", "AntispamTT"}, all[1]))
+}
+
+// hidesBy reports whether "by" is in a comment or in quotes, such as those that a client has opened in its HELO
+// and closed in its envelope sender. Servers write it there only before the last word: "(authenticated by me)".
+func hidesBy(word string) bool {
+	found := hidden.FindAllStringIndex(word, 2)
+	return len(found) == 2 || len(found) == 1 && !lastWord.MatchString(word[found[0][1]:])
+}
+
+var (
+	hidden   = regexp.MustCompile(`(?i)\bby\s`)
+	lastWord = regexp.MustCompile(`^[^\s()]+\)$`)
+)
 
 const blanks = " \t\r\n"
 
@@ -139,6 +187,9 @@ var (
 // was submitted on the host itself. It is an error if the client is in no form of forms.go.
 func (r received) hop() (Hop, *Broken) {
 	h := r.envelope()
+	if r[unclear] != nil {
+		return h, r.unread()
+	}
 	protocol := cmp.Or(r.word("with"), r.word("via"))
 	if slices.Contains(r["by"], "(via HTTP)") {
 		protocol = "HTTP"
@@ -158,9 +209,20 @@ func (r received) hop() (Hop, *Broken) {
 	case local.MatchString(from) || web.MatchString(protocol) || r.queued():
 		h.Login = from != "" && web.MatchString(protocol) || r.login(from)
 	default:
-		return h, &Broken{Reason: "unknown form of client in Received", Text: r.client()}
+		return h, r.unread()
 	}
 	return h, nil
+}
+
+func (r received) unread() *Broken {
+	return &Broken{Reason: "unknown form of client in Received", Text: r.client()}
+}
+
+// filter reports whether a field is of a content filter that qmail starts in the place of its queue: the field
+// below has the client. simscan names no host, and qmail-scanner perhaps not the one that qmail does.
+func (r received) filter() bool {
+	return strings.HasPrefix(r.word("with"), "qmail-scanner-") ||
+		r["from"] == nil && strings.HasPrefix(r.text("by"), "simscan ")
 }
 
 // queued reports whether a field is of a program that writes a user or a part of itself in the place of a

@@ -91,7 +91,7 @@ func TestHostileReceived(t *testing.T) {
 		{"\x1b]0\x07", `unknown form of client in Received: "from \x1b]0\a by mx`},
 		{"\x1b\x00\u202e (unknown [203.0.113.9])", `203.0.113.9 "\x1b\x00\u202e" unrecorded`},
 		{"friend (unknown [203.0.113.9]", `unknown form of client in Received: "from friend (unknown [203.0`},
-		{`"friend (unknown [203.0.113.9])`, `203.0.113.9 "\"friend" unrecorded`},
+		{`"friend (unknown [203.0.113.9])`, "unknown form"}, // "by" is in quotes
 		{"friend (unknown [203.0.113.999])", `unknown form of client in Received: "from friend (unknown [203.`},
 		// A HELO with blanks and brackets, of a server that writes it as it is.
 		{"x ([198.51.100.1] helo=good.example.org) (unknown [203.0.113.9])", "unknown form"},
@@ -110,6 +110,19 @@ func TestHostileReceived(t *testing.T) {
 		{"(203.0.113.9) (198.51.100.1)", "unknown form"},
 		{"(friend)", "unknown form"},
 		{"(friend invoked (by) 203.0.113.9)", "unknown form"},
+		// The same with keywords: what is below such a field is the client's, too.
+		{"198.51.100.1 by mx.example.net (unknown [203.0.113.9])", "unknown form"},
+		{"198.51.100.1 by mx.example.net with (unknown [203.0.113.9])", "unknown form"},
+		{"x ([198.51.100.1]) id 7 ([203.0.113.9])", "unknown form"},
+		{"x ([198.51.100.1]) with ESMTP ([203.0.113.9])", "unknown form"},
+		{"x ([198.51.100.1]); ([203.0.113.9])", "unknown form"},
+		{"x with LMTP ([203.0.113.9])", "unknown form"},
+		{"x via HTTP ([203.0.113.9])", "unknown form"},
+		{"x by mx.example.net with LMTP ( ([203.0.113.9])", "unknown form"},
+		{`x by mx.example.net with LMTP " ([203.0.113.9])`, "unknown form"},
+		{"x by mx.example.net (via HTTP) ([203.0.113.9])", "unknown form"},
+		{"x by mx.example.net (by y) with qmail-scanner-1 ([203.0.113.9])", "unknown form"},
+		{"[203.0.113.9] (HELO x) by mx.example.net with LMTP; ()", "unknown form"},
 		// What looks like a login.
 		{"authenticated (authenticated.example.org [203.0.113.9])", `203.0.113.9 "authenticated" confirmed authen`},
 		{"friend ([203.0.113.9] ident=x auth=y)", `203.0.113.9 "friend" unrecorded by=mx.example.net id=1 -`},
