@@ -58,6 +58,7 @@ var forms = []form{
 		checks.ReverseUnchecked,
 	),
 	newForm("qmail", qmailServer, `<name> \(<user><ip>\)`, checks.ReverseUnchecked),
+	newForm("qmail", qmailServer, `<helo> \(<user><ip> with <login>\)`, checks.ReverseUnrecorded), // Yahoo
 
 	// Momentum, once ecelerity: the port is inside the brackets.
 	newForm(
@@ -86,31 +87,43 @@ var forms = []form{
 	newForm(
 		"HELO in a comment", ``, `<name> \[<ip>\]<port> \(<said><helo><more>\)$`, checks.ReverseUnchecked,
 	),
-	newForm("CommuniGate", `\(CommuniGate `, `<helo> \(account <login> \[<ip>\]<more>\)`, checks.ReverseUnrecorded),
+	newForm(
+		"CommuniGate", `\(CommuniGate `, `<helo> \(account <login> \[<ip>\]<more>\)`, checks.ReverseUnrecorded,
+	),
 	newForm(
 		"HELO in a comment", ``, `\S+ \(\[<ip>\]<port> <said><helo><more>\)$`, checks.ReverseUnrecorded,
 	),
 
-	// OpenSMTPD (smtp_session.c, smtp_getnameinfo_cb) and Haraka (connection.js, rdns_response) record any
-	// PTR name. Others are not known to confirm theirs: Google, Courier, Microsoft's SMTPSVC, and every
-	// server that writes the form of RFC 5321 §4.4. PowerMTA, Axigen, IMail and Notes write no name, and
-	// MessageLabs, Roundcube and SquirrelMail neither name nor HELO.
+	// OpenSMTPD (smtp_session.c, smtp_getnameinfo_cb), Haraka (connection.js, rdns_response), maddy
+	// (received.go) and Stalwart (data.rs, write_received) record any PTR name; Stalwart also the network's
+	// owner. Others are not known to confirm theirs: Google, Courier, Microsoft's SMTPSVC, and every server
+	// that writes the form of RFC 5321 §4.4. PowerMTA, Axigen, IMail, Notes and chasquid write no name.
 	newForm(
-		"others", ``, `<helo> \( ?<user>(?:<name> |\[unknown\] )?\[<ip>\]<port><forged><more>\)`,
+		"others", ``, `<helo> \( ?<user>(?:<name> ?|\[unknown\] )?\[<ip>\]<port><forged><more>`+
+			`(?:\(AS\d+[^()\[\]]*\))?\)`,
 		checks.ReverseUnchecked,
 	),
 	newForm("others", ``, `<helo> (?:\( ?<ip> ?\)|\[<ip>\]<port>)$`, checks.ReverseUnrecorded),
+
+	// Neither name nor HELO: MessageLabs, Roundcube and SquirrelMail, Yahoo's hosts inside. MDaemon, Merak,
+	// GroupWise and LSMTP may write nothing but the HELO, which may be the literal of any address.
 	newForm(
-		"others", ``, `(?:<ip>|\[<ip>\]<port>|\((?:\S+ )?\[?<ip>\]?\))`+
-			`(?: \(SquirrelMail .* <login>\)| \(using (?:[^()]|\([^()]*\))*\))?$`,
+		"others", addressServer, `(?:<ip>|\[<ip>\]<port>)`+
+			`(?: \((?:SquirrelMail|NaSMail) .* <login>\)| \(using (?:[^()]|\([^()]*\))*\))?$`,
 		checks.ReverseUnrecorded,
 	),
+	newForm("others", ``, `\((?:\S+ )?\[?<ip>\]?\)$`, checks.ReverseUnrecorded),
 }
 
 const (
 	sendmailServer = `^by \S+ \(\d+\.\d+[^()]*/`
 	exchangeServer = ` with Microsoft SMTP Server\b`
 	qmailServer    = `^by \S+ with (?:\([^()]*\) |\S+ encrypted )?\w*(?:SMTP|QMTP|QMQP)\w*$`
+
+	// addressServer are servers that write the address of a client, and no HELO.
+	addressServer = `(?i)^by \S+(?: \(via HTTPS?\)| id \S+)$|^by .*\b(?:with|via) (?:HTTP|NNFMP)|` +
+		`^by \S+ \((?:SMTPL|InterScan|ArGoSoft|Post\.Office|MailGate)\b|` +
+		`^by \S+ with (?:Mail2000|ESMTP \(Tumbleweed)\b`
 
 	// eximServer also knows the server by its ids, and protocols in lower case: its version can be hidden.
 	eximServer = `\(Exim | with (?:utf8)?e?smtps?a? (?:.* )?id ` +
@@ -186,11 +199,11 @@ func (m *match) ambiguous() bool {
 		first.IsValid() && first != m.addr && !checks.Private(first)
 }
 
-// host returns the clauses by, with and id, where the server describes itself, without the envelope sender
+// host returns the clauses by, via, with and id, where the server describes itself, without the envelope sender
 // that Exim and Momentum write there.
 func (r received) host() string {
 	var text []string
-	for _, key := range []string{"by", "with"} {
+	for _, key := range []string{"by", "via", "with"} {
 		if len(r[key]) > 0 {
 			text = append(text, key)
 		}
@@ -282,7 +295,7 @@ var authenticated = regexp.MustCompile(`^(?: (?:helo|port)=\S*)* (?:auth|A)=[^\s
 
 // noNames are written in the place of a PTR name that is not there: "<unknown>" by OpenSMTPD, "unverified" by
 // SurgeMail, "Unknown_Domain" by MailMarshal, "UnknownHost" by others.
-var noNames = []string{"", "unknown", "<unknown>", "unverified", "unknown_domain", "unknownhost", "really"}
+var noNames = []string{"", "unknown", "<unknown>", "unverified", "unknown_domain", "<unknown.domain>", "unknownhost", "really"}
 
 // masked matches what is left of the literal of an address.
 var masked = regexp.MustCompile(`^\?((?i:IPv6:)?[0-9A-Fa-f:.]+)\?$`)

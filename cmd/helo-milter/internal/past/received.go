@@ -23,7 +23,7 @@ var keywords = []string{"from", "by", "via", "with", "id", "for", "envelope-from
 const unclear = "unclear"
 
 // parseReceived cuts a field at its keywords. The word after a keyword is its value even if it is a keyword,
-// since a client may call itself "by". Only the first of a keyword counts, but the last "with".
+// since a client may call itself "by". Only the first of a keyword counts.
 //
 // In a field that begins with "from", a client whose HELO its server does not check may have written anything
 // up to "by", such as "x with LMTP". So a keyword counts there only with the last word before "by": behind the
@@ -31,12 +31,11 @@ const unclear = "unclear"
 // unclear.
 func parseReceived(field string) received {
 	r, all := received{}, slices.Collect(words(field))
-	rest := all
+	rest, last := all, []string(nil)
 	if n := clientWords(all); n > 0 {
 		client := slices.DeleteFunc(slices.Clone(all[1:n]), func(word string) bool { return word == ";" })
 		if end := len(client) - 2; end > 0 && slices.Contains(keywords, client[end]) {
-			r[client[end]] = client[end+1:]
-			client = client[:end]
+			client, last = client[:end], client[end:]
 		}
 		r["from"], rest = client, all[n:]
 	}
@@ -46,13 +45,15 @@ func parseReceived(field string) received {
 			r[unclear] = []string{word}
 		}
 		key := strings.ToLower(word)
-		if !value && slices.Contains(keywords, key) && (r[key] == nil || key == "with") {
+		if !value && slices.Contains(keywords, key) && r[key] == nil {
 			at, value = key, true
-			r[at] = nil
 			continue
 		}
 		r[at] = append(r[at], word)
 		value = false
+	}
+	if last != nil && r[last[0]] == nil {
+		r[last[0]] = last[1:]
 	}
 	return r
 }
@@ -162,6 +163,8 @@ var (
 	// web are the protocols of web mail, whose user has logged in; but also of Microsoft's mail stores.
 	web = regexp.MustCompile(`(?i)^HTTPS?(?:U|REST)?$`)
 
+	viaWeb = regexp.MustCompile(`^\(via HTTPS?\)$`) // of the web mail of GMX and mail.com
+
 	// loggedIn are the protocols of an authenticated client: RFC 3848, RFC 6531 §4.3, "asmtp" of old Exim, and
 	// "ESMTP AUTH" of others.
 	loggedIn = regexp.MustCompile(`(?i)^(?:(?:UTF8)?E?SMTPS?A|ASMTPS?|E?SMTP-AUTH|AUTH)$`)
@@ -171,6 +174,9 @@ var (
 	// qpsmtpd, "(SquirrelMail authenticated user me)".
 	login = regexp.MustCompile(`(?i)^\((?:SquirrelMail )?(?:(?:authenticated(?:[- ](?:sender|user|as|by))?|` +
 		`(?:smtp[-_ ]?)?auth|sasl|account)(?:\)|[ :=,]+<?([^\s)>]*))|A=(\S*))`)
+
+	// gmxLogin is where only customers of GMX hand in mail, and log in. It writes so in no other way.
+	gmxLogin = regexp.MustCompile(`^mail\.gmx\.(?:net|com) \(mp\w`)
 
 	// sender is a comment with the envelope sender: envelope-from of Exim, envelope-sender of qmail-ldap.
 	sender = regexp.MustCompile(`^\(envelope-(?:from|sender) (\S*)\)$`)
@@ -191,7 +197,7 @@ func (r received) hop() (Hop, *Broken) {
 		return h, r.unread()
 	}
 	protocol := cmp.Or(r.word("with"), r.word("via"))
-	if slices.Contains(r["by"], "(via HTTP)") {
+	if slices.ContainsFunc(r["by"], viaWeb.MatchString) {
 		protocol = "HTTP"
 	}
 	h.passed = passed.MatchString(protocol) || slices.ContainsFunc(r["with"], fetched.MatchString)
@@ -202,7 +208,7 @@ func (r received) hop() (Hop, *Broken) {
 	switch m := r.match(); {
 	case m != nil:
 		h.client(m)
-		h.Login = web.MatchString(protocol) || r.login(m.rest) || m.login()
+		h.Login = web.MatchString(protocol) || r.login(m.rest) || m.login() || gmxLogin.MatchString(r.text("by"))
 		if m.mta == "Exchange" {
 			h.QueueID = "" // Exchange writes its version there
 		}

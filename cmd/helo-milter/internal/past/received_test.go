@@ -123,6 +123,13 @@ func TestHostileReceived(t *testing.T) {
 		{"x by mx.example.net (via HTTP) ([203.0.113.9])", "unknown form"},
 		{"x by mx.example.net (by y) with qmail-scanner-1 ([203.0.113.9])", "unknown form"},
 		{"[203.0.113.9] (HELO x) by mx.example.net with LMTP; ()", "unknown form"},
+		// A HELO that is an address, of a server that writes nothing else (MDaemon, Merak), or behind a login
+		// (chasquid).
+		{"[198.51.100.1]", "unknown form"},
+		{"[IPv6:2001:db8::66]", "unknown form"},
+		{"198.51.100.1", "unknown form"},
+		{"friend)([198.51.100.1] ([203.0.113.9])", "unknown form"},
+		{"friend ([203.0.113.9] (AS64496 [198.51.100.1]))", "unknown form"},
 		// What looks like a login.
 		{"authenticated (authenticated.example.org [203.0.113.9])", `203.0.113.9 "authenticated" confirmed authen`},
 		{"friend ([203.0.113.9] ident=x auth=y)", `203.0.113.9 "friend" unrecorded by=mx.example.net id=1 -`},
