@@ -2,15 +2,17 @@ package dnscache
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// A script has questions ("10 fail", "3 ok": each about a domain of its own; "99 evil": failures of one
-// domain; "5 dead": all servers were down) and times in seconds ("at 30"). The edges are the calls of
-// OnDegraded, with the second.
+// A script has questions ("10 fail", "3 ok": each about a domain of its own, from a network of its own; "99
+// evil": failures of one domain; "99 net": failures of one client network, each about a domain of its own; "5
+// dead": all servers were down), times in seconds ("at 30") and what becomes of canaries from then on
+// ("sings", "dies"; it dies at first). The edges are the calls of OnDegraded, with the second.
 func TestBreaker(t *testing.T) {
 	for _, test := range []struct{ story, script, want string }{
 		{"no questions", "at 100", ""},
@@ -35,6 +37,12 @@ func TestBreaker(t *testing.T) {
 		{"all servers down, too few", "19 dead, 0 ok", ""},
 		{"all servers down: no domain is to blame", "20 dead", "true@0"},
 		{"a flood of domains", "3000 fail, 2999 ok", "true@0"},
+		{"one client network is ignored", "1000 net, at 1, 1000 net", ""},
+		{"one client network beside others", "16 fail, 1000 net", "true@0"},
+		{"the canary sings", "sings, 1000 fail, 99 dead", ""},
+		{"it sings, and is believed for 5 s", "sings, 50 fail, dies, at 4, 50 fail, at 5, 0 ok", "true@5"},
+		{"the canary recovers first", "50 fail, at 4, sings, 9 fail, at 5, 9 fail", "true@0 false@5"},
+		{"what it said of an old time is forgotten", "20 fail, at 40, sings, 30 fail", "true@0 false@40"},
 	} {
 		got := strings.Join(runBreaker(test.script), " ")
 		if got != test.want {
@@ -46,9 +54,11 @@ func TestBreaker(t *testing.T) {
 // runBreaker returns the edges.
 func runBreaker(script string) (edges []string) {
 	var now time.Duration
-	b := newBreaker(func(degraded bool) {
+	var b *breaker
+	sings := false
+	b = newBreaker(func(degraded bool) {
 		edges = append(edges, fmt.Sprintf("%v@%d", degraded, seconds64(now)))
-	})
+	}, func() { b.hear(now, sings) })
 	own := 0
 	for step := range strings.SplitSeq(script, ", ") {
 		var n int
@@ -58,16 +68,24 @@ func runBreaker(script string) (edges []string) {
 			b.degraded(now)
 			continue
 		}
+		if step == "sings" || step == "dies" {
+			sings = step == "sings"
+			continue
+		}
 		fmt.Sscanf(step, "%d %s", &n, &kind)
 		for range n {
-			domain := "evil.example."
-			switch own++; kind {
+			own++
+			network, _ := netip.AddrFrom4([4]byte{10, byte(own >> 8), byte(own)}).Prefix(24)
+			from := asked{domain: fmt.Sprintf("d%d.example.", own), network: network}
+			switch kind {
 			case "dead":
-				domain = ""
-			case "ok", "fail":
-				domain = fmt.Sprintf("d%d.example.", own)
+				from = asked{}
+			case "evil":
+				from.domain = "evil.example."
+			case "net":
+				from.network = netip.MustParsePrefix("203.0.113.0/24")
 			}
-			b.record(now, domain, kind != "ok")
+			b.record(now, from, kind != "ok", kind == "ok")
 		}
 	}
 	return edges
@@ -83,11 +101,11 @@ func TestBreakerReentrant(t *testing.T) {
 			t.Error("degraded differs from the argument")
 		}
 		for range 30 {
-			b.record(0, "example.org.", false)
+			b.record(0, asked{domain: "example.org."}, false, true)
 		}
-	})
+	}, func() { b.hear(0, false) })
 	for i := range minQuestions {
-		b.record(0, fmt.Sprint(i), true)
+		b.record(0, asked{domain: fmt.Sprint(i)}, true, false)
 	}
 	if got, want := fmt.Sprint(edges), "[true false]"; got != want {
 		t.Errorf("edges %s, want %s", got, want)
@@ -124,6 +142,7 @@ func TestDegraded(t *testing.T) {
 					}
 					resolve(t.Context(), r, name)
 				}
+				time.Sleep(time.Second) // for the canary
 				if got := r.Degraded(); got != test.want {
 					t.Errorf("degraded %v, want %v", got, test.want)
 				}

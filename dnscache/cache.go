@@ -37,7 +37,8 @@ func newCache(entries int) (*otter.Cache[question, *entry], error) {
 }
 
 // readThrough returns the answer to q from the cache, or else from the servers by a flight that is shared
-// with all callers of the same question. When ctx ends this caller stops waiting, and the flight goes on.
+// with all callers of the same question. When ctx ends this caller stops waiting; the flight goes on if it is
+// with the servers already.
 // If there is a stale answer, no caller waits longer than staleWait for a better one, and none waits if
 // the question failed lately.
 func (r *Resolver) readThrough(ctx context.Context, q question) reply {
@@ -45,30 +46,32 @@ func (r *Resolver) readThrough(ctx context.Context, q question) reply {
 	kept, _ := r.cache.GetIfPresent(q)
 	if kept.fresh(now) {
 		if kept.prefetchDue(now) {
-			r.join(q, r.fetch)
+			r.join(q, true)
 		}
 		return kept.reply(now)
 	}
 	if ctx.Err() != nil {
 		return contextDone(ctx)
 	}
-	flight := r.join(q, r.fetchIfExpired)
+	flight := r.join(q, false)
 	old := kept.stale(now)
 	var late <-chan time.Time
 	if old != nil {
 		if old.failure != nil && now < kept.expires+maxFailureTTL {
+			r.leave(flight)
 			return old.reply()
 		}
 		late = time.After(staleWait)
 	}
 	select {
-	case result := <-flight:
-		return result.Val.(reply)
+	case <-flight.landed:
+		return flight.reply
 	case <-late:
 	case <-ctx.Done():
-		if old == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return contextDone(ctx)
-		}
+	}
+	r.leave(flight)
+	if old == nil || errors.Is(ctx.Err(), context.Canceled) {
+		return contextDone(ctx)
 	}
 	return old.reply()
 }
@@ -103,7 +106,7 @@ func (e *entry) prefetchDue(now time.Duration) bool {
 }
 
 // peek returns the entry of q, or nil, without counting as a use of it.
-func (r *Resolver) peek(q question) *entry {
+func (r *resolver) peek(q question) *entry {
 	found, _ := r.cache.GetEntryQuietly(q)
 	return found.Value
 }

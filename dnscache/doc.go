@@ -12,19 +12,29 @@
 //
 //	lookup         resolver.go    canonical name before, trace and *net.DNSError after
 //	readThrough    cache.go       cache: fresh answers, stale ones if servers are late; caller's deadline
-//	join           flight.go      one flight for all callers of a question; a panic is a failure
+//	join           flight.go      one flight for all callers of a question; the session's budget
+//	fly            flight.go      a place, which it has waited for if need be; a panic is a failure
 //	fetch          flight.go      its own deadline; keeps the result, a failure longer each time
-//	limit          limits.go      a slot, of all and of the domain's; circuit breaker
+//	watch          flight.go      what the circuit breaker counts
 //	failover       failover.go    servers in order: the next one after 400 ms, or as soon as one fails
 //	track          health.go      health of the server: one that is down comes last and is probed
 //	spell          spelling.go    the name in random case, or plainly if the server does not cope with that
 //	negotiate      negotiate.go   one server: with EDNS or without, UDP and then TCP, or TLS
 //	exchange       exchange.go    one query on the wire, and the one reply that belongs to it
 //
-// The first two run in the goroutine of each caller, the others once for all callers: the flight goes on when
-// a caller leaves. Beside the rungs, stale.go and weight.go are about the entries of the cache that have
-// expired or are large, breaker.go decides from what limit records, pool.go and resolvconf.go have the list
-// of servers, and case.go is the random case on the wire.
+// The first three run in the goroutine of each caller, the others once for all callers: a flight that is with
+// the servers goes on when its callers leave, and one that waits for a place is given up with the last of
+// them. Beside the rungs, limits.go has the places and whose turn it is, stale.go and weight.go are about the
+// entries of the cache that have expired or are large, breaker.go decides from what watch records, and from
+// the canary of canary.go, whether the DNS as a whole fails, pool.go and resolvconf.go have the list of
+// servers, and case.go is the random case on the wire.
+//
+// # Whose questions they are
+//
+// A question that an SMTP client causes is asked through [Resolver.For]. Three things are shared out there,
+// since the client decides how many questions there are: its session has a [Budget]; its host and its network
+// have no more than their share of the places ([Config.InFlight]); and its failures count only so far for the
+// breaker.
 //
 // What comes back is a plain value at each rung (answer.go): the values, in the types that the lookups
 // return, or a failure with its kind (failure.go). A message of the DNS becomes such a value in one place,

@@ -20,7 +20,7 @@ const (
 // been asked yet; earlier queries are still waited for. A server that failed is not asked again. If all
 // fail, the reply is the most telling failure. Servers that are due for a probe are asked beside the first
 // one, and failover does not wait for them once it has an answer.
-func (r *Resolver) failover(ctx context.Context, q question) reply {
+func (r *resolver) failover(ctx context.Context, q question) reply {
 	ctx, cancel := context.WithCancel(ctx)
 	var attempts sync.WaitGroup
 	defer attempts.Wait() // they end when ctx does

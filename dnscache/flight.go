@@ -2,35 +2,174 @@ package dnscache
 
 import (
 	"context"
+	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 )
 
-// join returns the channel on which the reply to q will be: that of the flight under way if there is one,
-// else of a new one that calls fetch. A panic in it is a failure of q.
-func (r *Resolver) join(q question, fetch func(question) reply) <-chan singleflight.Result {
-	return r.flights.DoChan(q.String(), func() (any, error) {
-		return r.recovered("", func() reply { return fetch(q) }), nil
-	})
+// flights are the questions under way: one flight for each, for all callers that ask it. The mutex guards the
+// limits, and of each flight all but what says otherwise.
+type flights struct {
+	mu     sync.Mutex
+	open   map[question]*flight
+	limits *limits
 }
 
-// fetchIfExpired is fetch unless the cache has a fresh answer by now: another flight may have landed since
-// the caller looked there.
-func (r *Resolver) fetchIfExpired(q question) reply {
-	if kept, now := r.peek(q), r.now(); kept.fresh(now) {
-		return kept.reply(now)
+// flight is one question under way. While it waits for a place it is no goroutine, only this value and a
+// timer.
+type flight struct {
+	q       question      // immutable
+	began   time.Duration // on the resolver's clock
+	callers int
+	place   place
+	expiry  *time.Timer   // ends the wait for a place
+	landed  chan struct{} // closed once reply is there
+	reply   reply         // for everybody, once landed is closed
+}
+
+// Why a question was not asked: the reasons that Config.OnRefused is called with, and the text of the error.
+const (
+	overBudget = "budget" // of the session
+	noRoom     = "room"   // too many wait already
+	tooLong    = "wait"   // no place became free in time
+)
+
+// join returns the flight of q, for one caller more, who must leave it or wait for its end. A flight that is
+// under way costs the client nothing. A new one costs one of its budget and takes a place, or waits for one.
+// A prefetch costs nothing, and is not worth a wait: join returns nil if there is no place for it.
+func (r *Resolver) join(q question, prefetch bool) *flight {
+	place := place{domain: orgDomain(q.name), client: r.client}
+	f, why := r.board(q, place, prefetch)
+	if why != "" && !prefetch {
+		return grounded(q, r.refused(q, why))
 	}
-	return r.fetch(q)
+	return f
+}
+
+// board is join, but for refusals: why is one, or "".
+func (r *Resolver) board(q question, p place, prefetch bool) (f *flight, why string) {
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
+	l := r.flights.limits
+	if f := r.flights.open[q]; f != nil {
+		f.callers++
+		r.adopt(f, p)
+		return f, ""
+	}
+	now := r.now()
+	if kept := r.peek(q); !prefetch && kept.fresh(now) { // another flight has landed since the caller looked
+		return grounded(q, kept.reply(now)), ""
+	}
+	admitted := l.admits(&p)
+	switch {
+	case !admitted && (prefetch || !l.hasRoom(&p)):
+		return nil, noRoom
+	case !prefetch && r.budget != nil && !r.budget.Take():
+		return nil, overBudget
+	}
+	q.name = strings.Clone(q.name)                // it may be a substring of a large text of the caller's
+	p.domain = q.name[len(q.name)-len(p.domain):] // and so may this
+	f = &flight{q: q, began: now, callers: 1, place: p, landed: make(chan struct{})}
+	r.flights.open[q] = f
+	if admitted {
+		l.take(&f.place)
+		go r.fly(f)
+		return f, ""
+	}
+	l.wait(f)
+	f.expiry = time.AfterFunc(r.timeout/2, func() { r.expire(f) }) // the servers need the rest
+	return f, ""
+}
+
+// grounded returns a flight that ends as it begins.
+func grounded(q question, got reply) *flight {
+	f := &flight{q: q, callers: 1, landed: make(chan struct{}), reply: got}
+	close(f.landed)
+	return f
+}
+
+// adopt lets a flight that waits for a place wait as that of the caller p if this one's network has fewer:
+// nobody is served later because somebody who floods us asked first. The caller holds mu.
+func (r *resolver) adopt(f *flight, p place) {
+	l := r.flights.limits
+	if !f.place.waits || l.heldBy(networkOf(p.client)) >= l.heldBy(networkOf(f.place.client)) {
+		return
+	}
+	l.unwait(f)
+	f.place.client, f.began = p.client, r.now()
+	l.wait(f)
+	f.expiry.Reset(r.timeout / 2)
+	r.dispatch()
+}
+
+// leave is called by a caller who waits no longer. A flight that nobody waits for gives up its wait for a
+// place; with the servers it goes on, for the cache.
+func (r *resolver) leave(f *flight) {
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
+	if f.callers--; f.callers == 0 && f.place.waits {
+		f.expiry.Stop()
+		r.flights.limits.unwait(f)
+		delete(r.flights.open, f.q)
+	}
+}
+
+// expire ends a flight that has waited too long. No server was asked, so the failure is neither kept nor
+// recorded.
+func (r *resolver) expire(f *flight) {
+	r.flights.mu.Lock()
+	waits := f.place.waits
+	if waits {
+		r.flights.limits.unwait(f)
+		delete(r.flights.open, f.q)
+	}
+	r.flights.mu.Unlock()
+	if waits {
+		f.reply = r.refused(f.q, tooLong)
+		close(f.landed)
+	}
+}
+
+// refused returns the reply to a question that was not asked: a stale answer if there is one.
+func (r *resolver) refused(q question, why string) reply {
+	if r.onRefused != nil {
+		r.onRefused(why)
+	}
+	text := "too many questions"
+	if why == overBudget {
+		text = "budget of this session is used up"
+	}
+	f := &failure{kind: unreachable, text: text}
+	return r.peek(q).fail(r.now(), reply{answer: answer{result: f}}, *f)
+}
+
+// fly is a flight that has a place, to its end. A panic in it is a failure of its question.
+func (r *resolver) fly(f *flight) {
+	f.reply = r.recovered("", func() reply { return r.fetch(f) })
+	r.flights.mu.Lock()
+	delete(r.flights.open, f.q)
+	r.flights.limits.release(&f.place)
+	r.dispatch()
+	r.flights.mu.Unlock()
+	close(f.landed)
+}
+
+// dispatch starts the flights that a place has become free for. The caller holds mu.
+func (r *resolver) dispatch() {
+	for f := r.flights.limits.next(); f != nil; f = r.flights.limits.next() {
+		f.expiry.Stop()
+		go r.fly(f)
+	}
 }
 
 // fetch asks the servers, with a deadline of its own, and keeps what they say in the cache.
-func (r *Resolver) fetch(q question) reply {
-	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
+func (r *resolver) fetch(f *flight) reply {
+	q := f.q
+	ctx, cancel := context.WithTimeout(context.Background(), f.began+r.timeout-r.now())
 	defer cancel()
-	got := r.limit(ctx, q)
+	got := r.watch(ctx, q, f.place)
 	now := r.now()
 	if f := got.failure(); f != nil && f.kind == missing {
 		shared, _ := r.negatives.LoadOrStore(*f, f)
@@ -41,23 +180,35 @@ func (r *Resolver) fetch(q question) reply {
 			return kept.reply(now)
 		}
 		got = kept.fail(now, got, *f)
-		if got.ttl == 0 { // no server was asked: see limit
-			return got
-		}
 	}
 	got.expires = now + got.ttl
 	if got.ttl <= 0 {
 		r.cache.Invalidate(q) // what it has is outdated
 		return got
 	}
-	q.name = strings.Clone(q.name) // it may be a substring of a large text of the caller's
 	r.cache.Set(q, &entry{answer: got.answer, ttl: uint32(got.ttl / time.Second)})
+	return got
+}
+
+// watch is failover, and records for the breaker whether it failed.
+func (r *resolver) watch(ctx context.Context, q question, p place) reply {
+	got := r.failover(ctx, q)
+	f := got.failure()
+	failed := f != nil && f.kind < filtered
+	if f != nil && f.kind == filtered && r.onFilter != nil {
+		r.onFilter(q.name, f.text)
+	}
+	from := asked{q: q, domain: p.domain, network: networkOf(p.client)}
+	if failed && r.pool.allDown() {
+		from = asked{} // no domain is to blame, and no network
+	}
+	r.breaker.record(r.now(), from, failed, f == nil)
 	return got
 }
 
 // recovered returns what do returns, or a failure if it panics: in a goroutine of the resolver a panic would
 // end the program.
-func (r *Resolver) recovered(server string, do func() reply) (got reply) {
+func (r *resolver) recovered(server string, do func() reply) (got reply) {
 	defer func() {
 		if p := recover(); p != nil {
 			f := &failure{kind: unusable, text: "internal error", server: server}
@@ -68,4 +219,20 @@ func (r *Resolver) recovered(server string, do func() reply) (got reply) {
 		}
 	}()
 	return do()
+}
+
+// networkOf returns the network that a client counts with, the /24 or the /48, and the zero Prefix for no
+// client.
+func networkOf(client netip.Addr) netip.Prefix { return prefixOf(client, 24, 48) }
+
+// hostOf returns the addresses that count as one client: of IPv6 the /64, in which a host chooses its own.
+func hostOf(client netip.Addr) netip.Prefix { return prefixOf(client, 32, 64) }
+
+func prefixOf(client netip.Addr, v4, v6 int) netip.Prefix {
+	bits := v6
+	if client.Is4() {
+		bits = v4
+	}
+	prefix, _ := client.Prefix(bits) // the zero Addr has the zero Prefix
+	return prefix
 }

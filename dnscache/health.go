@@ -28,7 +28,7 @@ type upstream struct {
 
 // track is spell, and records whether u answered. What was canceled is not recorded, unless u had at
 // least hedgeDelay to answer.
-func (r *Resolver) track(ctx context.Context, u *upstream, q question) reply {
+func (r *resolver) track(ctx context.Context, u *upstream, q question) reply {
 	began := r.now()
 	got := r.spell(ctx, u, q)
 	f := got.failure()
@@ -43,7 +43,7 @@ func (r *Resolver) track(ctx context.Context, u *upstream, q question) reply {
 
 // probe is track that goes on when ctx is canceled: the answer of another server must not hide that u is up
 // again. It ends before the next probe of u can begin.
-func (r *Resolver) probe(ctx context.Context, u *upstream, q question) reply {
+func (r *resolver) probe(ctx context.Context, u *upstream, q question) reply {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), minPause)
 	defer cancel()
 	return r.track(ctx, u, q)

@@ -1,124 +1,187 @@
 package dnscache
 
 import (
-	"context"
+	"net/netip"
+	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/publicsuffix"
-	"golang.org/x/sync/semaphore"
 )
 
 const (
 	// perDomain is how many questions about one organizational domain are in flight at a time, so that a
-	// slow zone cannot hold all slots.
+	// slow zone cannot hold all places.
 	perDomain = 8
-	// waitersPerSlot bounds the questions that wait for a slot, for each slot that there is.
-	waitersPerSlot = 10
+	// waitersPerPlace bounds the questions that wait, for each place that there is.
+	waitersPerPlace = 2
+	// networkPart and hostPart: a network may have a quarter as many places as are free, and one client in it
+	// an eighth, but always leastShare. So it takes about 20 networks to fill 1000 places, whatever each of
+	// them does, and a network alone gets 200. The room to wait is shared in the same way.
+	networkPart = 4
+	hostPart    = 8
+	leastShare  = 8
 )
 
-// limit is failover within the limits, and records for the breaker whether it failed. A question that gets
-// no slot in time fails with a TTL of 0: no server was asked, so the failure is neither kept nor recorded.
-func (r *Resolver) limit(ctx context.Context, q question) reply {
-	domain := orgDomain(q.name)
-	if !r.limits.acquire(ctx, domain) {
-		return reply{answer: answer{result: &failure{kind: unreachable, text: "too many questions"}}}
-	}
-	defer r.limits.release(domain)
-	got := r.failover(ctx, q)
-	f := got.failure()
-	failed := f != nil && f.kind < filtered
-	if f != nil && f.kind == filtered && r.onFilter != nil {
-		r.onFilter(q.name, f.text)
-	}
-	if failed && r.pool.allDown() {
-		domain = "" // no domain is to blame
-	}
-	r.breaker.record(r.now(), domain, failed)
-	return got
-}
-
-// limits hands out slots, first come first served: one of the domain's own and then one of all, so that at
-// most perDomain questions about a domain are in the way of the others.
+// limits hands out places with the servers, and room to wait for one. It is no more than its counters:
+// flights guards it.
 type limits struct {
-	slots *semaphore.Weighted
-	most  int // questions that may have a slot or wait for one
-
-	mu        sync.Mutex
-	questions int
-	domains   map[string]*domainSlots // with at least one question
+	places  int // that there are
+	held    int
+	waiting []*flight // in the order in which they came
+	domains map[string]*account
+	clients map[netip.Prefix]*account // hosts and networks, which are never of the same length
 }
 
-type domainSlots struct {
-	slots     *semaphore.Weighted
-	questions int // that have a slot or wait for one
+// account counts the questions of a domain, a host or a network. It is forgotten when there are none.
+type account struct{ held, waiting int }
+
+// place is what a question has: a place with the servers, or one among those that wait.
+type place struct {
+	domain string     // organizational
+	client netip.Addr // the zero Addr shares with nobody
+	waits  bool
+	// The accounts, while it has a place or waits.
+	ofDomain, ofHost, ofNetwork *account
 }
 
-func newLimits(inFlight int) *limits {
-	return &limits{
-		slots:   semaphore.NewWeighted(int64(inFlight)),
-		most:    (1 + waitersPerSlot) * inFlight,
-		domains: map[string]*domainSlots{},
-	}
+func newLimits(places int) *limits {
+	return &limits{places: places, domains: map[string]*account{}, clients: map[netip.Prefix]*account{}}
 }
 
-// acquire waits for a slot for a question about domain, and reports whether it got one. It waits for half
-// of the time that ctx leaves: the servers need the rest.
-func (l *limits) acquire(ctx context.Context, domain string) bool {
-	d := l.enter(domain)
-	if d == nil {
-		return false
+// admits reports whether there is a place for p at once. No flight that waits could have it: see next.
+func (l *limits) admits(p *place) bool {
+	return l.fits(l.domains[p.domain], l.clients[hostOf(p.client)], l.clients[networkOf(p.client)])
+}
+
+// fits reports whether there is a place for a question of these accounts, any of which may be nil.
+func (l *limits) fits(domain, host, network *account) bool {
+	free := l.places - l.held
+	return free > 0 && (domain == nil || domain.held < perDomain) &&
+		(host == nil || host.held < share(free, hostPart)) &&
+		(network == nil || network.held < share(free, networkPart))
+}
+
+// hasRoom reports whether p may wait.
+func (l *limits) hasRoom(p *place) bool {
+	free := waitersPerPlace*l.places - len(l.waiting)
+	host, network := l.clients[hostOf(p.client)], l.clients[networkOf(p.client)]
+	return free > 0 && (host == nil || host.waiting < share(free, hostPart)) &&
+		(network == nil || network.waiting < share(free, networkPart))
+}
+
+func share(free, part int) int { return max(leastShare, free/part) }
+
+// heldBy returns how many places a network has. No client has none.
+func (l *limits) heldBy(network netip.Prefix) int {
+	if a := l.clients[network]; a != nil {
+		return a.held
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	if d.slots.Acquire(ctx, 1) == nil {
-		if l.slots.Acquire(ctx, 1) == nil {
-			return true
+	return 0
+}
+
+// take gives p a place.
+func (l *limits) take(p *place) {
+	l.open(p)
+	l.count(p, 1, 0)
+}
+
+// release gives back what take got.
+func (l *limits) release(p *place) {
+	l.count(p, -1, 0)
+	l.close(p)
+}
+
+// wait puts a flight last in line.
+func (l *limits) wait(f *flight) {
+	l.open(&f.place)
+	l.count(&f.place, 0, 1)
+	f.place.waits = true
+	l.waiting = append(l.waiting, f)
+}
+
+// unwait takes a flight out of the line.
+func (l *limits) unwait(f *flight) {
+	i := slices.Index(l.waiting, f)
+	l.waiting = slices.Delete(l.waiting, i, i+1)
+	f.place.waits = false
+	l.count(&f.place, 0, -1)
+	l.close(&f.place)
+}
+
+// next gives a place to the flight in line whose network has the fewest, then to that whose host has, then to
+// the first one, and returns it; nil if there is no place for any. It is called until then whenever a place
+// is given back.
+func (l *limits) next() *flight {
+	var best *flight
+	for _, f := range l.waiting {
+		p := &f.place
+		if l.fits(p.ofDomain, p.ofHost, p.ofNetwork) && (best == nil || p.before(&best.place)) {
+			best = f
 		}
-		d.slots.Release(1)
 	}
-	l.leave(domain)
-	return false
+	if best != nil {
+		l.unwait(best)
+		l.take(&best.place)
+	}
+	return best
 }
 
-// release gives back what acquire got.
-func (l *limits) release(domain string) {
-	l.slots.Release(1)
-	l.leave(domain).slots.Release(1)
+// before reports whether p is to be served before other, which came earlier.
+func (p *place) before(other *place) bool {
+	if mine, theirs := p.ofNetwork.holds(), other.ofNetwork.holds(); mine != theirs {
+		return mine < theirs
+	}
+	return p.ofHost.holds() < other.ofHost.holds()
 }
 
-// enter counts a question in. It returns nil if too many wait already.
-func (l *limits) enter(domain string) *domainSlots {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.questions >= l.most {
-		return nil
+func (a *account) holds() int {
+	if a == nil {
+		return 0
 	}
-	l.questions++
-	d := l.domains[domain]
-	if d == nil {
-		d = &domainSlots{slots: semaphore.NewWeighted(perDomain)}
-		l.domains[domain] = d
-	}
-	d.questions++
-	return d
+	return a.held
 }
 
-// leave counts a question out, and forgets the domain with its last one.
-func (l *limits) leave(domain string) *domainSlots {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.questions--
-	d := l.domains[domain]
-	if d.questions--; d.questions == 0 {
-		delete(l.domains, domain)
+// open finds the accounts of p, or makes them.
+func (l *limits) open(p *place) {
+	p.ofDomain = accountOf(l.domains, p.domain)
+	if p.client.IsValid() {
+		p.ofHost = accountOf(l.clients, hostOf(p.client))
+		p.ofNetwork = accountOf(l.clients, networkOf(p.client))
 	}
-	return d
+}
+
+func accountOf[K comparable](all map[K]*account, key K) *account {
+	a := all[key]
+	if a == nil {
+		a = new(account)
+		all[key] = a
+	}
+	return a
+}
+
+// close forgets those accounts of p that count nothing any more.
+func (l *limits) close(p *place) {
+	if *p.ofDomain == (account{}) {
+		delete(l.domains, p.domain)
+	}
+	if p.ofHost != nil && *p.ofHost == (account{}) {
+		delete(l.clients, hostOf(p.client))
+	}
+	if p.ofNetwork != nil && *p.ofNetwork == (account{}) {
+		delete(l.clients, networkOf(p.client))
+	}
+	p.ofDomain, p.ofHost, p.ofNetwork = nil, nil, nil
+}
+
+func (l *limits) count(p *place, held, waiting int) {
+	l.held += held
+	for _, a := range []*account{p.ofDomain, p.ofHost, p.ofNetwork} {
+		if a != nil {
+			a.held += held
+			a.waiting += waiting
+		}
+	}
 }
 
 // orgDomain returns the organizational domain of a canonical name (RFC 7489 §3.2): its public suffix and one

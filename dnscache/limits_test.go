@@ -106,8 +106,9 @@ func TestPerDomain(t *testing.T) {
 				if world.most[""] != test.most {
 					t.Errorf("%d at a time, want %d", world.most[""], test.most)
 				}
-				if n, all := len(r.limits.domains), r.limits.questions; n > 0 || all > 0 {
-					t.Errorf("%d domains and %d questions are left", n, all)
+				synctest.Wait()
+				if n, held := len(r.flights.limits.domains), r.flights.limits.held; n > 0 || held > 0 {
+					t.Errorf("%d domains and %d places are left", n, held)
 				}
 			})
 		})
@@ -135,7 +136,7 @@ func TestTooMany(t *testing.T) {
 		world := newFleet(t)
 		world.set("a", "silent")
 		r := newResolver(t, Config{Servers: []string{"a:53"}, InFlight: 1, Exchange: world.exchange})
-		want := "9xtoo many questions, temporary@0 10xtoo many questions, temporary@2500 " +
+		want := "17xtoo many questions, temporary@0 2xtoo many questions, temporary@2500 " +
 			"1xtimeout, temporary, timeout@5000"
 		if got := resolveMany(t, r, 20, "com"); got != want {
 			t.Errorf("got %s, want %s", got, want)

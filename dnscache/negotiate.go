@@ -19,7 +19,7 @@ const tcpTimeout = 2 * time.Second
 // (errSuspect, and errCase, with afterCase for TCP); or over TLS and nothing else, since such a server was
 // chosen for privacy (RFC 7858 §4). It asks with EDNS, then without if the server does not support it (RFC
 // 6891 §6.2.2). The name of q may be in random case; over TCP it is in lower case.
-func (r *Resolver) negotiate(ctx context.Context, server string, q question, afterCase time.Duration) reply {
+func (r *resolver) negotiate(ctx context.Context, server string, q question, afterCase time.Duration) reply {
 	to, _ := parseServer(server) // newPool and nameservers have checked it
 	got := reply{server: server, transport: to.network}
 	edns := true

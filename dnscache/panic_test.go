@@ -24,9 +24,9 @@ func TestPanic(t *testing.T) {
 			strings.Repeat(answered+"; ", 2) + answered, 1,
 		},
 		{
-			"in OnDegraded, called by the flight",
-			"a=unreachable b=unreachable" + strings.Repeat(" ask", 20) + " a=ok b=ok ask",
-			strings.Repeat("no route to host, temporary; ", 19) + failed + "; " + answered, 1,
+			"in OnDegraded, called by the canary",
+			"a=unreachable b=unreachable" + strings.Repeat(" ask", 20) + " pause a=ok b=ok ask",
+			strings.Repeat("no route to host, temporary; ", 20) + answered, 1,
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/maypok86/otter/v2"
 	"github.com/miekg/dns"
-	"golang.org/x/sync/singleflight"
 )
 
 // Config selects the servers and bounds what is kept and how much is asked. Its zero value is ready to use.
@@ -36,8 +35,11 @@ type Config struct {
 	// Timeout bounds one question over all servers and retries; 0 means 5 s. A caller that wants to wait
 	// less sets a deadline on its context.
 	Timeout time.Duration
-	// InFlight bounds the questions that are with the servers at the same time; 0 means 1000. Each may
-	// have a few sockets open. At most 8 of them are about names of one organizational domain.
+	// InFlight is how many places there are: the questions that are with the servers at the same time; 0
+	// means 1000. Each may have a few sockets open. At most 8 of them are about names of one organizational
+	// domain, and the clients of a network, a /24 or a /48, have at most a quarter as many as are free, or 8.
+	// Twice as many questions may wait for a place, at most half of Timeout; the network with the fewest
+	// places comes first.
 	InFlight int
 	// OnDegraded, if not nil, is called with the new state whenever Degraded changes, once for each change
 	// and never concurrently. Lookups may wait for it.
@@ -48,10 +50,13 @@ type Config struct {
 	// OnPanic, if not nil, is called with the value and the stack of each panic that was turned into the
 	// failure of a question. It may be called concurrently.
 	OnPanic func(value any, stack []byte)
-	// OnFiltered, if not nil, is called when no server answers a question but one says, by RFC 8914's codes or
-	// as Quad9 does, that it blocks the name. That is a failure, with an Err such as "filtered: Blocked", but
-	// none of the DNS: Degraded does not count it. It may be called concurrently.
+	// OnFiltered, if not nil, is called when no server answers a question but one says, by RFC 8914's codes
+	// or as Quad9 does, that it blocks the name. That is a failure, with an Err such as "filtered: Blocked",
+	// but none of the DNS: Degraded does not count it. It may be called concurrently.
 	OnFiltered func(name, answer string)
+	// OnRefused, if not nil, is called when a question is not asked, with the reason: "budget" (see For),
+	// "room" (too many wait already) or "wait" (it has waited too long). It may be called concurrently.
+	OnRefused func(reason string)
 	// CaseRandomization selects the servers that must repeat names in the random case in which they were
 	// asked over UDP; "" means CaseAuto.
 	CaseRandomization CaseRandomization
@@ -78,19 +83,26 @@ type ExchangeFunc func(ctx context.Context, network, server string, query *dns.M
 // they gave last, expired for at most a day (RFC 8767). A caller that needs a current answer treats it as
 // the failure that it is; a caller that can do with yesterday's answer uses the values.
 type Resolver struct {
+	*resolver
+	client netip.Addr // for whom it asks, or the zero Addr
+	budget Budget     // or nil
+}
+
+// resolver is what all that For returns share.
+type resolver struct {
 	pool      *pool
 	spelling  CaseRandomization
-	limits    *limits
 	breaker   *breaker
 	timeout   time.Duration
 	exchange  ExchangeFunc
 	onPlain   func(server string)
 	onPanic   func(value any, stack []byte)
 	onFilter  func(name, answer string)
+	onRefused func(reason string)
 	start     time.Time // of the resolver's clock: an expiry takes 8 bytes, and is monotonic
 	cache     *otter.Cache[question, *entry]
 	negatives sync.Map // failure to *failure: one is shared by all names that a server says are missing
-	flights   singleflight.Group
+	flights   flights
 }
 
 // New returns a resolver. It returns an error if CheckServer does for one of cfg.Servers, if they are empty
@@ -111,25 +123,46 @@ func New(cfg Config) (*Resolver, error) {
 	if cfg.InFlight < 0 {
 		return nil, fmt.Errorf("%d DNS questions in flight: negative", cfg.InFlight)
 	}
-	r := &Resolver{
-		pool:     servers,
-		spelling: cfg.CaseRandomization,
-		limits:   newLimits(cmp.Or(cfg.InFlight, 1000)),
-		breaker:  newBreaker(cfg.OnDegraded),
-		timeout:  cmp.Or(cfg.Timeout, 5*time.Second),
-		exchange: cfg.Exchange,
-		onPlain:  cfg.OnPlain,
-		onPanic:  cfg.OnPanic,
-		onFilter: cfg.OnFiltered,
-		start:    time.Now(),
+	r := &resolver{
+		pool:      servers,
+		spelling:  cfg.CaseRandomization,
+		timeout:   cmp.Or(cfg.Timeout, 5*time.Second),
+		exchange:  cfg.Exchange,
+		onPlain:   cfg.OnPlain,
+		onPanic:   cfg.OnPanic,
+		onFilter:  cfg.OnFiltered,
+		onRefused: cfg.OnRefused,
+		start:     time.Now(),
 	}
+	r.flights.open, r.flights.limits = map[question]*flight{}, newLimits(cmp.Or(cfg.InFlight, 1000))
+	r.breaker = newBreaker(cfg.OnDegraded, r.sendCanary)
 	if r.exchange == nil {
 		r.exchange = newWire(cfg).exchange
 	}
 	if r.cache, err = newCache(cmp.Or(cfg.Entries, 100_000)); err != nil {
 		return nil, fmt.Errorf("DNS cache of %d entries: %w", cfg.Entries, err)
 	}
-	return r, nil
+	return &Resolver{resolver: r}, nil
+}
+
+// Budget says how many questions a session may still put to the servers. Take reports whether there is one
+// more, and takes it. It is called by several goroutines, with a lock held: it must not wait.
+type Budget interface{ Take() bool }
+
+// For returns r as it answers one SMTP client, from the same cache. A question that has to go to the servers
+// costs one of the budget, of which nil is without end; what is cached, asked by somebody else already or
+// refreshed before it expires costs nothing. Beyond it questions fail, with Err "budget of this session is
+// used up", or are answered stale. The client shares the places with the servers with all other clients: see
+// Config.InFlight.
+func (r *Resolver) For(client netip.Addr, budget Budget) *Resolver {
+	return &Resolver{resolver: r.resolver, client: client.Unmap().WithZone(""), budget: budget}
+}
+
+// Load returns how many questions are with the servers, and how many wait for a place.
+func (r *Resolver) Load() (inFlight, waiting int) {
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
+	return r.flights.limits.held, len(r.flights.limits.waiting)
 }
 
 // LookupAddr returns all PTR names of addr, absolute and in presentation format, including those that are
@@ -210,6 +243,6 @@ func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) (
 
 // now is the time on the resolver's clock, which starts with the resolver and never jumps: time.Since is
 // monotonic.
-func (r *Resolver) now() time.Duration {
+func (r *resolver) now() time.Duration {
 	return time.Since(r.start)
 }

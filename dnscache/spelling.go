@@ -36,7 +36,7 @@ const (
 // not, and then these are missing. To ask again after each negative answer would cost one more query for each
 // client without a PTR record; CaseOff is the remedy there, and where a cache in between keeps the negative
 // answer to the first query, so that the plain one gets it too.
-func (r *Resolver) spell(ctx context.Context, u *upstream, q question) reply {
+func (r *resolver) spell(ctx context.Context, u *upstream, q question) reply {
 	mixed := q
 	if r.spelling.mixes(u.addr) && !r.pool.plain(u, r.now()) {
 		mixed.name = mixCase(q.name)
