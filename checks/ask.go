@@ -11,7 +11,7 @@ import (
 )
 
 // ptrNames asks for the PTR names of a client: sorted, each once.
-func (d *DNS) ptrNames(ctx context.Context, client netip.Addr) Answer[string] {
+func (d asker) ptrNames(ctx context.Context, client netip.Addr) Answer[string] {
 	ptrs, err := d.Resolver.LookupAddr(ctx, client.String())
 	found := classifyNames(ptrs, err, func(ptr string) string { return ptr })
 	slices.Sort(found.Values)
@@ -19,8 +19,9 @@ func (d *DNS) ptrNames(ctx context.Context, client netip.Addr) Answer[string] {
 	return found
 }
 
-// ptrHosts asks for the addresses of PTR names, in the client's family: RFC 8601 §2.7.3.
-func (d *DNS) ptrHosts(ctx context.Context, names []string, client netip.Addr) []Host {
+// ptrHosts asks for the addresses of PTR names, in the client's family: RFC 8601 §2.7.3. It asks lists for
+// what block lists say.
+func (d asker) ptrHosts(ctx context.Context, names []string, client netip.Addr, lists asker) []Host {
 	hosts := make([]Host, len(names))
 	var lookups group
 	for i, name := range names {
@@ -28,7 +29,7 @@ func (d *DNS) ptrHosts(ctx context.Context, names []string, client netip.Addr) [
 			host := &hosts[i]
 			host.Name, host.Addrs = name, d.addrs(ctx, network(client), name, client)
 			if slices.Contains(host.Addrs.Values, client) {
-				host.Lists = d.listed(ctx, name)
+				host.Lists = lists.listed(ctx, name)
 			}
 		})
 	}
@@ -37,8 +38,8 @@ func (d *DNS) ptrHosts(ctx context.Context, names []string, client netip.Addr) [
 }
 
 // foremost returns those MaxPTR of a client's PTR names that can clear it, if there are more: names and
-// organisational domains that it greeted with, then names that an entry of the allow list covers. The result is
-// sorted, as the names are.
+// organisational domains that it greeted with, then names that an entry of the allow list covers. The result
+// is sorted, as the names are.
 func (d *DNS) foremost(names []string, greeted []*greeting) []string {
 	if len(names) <= MaxPTR {
 		return names
@@ -64,27 +65,34 @@ func (d *DNS) foremost(names []string, greeted []*greeting) []string {
 	return first
 }
 
+// askers are those for a greeting: for the records that can clear the client (its addresses), for SPF, and
+// for all else.
+type askers struct{ addrs, spf, rest asker }
+
 // greeting asks for what there is to know of a HELO name, all at once: but for the MX, which is asked
-// only when there is no address, or with the hosts.
-func (d *DNS) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
-	var lookups group
-	lookups.Go(func() { g.SPF = d.spf(ctx, g.Helo.Name, client) })
-	if len(d.Lists) > 0 {
-		lookups.Go(func() { g.Lists = d.listed(ctx, g.Helo.Name) })
+// only when there is no address, or with the hosts, and the brand's SPF record. Neither waits for the other.
+func (d askers) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
+	var addrs, spf, rest group
+	defer rest.running.Wait() // if another one panics
+	defer spf.running.Wait()
+	spf.Go(func() { g.SPF = d.spf.spf(ctx, g.Helo.Name, client) })
+	if len(d.rest.Lists) > 0 {
+		rest.Go(func() { g.Lists = d.rest.listed(ctx, g.Helo.Name) })
 	}
-	if d.Hosts {
-		lookups.Go(func() { d.hosts(ctx, g, client) })
+	if d.rest.Hosts {
+		rest.Go(func() { d.rest.hosts(ctx, g, client) })
 	}
-	lookups.Go(func() { g.A = d.addrs(ctx, "ip4", g.Helo.Name, client) })
-	lookups.Go(func() { g.AAAA = d.addrs(ctx, "ip6", g.Helo.Name, client) })
-	lookups.Wait()
-	if g.A.Status != Found && g.AAAA.Status != Found && !d.Hosts {
-		lookups.Go(func() { g.MX = d.mx(ctx, g.Helo.Name) })
+	addrs.Go(func() { g.A = d.addrs.addrs(ctx, "ip4", g.Helo.Name, client) })
+	addrs.Go(func() { g.AAAA = d.addrs.addrs(ctx, "ip6", g.Helo.Name, client) })
+	addrs.Wait()
+	if g.A.Status != Found && g.AAAA.Status != Found && !d.rest.Hosts {
+		rest.Go(func() { g.MX = d.rest.mx(ctx, g.Helo.Name) })
 	}
+	spf.Wait()
 	if g.asksBrand(client) {
-		lookups.Go(func() { g.BrandSPF = d.spf(ctx, orgDomain(g.Helo.Name), client) })
+		g.BrandSPF = d.spf.spf(ctx, orgDomain(g.Helo.Name), client)
 	}
-	lookups.Wait()
+	rest.Wait()
 }
 
 // asksBrand reports whether the name is below a brand's domain, and neither its addresses nor its SPF record
@@ -106,7 +114,7 @@ func cutValues[T any](a Answer[T]) Answer[T] {
 }
 
 // addrs asks for the addresses of a name. That of the client is among those that are kept.
-func (d *DNS) addrs(ctx context.Context, network, name string, client netip.Addr) Answer[netip.Addr] {
+func (d asker) addrs(ctx context.Context, network, name string, client netip.Addr) Answer[netip.Addr] {
 	addrs, err := d.unfiltered(ctx, network, name)
 	found := classify(addrs, err, netip.Addr.Unmap)
 	if i := slices.Index(found.Values, client); i >= maxValues {
@@ -124,9 +132,9 @@ var madeUp = networks("0.0.0.0/32", "::/128", "146.112.61.104/29")
 // Other filters have an address of their own, which cannot be told from a host's.
 func MadeUp(addr netip.Addr) bool { return madeUp.Contains(addr.Unmap()) }
 
-// unfiltered asks for addresses, and returns the answer without those that are made up. An answer of nothing else
-// says nothing about the name: it is a failed lookup.
-func (d *DNS) unfiltered(ctx context.Context, network, name string) ([]netip.Addr, error) {
+// unfiltered asks for addresses, and returns the answer without those that are made up. An answer of nothing
+// else says nothing about the name: it is a failed lookup.
+func (d asker) unfiltered(ctx context.Context, network, name string) ([]netip.Addr, error) {
 	addrs, err := d.Resolver.LookupNetIP(ctx, network, name)
 	hosts := slices.DeleteFunc(slices.Clone(addrs), MadeUp)
 	if len(hosts) > 0 || len(addrs) == 0 {
@@ -139,7 +147,7 @@ func (d *DNS) unfiltered(ctx context.Context, network, name string) ([]netip.Add
 	return nil, &net.DNSError{Err: "filtered: the resolver answers " + first, IsTemporary: true}
 }
 
-func (d *DNS) mx(ctx context.Context, name string) Answer[string] {
+func (d asker) mx(ctx context.Context, name string) Answer[string] {
 	mx, err := d.Resolver.LookupMX(ctx, name)
 	return cutValues(classifyNames(mx, err, func(x *net.MX) string { return x.Host }))
 }
@@ -148,7 +156,7 @@ func (d *DNS) mx(ctx context.Context, name string) Answer[string] {
 const maxHosts = 10
 
 // hosts asks for the MX and NS hosts of a HELO name and for their addresses.
-func (d *DNS) hosts(ctx context.Context, g *Greeting, client netip.Addr) {
+func (d asker) hosts(ctx context.Context, g *Greeting, client netip.Addr) {
 	var lookups group
 	lookups.Go(func() { g.MX = d.mx(ctx, g.Helo.Name) })
 	lookups.Go(func() { g.NS = d.ns(ctx, g.Helo.Name) })
@@ -180,7 +188,7 @@ func (d *DNS) hosts(ctx context.Context, g *Greeting, client netip.Addr) {
 const maxClimb = 4
 
 // ns asks for the name servers of the zone that a name is in: it climbs to its organisational domain.
-func (d *DNS) ns(ctx context.Context, name string) Answer[string] {
+func (d asker) ns(ctx context.Context, name string) Answer[string] {
 	org := cmp.Or(orgDomain(name), name)
 	for strings.Count(name, ".") > strings.Count(org, ".")+maxClimb {
 		_, name, _ = strings.Cut(name, ".")
@@ -196,7 +204,7 @@ func (d *DNS) ns(ctx context.Context, name string) Answer[string] {
 }
 
 // listed asks the block lists for the organisational domain of a name.
-func (d *DNS) listed(ctx context.Context, name string) Answer[string] {
+func (d asker) listed(ctx context.Context, name string) Answer[string] {
 	domain := orgDomain(name)
 	if domain == "" || len(d.Lists) == 0 {
 		return Answer[string]{}
@@ -230,7 +238,7 @@ func (d *DNS) listed(ctx context.Context, name string) Answer[string] {
 	return all
 }
 
-func (d *DNS) trouble(list string, addr netip.Addr) {
+func (d asker) trouble(list string, addr netip.Addr) {
 	if d.Trouble != nil {
 		d.Trouble(list, addr.String())
 	}

@@ -13,7 +13,7 @@ import (
 
 // spf asks what the SPF record of a HELO name says of the client: RFC 7208 §2.3. The record is whatever the
 // name's owner writes: if the library cannot bear it, that is no answer, and the daemon goes on.
-func (d *DNS) spf(ctx context.Context, name string, client netip.Addr) (a Answer[string]) {
+func (d asker) spf(ctx context.Context, name string, client netip.Addr) (a Answer[string]) {
 	defer func() {
 		if p := recover(); p != nil {
 			a = Answer[string]{Status: Failed, Err: fmt.Sprint("internal error: ", p)}
@@ -39,7 +39,7 @@ func (d *DNS) spf(ctx context.Context, name string, client netip.Addr) (a Answer
 // spfResolver is a Resolver as the SPF library wants it: one that asks one question at a time, and knows no
 // stale answers. What was drawn from one is stale itself.
 type spfResolver struct {
-	dns    *DNS
+	dns    asker
 	client netip.Addr
 	stale  bool
 }

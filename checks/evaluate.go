@@ -76,8 +76,9 @@ func Worst(a, b []Finding) []Finding {
 }
 
 // evaluate is the one place where a DNS failure becomes unsure: the rules see a failed answer as an empty
-// one, and what they hold against the client counts only if every answer they need is there, is fresh, and
-// comes from a DNS that works.
+// one, and what they hold against the client counts only if every answer they need is there and is fresh. An
+// answer that was given counts also while the DNS is degraded and most others fail: NXDOMAIN is no failure,
+// and if it did not count, whoever makes questions fail would decide about everybody's mail.
 func (r *Rule) evaluate(c *Case, o outcomes) Finding {
 	if c.Helo.Form&r.On == 0 {
 		return Finding{}
@@ -93,7 +94,7 @@ func (r *Rule) evaluate(c *Case, o outcomes) Finding {
 		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: NoAnswer}
 	case detail == "":
 		return Finding{Result: Pass}
-	case r.Clears&o.failed != 0, (r.Reads|r.Clears)&o.stale != 0, c.Degraded && r.Reads|r.Clears != 0:
+	case r.Clears&o.failed != 0, (r.Reads|r.Clears)&o.stale != 0:
 		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: detail}
 	default:
 		return Finding{Result: Fail, Helo: c.Helo.Raw, Detail: detail}

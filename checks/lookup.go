@@ -23,10 +23,13 @@ var _ Resolver = (*net.Resolver)(nil)
 // DNS says whom to ask and what. It must not be modified once in use.
 type DNS struct {
 	Resolver Resolver
-	Timeout  time.Duration // for all questions about a client, and for all about a greeting
-	Lists    []string      // block lists of domains: zones in canonical form
-	Hosts    bool          // whether to ask for the MX and NS hosts of HELO names, for a deny list
-	Allowed  Names         // PTR names that matter more than others, if there are more than MaxPTR
+	// ForClient, if not nil, returns the Resolver for questions that a client causes. It takes from the
+	// budget what it has to ask the servers, and fails beyond. Without it there is no limit.
+	ForClient func(client netip.Addr, b *Budget) Resolver
+	Timeout   time.Duration // for all questions about a client, and for all about a greeting
+	Lists     []string      // block lists of domains: zones in canonical form
+	Hosts     bool          // whether to ask for the MX and NS hosts of HELO names, for a deny list
+	Allowed   Names         // PTR names that matter more than others, if there are more than MaxPTR
 	// Degraded reports whether most of the resolver's lookups fail; nil is never.
 	Degraded func() bool
 	// Trouble, if not nil, is called by several goroutines when a block list gives an answer that is not
@@ -52,6 +55,7 @@ type lookups struct {
 	cancel   context.CancelFunc
 	client   netip.Addr
 	site     Site
+	purses   purses
 	running  group // whose goroutines write what follows, each its own part
 	ptrNames Answer[string]
 	ptr      []Host // as many of them as are looked up
@@ -61,7 +65,8 @@ type lookups struct {
 // greeting is one with what ends its lookup.
 type greeting struct {
 	Greeting
-	stop func()
+	stop      func()
+	rest, spf Budget
 }
 
 // Lookup gathers the facts of a client that connected to a site and greeted with these names, in their order.
@@ -80,13 +85,26 @@ func Lookup(ctx context.Context, dns *DNS, client netip.Addr, site Site, helos .
 func newLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *lookups {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &lookups{dns: dns, ctx: ctx, cancel: cancel, client: client.Unmap().WithZone(""), site: site}
+	l.purses.fill()
 	l.start(func(ctx context.Context) {
-		l.ptrNames = dns.ptrNames(ctx, l.client)
+		l.ptrNames = dns.asker(l.client, &l.purses.client).ptrNames(ctx, l.client)
 		if names := l.ptrNames.Values; 0 < len(names) && len(names) <= MaxPTR {
-			l.ptr = dns.ptrHosts(ctx, names, l.client)
+			l.ptr = l.ptrHosts(ctx, names)
 		}
 	})
 	return l
+}
+
+// ptrHosts looks up PTR names.
+func (l *lookups) ptrHosts(ctx context.Context, names []string) []Host {
+	ask := l.dns.asker(l.client, &l.purses.client)
+	lists := ask
+	if len(l.dns.Lists) > 0 {
+		b := new(Budget)
+		b.partOf(&l.purses.greetings, l.purses.half())
+		lists = l.dns.asker(l.client, b)
+	}
+	return ask.ptrHosts(ctx, names, l.client, lists)
 }
 
 // greet notes a greeting and starts the lookup of its name. The same greeting again starts none, but is the
@@ -104,8 +122,23 @@ func (l *lookups) greet(h Helo) {
 	g := &greeting{Greeting: Greeting{Helo: h}, stop: func() {}}
 	l.greeted = append(l.greeted, g)
 	if h.Form&FormLookedUp != 0 {
-		g.stop = l.start(func(ctx context.Context) { l.dns.greeting(ctx, &g.Greeting, l.client) })
+		g.rest.partOf(&l.purses.greetings, l.purses.half())
+		g.spf.partOf(&g.rest, l.purses.half()-basics)
+		g.stop = l.start(func(ctx context.Context) { l.lookUp(ctx, g) })
 	}
+}
+
+// lookUp looks up the name of a greeting.
+func (l *lookups) lookUp(ctx context.Context, g *greeting) {
+	rest := l.dns.asker(l.client, &g.rest)
+	ask := askers{addrs: rest, rest: rest}
+	if brandOf(g.Helo.Name) != nil || l.site.owns(g.Helo.Name) {
+		ask.addrs = l.dns.asker(l.client, &l.purses.claims)
+		ask.spf = ask.addrs
+	} else {
+		ask.spf = l.dns.asker(l.client, &g.spf)
+	}
+	ask.greeting(ctx, &g.Greeting, l.client)
 }
 
 // start begins a lookup and returns what ends it and waits for that.
@@ -113,12 +146,10 @@ func (l *lookups) start(lookup func(context.Context)) (stop func()) {
 	if l.dns == nil {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(l.ctx)
+	ctx, cancel := context.WithTimeout(l.ctx, l.dns.Timeout)
 	done := make(chan struct{})
 	l.running.Go(func() {
 		defer close(done)
-		defer cancel()
-		ctx, cancel := context.WithTimeout(ctx, l.dns.Timeout)
 		defer cancel()
 		lookup(ctx)
 	})
@@ -146,8 +177,8 @@ func (l *lookups) wait() *Facts {
 	return f
 }
 
-// lookUpForemost looks up the PTR names of a client with very many: not before it has greeted, and again if it has
-// said another name since.
+// lookUpForemost looks up the PTR names of a client with very many: not before it has greeted, and again if
+// it has said another name since.
 func (l *lookups) lookUpForemost() {
 	if len(l.ptrNames.Values) <= MaxPTR {
 		return
@@ -156,7 +187,10 @@ func (l *lookups) lookUpForemost() {
 	if slices.EqualFunc(l.ptr, names, func(h Host, name string) bool { return h.Name == name }) {
 		return
 	}
-	l.start(func(ctx context.Context) { l.ptr = l.dns.ptrHosts(ctx, names, l.client) })
+	if l.ptr != nil && !l.purses.again() {
+		return // those that were looked up before have to do: others would fail, and that may help a liar
+	}
+	l.start(func(ctx context.Context) { l.ptr = l.ptrHosts(ctx, names) })
 	l.running.Wait()
 }
 

@@ -28,9 +28,11 @@ func (p *program) inquire(dns []string) (*inquiry, error) {
 		}
 		cfg.Resolver.Servers = dns
 	}
-	if cfg.DNS.Resolver, err = resolver(cfg); err != nil {
+	resolver, err := resolver(cfg)
+	if err != nil {
 		return nil, err
 	}
+	cfg.DNS = *cfg.Asking(resolver)
 	return &inquiry{cfg.Judge, cfg}, nil
 }
 

@@ -44,8 +44,7 @@ func (c *replayCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		r.DNS = &cfg.DNS
-		r.DNS.Resolver, r.DNS.Degraded = resolver, resolver.Degraded
+		r.DNS = cfg.Asking(resolver)
 	}
 	read, finish := c.progress(p.stderr)
 	source := &past.Source{Trusted: c.Trusted, Now: time.Now(), Stdin: p.stdin, Read: read}

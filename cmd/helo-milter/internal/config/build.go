@@ -1,6 +1,11 @@
 package config
 
-import "helo-milter/checks"
+import (
+	"net/netip"
+
+	"helo-milter/checks"
+	"helo-milter/dnscache"
+)
 
 // build makes what follows from the keys: the judge, its questions, and the resolver's configuration.
 func (c *Config) build() {
@@ -18,6 +23,14 @@ func (c *Config) build() {
 		}
 	}
 	c.Resolver.Timeout = c.timeout
+}
+
+// Asking is DNS with a resolver. Each session asks within its budget, and as its client.
+func (c *Config) Asking(r *dnscache.Resolver) *checks.DNS {
+	dns := c.DNS
+	dns.Resolver, dns.Degraded = r, r.Degraded
+	dns.ForClient = func(client netip.Addr, b *checks.Budget) checks.Resolver { return r.For(client, b) }
+	return &dns
 }
 
 func (c *Config) policy() *checks.Policy {

@@ -75,7 +75,7 @@ type Config struct {
 
 	// What follows from it.
 	Judge    *checks.Judge
-	DNS      checks.DNS      // what Judge needs to know; without Resolver, Degraded and Trouble
+	DNS      checks.DNS      // what Judge needs to know; see Asking
 	Resolver dnscache.Config // its Timeout is that of a decision; without callbacks
 
 	// What is only said to make the judge and the questions.

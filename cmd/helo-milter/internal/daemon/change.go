@@ -158,8 +158,7 @@ func (d *Daemon) commit(c *change) {
 		}
 	}
 	d.useHTTP(c)
-	degraded := c.resolver.Degraded
-	d.metrics.degraded.Store(&degraded)
+	d.metrics.resolve(c.resolver)
 	if c.resolver != d.resolver {
 		d.log.Info("resolving", "servers", c.resolver.Servers())
 	}

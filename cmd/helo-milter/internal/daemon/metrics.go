@@ -33,7 +33,14 @@ type metrics struct {
 	trouble    *prometheus.CounterVec
 	errors     prometheus.Counter
 	reloads    *prometheus.CounterVec
-	degraded   atomic.Pointer[func() bool] // asks the resolver in use
+	refused    *prometheus.CounterVec
+	resolver   atomic.Pointer[resolver] // the one in use
+}
+
+// resolver is what a page says of the resolver in use.
+type resolver interface {
+	Degraded() bool
+	Load() (inFlight, waiting int)
 }
 
 func newMetrics() *metrics {
@@ -61,20 +68,39 @@ func newMetrics() *metrics {
 			Name: "helo_milter_internal_errors_total", Help: "Panics that were recovered: mail went on unjudged.",
 		}),
 		reloads: counter("reloads_total", "Configuration reloads, by result.", "result"),
+		refused: counter("dns_refused_total", "DNS questions that were not asked, by reason: a session over its budget, "+
+			"no room to wait, or too long a wait for a place.", "reason"),
 	}
 	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.differs, m.seconds, m.violations, m.trouble,
-		m.errors, m.reloads,
+		m.errors, m.reloads, m.refused,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "helo_milter_dns_degraded",
-			Help: "1 while most DNS questions fail: rules that need the DNS refuse nothing.",
+			Help: "1 while most DNS questions fail, and those that were answered lately fail too.",
 		}, func() float64 {
 			if m.isDegraded() {
 				return 1
 			}
 			return 0
-		}))
+		}),
+		gauge("dns_in_flight", "DNS questions that are with the servers.", func() int { n, _ := m.load(); return n }),
+		gauge("dns_waiting", "DNS questions that wait for a place.", func() int { _, n := m.load(); return n }))
 	return m
+}
+
+func gauge(name, help string, value func() int) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "helo_milter_" + name, Help: help},
+		func() float64 { return float64(value()) })
+}
+
+// resolve takes what is said of the DNS from this resolver from now on.
+func (m *metrics) resolve(r resolver) { m.resolver.Store(&r) }
+
+func (m *metrics) load() (inFlight, waiting int) {
+	if r := m.resolver.Load(); r != nil {
+		return (*r).Load()
+	}
+	return 0, 0
 }
 
 // spool counts what a log has dropped.
@@ -87,10 +113,6 @@ func (m *metrics) spool(name string, s *spool.Spool) {
 
 // watch shows what is open.
 func (m *metrics) watch(server *milter.Server, guard *milter.Guard) {
-	gauge := func(name, help string, value func() int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "helo_milter_" + name, Help: help},
-			func() float64 { return float64(value()) })
-	}
 	m.registry.MustRegister(gauge("connections", "Open MTA connections.", guard.Connections),
 		gauge("transactions", "Open mail transactions.", server.Transactions))
 }
@@ -153,8 +175,8 @@ func (m *metrics) decided(d *checks.Decision) {
 }
 
 func (m *metrics) isDegraded() bool {
-	ask := m.degraded.Load()
-	return ask != nil && (*ask)()
+	r := m.resolver.Load()
+	return r != nil && (*r).Degraded()
 }
 
 // handler answers on /metrics, /healthz and /readyz.

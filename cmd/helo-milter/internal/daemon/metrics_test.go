@@ -14,6 +14,13 @@ import (
 	"helo-milter/checks"
 )
 
+// resolves is a resolver that is degraded or not.
+type resolves bool
+
+func (r resolves) Degraded() bool { return bool(r) }
+
+func (resolves) Load() (inFlight, waiting int) { return 7, 3 }
+
 func TestMetrics(t *testing.T) {
 	m := newMetrics()
 	facts := &checks.Facts{
@@ -29,9 +36,7 @@ func TestMetrics(t *testing.T) {
 	m.decided(&checks.Decision{
 		Facts: &checks.Facts{}, Verdict: checks.Verdict{Internal: true}, Did: checks.Reject,
 	})
-	degraded := false
-	ask := func() bool { return degraded }
-	m.degraded.Store(&ask)
+	m.refused.WithLabelValues("budget").Inc()
 	for _, tt := range []struct {
 		degraded bool
 		path     string
@@ -53,9 +58,12 @@ func TestMetrics(t *testing.T) {
 		{false, "/metrics", 200, `helo_milter_decision_seconds_bucket{le="0.05"} 3`},
 		{false, "/metrics", 200, "helo_milter_dns_degraded 0"},
 		{true, "/metrics", 200, "helo_milter_dns_degraded 1"},
+		{false, "/metrics", 200, "helo_milter_dns_in_flight 7"},
+		{false, "/metrics", 200, "helo_milter_dns_waiting 3"},
+		{false, "/metrics", 200, `helo_milter_dns_refused_total{reason="budget"} 1`},
 		{false, "/other", 404, ""},
 	} {
-		degraded = tt.degraded
+		m.resolve(resolves(tt.degraded))
 		w := httptest.NewRecorder()
 		m.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, tt.path, nil))
 		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.says) {

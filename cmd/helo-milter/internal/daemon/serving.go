@@ -28,9 +28,10 @@ func (d *Daemon) makeResolver(c *change) (err error) {
 	cfg.Timeout = max(cfg.Timeout, minQuestion)
 	cfg.OnPanic = d.onPanic
 	cfg.OnFiltered = d.filtered
+	cfg.OnRefused = func(reason string) { d.metrics.refused.WithLabelValues(reason).Inc() }
 	cfg.OnDegraded = func(degraded bool) {
 		if degraded {
-			d.log.Warn("dns degraded: rules that need the DNS refuse nothing until it recovers")
+			d.log.Warn("dns degraded: most questions fail, and those that were answered lately fail too")
 		} else {
 			d.log.Info("dns recovered")
 		}
@@ -55,8 +56,7 @@ func (d *Daemon) filtered(name, answer string) {
 
 // serving is a change as package milter has it.
 func (d *Daemon) serving(c *change) *milter.Config {
-	cfg, dns := c.cfg, c.cfg.DNS
-	dns.Resolver, dns.Degraded = c.resolver, c.resolver.Degraded
+	cfg, dns := c.cfg, c.cfg.Asking(c.resolver)
 	dns.Trouble = func(list, answer string) {
 		d.metrics.trouble.WithLabelValues(list).Inc()
 		if ok, _ := d.listTrouble.allow(list); ok {
@@ -66,7 +66,7 @@ func (d *Daemon) serving(c *change) *milter.Config {
 	}
 	dns.Filtered = d.filtered
 	serving := &milter.Config{
-		Judge: cfg.Judge, DNS: &dns, ReplyAt: cfg.ReplyAt, AuthResults: cfg.Header.AuthenticationResults,
+		Judge: cfg.Judge, DNS: dns, ReplyAt: cfg.ReplyAt, AuthResults: cfg.Header.AuthenticationResults,
 		Log: d.log, OnPanic: d.onPanic,
 	}
 	if cfg.Header.Add {

@@ -1,0 +1,172 @@
+package checks_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
+)
+
+// servers are DNS servers with a cache before them: what was asked once costs no budget.
+type servers struct {
+	checkstest.Zone
+	mu    sync.Mutex
+	asked map[string]bool
+}
+
+// counted is servers as one budget sees them.
+type counted struct {
+	*servers
+	budget *checks.Budget
+}
+
+func (c counted) ask(qtype, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := qtype + " " + name
+	if c.asked[key] {
+		return nil
+	}
+	if !c.budget.Take() {
+		return &net.DNSError{Err: "budget of this session is used up", Name: name, IsTemporary: true}
+	}
+	c.asked[key] = true
+	return nil
+}
+
+func (c counted) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	if err := c.ask("PTR", addr); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupAddr(ctx, addr)
+}
+
+func (c counted) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if err := c.ask(network, host); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupNetIP(ctx, network, host)
+}
+
+func (c counted) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	if err := c.ask("MX", name); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupMX(ctx, name)
+}
+
+func (c counted) LookupNS(ctx context.Context, name string) ([]*net.NS, error) {
+	if err := c.ask("NS", name); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupNS(ctx, name)
+}
+
+func (c counted) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if err := c.ask("TXT", name); err != nil {
+		return nil, err
+	}
+	return c.Zone.LookupTXT(ctx, name)
+}
+
+// bomb adds names whose SPF record makes more than a hundred questions about others: 10 mx
+// of 10 hosts each. It returns them with | between.
+func bomb(z checkstest.Zone, n int) string {
+	var names []string
+	for i := range n {
+		name := fmt.Sprintf("bomb%d.example.org", i)
+		record := "v=spf1"
+		for m := range 10 {
+			mx := fmt.Sprintf("m%d.%s", m, name)
+			record += " mx:" + mx
+			for h := range 10 {
+				z[("MX " + mx + ".")] = append(z["MX "+mx+"."], fmt.Sprintf("%d h%d.victim%d.example.com.", h, h, m))
+			}
+		}
+		z.Set(name, "TXT", record+" -all")
+		names = append(names, name)
+	}
+	return strings.Join(names, "|")
+}
+
+// Whatever a session says, it has us ask 60 questions, and what it says first does not hide what it says next.
+func TestSessionBudget(t *testing.T) {
+	zone := checkstest.Parse(t, world)
+	bombs := bomb(zone, 19)
+	for n := range 10 {
+		name := fmt.Sprintf("host%d.example.com", n)
+		zone.Add(t, fmt.Sprintf("203.0.113.200 PTR %s.\n%s A 203.0.113.%d", name, name, 191+n))
+		zone.Add(t, fmt.Sprintf("i%d.example.com TXT \"v=spf1 ip4:192.0.2.%d ?all\"", n, n))
+		zone.Add(t, fmt.Sprintf("a.broken%d.com TXT \"dnstest\" \"servfail\"", n))
+	}
+	includes := "v=spf1"
+	for n := range 10 {
+		includes += fmt.Sprintf(" include:i%d.example.com", n)
+	}
+	zone.Set("great.example.com", "TXT", includes+" -all")
+	zone.Set("great.example.com", "A", "203.0.113.99")
+	zone.Set("listed.com.dbl.example", "A", "127.0.0.2")
+	zone.Set("box.listed.com", "A", "203.0.113.98")
+	broken := "a.broken0.com|a.broken1.com|a.broken2.com|a.broken3.com|a.broken4.com"
+
+	for _, tt := range []struct{ story, client, helos, want string }{
+		{"a liar", "203.0.113.9", "bob.microsoft.com", "reject helo-brand-no-ptr"},
+		{"after broken domains", "203.0.113.9", broken + "|bob.microsoft.com", "reject helo-brand-no-ptr"},
+		{"third of five", "203.0.113.9", "a.net|b.net|bob.microsoft.com|c.net|d.net", "reject helo-brand-no-ptr"},
+		{
+			"third of five bombs", "203.0.113.9", strings.Replace(bombs[:99], "bomb2.example.org", "bob.microsoft.com", 1),
+			"reject helo-brand-no-ptr",
+		},
+		{"after all bombs", "203.0.113.9", bombs + "|bob.microsoft.com", "reject helo-brand-no-ptr"},
+		{"before them", "203.0.113.9", "bob.microsoft.com|" + bombs, "reject helo-brand-no-ptr"},
+		{"with a PTR name elsewhere", "203.0.113.11", bombs + "|bob.microsoft.com", "reject helo-forged-brand"},
+		{"as us", "203.0.113.9", bombs + "|other.example.net", "reject helo-own-name"},
+		{
+			"on a block list, after two bombs", "203.0.113.9", "bomb0.example.org|bomb1.example.org|box.listed.com",
+			"reject helo-listed",
+		},
+		{"only bombs", "203.0.113.1", bombs, "accept"},
+		{"a brand's relay, by its record", "203.0.113.84", "relay.qq.com", "accept"},
+		{"a brand's relay, after bombs", "203.0.113.84", bombs + "|relay.qq.com", "accept"},
+		{"ten PTR names are always looked up", "203.0.113.200", bombs, "accept"},
+		{"a long record fits", "203.0.113.99", "great.example.com", "accept"},
+	} {
+		all := &servers{Zone: zone, asked: map[string]bool{}}
+		dns := &checks.DNS{
+			Resolver: zone, Timeout: time.Second, Lists: []string{"dbl.example"},
+			ForClient: func(_ netip.Addr, b *checks.Budget) checks.Resolver { return counted{all, b} },
+		}
+		judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
+		s := judge.Open(t.Context(), dns, netip.MustParseAddr(tt.client), checks.Site{Names: checks.Names{".example.net"}})
+		for helo := range strings.SplitSeq(tt.helos, "|") {
+			s.Greet(checks.ParseHelo(helo))
+			s.Mail(time.Time{}) // a transaction with each
+			s.Rcpt("example.net")
+		}
+		s.Mail(time.Time{})
+		verdict := s.Rcpt("example.net")
+		got := verdict.Want()
+		if verdict.Action > checks.Mark {
+			got += " " + verdict.Rule.Name
+		}
+		if got != tt.want || len(all.asked) > 60 {
+			t.Errorf("%s: %s with %d questions, want %s", tt.story, got, len(all.asked), tt.want)
+		}
+		f := s.Facts()
+		if slices.ContainsFunc(f.PTR.Values, func(h checks.Host) bool { return h.Addrs.Status == checks.Failed }) {
+			t.Errorf("%s: a PTR name was not looked up", tt.story)
+		}
+		if g := f.Greetings[0]; len(f.Greetings) == 1 && strings.Contains(verdict.Unsure(), "helo-") {
+			t.Errorf("%s: unsure %s, %+v", tt.story, verdict.Unsure(), g)
+		}
+		s.Close()
+	}
+}
