@@ -97,7 +97,7 @@ func bomb(z checkstest.Zone, n int) string {
 	return strings.Join(names, "|")
 }
 
-// Whatever a session says, it has us ask 60 questions, and what it says first does not hide what it says next.
+// Whatever a session says, it has us ask 60 questions, and what it says first does not hide what follows.
 func TestSessionBudget(t *testing.T) {
 	zone := checkstest.Parse(t, world)
 	bombs := bomb(zone, 19)
@@ -106,6 +106,9 @@ func TestSessionBudget(t *testing.T) {
 		zone.Add(t, fmt.Sprintf("203.0.113.200 PTR %s.\n%s A 203.0.113.%d", name, name, 191+n))
 		zone.Add(t, fmt.Sprintf("i%d.example.com TXT \"v=spf1 ip4:192.0.2.%d ?all\"", n, n))
 		zone.Add(t, fmt.Sprintf("a.broken%d.com TXT \"dnstest\" \"servfail\"", n))
+	}
+	for n := range 12 { // whose owner claims a brand's names, too
+		zone.Add(t, fmt.Sprintf("203.0.113.201 PTR a%d.example.com.\n203.0.113.201 PTR p%d.microsoft.com.", n, n))
 	}
 	includes := "v=spf1"
 	for n := range 10 {
@@ -122,7 +125,8 @@ func TestSessionBudget(t *testing.T) {
 		{"after broken domains", "203.0.113.9", broken + "|bob.microsoft.com", "reject helo-brand-no-ptr"},
 		{"third of five", "203.0.113.9", "a.net|b.net|bob.microsoft.com|c.net|d.net", "reject helo-brand-no-ptr"},
 		{
-			"third of five bombs", "203.0.113.9", strings.Replace(bombs[:99], "bomb2.example.org", "bob.microsoft.com", 1),
+			"third of five bombs", "203.0.113.9",
+			strings.Replace(bombs[:89], "bomb2.example.org", "bob.microsoft.com", 1),
 			"reject helo-brand-no-ptr",
 		},
 		{"after all bombs", "203.0.113.9", bombs + "|bob.microsoft.com", "reject helo-brand-no-ptr"},
@@ -137,6 +141,8 @@ func TestSessionBudget(t *testing.T) {
 		{"a brand's relay, by its record", "203.0.113.84", "relay.qq.com", "accept"},
 		{"a brand's relay, after bombs", "203.0.113.84", bombs + "|relay.qq.com", "accept"},
 		{"ten PTR names are always looked up", "203.0.113.200", bombs, "accept"},
+		{"more PTR names than fit", "203.0.113.201", bombs + "|bob.microsoft.com", "reject helo-forged-brand"},
+		{"more of them, and no bombs", "203.0.113.201", "a.net|bob.microsoft.com", "reject helo-forged-brand"},
 		{"a long record fits", "203.0.113.99", "great.example.com", "accept"},
 	} {
 		all := &servers{Zone: zone, asked: map[string]bool{}}
@@ -145,7 +151,8 @@ func TestSessionBudget(t *testing.T) {
 			ForClient: func(_ netip.Addr, b *checks.Budget) checks.Resolver { return counted{all, b} },
 		}
 		judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
-		s := judge.Open(t.Context(), dns, netip.MustParseAddr(tt.client), checks.Site{Names: checks.Names{".example.net"}})
+		site := checks.Site{Names: checks.Names{".example.net"}}
+		s := judge.Open(t.Context(), dns, netip.MustParseAddr(tt.client), site)
 		for helo := range strings.SplitSeq(tt.helos, "|") {
 			s.Greet(checks.ParseHelo(helo))
 			s.Mail(time.Time{}) // a transaction with each

@@ -14,6 +14,8 @@
 // Only lookup.go, ask.go and ask_spf.go do I/O. All else is a pure function of plain data that survives JSON unchanged,
 // so that a decision log, read again, gives the same verdict to the byte.
 //
+// What a session makes us ask is bounded, and shared out so that no greeting hides another: budget.go.
+//
 // The DNS has three answers, never two ([Status]): found, missing, and failed. A rule sees a failed answer as
 // an empty one; [Rule] says how that becomes unsure instead of fail, which happens in one place, the
 // evaluator. What was proven by one answer is not undone by another that failed.

@@ -52,8 +52,8 @@ func open(t *testing.T) (func(client netip.Addr) *checks.Session, *dnscache.Reso
 // places, and give it back.
 func TestSilentSessionsAreBounded(t *testing.T) {
 	for _, test := range []struct{ sessions, greetings, inFlight, MiB int }{
-		{60, 100, 200, 20},
-		{1, 5000, 50, 4},
+		{60, 25, 200, 20},
+		{1, 1000, 50, 4},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			open, r := open(t)
