@@ -58,7 +58,6 @@ var doors = map[string][]string{
 	},
 	"dnscache": {
 		"github.com/maypok86/otter/v2", "github.com/miekg/dns", "golang.org/x/net/publicsuffix",
-		"golang.org/x/sync/semaphore", "golang.org/x/sync/singleflight",
 	},
 	"checks/checkstest": {"github.com/miekg/dns"},
 	"checks/clean":      {},
