@@ -146,10 +146,14 @@ func (l *lookups) start(lookup func(context.Context)) (stop func()) {
 	if l.dns == nil {
 		return func() {}
 	}
-	ctx, cancel := context.WithTimeout(l.ctx, l.dns.Timeout)
+	ctx, cancel := context.WithCancel(l.ctx)
 	done := make(chan struct{})
 	l.running.Go(func() {
 		defer close(done)
+		defer cancel()
+		// The timer is made here: made by the session's goroutine it would double the stack that that one
+		// keeps while its connection is idle, to 8 KiB.
+		ctx, cancel := context.WithTimeout(ctx, l.dns.Timeout)
 		defer cancel()
 		lookup(ctx)
 	})
