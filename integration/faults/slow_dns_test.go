@@ -1,0 +1,117 @@
+package faults
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"helo-milter/dnscache/dnstest"
+	"helo-milter/integration/rig"
+)
+
+// A DNS server says that its answers are too long for UDP, and over TCP sends a byte at a time, so that no
+// read ever times out. The question ends all the same, with its deadline of 5 s (daemon/serving.go), its
+// place is free for the next, and the mail of the client that caused it goes on unjudged by that name.
+func TestSlowDNS(t *testing.T) {
+	t.Parallel()
+	server := startDNS(t, `
+mail.example.org.    A    203.0.113.10
+203.0.113.10         PTR  mail.example.org.
+late.example.com.    A    203.0.113.21
+203.0.113.21         PTR  late.example.com.
+`)
+	l := startLoadTest(t, "unix", fmt.Sprintf("timeout = \"1s\"\n[dns]\nservers = [%q]", server.addr))
+	s := l.stream(accept)
+	s.wait(3)
+	script := "" // under one domain, which has 8 places (dnscache/limits.go)
+	for n := range 20 {
+		script += fmt.Sprintf("EHLO truncate.host%d.example.com|", n)
+	}
+	begin := time.Now()
+	replies := rig.Talk(t, client, s.postfix.Endpoint(client), script+envelope+"|QUIT", "")
+	if code := rig.Result(replies); code != 250 {
+		t.Errorf("a client with such a name got %d: %+v", code, replies[len(replies)-2])
+	}
+	if server.held.Load() == 0 {
+		t.Error("no question went to the server over TCP")
+	}
+	rig.Eventually(t, func() error {
+		if n := server.held.Load(); n > 0 {
+			return fmt.Errorf("%d questions are open", n)
+		}
+		return nil
+	})
+	if took := time.Since(begin); took > 4*5*time.Second {
+		t.Errorf("the last question ended after %v", took)
+	}
+	if err := l.milter.Session("203.0.113.21", "late.example.com"); err != nil {
+		t.Errorf("another client of the domain: %v", err)
+	}
+	judged := regexp.MustCompile(`helo=late\.example\.com .* unsure=none iprev=pass`)
+	if log := l.milter.Log(); !judged.MatchString(log) {
+		t.Errorf("another client of the domain was not looked up:\n%s", log)
+	}
+	if messages, passed := s.end(); passed != messages || s.slowest > 4*time.Second {
+		t.Errorf("%d messages bypassed the milter, the slowest took %v", messages-passed, s.slowest)
+	}
+}
+
+// dnsServer is a DNS server as in package dnstest that counts the queries that it gets over UDP. Over TCP it
+// takes a query, and sends a byte of an answer at a time that never ends.
+type dnsServer struct {
+	addr    string
+	queries atomic.Int64
+	held    atomic.Int64 // connections over TCP
+}
+
+// startDNS starts a server for a zone of dnstest. It ends with the test.
+func startDNS(t *testing.T, zone string) *dnsServer {
+	t.Helper()
+	s := &dnsServer{addr: fmt.Sprintf("127.0.0.1:%d", rig.FreePort())}
+	udp, err := net.ListenPacket("udp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = udp.Close() })
+	tcp, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tcp.Close() })
+	behind := dnstest.Start(t, zone)
+	server := &dns.Server{PacketConn: udp, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) {
+		s.queries.Add(1)
+		behind.ServeDNS(w, query)
+	})}
+	go func() { _ = server.ActivateAndServe() }()
+	go func() {
+		for {
+			conn, err := tcp.Accept()
+			if err != nil {
+				return
+			}
+			s.held.Add(1)
+			go s.drip(conn)
+		}
+	}()
+	return s
+}
+
+// drip writes until the peer hangs up.
+func (s *dnsServer) drip(conn net.Conn) {
+	defer s.held.Add(-1)
+	defer conn.Close()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for { // the first two bytes are the length of the answer (RFC 1035 §4.2.2)
+		if _, err := conn.Write([]byte{255}); err != nil {
+			return
+		}
+		<-tick.C
+	}
+}
