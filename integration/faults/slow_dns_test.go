@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,12 +29,9 @@ late.example.com.    A    203.0.113.21
 	l := startLoadTest(t, "unix", fmt.Sprintf("timeout = \"1s\"\n[dns]\nservers = [%q]", server.addr))
 	s := l.stream(accept)
 	s.wait(3)
-	script := "" // under one domain, which has 8 places (dnscache/limits.go)
-	for n := range 20 {
-		script += fmt.Sprintf("EHLO truncate.host%d.example.com|", n)
-	}
 	begin := time.Now()
-	replies := rig.Talk(t, client, s.postfix.Endpoint(client), script+envelope+"|QUIT", "")
+	script := greet("EHLO truncate.host%d.example.com", 0, 20) + "|" + envelope + "|QUIT"
+	replies := rig.Talk(t, client, s.postfix.Endpoint(client), script, "")
 	if code := rig.Result(replies); code != 250 {
 		t.Errorf("a client with such a name got %d: %+v", code, replies[len(replies)-2])
 	}
@@ -59,6 +57,15 @@ late.example.com.    A    203.0.113.21
 	if messages, passed := s.end(); passed != messages || s.slowest > 4*time.Second {
 		t.Errorf("%d messages bypassed the milter, the slowest took %v", messages-passed, s.slowest)
 	}
+}
+
+// greet returns a step of a script: a number of greetings, pipelined, with numbers in their names.
+func greet(format string, first, number int) string {
+	lines := make([]string, number)
+	for i := range lines {
+		lines[i] = fmt.Sprintf(format, first+i)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // dnsServer is a DNS server as in package dnstest that counts the queries that it gets over UDP. Over TCP it
