@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -157,6 +158,7 @@ func (s *unixSocket) Close() error {
 // listenUnix makes a socket that nobody can connect to before it has its mode and its group. A socket
 // that nobody answers at is what a killed daemon left, and is replaced; anything else is left alone.
 func listenUnix(path string, a access) (net.Listener, error) {
+	defer lock(filepath.Dir(path))()
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
@@ -202,6 +204,26 @@ func (a access) give(ln net.Listener) error {
 	return os.Chmod(s.path, a.mode)
 }
 
+// lockTime is how long a daemon waits for another that opens its sockets: that one takes no longer for each.
+const lockTime = 2 * time.Second
+
+// lock keeps other daemons from opening sockets in a directory until unlock is called: of two that start at the
+// same moment, the second would take the socket that the first has just made for a stale one. The lock is
+// flock(2) on the directory itself, so that nothing is left behind. Where that is not possible, and while a
+// user holds it who may read the directory, it does without: that must not keep a daemon from starting.
+func lock(dir string) (unlock func()) {
+	d, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return func() {}
+	}
+	for end := time.Now().Add(lockTime); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != syscall.EWOULDBLOCK {
+			break
+		}
+	}
+	return func() { d.Close() }
+}
+
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -217,11 +239,13 @@ func removeStale(path string) error {
 		_ = os.Chmod(path, 0o600)
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
+	switch {
+	case err == nil:
 		conn.Close()
 		return fmt.Errorf("%s is in use: another daemon answers there", path)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
+	case errors.Is(err, fs.ErrNotExist): // the other daemon has just stopped
+		return nil
+	case !errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%s: cannot report whether it is in use: %w", path, err)
 	}
 	return os.Remove(path)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -51,5 +52,40 @@ func TestListen(t *testing.T) {
 	}
 	if text, err := os.ReadFile(path); string(text) != "mail" {
 		t.Errorf("the file is gone: %q, %v", text, err)
+	}
+}
+
+// Of two daemons that start at the same moment on what a killed one left, one serves, and its socket stays.
+func TestListenAtTheSameMoment(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	for round := range 100 {
+		left, err := listenUnix(path, access{0o600, -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		left.(*unixSocket).UnixListener.Close() // as if killed
+		var listeners [2]net.Listener
+		var errs [2]error
+		var starting sync.WaitGroup
+		for i := range listeners {
+			starting.Go(func() { listeners[i], errs[i] = listenUnix(path, access{0o600, -1}) })
+		}
+		starting.Wait()
+		serving := 0
+		for i, ln := range listeners {
+			switch {
+			case ln == nil && !strings.Contains(errs[i].Error(), "in use"):
+				t.Errorf("round %d: %v", round, errs[i])
+			case ln != nil && isGone(ln):
+				t.Errorf("round %d: the socket of a daemon that serves is gone", round)
+			}
+			if ln != nil {
+				serving++
+				ln.Close()
+			}
+		}
+		if serving != 1 {
+			t.Fatalf("round %d: %d daemons serve", round, serving)
+		}
 	}
 }
