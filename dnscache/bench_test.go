@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"runtime"
 	"testing"
 
@@ -157,4 +158,34 @@ func heap() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&stats)
 	return stats.HeapAlloc
+}
+
+// BenchmarkTurn reports what it costs to hand on a place that has become free when as many questions wait as
+// may, of clients in 200 networks.
+func BenchmarkTurn(b *testing.B) {
+	const places = 1000
+	l := newLimits(places)
+	of := func(n int) place {
+		client := netip.AddrFrom4([4]byte{198, 51, byte(n % 200), byte(n / 200)})
+		return place{domain: fmt.Sprintf("d%d.com.", n), client: client}
+	}
+	var held []*place
+	for n := range places {
+		p := of(n)
+		l.take(&p)
+		held = append(held, &p)
+	}
+	for n := range waitersPerPlace * places {
+		l.wait(&flight{place: of(places + n)})
+	}
+	for i := 0; b.Loop(); i = (i + 1) % places {
+		l.release(held[i])
+		f := l.next()
+		if l.next() != nil {
+			b.Fatal("two places for one")
+		}
+		held[i] = &f.place
+		p := of(places + i)
+		l.wait(&flight{place: p})
+	}
 }

@@ -38,7 +38,7 @@ const (
 
 // join returns the flight of q, for one caller more, who must leave it or wait for its end. A flight that is
 // under way costs the client nothing. A new one costs one of its budget and takes a place, or waits for one.
-// A prefetch costs nothing, and is not worth a wait: join returns nil if there is no place for it.
+// A prefetch is not worth a wait, nor a word: join returns nil if there is no place or no budget for it.
 func (r *Resolver) join(q question, prefetch bool) *flight {
 	place := place{domain: orgDomain(q.name), client: r.client}
 	f, why := r.board(q, place, prefetch)
@@ -66,7 +66,7 @@ func (r *Resolver) board(q question, p place, prefetch bool) (f *flight, why str
 	switch {
 	case !admitted && (prefetch || !l.hasRoom(&p)):
 		return nil, noRoom
-	case !prefetch && r.budget != nil && !r.budget.Take():
+	case r.budget != nil && !r.budget.Take():
 		return nil, overBudget
 	}
 	q.name = strings.Clone(q.name)                // it may be a substring of a large text of the caller's
@@ -90,11 +90,12 @@ func grounded(q question, got reply) *flight {
 	return f
 }
 
-// adopt lets a flight that waits for a place wait as that of the caller p if this one's network has fewer:
-// nobody is served later because somebody who floods us asked first. The caller holds mu.
+// adopt lets a flight that waits for a place wait as that of the caller p if this one's network has fewer and
+// may have one more wait: nobody is served later because somebody who floods us asked first. The caller holds
+// mu.
 func (r *resolver) adopt(f *flight, p place) {
 	l := r.flights.limits
-	if !f.place.waits || l.heldBy(networkOf(p.client)) >= l.heldBy(networkOf(f.place.client)) {
+	if !f.place.waits || !l.hasRoom(&p) || l.heldBy(networkOf(p.client)) >= l.heldBy(networkOf(f.place.client)) {
 		return
 	}
 	l.unwait(f)
@@ -127,7 +128,7 @@ func (r *resolver) expire(f *flight) {
 	}
 	r.flights.mu.Unlock()
 	if waits {
-		f.reply = r.refused(f.q, tooLong)
+		f.reply = r.recovered("", func() reply { return r.refused(f.q, tooLong) }) // of OnRefused's panic
 		close(f.landed)
 	}
 }

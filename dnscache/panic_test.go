@@ -66,3 +66,25 @@ func TestPanic(t *testing.T) {
 		})
 	}
 }
+
+// OnRefused is called from the timer of a question that has waited too long, too: it panics, and the next
+// question is answered.
+func TestPanicInOnRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		panics := 0
+		r := newResolver(t, Config{
+			Servers: []string{"a:53"}, InFlight: 1, Exchange: silence(t),
+			OnRefused: func(string) { panic("in OnRefused") },
+			OnPanic:   func(any, []byte) { panics++ },
+		})
+		go resolve(t.Context(), r, "A a.silent")
+		synctest.Wait()
+		if got := resolve(t.Context(), r, "A b.example.org"); got != "internal error, temporary" || panics != 1 {
+			t.Errorf("%s, %d panics", got, panics)
+		}
+		time.Sleep(5 * time.Second)
+		if got := resolve(t.Context(), r, "A c.example.org"); got != "192.0.2.1" {
+			t.Error(got)
+		}
+	})
+}

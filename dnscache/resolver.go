@@ -150,10 +150,10 @@ func New(cfg Config) (*Resolver, error) {
 type Budget interface{ Take() bool }
 
 // For returns r as it answers one SMTP client, from the same cache. A question that has to go to the servers
-// costs one of the budget, of which nil is without end; what is cached, asked by somebody else already or
-// refreshed before it expires costs nothing. Beyond it questions fail, with Err "budget of this session is
-// used up", or are answered stale. The client shares the places with the servers with all other clients: see
-// Config.InFlight.
+// costs one of the budget, of which nil is without end, also to refresh an answer before it expires; what is
+// cached or asked by somebody else already costs nothing. Beyond it questions fail, with Err "budget of this
+// session is used up", or are answered stale. The client shares the places with the servers with all other
+// clients: see Config.InFlight.
 func (r *Resolver) For(client netip.Addr, budget Budget) *Resolver {
 	return &Resolver{resolver: r.resolver, client: client.Unmap().WithZone(""), budget: budget}
 }

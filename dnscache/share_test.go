@@ -54,7 +54,11 @@ func TestBudget(t *testing.T) {
 		{"a refusal is not kept", "a b c +4 c", "ok:1 ok:0 " + gone + ":0 ok:3"},
 		{"what another asks costs nothing", "a b other:c c", "ok:1 ok:0 ok:0"},
 		{"beyond it the answer may be stale", "a b 61s a", "ok:1 ok:0 ok stale, temporary:0"},
-		{"a prefetch costs nothing", "a a a a 55s a b 10s a", "ok:1 ok:1 ok:1 ok:1 ok:1 ok:0 ok:0"},
+		{"a prefetch costs one, too", "a a a a 55s a b 10s a", "ok:1 ok:1 ok:1 ok:1 ok:0 " + gone + ":0 ok:0"},
+		{
+			"beyond it there is none", "a a a a b 55s a 10s a",
+			"ok:1 ok:1 ok:1 ok:1 ok:0 ok:0 ok stale, temporary:0",
+		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var refused []string
@@ -206,6 +210,30 @@ func TestWaitEndsWithItsCallers(t *testing.T) {
 				t.Errorf("%d wait, want %d", waiting, step.want)
 			}
 		}
+		time.Sleep(5 * time.Second)
+	})
+}
+
+// Two networks do not take all the room to wait, though the second one asks what the first one waits for, and
+// so has it wait in its name.
+func TestRoomIsNotPassedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newResolver(t, Config{Servers: []string{"a:53"}, InFlight: 100, Exchange: silence(t)})
+		stop, end := context.WithCancel(t.Context())
+		ask := func(client, name string) {
+			go resolve(stop, r.For(netip.MustParseAddr(client), nil), "A "+name+".silent")
+			synctest.Wait()
+		}
+		for n := range 400 {
+			for host := range 2 {
+				ask(fmt.Sprintf("198.51.100.%d", host), fmt.Sprintf("d%d-%d", n, host))
+				ask(fmt.Sprintf("203.0.113.%d", host), fmt.Sprintf("d%d-%d", n, host))
+			}
+		}
+		if _, waiting := r.Load(); waiting > 100 { // a quarter of 200 for each
+			t.Errorf("%d questions of two networks wait, where 200 may", waiting)
+		}
+		end()
 		time.Sleep(5 * time.Second)
 	})
 }
