@@ -15,8 +15,9 @@ import (
 //   - client: the PTR record and the names in it, MaxPTR at most. They always fit, however the client greets.
 //   - claims: what can clear a client whose HELO is in a brand's domain or in ours, the names that are lied
 //     about: its addresses and SPF records. They take 4 questions, and up to 10 more for what the records
-//     include (RFC 7208 §4.6.4), which fits for the first such name. That is enough to refuse a liar, whatever
-//     else the session says before and after it.
+//     include (RFC 7208 §4.6.4), which fits for the first such name. Further names of the same brand, or of
+//     ours, are greetings: so names that a brand vouches for, or leaves open, do not use up what it takes to
+//     refuse a lie about another. That is enough, whatever else the session says before and after it.
 //   - greetings: everything else. A greeting may take half of what is left, and its SPF record no more than that
 //     less basics, so that a record without end does not hide that the name has no MX.
 //

@@ -118,6 +118,12 @@ func TestSessionBudget(t *testing.T) {
 	zone.Set("great.example.com", "A", "203.0.113.99")
 	zone.Set("listed.com.dbl.example", "A", "127.0.0.2")
 	zone.Set("box.listed.com", "A", "203.0.113.98")
+	zone.Set("seznam.cz", "TXT", "v=spf1 ?all")
+	open := ""
+	for n := range 19 {
+		open += fmt.Sprintf("relay%d.seznam.cz|", n)
+	}
+	open += "bob.microsoft.com"
 	broken := "a.broken0.com|a.broken1.com|a.broken2.com|a.broken3.com|a.broken4.com"
 
 	for _, tt := range []struct{ story, client, helos, want string }{
@@ -141,6 +147,12 @@ func TestSessionBudget(t *testing.T) {
 		{"only bombs", "203.0.113.1", bombs, "accept"},
 		{"a brand's relay, by its record", "203.0.113.84", "relay.qq.com", "accept"},
 		{"a brand's relay, after bombs", "203.0.113.84", bombs + "|relay.qq.com", "accept"},
+		{"after names of a brand that leaves them open", "203.0.113.9", open, "reject helo-brand-no-ptr"},
+		{
+			"as us, after such", "203.0.113.9",
+			strings.Replace(open, "bob.microsoft.com", "other.example.net", 1), "reject helo-own-name",
+		},
+		{"before others, beyond 20", "203.0.113.9", bombs + "|bob.microsoft.com|a.net|b.net", "reject helo-brand-no-ptr"},
 		{"ten PTR names are always looked up", "203.0.113.200", bombs, "accept"},
 		{"more PTR names than fit", "203.0.113.201", bombs + "|bob.microsoft.com", "reject helo-forged-brand"},
 		{"more of them, and no bombs", "203.0.113.201", "a.net|bob.microsoft.com", "reject helo-forged-brand"},

@@ -41,9 +41,9 @@ type DNS struct {
 	Filtered func(name, answer string)
 }
 
-// maxGreetings is how many different greetings of a session are kept and looked up; from then on the
-// newest replaces the last, so that a client cannot fill memory. That it changed its name is on record
-// by then.
+// maxGreetings is how many different greetings of a session are kept and looked up; from then on the newest
+// replaces the last that is no claim, so that a client cannot fill memory. That it changed its name is on
+// record by then.
 const maxGreetings = 20
 
 // lookups gathers the facts of one session. The lookups of the client start at CONNECT and those of a
@@ -60,11 +60,13 @@ type lookups struct {
 	ptrNames Answer[string]
 	ptr      []Host // as many of them as are looked up
 	greeted  []*greeting
+	claimed  map[*brand]bool // the brands in whose domains it has greeted, and nil for ours
 }
 
 // greeting is one with what ends its lookup.
 type greeting struct {
 	Greeting
+	claim     bool // the first in a brand's domain or in ours: see claimQuestions
 	stop      func()
 	rest, spf Budget
 }
@@ -116,23 +118,43 @@ func (l *lookups) greet(h Helo) {
 		return
 	}
 	if len(l.greeted) == maxGreetings {
-		l.greeted[maxGreetings-1].stop() // or a client that goes on greeting fills memory with lookups
-		l.greeted = l.greeted[:maxGreetings-1]
+		last := maxGreetings - 1
+		for i, g := range l.greeted {
+			if !g.claim {
+				last = i
+			}
+		}
+		l.greeted[last].stop() // or a client that goes on greeting fills memory with lookups
+		l.greeted = slices.Delete(l.greeted, last, last+1)
 	}
 	g := &greeting{Greeting: Greeting{Helo: h}, stop: func() {}}
 	l.greeted = append(l.greeted, g)
 	if h.Form&FormLookedUp != 0 {
+		g.claim = l.claims(h)
 		g.rest.partOf(&l.purses.greetings, l.purses.half())
 		g.spf.partOf(&g.rest, l.purses.half()-basics)
 		g.stop = l.start(func(ctx context.Context) { l.lookUp(ctx, g) })
 	}
 }
 
+// claims reports whether a greeting is the first in a brand's domain, or in ours.
+func (l *lookups) claims(h Helo) bool {
+	of := brandOf(h.Name)
+	if of == nil && !l.site.owns(h.Name) || l.claimed[of] {
+		return false
+	}
+	if l.claimed == nil {
+		l.claimed = map[*brand]bool{}
+	}
+	l.claimed[of] = true
+	return true
+}
+
 // lookUp looks up the name of a greeting.
 func (l *lookups) lookUp(ctx context.Context, g *greeting) {
 	rest := l.dns.asker(l.client, &g.rest)
 	ask := askers{addrs: rest, rest: rest}
-	if brandOf(g.Helo.Name) != nil || l.site.owns(g.Helo.Name) {
+	if g.claim {
 		ask.addrs = l.dns.asker(l.client, &l.purses.claims)
 		ask.spf = ask.addrs
 	} else {
