@@ -65,6 +65,11 @@ func greet(format string, first, number int) string {
 	return strings.Join(lines, "\n")
 }
 
+// greetInTurn is greet that waits for each reply: Sendmail refuses an EHLO with more behind it.
+func greetInTurn(format string, first, number int) string {
+	return strings.ReplaceAll(greet(format, first, number), "\n", "|")
+}
+
 // dnsServer is a DNS server as in package dnstest that counts the queries that it gets over UDP. Over TCP it
 // takes a query, and sends a byte of an answer at a time that never ends.
 type dnsServer struct {
