@@ -9,9 +9,8 @@ import (
 )
 
 // A client greets a hundred times, as often as Postfix lets it (smtpd_junk_command_limit), or three times,
-// which costs a second with Sendmail, each time with a name whose SPF record has it asked for ten MX records of
-// ten hosts each. It does not make us ask a third party thousands of questions: what a session may cause has a
-// budget.
+// which costs a second with Sendmail, each time with a name whose SPF record has it asked for ten MX records
+// of ten hosts each. It does not make us ask a third party thousands of questions: a session has a budget.
 func TestReflector(t *testing.T) {
 	for mta, greetings := range map[string]int{"Postfix": 100, "Sendmail": 3} {
 		t.Run(mta, func(t *testing.T) {
