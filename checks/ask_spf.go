@@ -22,6 +22,9 @@ func (d asker) spf(ctx context.Context, name string, client netip.Addr) (a Answe
 	resolver := &spfResolver{dns: d, client: client}
 	result, err := spf.CheckHostWithSender(client.AsSlice(), name, "postmaster@"+name,
 		spf.WithContext(ctx), spf.WithResolver(resolver))
+	if resolver.failed != nil && result != spf.Pass && result != spf.PermError {
+		result, err = spf.TempError, resolver.failed
+	}
 	switch result {
 	case spf.None:
 		return Answer[string]{Status: Missing}
@@ -37,17 +40,23 @@ func (d asker) spf(ctx context.Context, name string, client netip.Addr) (a Answe
 }
 
 // spfResolver is a Resolver as the SPF library wants it: one that asks one question at a time, and knows no
-// stale answers. What was drawn from one is stale itself.
+// stale answers. What was drawn from one is stale itself. To the library, as in RFC 7208 §5.5, a failed lookup
+// is no match of the mechanism ptr. It may have been one, so that such a result clears, and says nothing else.
 type spfResolver struct {
 	dns    asker
 	client netip.Addr
 	stale  bool
+	failed error // the last failure
 }
 
-// accept takes a stale answer for an answer, and remembers that there was one.
+// accept takes a stale answer for an answer, and remembers that there was one, or a failure.
 func accept[T any](r *spfResolver, values []T, err error) ([]T, error) {
-	if len(values) > 0 && err != nil {
+	switch {
+	case err == nil || isMissing(err):
+	case len(values) > 0:
 		r.stale, err = true, nil
+	default:
+		r.failed = err
 	}
 	return values, err
 }

@@ -80,6 +80,7 @@ aol.com            TXT  "v=spf1 ip4:203.0.113.84 ?all"
 wp.pl              TXT  "dnstest" "servfail" "TXT"
 forbids.example.com A   203.0.113.98
 forbids.example.com TXT "v=spf1 -all"
+byptr.example.org  TXT  "v=spf1 ptr:example.com -all"
 mixed.example.org  A    10.0.0.1
 mixed.example.org  A    203.0.113.99
 alias.example.org  MX   10 mail.example.org.
@@ -263,6 +264,11 @@ func TestJudge(t *testing.T) {
 			"203.0.113.14", "forbids.example.com", "",
 			"accept helo-ip-mismatch ?helo-ptr-mismatch ?helo-unverified ?helo-spf ?ptr-unconfirmed",
 		},
+		{ // RFC 7208 §5.5 has it no match, and "fail", when the lookup of a PTR name failed
+			"203.0.113.124", "byptr.example.org", "",
+			"accept helo-unresolvable helo-unverified ?helo-ptr-mismatch ?helo-spf ?ptr-unconfirmed",
+		},
+		{"203.0.113.12", "byptr.example.org", "", "reject helo-unresolvable helo-ptr-mismatch helo-unverified helo-spf"},
 		{"203.0.113.1", "mixed.example.org", "", "accept helo-ip-mismatch"},
 		{"203.0.113.12", "mail.two.co.uk", "", "accept helo-ptr-mismatch"}, // co.uk is no organisation
 		{"203.0.113.12", "mail.three.co.uk", "", "accept helo-unresolvable helo-ptr-mismatch helo-unverified"},
