@@ -14,6 +14,14 @@ import (
 	"github.com/miekg/dns"
 )
 
+const (
+	// DefaultInFlight is the default of Config.InFlight.
+	DefaultInFlight = 1000
+	// SocketsPerServer is how many sockets a question has open with one server, at most: one for each time
+	// that it is asked. A server that was down may get one more.
+	SocketsPerServer = triesPerServer
+)
+
 // Config selects the servers and bounds what is kept and how much is asked. Its zero value is ready to use.
 type Config struct {
 	// Servers are the recursive servers as HOST:PORT, [IPv6%zone]:PORT included, or as
@@ -36,10 +44,10 @@ type Config struct {
 	// less sets a deadline on its context.
 	Timeout time.Duration
 	// InFlight is how many places there are: the questions that are with the servers at the same time; 0
-	// means 1000. Each may have a few sockets open. At most 8 of them are about names of one organizational
-	// domain, and the clients of a network, a /24 or a /48, have at most a quarter as many as are free, or 8.
-	// Twice as many questions may wait for a place, at most half of Timeout; the network with the fewest
-	// places comes first.
+	// means DefaultInFlight. Each may have SocketsPerServer sockets open with each of the servers. At most 8
+	// of them are about names of one organizational domain, and the clients of a network, a /24 or a /48,
+	// have at most a quarter as many as are free, or 8. Twice as many questions may wait for a place, at most
+	// half of Timeout; the network with the fewest places comes first.
 	InFlight int
 	// OnDegraded, if not nil, is called with the new state whenever Degraded changes, once for each change
 	// and never concurrently. Lookups may wait for it.
@@ -134,7 +142,7 @@ func New(cfg Config) (*Resolver, error) {
 		onRefused: cfg.OnRefused,
 		start:     time.Now(),
 	}
-	r.flights.open, r.flights.limits = map[question]*flight{}, newLimits(cmp.Or(cfg.InFlight, 1000))
+	r.flights.open, r.flights.limits = map[question]*flight{}, newLimits(cmp.Or(cfg.InFlight, DefaultInFlight))
 	r.breaker = newBreaker(cfg.OnDegraded, r.sendCanary)
 	if r.exchange == nil {
 		r.exchange = newWire(cfg).exchange

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"helo-milter/integration/rig"
 )
 
@@ -23,8 +25,8 @@ const (
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	l := newLoadTest(t, "unix", strict)
-	l.milter.Wrap = []string{"prlimit", "--nofile=64"}
 	l.milter.Start(t)
+	limitFiles(t, l.milter, 64) // not at the start: it would share them out
 	passing, waiting := l.stream(accept+shortTimeouts), l.stream(tempfail+shortTimeouts)
 	passing.wait(3)
 	before := l.metric("process_open_fds")
@@ -48,6 +50,15 @@ func TestOutOfDescriptors(t *testing.T) {
 		}
 	}
 	l.waitFor("process_open_fds", "<=", before)
+}
+
+// limitFiles lowers the number of files that a running milter may open.
+func limitFiles(t *testing.T, m *rig.Milter, most uint64) {
+	t.Helper()
+	limit := &unix.Rlimit{Cur: most, Max: most}
+	if err := unix.Prlimit(m.Pid(), unix.RLIMIT_NOFILE, limit, nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Connections that never send anything: each new connection replaces the oldest that has not negotiated.

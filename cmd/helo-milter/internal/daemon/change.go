@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/dnscache"
@@ -18,6 +17,7 @@ import (
 // change is a configuration with all that it needs, open and not in use yet.
 type change struct {
 	cfg      *config.Config
+	files    files
 	resolver *dnscache.Resolver
 	serving  *milter.Config
 	sockets  sockets      // all, those that stay included
@@ -57,7 +57,9 @@ func Missing(cfg *config.Config) (list []string) {
 // examine makes of a configuration what it can without opening anything.
 func (d *Daemon) examine(cfg *config.Config) (*change, error) {
 	c := &change{cfg: cfg}
-	for _, step := range []func(*change) error{d.makeResolver, checkListeners, checkFiles, findGroup} {
+	for _, step := range []func(*change) error{
+		shareFiles, d.makeResolver, checkListeners, checkFiles, findGroup,
+	} {
 		if err := step(c); err != nil {
 			return nil, cfg.Placed(err)
 		}
@@ -145,7 +147,7 @@ func (d *Daemon) giveAccess(c *change) (err error) {
 // commit puts a change in use, and closes what is not needed any more.
 func (d *Daemon) commit(c *change) {
 	d.record(c.records)
-	d.guard.SetLimits(d.limits(c.cfg))
+	d.guard.SetLimits(d.limits(c))
 	d.server.Configure(c.serving)
 	for name, s := range c.sockets {
 		if d.sockets[name] != s {
@@ -164,6 +166,7 @@ func (d *Daemon) commit(c *change) {
 	}
 	d.cfg, d.resolver, d.sockets, d.access = c.cfg, c.resolver, c.sockets, c.access()
 	d.warn()
+	d.warnFiles(c.files)
 }
 
 // useHTTP puts the HTTP server of a change in the place of the one in use.
@@ -186,27 +189,11 @@ func (d *Daemon) record(file io.Writer) {
 	}
 }
 
-// spareFiles are what is open beside connections: logs, listeners, questions to the DNS.
-const spareFiles = 100
-
 // warn logs what is wrong with the configuration in use without being an error.
 func (d *Daemon) warn() {
 	for _, w := range d.cfg.Warnings() {
 		d.log.Warn("configuration", "warning", w)
 	}
-	if most, ok := openFiles(); ok && most < d.cfg.Limits.Connections+spareFiles {
-		d.log.Warn("open file limit too low for limits.connections: raise LimitNOFILE of the service, or ulimit -n",
-			"connections", d.cfg.Limits.Connections, "open_files", most)
-	}
-}
-
-// openFiles is how many files this process may open; what is not known is not warned of.
-func openFiles() (most int, known bool) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, false
-	}
-	return int(min(limit.Cur, 1<<30)), true
 }
 
 // reload takes the new configuration, or keeps the old one whole. The decision log is reopened in any

@@ -112,7 +112,7 @@ func (d *Daemon) start(cfg *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	d.guard = milter.NewGuard(d.limits(cfg))
+	d.guard = milter.NewGuard(d.limits(first))
 	d.server = milter.NewServer(first.serving, d.guard)
 	d.metrics.watch(d.server, d.guard)
 	d.commit(first)

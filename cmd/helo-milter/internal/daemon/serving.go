@@ -84,8 +84,9 @@ func (d *Daemon) serving(c *change) *milter.Config {
 }
 
 // limits are those of the guard. Each peer's violations are logged at most once a minute.
-func (d *Daemon) limits(cfg *config.Config) milter.Limits {
-	limits := cfg.Limits
+func (d *Daemon) limits(c *change) milter.Limits {
+	limits := c.cfg.Limits
+	limits.Connections = c.files.connections
 	limits.OnViolation = func(remote net.Addr, kind string) {
 		d.metrics.violations.WithLabelValues(kind).Inc()
 		peer := remote.String()
