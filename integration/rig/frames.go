@@ -29,8 +29,12 @@ func Frame(code byte, data string) string {
 
 // Greeting returns CONNECT and HELO of a client, with the macros that Postfix sends.
 func Greeting(client, helo string) string {
+	family := "4"
+	if strings.Contains(client, ":") {
+		family = "6"
+	}
 	return Frame('D', "Cj\x00mx.example.net\x00{daemon_addr}\x00198.51.100.25\x00") +
-		Frame('C', helo+"\x004\x09\xdd"+client+"\x00") + Frame('H', helo+"\x00")
+		Frame('C', helo+"\x00"+family+"\x09\xdd"+client+"\x00") + Frame('H', helo+"\x00")
 }
 
 // Envelope returns MAIL and RCPT. Only RCPT is answered.
