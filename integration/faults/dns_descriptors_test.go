@@ -11,8 +11,8 @@ import (
 )
 
 // Clients have hundreds of questions asked of servers that are silent, each with a file of its own, where the
-// daemon may have 1024. It says at the start that they do not suffice, and shares them out: the DNS takes none
-// that connections need, Accept does not fail, and all mail is judged.
+// daemon may have 1024. It says at the start that they do not suffice, and shares them out: the DNS takes
+// none that connections need, Accept does not fail, and all mail is judged.
 func TestDescriptorsOfDNS(t *testing.T) {
 	t.Parallel()
 	const files, sessions, greetings = 1024, 30, 20
@@ -20,7 +20,7 @@ func TestDescriptorsOfDNS(t *testing.T) {
 	l := newLoadTest(t, "unix", strict+fmt.Sprintf("[dns]\nservers = [%q]", server.addr))
 	l.milter.Wrap = []string{"prlimit", fmt.Sprintf("--nofile=%d", files)}
 	l.milter.Start(t)
-	awaitLog(t, l.milter, "limits are lowered: set LimitNOFILE of the service, or ulimit -Hn\" open_files=1024", 1)
+	awaitLog(t, l.milter, "set LimitNOFILE of the service, or ulimit -Hn\" open_files=1024", 1)
 	s := l.stream(accept + shortTimeouts)
 	s.wait(3)
 	var strangers sync.WaitGroup

@@ -49,8 +49,8 @@ func raiseFiles(t *testing.T, n uint64) {
 }
 
 // Idle connections, over TCP and each with a session up to a HELO that was never said before, take no more
-// memory than README.md says, not even when other sessions leave as much garbage as the Go runtime lets lie: as
-// much again as is in use (GOGC).
+// memory than README.md says, not even when other sessions leave as much garbage as the Go runtime lets lie:
+// as much again as is in use (GOGC).
 func TestIdleConnections(t *testing.T) {
 	const connections = 10_000
 	var zone strings.Builder

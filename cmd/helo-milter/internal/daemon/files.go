@@ -23,8 +23,8 @@ type files struct {
 	questions    int // with the servers of the DNS, each with several sockets
 }
 
-// shareFiles shares out the files that there are, so that questions, of which strangers cause as many as there
-// may be, never leave connections without.
+// shareFiles shares out the files that there are, so that questions, of which strangers cause as many as
+// there may be, never leave connections without.
 func shareFiles(c *change) error {
 	c.files = share(c.cfg, openFiles())
 	c.cfg.Resolver.InFlight = c.files.questions
