@@ -52,7 +52,7 @@ func raiseFiles(t *testing.T, n uint64) {
 // memory than README.md says, not even when other sessions leave as much garbage as the Go runtime lets lie:
 // as much again as is in use (GOGC).
 func TestIdleConnections(t *testing.T) {
-	const connections = 10_000
+	const connections = 5000
 	var zone strings.Builder
 	for host := range rig.FleetLast - rig.FleetFirst + 1 {
 		addr, name := fleet(host)
@@ -163,7 +163,7 @@ func largestFrames() (frames [][]byte) {
 // Memory, goroutines and file descriptors do not grow with the number of sessions. The warm-up fills the DNS
 // cache.
 func TestNoLeakOverSessions(t *testing.T) {
-	warm, all := int64(20_000), int64(20_000+30_000**soak)
+	warm, all := int64(10_000), int64(10_000+20_000**soak)
 	l := newMemoryTest(t, "[dns]\ncache_entries = 2000")
 	l.milter.Start(t)
 	l.sessions(0, warm)
