@@ -32,19 +32,25 @@ func (r *resolver) failover(ctx context.Context, q question) reply {
 	for _, server := range probes {
 		go func() { replies <- r.recovered(server.addr, func() reply { return r.probe(ctx, server, q) }) }()
 	}
-	next := time.NewTimer(0)
+	tries, next := 0, time.NewTimer(hedgeDelay)
 	defer next.Stop()
+	try := func() {
+		server, wait := order.next()
+		attempts.Go(func() {
+			replies <- r.recovered(server.addr, func() reply { return r.track(ctx, server, q) })
+		})
+		if tries++; tries < most {
+			next.Reset(wait)
+		} else {
+			next.Stop()
+		}
+	}
+	try()
 	var failed reply // with the most telling failure
-	for tries := 0; len(order.queue) > 0; {
+	for len(order.queue) > 0 {
 		select {
 		case <-next.C:
-			server, wait := order.next()
-			attempts.Go(func() {
-				replies <- r.recovered(server.addr, func() reply { return r.track(ctx, server, q) })
-			})
-			if tries++; tries < most {
-				next.Reset(wait)
-			}
+			try()
 		case got := <-replies:
 			f := got.failure()
 			if f == nil || f.kind == missing {
@@ -53,9 +59,8 @@ func (r *resolver) failover(ctx context.Context, q question) reply {
 			if before := failed.failure(); before == nil || f.kind > before.kind {
 				failed = got
 			}
-			order.drop(got.server)
-			if tries < servers {
-				next.Reset(0)
+			if order.drop(got.server); tries < servers && len(order.queue) > 0 {
+				try()
 			}
 		}
 	}
