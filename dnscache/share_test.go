@@ -125,7 +125,7 @@ func TestShareOfPlaces(t *testing.T) {
 				good = netip.MustParseAddr("198.51.0.8")
 			}
 			var took []time.Duration
-			for i := range 200 {
+			for i := range 100 { // in 2 s, while others still wait
 				begin := time.Now()
 				got := resolve(t.Context(), r.For(good, nil), fmt.Sprintf("A n%d.good%d.com", i, i))
 				if got != "192.0.2.1" {
@@ -134,11 +134,14 @@ func TestShareOfPlaces(t *testing.T) {
 				took = append(took, time.Since(begin))
 			}
 			slices.Sort(took)
-			if p99 := took[198]; p99 > 200*time.Millisecond {
+			if p99 := took[98]; p99 > 200*time.Millisecond {
 				t.Errorf("%s: p99 is %v", test.story, p99)
 			}
 			inFlight, waiting := r.Load()
-			t.Logf("%s: %d in flight, %d wait, p99 %v", test.story, inFlight, waiting, took[198])
+			t.Logf("%s: %d in flight, %d wait, p99 %v", test.story, inFlight, waiting, took[98])
+			if waiting == 0 {
+				t.Errorf("%s: nobody waits", test.story)
+			}
 			end()
 			synctest.Wait()
 			if _, waiting := r.Load(); waiting > 0 {
