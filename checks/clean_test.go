@@ -2,6 +2,7 @@ package checks_test
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"net/textproto"
@@ -13,6 +14,7 @@ import (
 	"unicode"
 
 	rfc5322 "github.com/emersion/go-message/textproto"
+	"github.com/go-logfmt/logfmt"
 	"github.com/valyala/fastjson"
 
 	"helo-milter/checks"
@@ -21,8 +23,7 @@ import (
 
 // Whatever a client and its DNS say, what we write has clean bytes only: none that ends a line, moves a
 // terminal's cursor, turns the reading direction or begins what nobody said. Each text is read back by a
-// parser that knows nothing of its writer. The log is package milter's, and each medium by itself is
-// package clean's, see there.
+// parser that knows nothing of its writer. Each medium by itself is package clean's, see there.
 
 func TestClean(t *testing.T) {
 	const helo, ptr, from, rcpt = "mail.example.org", "out.example.org", "a@example.org", "b@example.net"
@@ -82,6 +83,7 @@ func (s said) check(t *testing.T) {
 	}
 	cleanHeader(t, d.Verdict.Header(d.ID, f), f.LastHelo().Raw)
 	cleanRecord(t, d.Record(true).String(), s)
+	cleanLog(t, d)
 }
 
 // ascii is a line of the header or of a reply. Only a fold begins with a tab.
@@ -156,5 +158,70 @@ func cleanRecord(t *testing.T, line string, s said) {
 	same := got.Helo == checks.ParseHelo(s.helo).Raw && got.MailFrom == from
 	if !same || !slices.Equal(got.RcptTo, []string{rcpt, rcpt}) {
 		t.Errorf("%+v became %+v", s, got)
+	}
+}
+
+// logNames are what the line of a decision has, in this order, which is a promise: filters rely on it.
+var logNames = []string{
+	"id", "queue_id", "mta", "client", "helo", "iprev", "want", "did", "rules", "unsure", "score", "ms", "mail_from",
+	"rcpt_to",
+}
+
+// cleanLog reads the line in the log in both of its forms.
+func cleanLog(t *testing.T, d *checks.Decision) {
+	t.Helper()
+	text, object := string(d.AppendLog(nil, false)), `{"msg":"decision"`+string(d.AppendLog(nil, true))+"}"
+	if i := strings.IndexFunc(text+object, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+		t.Errorf("the log has %+q", (text + object)[i:][:8])
+	}
+	var got struct {
+		Want, Did, Client, Helo string
+		Rules, Unsure           []string
+		RcptTo                  []string `json:"rcpt_to"`
+	}
+	if err := json.Unmarshal([]byte(object), &got); err != nil {
+		t.Fatalf("the log has %s: %v", object, err)
+	}
+	names, values := []string{}, map[string]string{}
+	line := logfmt.NewDecoder(strings.NewReader(text))
+	for line.ScanRecord() {
+		for line.ScanKeyval() {
+			names = append(names, string(line.Key()))
+			values[string(line.Key())] = string(line.Value())
+		}
+	}
+	if line.Err() != nil || !slices.Equal(names, logNames) || strings.Count(text, "\n") > 0 {
+		t.Fatalf("the log has %q: %q, %v", text, names, line.Err())
+	}
+	for name, value := range map[string]string{
+		"want": got.Want, "did": got.Did, "client": got.Client, "helo": got.Helo, "rules": strings.Join(got.Rules, ","),
+		"unsure": cmp.Or(strings.Join(got.Unsure, ","), "none"),
+	} {
+		if values[name] != value {
+			t.Errorf("%s is %q, and in JSON %q", name, values[name], value)
+		}
+	}
+	if got.Want != "reject" || got.Did != "accept" || got.Client != "203.0.113.9" {
+		t.Errorf("the log has %s", text)
+	}
+}
+
+// A line ends with the recipients, and has no more than its room for them.
+func TestLogRoom(t *testing.T) {
+	d := &checks.Decision{
+		ID: "id1", MTA: "mx1.example.net", MailFrom: "a@example.org", Took: 1234567,
+		RcptTo: []string{"b@example.net", strings.Repeat("c", 4000), strings.Repeat("d", 4000)}, Facts: &checks.Facts{},
+		Verdict: checks.Verdict{Exempt: "no-address", Score: 0.5},
+	}
+	text, object := string(d.AppendLog(nil, false)), string(d.AppendLog(nil, true))
+	if want := ` id=id1 queue_id="" mta=mx1.example.net client=none helo="" iprev=none want=exempt did=accept ` +
+		`rules=none unsure=none score=0.5 ms=1.234 mail_from=a@example.org rcpt_to=b@example.net,c` +
+		strings.Repeat("c", 3999); text != want {
+		t.Errorf("the log has %s", text)
+	}
+	if !strings.HasPrefix(object, `,"id":"id1","queue_id":"","mta":"mx1.example.net","client":"none","helo":"",`+
+		`"iprev":"none","want":"exempt","did":"accept","rules":[],"unsure":[],"score":0.5,"ms":1.234,`+
+		`"mail_from":"a@example.org","rcpt_to":["b@example.net","ccc`) || !strings.HasSuffix(object, `c"]`) {
+		t.Errorf("the log has %s", object)
 	}
 }

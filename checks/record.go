@@ -85,7 +85,7 @@ func (d *Decision) Record(all bool) *Record {
 		Version: 1, Time: d.Time.UTC().Truncate(time.Millisecond), ID: d.ID, MTA: d.MTA, QueueID: d.QueueID,
 		Client: f.Client, Helo: f.LastHelo(), Helos: []Helo{}, MailFrom: d.MailFrom,
 		RcptTo: append([]string{}, d.RcptTo...), Exempt: v.Exempt, Facts: f, Iprev: f.Iprev(),
-		Findings: v.written(all), Header: d.Header, Millis: float64(d.Took.Microseconds()) / 1000,
+		Findings: v.written(all), Header: d.Header, Millis: d.millis(),
 	}
 	for _, g := range f.Greetings {
 		r.Helos = append(r.Helos, g.Helo)
@@ -99,6 +99,8 @@ func (d *Decision) Record(all bool) *Record {
 	}
 	return r
 }
+
+func (d *Decision) millis() float64 { return float64(d.Took.Microseconds()) / 1000 }
 
 // written are the findings of a record.
 func (v *Verdict) written(all bool) []RuleFinding {

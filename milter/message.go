@@ -2,7 +2,6 @@ package milter
 
 import (
 	"errors"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -107,7 +106,7 @@ func (s *session) header() string {
 	return verdict.Header(s.id, s.pipe.Facts())
 }
 
-// finish ends the transaction: with a line in the log, and with Decided.
+// finish ends the transaction, with Decided if anything was judged.
 func (s *session) finish(queueID string) {
 	if !s.message.open {
 		s.message = message{}
@@ -125,7 +124,6 @@ func (s *session) finish(queueID string) {
 	if d == nil {
 		return
 	}
-	s.try(func() { s.log(d) })
 	if s.cfg.Decided != nil {
 		s.try(func() { s.cfg.Decided(d) })
 	}
@@ -136,18 +134,4 @@ func (s *session) decision(queueID string) *checks.Decision {
 	d.ID, d.QueueID, d.MailFrom, d.RcptTo, d.Header = s.id, queueID, msg.from, msg.rcpts, msg.header
 	d.Took = time.Since(msg.start)
 	return d
-}
-
-func (s *session) log(d *checks.Decision) {
-	facts, client := d.Facts, "none"
-	if facts.Client.IsValid() {
-		client = facts.Client.String()
-	}
-	s.cfg.Log.Info("decision", slog.String("id", d.ID), slog.String("queue_id", clean.Log(d.QueueID)),
-		slog.String("client", client), slog.String("helo", clean.Log(facts.LastHelo().Raw)),
-		slog.String("from", clean.Log(d.MailFrom)), slog.String("to", clean.Log(strings.Join(d.RcptTo, ","))),
-		slog.String("want", d.Verdict.Want()), slog.String("did", d.Did.Outcome()),
-		slog.String("rules", d.Verdict.Failed()), slog.String("unsure", d.Verdict.Unsure()),
-		slog.String("iprev", facts.Iprev()), slog.Float64("score", d.Verdict.Score),
-		slog.Duration("took", d.Took))
 }

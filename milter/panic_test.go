@@ -1,8 +1,6 @@
 package milter
 
 import (
-	"context"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,20 +8,6 @@ import (
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
 )
-
-// hoarse is a slog.Handler that one message breaks.
-type hoarse string
-
-func (hoarse) Enabled(context.Context, slog.Level) bool { return true }
-func (h hoarse) WithAttrs([]slog.Attr) slog.Handler     { return h }
-func (h hoarse) WithGroup(string) slog.Handler          { return h }
-
-func (h hoarse) Handle(_ context.Context, r slog.Record) error {
-	if r.Message == string(h) {
-		panic("what is this?")
-	}
-	return nil
-}
 
 // panicAt makes the resolver panic at a question, "TYPE OWNER". No real server can be made to do that.
 func panicAt(c *Config, question string) {
@@ -84,10 +68,6 @@ func TestPanic(t *testing.T) {
 		{
 			"the judgement", func(c *Config) { c.Policy.Actions = nil }, session + message + message,
 			bad + " | " + bad, "accept/accept? accept/accept?", 2,
-		},
-		{
-			"the log", func(c *Config) { c.Log = slog.New(hoarse("decision")) }, session + message + message,
-			good + " | " + good, "accept/accept accept/accept", 2,
 		},
 	} {
 		var told atomic.Int32

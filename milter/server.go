@@ -42,7 +42,7 @@ type Config struct {
 	Header  string // the name of the header field; "" adds none
 	// AuthResults adds Authentication-Results (RFC 8601), too, and removes those that claim to be ours.
 	AuthResults bool
-	Log         *slog.Logger
+	Log         *slog.Logger // warnings; for decisions there is Decided
 
 	// Decided, if not nil, is called for each transaction in its session's goroutine. It must not block.
 	Decided func(*checks.Decision)

@@ -96,6 +96,16 @@ func Text(text string, limit int) string {
 	return strings.ToValidUTF8(text, "?")
 }
 
+// isPlain reports whether a text is printable ASCII, which every medium of runes keeps.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if !isASCII(rune(text[i])) {
+			return false
+		}
+	}
+	return true
+}
+
 func isASCII(r rune) bool { return ' ' <= r && r <= '~' }
 
 func isQuotable(r rune) bool { return isASCII(r) && r != '"' && r != '\\' }
@@ -133,6 +143,9 @@ func eachByte(text string, keep func(rune) bool) string {
 }
 
 func eachRune(text string, keep func(rune) bool, instead func(rune) string) string {
+	if isPlain(text) {
+		return text
+	}
 	var b strings.Builder
 	b.Grow(len(text))
 	for _, r := range text {

@@ -33,6 +33,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"slices"
@@ -60,6 +61,8 @@ type Config struct {
 	SocketGroup string // "" is the daemon's own
 	ReplyAt     milter.Stage
 	DecisionLog string // a file; "-" is standard output, and "" none
+	Log         LogForm
+	LogLevel    slog.Level
 	Header      struct {
 		Add                   bool
 		Name                  string

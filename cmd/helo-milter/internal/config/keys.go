@@ -51,6 +51,11 @@ var plainKeys = []key{
 		func(c *Config) any { return &c.DecisionLog },
 		func(c *Config) error { return filePath(c.DecisionLog) },
 	},
+	{"log", `"text"`, "text | json, on standard error", func(c *Config) any { return &c.Log }, nil},
+	{
+		"log_level", `"info"`, "debug | info | warn | error; a decision is info",
+		func(c *Config) any { return (*logLevel)(&c.LogLevel) }, nil,
+	},
 	{"header.add", "true", "", func(c *Config) any { return &c.Header.Add }, nil},
 	{
 		"header.name", `"X-HELO-Check"`, "", func(c *Config) any { return &c.Header.Name },

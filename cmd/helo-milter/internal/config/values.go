@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"helo-milter/checks"
@@ -48,6 +50,40 @@ var onDNSErrorWords = enum.Words[onDNSError]{
 func (a onDNSError) MarshalText() ([]byte, error) { return onDNSErrorWords.Marshal(a) }
 
 func (a *onDNSError) UnmarshalText(text []byte) error { return onDNSErrorWords.Unmarshal(a, text) }
+
+// LogForm is how the lines of the log are written: as slog's handlers do.
+type LogForm uint8
+
+// The forms of the log.
+const (
+	LogText LogForm = iota
+	LogJSON
+)
+
+var logForms = enum.Words[LogForm]{{LogText, "text"}, {LogJSON, "json"}}
+
+// MarshalText implements encoding.TextMarshaler.
+func (f LogForm) MarshalText() ([]byte, error) { return logForms.Marshal(f) }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (f *LogForm) UnmarshalText(text []byte) error { return logForms.Unmarshal(f, text) }
+
+// logLevel is a slog.Level that has no values between the four.
+type logLevel slog.Level
+
+func (l logLevel) MarshalText() ([]byte, error) {
+	return []byte(strings.ToLower(slog.Level(l).String())), nil
+}
+
+func (l *logLevel) UnmarshalText(text []byte) error {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if strings.ToLower(level.String()) == string(text) {
+			*l = logLevel(level)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is none of debug, info, warn, error", text)
+}
 
 // network is a CIDR, an address, or "private".
 type network struct {

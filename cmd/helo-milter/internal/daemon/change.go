@@ -146,6 +146,7 @@ func (d *Daemon) giveAccess(c *change) (err error) {
 
 // commit puts a change in use, and closes what is not needed any more.
 func (d *Daemon) commit(c *change) {
+	d.lines.use(c.cfg)
 	d.record(c.records)
 	d.guard.SetLimits(d.limits(c))
 	d.server.Configure(c.serving)

@@ -30,6 +30,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	gomilter "github.com/d--j/go-milter"
 
+	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
@@ -39,7 +40,7 @@ import (
 // Daemon serves, whatever its configuration. Its methods are for one goroutine.
 type Daemon struct {
 	stdout    io.Writer
-	lines     *spool.Spool // the log
+	lines     *lines       // the log
 	log       *slog.Logger // writes to it
 	decisions *spool.Spool // the decision log
 	metrics   *metrics
@@ -76,7 +77,7 @@ func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
 		violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
 		filters: newThrottle(time.Hour),
 	}
-	d.openLogs(stderr)
+	d.openLogs(cfg, stderr)
 	if err := d.start(cfg); err != nil {
 		d.decisions.Close(0)
 		d.lines.Close(flushTime)
@@ -86,11 +87,11 @@ func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
 }
 
 // openLogs makes the log, and the decision log that has no file yet.
-func (d *Daemon) openLogs(stderr io.Writer) {
-	d.lines = spool.New(struct{ io.Writer }{stderr}, nil)
-	d.log = slog.New(slog.NewTextHandler(d.lines, nil))
+func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
+	d.lines = newLines(stderr, cfg)
+	d.log = slog.New(d.lines)
 	gomilter.LogWarning = func(format string, args ...any) {
-		d.log.Debug("go-milter", "warning", fmt.Sprintf(format, args...))
+		d.log.Debug("go-milter", "warning", clean.Log(fmt.Sprintf(format, args...)))
 	}
 	d.onPanic = d.metrics.panicked(d.log)
 	failures := newThrottle(time.Minute)
@@ -99,7 +100,7 @@ func (d *Daemon) openLogs(stderr io.Writer) {
 			d.log.Error("decision log: cannot be written, records wait in memory or are dropped", "error", err)
 		}
 	})
-	d.metrics.spool("log", d.lines)
+	d.metrics.spool("log", d.lines.Spool)
 	d.metrics.spool("decision_log", d.decisions)
 }
 

@@ -7,17 +7,21 @@ import (
 	"strings"
 	"time"
 
+	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/spool"
 )
 
-// introduce says what to paste into the MTA's configuration, on standard output unless that is a log.
+// introduce says what to paste into the MTA's configuration, on standard output unless that is a log, and then on
+// standard error unless that has JSON only.
 func (d *Daemon) introduce() {
-	out := d.lines
-	if d.cfg.DecisionLog != "-" {
-		out = spool.New(struct{ io.Writer }{d.stdout}, nil) // a pipe that nobody reads must not hold up the start
+	switch {
+	case d.cfg.DecisionLog != "-":
+		out := spool.New(struct{ io.Writer }{d.stdout}, nil) // a pipe that nobody reads must not hold up the start
 		defer out.Close(time.Second)
+		_, _ = io.WriteString(out, paste(d.sockets))
+	case d.cfg.Log != config.LogJSON:
+		_, _ = io.WriteString(d.lines, paste(d.sockets))
 	}
-	_, _ = io.WriteString(out, paste(d.sockets))
 	d.log.Info("serving", "listen", d.sockets.names(), "mode", d.cfg.Mode.String(),
 		"profile", d.cfg.Profile.String())
 }

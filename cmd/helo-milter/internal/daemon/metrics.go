@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/milter"
 )
@@ -147,7 +148,7 @@ func (m *metrics) panicked(log *slog.Logger) func(value any, stack []byte) {
 		m.errors.Inc()
 		site := panicSite(stack)
 		if ok, suppressed := places.allow(site); ok {
-			log.Error("internal error, mail goes on unjudged", "panic", value, "at", site, "suppressed", suppressed,
+			log.Error("internal error, mail goes on unjudged", "panic", clean.Log(fmt.Sprint(value)), "at", site, "suppressed", suppressed,
 				"stack", string(stack))
 		}
 	}

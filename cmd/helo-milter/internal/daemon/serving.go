@@ -72,12 +72,14 @@ func (d *Daemon) serving(c *change) *milter.Config {
 	if cfg.Header.Add {
 		serving.Header = cfg.Header.Name
 	}
-	if cfg.HTTP.Listen.Network != "" || cfg.DecisionLog != "" {
-		serving.Decided = func(decision *checks.Decision) {
+	counted := cfg.HTTP.Listen.Network != "" || cfg.DecisionLog != ""
+	serving.Decided = func(decision *checks.Decision) {
+		d.lines.decided(decision)
+		if counted {
 			d.metrics.decided(decision)
-			if cfg.DecisionLog != "" {
-				fmt.Fprintln(d.decisions, decision.Record(false))
-			}
+		}
+		if cfg.DecisionLog != "" {
+			fmt.Fprintln(d.decisions, decision.Record(false))
 		}
 	}
 	return serving
