@@ -58,14 +58,14 @@ func (o *output) waitTimes(t *testing.T, text string, times int) {
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	file, socket := filepath.Join(dir, "helo-milter.toml"), filepath.Join(dir, "sock")
-	configure := func(mode string) {
-		text := fmt.Sprintf("mode = %q\nlisten = [%q]\ntimeout = \"100ms\"\n[dns]\nservers = [\"127.0.0.1:1\"]\n",
-			mode, "unix:"+socket)
+	configure := func(mode, log string) {
+		text := fmt.Sprintf("mode = %q\nlog = %q\nlisten = [%q]\ntimeout = \"100ms\"\n"+
+			"[dns]\nservers = [\"127.0.0.1:1\"]\n", mode, log, "unix:"+socket)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	configure("observe")
+	configure("observe", "text")
 	var stdout, stderr output
 	ctx, stop := context.WithCancel(t.Context())
 	exit := make(chan int)
@@ -85,12 +85,16 @@ func TestServe(t *testing.T) {
 	if got := greet(t, socket, "0x7f000001"); got != "250 accept" {
 		t.Errorf("observing, it says %s", got)
 	}
-	for _, step := range []struct{ mode, log, want string }{
-		{"enforce", "msg=reloaded mode=enforce", "504 5.5.2"},
-		{"enforced", "keeping the old configuration", "504 5.5.2"}, // a mistake changes nothing
-		{"observe", "msg=reloaded mode=observe", "250 accept"},
+	for _, step := range []struct {
+		mode, form, log, want, decision string
+		times                           int
+	}{
+		{"enforce", "text", "msg=reloaded mode=enforce", "504 5.5.2", " want=reject did=reject ", 1},
+		// A mistake changes nothing.
+		{"enforced", "json", "keeping the old configuration", "504 5.5.2", " want=reject did=reject ", 2},
+		{"observe", "json", `"msg":"reloaded","mode":"observe"`, "250 accept", `"want":"reject","did":"accept"`, 1},
 	} {
-		configure(step.mode)
+		configure(step.mode, step.form)
 		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
@@ -98,6 +102,7 @@ func TestServe(t *testing.T) {
 		if got := greet(t, socket, "0x7f000001"); !strings.HasPrefix(got, step.want) {
 			t.Errorf("after %s it says %s", step.log, got)
 		}
+		stderr.waitTimes(t, step.decision, step.times)
 	}
 	stop()
 	if code := <-exit; code != exitDone {
