@@ -41,7 +41,7 @@
 //
 //     go test ./cmd/helo-milter ./cmd/helo-milter/internal/config ./integration/accuracy -update
 //
-//     which is README's table, the default configuration, reports and "check --all". Read git diff: a rule with an
+//     which is the table of README.md here, the default configuration, reports and "check --all". Read git diff: a rule with an
 //     action that is not off stands in the outputs of other clients, too.
 //
 // Nothing else: the key in [rules] and [scores], the header token, the metric label and the log value are the

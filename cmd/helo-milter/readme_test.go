@@ -2,13 +2,14 @@ package main
 
 import (
 	"os"
+	"path"
 	"strings"
 	"testing"
 
 	"helo-milter/cmd/helo-milter/internal/config"
 )
 
-// readmeBlock holds what is between two marks of README.md against a text.
+// readmeBlock holds what is between two marks of a README against a text.
 func readmeBlock(t *testing.T, file, name, want string) (readme string) {
 	t.Helper()
 	begin := "<!-- " + name + ": written by go test ./cmd/helo-milter -update -->\n"
@@ -26,17 +27,29 @@ func readmeBlock(t *testing.T, file, name, want string) (readme string) {
 	return string(text)
 }
 
-// README.md has the rule table of the code, and only configuration that the code takes.
+// The READMEs have only configuration that the code takes, the top one is short, and checks/README.md has the
+// rule table of the code.
 func TestReadme(t *testing.T) {
-	text := readmeBlock(t, "../../README.md", "rules", markdown())
-	blocks := strings.Split(text, "```toml\n")[1:]
-	if len(blocks) < 3 {
-		t.Errorf("README.md has %d pieces of configuration", len(blocks))
-	}
-	for _, block := range blocks {
-		block, _, _ = strings.Cut(block, "```")
-		if _, err := config.Parse("README.md", []byte(block)); err != nil {
-			t.Errorf("%v in\n%s", err, block)
+	readmeBlock(t, "../../checks/README.md", "rules", markdown())
+	blocks := 0
+	for _, dir := range []string{".", "checks", "dnscache", "examples", "cmd/helo-milter/internal/daemon"} {
+		name := path.Join(dir, "README.md")
+		text, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if lines := strings.Count(string(text), "\n"); dir == "." && lines > 200 {
+			t.Errorf("%s has %d lines, more than 200", name, lines)
+		}
+		for _, block := range strings.Split(string(text), "```toml\n")[1:] {
+			block, _, _ = strings.Cut(block, "```")
+			if _, err := config.Parse(name, []byte(block)); err != nil {
+				t.Errorf("%v in\n%s", err, block)
+			}
+			blocks++
+		}
+	}
+	if blocks < 7 {
+		t.Errorf("%d pieces of configuration", blocks)
 	}
 }

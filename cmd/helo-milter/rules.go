@@ -28,7 +28,7 @@ func (c rulesCmd) Run(p *program) error {
 	return w.Flush()
 }
 
-// markdown is the rule table of README.md.
+// markdown is the rule table of checks/README.md.
 func markdown() string {
 	var b strings.Builder
 	b.WriteString("| rule | fails when | careful | standard | strict | score | reply |\n")

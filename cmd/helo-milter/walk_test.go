@@ -56,10 +56,10 @@ func inbox() (mbox, zone string) {
 	return mbox, zone + "gmail.com A 192.0.2.254\ngmail.com MX 10 mail1.example.org.\n"
 }
 
-// A newcomer's walk, from a mailbox to the decision to enforce three rules. README.md has it, with what the
+// A newcomer's walk, from a mailbox to the decision to enforce three rules. README.md here has it, with what the
 // commands say.
 func TestWalk(t *testing.T) {
-	readme, err := filepath.Abs("../../README.md")
+	readme, err := filepath.Abs("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func raiseFiles(t *testing.T, n uint64) {
 }
 
 // Idle connections, over TCP and each with a session up to a HELO that was never said before, take no more
-// memory than README.md says, not even when other sessions leave as much garbage as the Go runtime lets lie:
+// memory than limitsPage says, not even when other sessions leave as much garbage as the Go runtime lets lie:
 // as much again as is in use (GOGC).
 func TestIdleConnections(t *testing.T) {
 	const connections = 5000
@@ -208,16 +208,19 @@ func (l *loadTest) idle(n int, helo func(int) string) []*rig.FrameConn {
 	return all
 }
 
-// promised returns the figure in README.md that a pattern has in parentheses.
+// limitsPage has the bounds of memory.
+const limitsPage = "../../cmd/helo-milter/internal/daemon/README.md"
+
+// promised returns the figure in limitsPage that a pattern has in parentheses.
 func (l *loadTest) promised(pattern string) float64 {
 	l.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile(limitsPage)
 	if err != nil {
 		l.Fatal(err)
 	}
 	found := regexp.MustCompile(pattern).FindSubmatch(text)
 	if found == nil {
-		l.Fatalf("README.md does not say %s", pattern)
+		l.Fatalf("%s does not say %s", limitsPage, pattern)
 	}
 	figure, err := strconv.ParseFloat(string(found[1]), 64)
 	if err != nil {

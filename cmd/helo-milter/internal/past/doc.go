@@ -60,7 +60,7 @@
 //  6. If the server marks authenticated clients in its own way, extend login (a comment) or loggedIn (a
 //     protocol) in received.go; a field of mail from no client at all is local or queued; if its clauses
 //     begin with other words, extend keywords.
-//  7. Name the server in README.md, in the table "What replay reads".
+//  7. Name the server in the table of README.md here.
 //
 // # How to add a provider of mailboxes
 //
@@ -101,6 +101,6 @@
 //     client, and says its HELO; hop makes a Hop of that. open begins a message in the queue and done ends
 //     it; refuse adds a refusal. Read text that the client can choose (sender, HELO, subject) last, or from
 //     the end.
-//  4. Say in the comment of Log what the log has of HELO and reverse DNS, and in README.md, in the table
-//     "What replay reads".
+//  4. Say in the comment of Log what the log has of HELO and reverse DNS, and in the table of
+//     README.md here.
 package past
