@@ -10,7 +10,7 @@ import (
 )
 
 // While the DNS is silent, clients, each of another network, greet again and again, each time with another
-// name. The questions that wait take no more memory than README.md says, however many one session causes and
+// name. The questions that wait take no more memory than limitsPage says, however many one session causes and
 // however many sessions there are, and are gone with them.
 func TestWaitingQuestions(t *testing.T) {
 	for name, tt := range map[string]struct{ sessions, greetings int }{
