@@ -58,6 +58,8 @@ type commands struct {
 	Rules    rulesCmd    `cmd:"" help:"Print the rule table."`
 	Show     configCmd   `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
+
+	Health healthCmd `cmd:"" hidden:"" help:"Ask the daemon of this configuration for /healthz."`
 }
 
 // program is what a command runs with.

@@ -127,6 +127,16 @@ func (m *Milter) Launch(t T) {
 	m.ended = false
 }
 
+// Shipped returns the path of a milter as it is shipped: static, and without the race detector.
+func Shipped(t T) string {
+	t.Helper()
+	binary, err := plainMilter()
+	if err != nil {
+		t.Fatalf("milter: %v", err)
+	}
+	return binary
+}
+
 // plainMilter builds the milter without the race detector.
 var plainMilter = sync.OnceValues(func() (string, error) {
 	if given := os.Getenv(plainVar); given != "" {
@@ -228,11 +238,7 @@ func Binary() string { return os.Getenv(milterVar) }
 // and the unit tests run with it.
 func Command(ctx context.Context, t T, args ...string) *exec.Cmd {
 	t.Helper()
-	binary, err := plainMilter()
-	if err != nil {
-		t.Fatalf("milter: %v", err)
-	}
-	return exec.CommandContext(ctx, binary, args...)
+	return exec.CommandContext(ctx, Shipped(t), args...)
 }
 
 // RunMilter runs a command of the milter and returns its output and its exit code.
