@@ -48,5 +48,10 @@ func TestCompose(t *testing.T) {
 		if err != nil || !strings.Contains(string(docker), config) {
 			t.Errorf("%s: %s: %v\n%s", file, config, err, docker)
 		}
+		for _, line := range []string{"read_only: true", "cap_drop: [ALL]", "no-new-privileges:true"} {
+			if !strings.Contains(string(text), line) { // as TestContainer runs it
+				t.Errorf("%s: no %s", file, line)
+			}
+		}
 	}
 }

@@ -87,6 +87,7 @@ func TestUsage(t *testing.T) {
 		{"rules", exitDone},
 		{"rules --markdown", exitDone},
 		{"config --default", exitDone},
+		{"health", exitBad}, // without http.listen
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), strings.Fields(tt.args), nil, &stdout, &stderr); code != tt.want {

@@ -16,7 +16,7 @@ import (
 type healthCmd struct{}
 
 // healthTimeout is how long a healthy daemon may take to answer on a busy machine.
-const healthTimeout = 5 * time.Second
+const healthTimeout = 3 * time.Second
 
 // Run exits with 0 if the daemon of this configuration answers /healthz with 200.
 func (healthCmd) Run(p *program) error {

@@ -68,6 +68,10 @@ func TestHTTPListen(t *testing.T) {
 		if got := get(step.network, step.address); got != step.want {
 			t.Errorf("%s for %s: %s, want %s\n%s", step.listen, step.allow, got, step.want, stderr.String())
 		}
+		healthy := run(t.Context(), []string{"health", "--config", file}, nil, io.Discard, io.Discard) == exitDone
+		if healthy != (step.want == "ok") {
+			t.Errorf("%s for %s: healthy is %v", step.listen, step.allow, healthy)
+		}
 	}
 	stop()
 	if code := <-exit; code != exitDone {

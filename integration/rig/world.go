@@ -98,7 +98,7 @@ func missing() (what []string) {
 	}
 	for _, tool := range []string{
 		"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", "m4", postfixMaster, sendmailBin,
-		"opendkim", "spamassassin", "sieve-test", "rspamd",
+		"opendkim", "spamassassin", "sieve-test", "rspamd", "podman",
 	} {
 		if _, err := exec.LookPath(tool); err != nil {
 			what = append(what, filepath.Base(tool))
