@@ -11,8 +11,8 @@ import (
 	"helo-milter/cmd/helo-milter/internal/config"
 )
 
-// healthCmd is the health check of a container, which has no other program to ask /healthz with. It is hidden:
-// administrators ask with curl.
+// healthCmd is the health check of a container, which has no other program to ask /healthz with. It is
+// hidden: administrators ask with curl.
 type healthCmd struct{}
 
 // healthTimeout is how long a healthy daemon may take to answer on a busy machine.
