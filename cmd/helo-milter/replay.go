@@ -22,11 +22,12 @@ import (
 type replayCmd struct {
 	JSON        bool     `help:"Print decision records, as input for report or another replay."`
 	RecordedDNS bool     `name:"recorded-dns" help:"Judge from the recorded facts only, without DNS lookups."`
+	Since       since    `help:"Only what happened since: 36h, 7d or 2w ago, a date (UTC), or a time (RFC 3339)." placeholder:"WHEN"`
 	Trusted     string   `help:"For mail: host, or .domain, whose Received fields to trust." placeholder:"HOST"`
 	Ham         []string `sep:"none" help:"Mail known to be legitimate." placeholder:"FILE"`
 	Spam        []string `sep:"none" help:"Mail known to be spam." placeholder:"FILE"`
 	Verbose     bool     `short:"v" help:"Show what could not be read. Its forms have no address or name of anybody in them."`
-	Files       []string `arg:"" optional:"" name:"file" help:"Decision log, mail log, mbox, Maildir or message, gzipped or not; - is stdin."`
+	Files       []string `arg:"" optional:"" name:"file" help:"Decision log, mail log, mbox, Maildir or message, gzipped or not, or a pattern; - is stdin."`
 }
 
 // Run judges past mail.
@@ -46,9 +47,13 @@ func (c *replayCmd) Run(p *program) error {
 		}
 		r.DNS = cfg.Asking(resolver)
 	}
-	read, finish := c.progress(p.stderr)
-	source := &past.Source{Trusted: c.Trusted, Now: time.Now(), Stdin: p.stdin, Read: read}
-	summary, err := c.judge(p, r, source)
+	paths, errs := c.paths()
+	read, finish := progress(p.stderr, paths)
+	source := &past.Source{
+		Trusted: c.Trusted, Now: time.Now(), From: c.Since.from(time.Now()), Stdin: p.stdin, Read: read,
+		Seen: past.NewSeen(),
+	}
+	summary, err := c.judge(p, r, items(p.ctx, source, paths, errs))
 	finish()
 	switch {
 	case p.ctx.Err() != nil:
@@ -65,10 +70,12 @@ func (c *replayCmd) Run(p *program) error {
 
 // judge adds every outcome to the summary, and prints the records for --json. The error joins those of files
 // that could not be read, or only in part.
-func (c *replayCmd) judge(p *program, r *replay.Replay, source *past.Source) (*replay.Summary, error) {
+func (c *replayCmd) judge(
+	p *program, r *replay.Replay, items iter.Seq2[past.Item, error],
+) (*replay.Summary, error) {
 	summary, unread := &replay.Summary{}, error(nil)
 	out := bufio.NewWriter(p.stdout)
-	for outcome := range r.All(p.ctx, c.items(p.ctx, source)) {
+	for outcome := range r.All(p.ctx, items) {
 		summary.Add(outcome)
 		if broken := new(past.Broken); outcome.Err != nil && !errors.As(outcome.Err, &broken) {
 			unread = errors.Join(unread, outcome.Err)
@@ -92,10 +99,29 @@ func write(out io.Writer, o *replay.Outcome) {
 	}
 }
 
-// items yields the items of all files, labelled as on the command line.
-func (c *replayCmd) items(ctx context.Context, source *past.Source) iter.Seq2[past.Item, error] {
+// labelled are files by past.Label.
+type labelled [3][]string
+
+// paths returns the files of the command line, and what is wrong with its patterns.
+func (c *replayCmd) paths() (paths labelled, errs []error) {
+	for label, args := range [...][]string{past.Unlabelled: c.Files, past.Ham: c.Ham, past.Spam: c.Spam} {
+		list, wrong := past.Paths(args)
+		paths[label], errs = list, append(errs, wrong...)
+	}
+	return paths, errs
+}
+
+// items yields errors, and the items of all files.
+func items(
+	ctx context.Context, source *past.Source, paths labelled, errs []error,
+) iter.Seq2[past.Item, error] {
 	return func(yield func(past.Item, error) bool) {
-		for label, files := range c.labelled() {
+		for _, err := range errs {
+			if !yield(past.Item{}, err) {
+				return
+			}
+		}
+		for label, files := range paths {
 			for _, file := range files {
 				for item, err := range source.Items(ctx, file, past.Label(label)) {
 					if !yield(item, err) {
@@ -107,20 +133,15 @@ func (c *replayCmd) items(ctx context.Context, source *past.Source) iter.Seq2[pa
 	}
 }
 
-// labelled returns the files by past.Label.
-func (c *replayCmd) labelled() [3][]string {
-	return [...][]string{past.Unlabelled: c.Files, past.Ham: c.Ham, past.Spam: c.Spam}
-}
-
 // progress shows a progress bar of the bytes read, on a terminal only. read may be nil; finish may be called
 // more than once.
-func (c *replayCmd) progress(stderr io.Writer) (read func(int), finish func()) {
+func progress(stderr io.Writer, paths labelled) (read func(int), finish func()) {
 	terminal, ok := stderr.(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
 		return nil, func() {}
 	}
 	size := int64(0)
-	for _, files := range c.labelled() {
+	for _, files := range paths {
 		for _, file := range files {
 			size += past.Size(file) // 0 for standard input
 		}

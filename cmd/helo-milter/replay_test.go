@@ -75,12 +75,14 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// daemons returns the records of a replay as if a daemon had written them: without their source.
+// daemons returns the records of a replay as if a daemon had written them: without their source, and each of
+// a session of its own.
 func daemons(past string) string {
-	text := ""
+	text, n := "", 0
 	for line := range strings.Lines(past) {
 		if before, _, ok := strings.Cut(line, `,"source":{"place"`); ok {
-			text += before + "}\n"
+			n++
+			text += strings.Replace(before, `"id":"replay"`, fmt.Sprintf(`"id":"%d"`, n), 1) + "}\n"
 		}
 	}
 	return text

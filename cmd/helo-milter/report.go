@@ -4,16 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
+	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/evidence"
 	"helo-milter/cmd/helo-milter/internal/past"
 )
 
 type reportCmd struct {
+	Since   since    `help:"Only what happened since: 36h, 7d or 2w ago, a date (UTC), or a time (RFC 3339)." placeholder:"WHEN"`
 	JSON    bool     `xor:"format" help:"Print the figures as JSON."`
 	HTML    bool     `xor:"format" name:"html" help:"Print a self-contained HTML page with charts."`
 	Verbose bool     `short:"v" help:"Show lines that could not be read."`
-	Files   []string `arg:"" name:"file" help:"Decision logs, plain or gzip-compressed; - is standard input."`
+	Files   []string `arg:"" name:"file" help:"Decision logs or patterns of their names, plain or gzip-compressed; - is standard input."`
 }
 
 // Run reports on decision logs. For mailboxes and MTA logs, replay --json makes them.
@@ -22,53 +25,84 @@ func (c *reportCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	tally, unread, files, broken := evidence.New(cfg.Judge, cfg.Actions), error(nil), 0, 0
-	for _, name := range c.Files {
-		n, err := c.read(p, tally, name)
-		broken += n
-		if p.ctx.Err() != nil {
-			return p.ctx.Err()
-		}
-		if err != nil { // go on with the others
-			files++
-			unread = errors.Join(unread, err)
-		}
+	in, err := c.read(p, cfg)
+	if err != nil {
+		return err
 	}
-	report := tally.Report(broken, files)
+	report := in.tally.Report(in.broken, len(in.errs))
 	if err := c.print(p.stdout, report); err != nil {
 		return err
 	}
-	if report.Judged() == 0 && unread == nil {
-		return fmt.Errorf("no judged mail in these files; lines that are not decision records: %d "+
-			"(replay --json makes decision records from mail and MTA logs)", broken)
+	if report.Judged() == 0 && len(in.errs) == 0 {
+		return in.nothing()
 	}
-	return unread
+	return errors.Join(in.errs...)
 }
 
-// read adds the records of a file to the tally, and returns how many of its lines are broken.
-func (c *reportCmd) read(p *program, tally *evidence.Tally, name string) (broken int, err error) {
+// decisions are what was read of decision logs.
+type decisions struct {
+	tally   *evidence.Tally
+	from    time.Time // only records from then on are counted
+	earlier int       // records before that
+	broken  int       // lines
+	errs    []error   // one for each file or pattern that could not be read, or only in part
+}
+
+// read reads the files. What cannot be read is noted, and the others are read; the error is that of an
+// interruption.
+func (c *reportCmd) read(p *program, cfg *config.Config) (*decisions, error) {
+	d := &decisions{tally: evidence.New(cfg.Judge, cfg.Actions), from: c.Since.from(time.Now())}
+	paths, errs := past.Paths(c.Files)
+	d.errs = errs
+	seen := past.NewSeen()
+	for _, path := range paths {
+		err := d.file(p, path, seen, c.Verbose)
+		if p.ctx.Err() != nil {
+			return nil, p.ctx.Err()
+		}
+		if err != nil {
+			d.errs = append(d.errs, err)
+		}
+	}
+	return d, nil
+}
+
+// file adds the records of a file.
+func (d *decisions) file(p *program, name string, seen *past.Seen, verbose bool) error {
 	file, err := past.Open(p.ctx, name, p.stdin, nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer file.Close()
 	line := new(past.Broken)
 	for record, err := range past.Decisions(name, file) {
 		switch {
 		case errors.As(err, &line):
-			broken++
-			if c.Verbose {
+			d.broken++
+			if verbose {
 				fmt.Fprintln(p.stderr, "helo-milter:", line)
 			}
 		case err != nil:
-			return broken, err
+			return err
 		case p.ctx.Err() != nil:
-			return broken, p.ctx.Err()
-		default:
-			tally.Add(record)
+			return p.ctx.Err()
+		case record.Time.Before(d.from):
+			d.earlier++
+		case !seen.Again(record):
+			d.tally.Add(record)
 		}
 	}
-	return broken, nil
+	return nil
+}
+
+// nothing is the error of files without judged mail.
+func (d *decisions) nothing() error {
+	period := ""
+	if d.earlier > 0 {
+		period = fmt.Sprintf(" since %s; records before: %d", d.from.UTC().Format("2006-01-02 15:04 UTC"), d.earlier)
+	}
+	return fmt.Errorf("no judged mail in these files%s; lines that are not decision records: %d "+
+		"(replay --json makes decision records from mail and MTA logs)", period, d.broken)
 }
 
 func (c *reportCmd) print(out io.Writer, report *evidence.Report) (err error) {

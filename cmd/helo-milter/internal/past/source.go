@@ -22,6 +22,8 @@ import (
 type Source struct {
 	Trusted string    // the hosts whose Received fields are believed, see Message
 	Now     time.Time // for dates without a year or a time zone
+	From    time.Time // what was before is left out; not what has no date
+	Seen    *Seen     // leaves out records that were read before; may be nil
 	Stdin   io.Reader // what "-" stands for
 	Read    func(int) // called with the number of bytes read from files; may be nil
 }
@@ -37,7 +39,8 @@ type Item struct {
 // kind; any other error is about a file. Reading continues after either. The end of ctx is an error, too,
 // even while waiting for standard input or a pipe.
 func (s *Source) Items(ctx context.Context, path string, label Label) iter.Seq2[Item, error] {
-	return func(yield func(Item, error) bool) {
+	return func(each func(Item, error) bool) {
+		yield := func(item Item, err error) bool { return !s.wants(item) || each(item, err) }
 		if path == "-" {
 			s.file(ctx, path, path, label, yield)
 			return
@@ -54,6 +57,16 @@ func (s *Source) Items(ctx context.Context, path string, label Label) iter.Seq2[
 			}
 		}
 	}
+}
+
+func (s *Source) wants(item Item) bool {
+	switch {
+	case item.Record != nil:
+		return !item.Record.Time.Before(s.From) && (s.Seen == nil || !s.Seen.Again(item.Record))
+	case item.Hop != nil && !item.Hop.Time.IsZero():
+		return !item.Hop.Time.Before(s.From)
+	}
+	return true
 }
 
 // Size returns how many bytes Items will read at least: 0 for "-".
