@@ -25,6 +25,8 @@ func (r *Report) HTML() string {
 		"percent": percent,
 		"doc":     func(rule string) string { return checks.All[checks.Index(rule)].Doc },
 		"caveat":  func() string { return caveat },
+		"rows":    HostRows,
+		"note":    func() string { return hostNote },
 	}).Parse(page))
 	var b strings.Builder
 	if err := t.Execute(&b, r); err != nil {

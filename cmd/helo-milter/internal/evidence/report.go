@@ -37,6 +37,7 @@ type Section struct {
 	Unheard      int           `json:"helo_not_recorded"`
 	Ham          int           `json:"ham"` // judged transactions with this label
 	Spam         int           `json:"spam"`
+	Hosts        []Host        `json:"hosts"` // by name
 	Trend        []Span        `json:"trend"`
 	Rules        []RuleSummary `json:"rules"` // in the table's order
 	Ladder       []Rung        `json:"ladder"`
@@ -135,7 +136,7 @@ func (t *Tally) section(c *counts, dns string) Section {
 			s.RefusedBy += count(who.refused > 0)
 		}
 	}
-	s.Networks, s.Top = len(networks), c.ranked()
+	s.Networks, s.Top, s.Hosts = len(networks), c.ranked(), c.hosts.sorted()
 	spans := c.spans()
 	for _, span := range spans {
 		s.Trend = append(s.Trend, span.Span)

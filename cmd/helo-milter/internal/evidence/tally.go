@@ -33,6 +33,7 @@ func New(judge *checks.Judge, own []*checks.Action) *Tally {
 		t.kinds[i] = &counts{
 			rules: make([]ruleCounts, len(checks.All)), days: map[int]*day{},
 			places: map[[16]byte]int32{}, room: maxClients, logins: map[netip.Prefix]bool{},
+			hosts: hosts{},
 		}
 	}
 	return t
@@ -69,6 +70,7 @@ type counts struct {
 	room                             int                // for more clients; negative if some had no room
 	top                              []TopClient        // most refused transactions first
 	logins                           map[netip.Prefix]bool
+	hosts                            hosts
 }
 
 // ruleCounts counts transactions.
@@ -97,13 +99,14 @@ func (c *counts) add(r *checks.Record, judge *checks.Judge) {
 		c.to = at
 	}
 	c.transactions++
-	today := c.day(at)
+	today, host := c.day(at), c.hosts.of(r)
 	findings, exempt := again(r, judge)
 	if exempt == "" {
-		c.judge(r, findings, judge.Unanswerable(r.Facts), today)
+		host.decided(r, c.judge(r, findings, judge.Unanswerable(r.Facts), today))
 		return
 	}
 	today.exempt++
+	host.Exempt++
 	i := slices.Index(reasons[:], exempt)
 	if i < 0 {
 		i = len(reasons) - 1
@@ -159,8 +162,10 @@ func (c *counts) day(at time.Time) *day {
 	return c.days[n]
 }
 
-// judge counts a judged transaction.
-func (c *counts) judge(r *checks.Record, findings []checks.Finding, unasked []string, today *day) {
+// judge counts a judged transaction, and reports whether a rule was unsure.
+func (c *counts) judge(
+	r *checks.Record, findings []checks.Finding, unasked []string, today *day,
+) (unsure bool) {
 	f, who := r.Facts, c.client(r.Client)
 	iprev := f.Iprev()
 	c.judged++
@@ -174,7 +179,6 @@ func (c *counts) judge(r *checks.Record, findings []checks.Finding, unasked []st
 	ham, spam := count(labelled(r, "ham")), count(labelled(r, "spam"))
 	c.ham += ham
 	c.spam += spam
-	unsure := false
 	for i, found := range findings {
 		n := &c.rules[i]
 		switch found.Result {
@@ -191,9 +195,10 @@ func (c *counts) judge(r *checks.Record, findings []checks.Finding, unasked []st
 	}
 	who.spoke |= speaking(f, findings, unasked)
 	c.someUnsure += count(unsure)
-	if r.Verdict.Want == "tempfail" || r.Verdict.Want == "reject" {
+	if refused(r.Verdict.Want) {
 		c.refuse(r, who, today)
 	}
+	return unsure
 }
 
 func labelled(r *checks.Record, label string) bool { return r.Source != nil && r.Source.Label == label }

@@ -21,6 +21,7 @@ func (r *Report) Text() string {
 		paragraph(&b, s.Summary(), "")
 		b.WriteByte('\n')
 		s.writeFigures(&b)
+		s.writeHosts(&b)
 		if s.Judged > 0 {
 			s.writeTop(&b)
 			s.writeRules(&b)
@@ -41,6 +42,27 @@ func (s *Section) writeFigures(b *strings.Builder) {
 		rows = append(rows, []string{f.Name, f.Count, f.Share, f.Note})
 	}
 	table(b, "  ", "lrrl", rows)
+}
+
+func (s *Section) writeHosts(b *strings.Builder) {
+	const columns, longest = 4, 19 // as many as fit
+	for i, list := range s.HostTables(columns) {
+		if i == 0 {
+			b.WriteString("\nDECISIONS BY HOST\n")
+		}
+		rows := [][]string{{""}}
+		for _, h := range list {
+			rows[0] = append(rows[0], head(h.Name, longest))
+		}
+		for _, r := range HostRows(list) {
+			rows = append(rows, append([]string{r.Name}, r.Cells...))
+		}
+		table(b, "  ", "lrrrr", rows)
+		b.WriteByte('\n')
+	}
+	if len(s.Hosts) > 1 {
+		paragraph(b, hostNote, "  ")
+	}
 }
 
 func (s *Section) writeTop(b *strings.Builder) {

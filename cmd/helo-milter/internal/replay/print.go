@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"regexp"
@@ -103,7 +104,7 @@ func (t *Table) period() string {
 
 // print writes the columns side by side; the second only if now, its heading, is not empty.
 func (t *Table) print(out io.Writer, then, now string) {
-	columns := []*Column{&t.Then}
+	columns, last := []*Column{&t.Then}, cmp.Or(now, then)
 	header, rules := then+"\t \t", then+": fails\tunsure\t"
 	if now != "" {
 		columns = append(columns, &t.Now)
@@ -118,7 +119,7 @@ func (t *Table) print(out io.Writer, then, now string) {
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "%-*s\t%s\n", nameWidth, "", header)
-	for _, want := range []string{"exempt", "accept", "tempfail", "reject"} {
+	for _, want := range wants {
 		row(want, func(c *Column) string { return share(c.Wants[want], c.Items) })
 	}
 	for _, label := range []string{"ham", "spam"} {
@@ -142,6 +143,7 @@ func (t *Table) print(out io.Writer, then, now string) {
 		}
 	}
 	w.Flush()
+	t.Hosts.print(out, last)
 }
 
 const nameWidth = 22

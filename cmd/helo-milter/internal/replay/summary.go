@@ -47,6 +47,7 @@ type Table struct {
 	Items     int
 	From, To  time.Time
 	Then, Now Column
+	Hosts     Hosts
 }
 
 // Column counts the items of a Table as judged from one set of facts.
@@ -135,6 +136,7 @@ func (t *Table) add(o *Outcome) {
 	if o.Now != nil {
 		t.Now.add(o.Now)
 	}
+	t.Hosts.add(o)
 }
 
 func (c *Column) add(r *checks.Record) {
