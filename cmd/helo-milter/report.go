@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"helo-milter/cmd/helo-milter/internal/config"
@@ -15,6 +16,8 @@ type reportCmd struct {
 	Since   since    `help:"Only what happened since: 36h, 7d or 2w ago, a date (UTC), or a time (RFC 3339)." placeholder:"WHEN"`
 	JSON    bool     `xor:"format" help:"Print the figures as JSON."`
 	HTML    bool     `xor:"format" name:"html" help:"Print a self-contained HTML page with charts."`
+	Mail    mailbox  `xor:"format" help:"Send a letter about the last 7 days, with this page, by sendmail(8)." placeholder:"ADDRESS"`
+	Program string   `name:"sendmail" default:"/usr/sbin/sendmail" help:"The program that sends it." placeholder:"FILE"`
 	Verbose bool     `short:"v" help:"Show lines that could not be read."`
 	Files   []string `arg:"" name:"file" help:"Decision logs or patterns of their names, plain or gzip-compressed; - is standard input."`
 }
@@ -25,11 +28,15 @@ func (c *reportCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	in, err := c.read(p, cfg)
+	now := time.Now()
+	in, err := c.read(p, cfg, now)
 	if err != nil {
 		return err
 	}
 	report := in.tally.Report(in.broken, len(in.errs))
+	if c.Mail != "" {
+		return errors.Join(append(in.errs, c.mail(p, cfg, report, now))...)
+	}
 	if err := c.print(p.stdout, report); err != nil {
 		return err
 	}
@@ -50,8 +57,11 @@ type decisions struct {
 
 // read reads the files. What cannot be read is noted, and the others are read; the error is that of an
 // interruption.
-func (c *reportCmd) read(p *program, cfg *config.Config) (*decisions, error) {
-	d := &decisions{tally: evidence.New(cfg.Judge, cfg.Actions), from: c.Since.from(time.Now())}
+func (c *reportCmd) read(p *program, cfg *config.Config, now time.Time) (*decisions, error) {
+	d := &decisions{tally: evidence.New(cfg.Judge, cfg.Actions), from: c.Since.from(now)}
+	if c.Mail != "" {
+		d.tally.Compare(now)
+	}
 	paths, errs := past.Paths(c.Files)
 	d.errs = errs
 	seen := past.NewSeen()
@@ -115,4 +125,13 @@ func (c *reportCmd) print(out io.Writer, report *evidence.Report) (err error) {
 	}
 	_, err = io.WriteString(out, text())
 	return err
+}
+
+// mail sends the letter about a week. Entries of the allow list are in two letters before they end.
+func (c *reportCmd) mail(p *program, cfg *config.Config, report *evidence.Report, now time.Time) error {
+	host, _ := os.Hostname() // without a name, the message can be sent all the same
+	letter := &evidence.Letter{Host: host, Now: now, Allow: cfg.Ending(now.Add(14 * day))}
+	m := &message{to: c.Mail, host: host, date: now, page: report.HTML()}
+	m.subject, m.text = letter.Write(report)
+	return sendmail{c.Program, 2 * time.Minute}.send(p.ctx, m)
 }

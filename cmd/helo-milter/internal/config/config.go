@@ -103,6 +103,16 @@ type Config struct {
 	text []byte // of the file
 }
 
+// Ending returns the allow entries that end before a moment, or have ended.
+func (c *Config) Ending(before time.Time) (list []checks.Allow) {
+	for _, a := range c.allow {
+		if a.Expired(before) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
 // Load reads a configuration file; what it does not say is as in Default. The file "" says nothing. The error
 // has the mistakes of the file, each in a line with its place: all of them, or the first 100 and how many
 // more.

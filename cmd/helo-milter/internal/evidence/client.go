@@ -40,9 +40,16 @@ type client struct {
 	last       int64   // time of the last refused transaction, Unix seconds
 	refused    int32   // transactions that would be refused
 	looks      looks
-	judged     bool // at least once; else only on the allow list
-	spare      bool // beyond maxClients, not kept
+	times      times
+	by         uint8 // the rule of the last refused transaction: 1 + its index in checks.All; 0 is none
+	spare      bool  // beyond maxClients, not kept
 }
+
+// judged reports whether a client was judged at least once; else it is only on the allow list.
+func (c *client) judged() bool { return c.times&everJudged != 0 }
+
+// good reports whether the client looks legitimate to the rule that refused it last.
+func (c *client) good() bool { return c.by > 0 && c.looks&against(int(c.by)-1) != 0 }
 
 // maxClients is how many clients of a kind are distinguished: the first ones.
 const maxClients = 1_000_000

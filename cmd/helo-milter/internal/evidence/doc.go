@@ -5,12 +5,15 @@
 //
 //	record ─► Tally.Add           tally.go    judge the facts again, count transactions by kind of facts
 //	            client, example   client.go   one small value a client, with the signs that it is legitimate
-//	            rank              top.go      the clients that are refused most
+//	            ranking           top.go      the clients that are refused most
+//	            hosts             hosts.go    what each mail server decided
+//	            week              week.go     the last seven days and those before, after Tally.Compare
 //	          Tally.Report        report.go   plain data, as --json prints it: a Section for each kind
 //	            climb             ladder.go   a rule's share of clients hit, and the recommendation
 //	            toml              paste.go    the configuration that enforces what is recommended
 //	          Report.Text         text.go     terminal; sentences and figures in words.go
 //	          Report.HTML         html.go     page, from report.html; the same sentences and figures
+//	          Letter.Write        letter.go   the letter about a week, from Section.changes
 //
 // Facts that were looked up live, recorded by a host, or looked up by replay are three kinds, and no figure
 // combines two of them. The recommendation counts clients, not transactions, and is decided by the upper end

@@ -121,7 +121,7 @@ func (s *Section) climb(c *counts, policy *checks.Policy, own []*checks.Action) 
 		}
 	}
 	for i := range c.clients {
-		s.Enforce += count(c.clients[i].judged && c.clients[i].hit&refusing != 0)
+		s.Enforce += count(c.clients[i].judged() && c.clients[i].hit&refusing != 0)
 	}
 	s.TOML = s.toml(policy, after, own)
 	slices.SortStableFunc(s.Ladder, func(a, b Rung) int {
@@ -160,7 +160,7 @@ func (c *counts) rung(rule int) Rung {
 			continue
 		}
 		hit := who.hit.has(rule)
-		if who.judged {
+		if who.judged() {
 			s.All.Of++
 			s.All.Hit += count(hit)
 		}

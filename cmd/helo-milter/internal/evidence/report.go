@@ -44,6 +44,7 @@ type Section struct {
 	Missing      []string      `json:"missing"` // why nothing is recommended yet
 	Enforce      int           `json:"enforce_clients"`
 	TOML         string        `json:"toml"` // "" when nothing is recommended
+	changes      *changes      // nil without Tally.Compare
 }
 
 // Count is a number of transactions.
@@ -130,7 +131,7 @@ func (t *Tally) section(c *counts, dns string) Section {
 	for key, place := range c.places {
 		who, network := &c.clients[place], network(netip.AddrFrom16(key).Unmap())
 		who.looks = who.looks.settled(c.logins[network])
-		if who.judged {
+		if who.judged() {
 			networks[network] |= who.hit
 			s.Clients++
 			s.RefusedBy += count(who.refused > 0)
@@ -145,6 +146,9 @@ func (t *Tally) section(c *counts, dns string) Section {
 		s.Rules = append(s.Rules, c.summary(i, networks, spans))
 	}
 	s.climb(c, t.judge.Policy, t.own)
+	if !t.week.IsZero() {
+		s.changes = c.changed(t.week)
+	}
 	return s
 }
 
@@ -159,7 +163,7 @@ func (c *counts) summary(rule int, networks map[netip.Prefix]ruleSet, spans []sp
 	}
 	for i := range c.clients {
 		who := &c.clients[i]
-		s.Clients += count(who.judged && who.hit.has(rule))
+		s.Clients += count(who.judged() && who.hit.has(rule))
 	}
 	for _, hit := range networks {
 		s.Networks += count(hit.has(rule))

@@ -14,6 +14,7 @@ type Tally struct {
 	judge *checks.Judge
 	own   []*checks.Action
 	kinds [len(kinds)]*counts
+	week  time.Time // when the last week begins, see Compare
 }
 
 // kinds are the ways in which the DNS facts of a record were obtained. Nothing is ever summed over them.
@@ -48,7 +49,7 @@ func (t *Tally) Add(r *checks.Record) {
 			kind = 2
 		}
 	}
-	t.kinds[kind].add(r, t.judge)
+	t.kinds[kind].add(r, t.judge, weekOf(r.Time, t.week))
 }
 
 // ruleSet is a set of rules, as bits by their index in checks.All.
@@ -68,7 +69,8 @@ type counts struct {
 	clients                          []client
 	places                           map[[16]byte]int32 // in clients, by address
 	room                             int                // for more clients; negative if some had no room
-	top                              []TopClient        // most refused transactions first
+	top, good                        ranking            // all that are refused, and those that look legitimate
+	weeks                            [weeks]week
 	logins                           map[netip.Prefix]bool
 	hosts                            hosts
 }
@@ -90,7 +92,7 @@ const maxDays = 20 * 366
 // reasons are why a client is exempt. The last stands for those of newer versions.
 var reasons = [...]string{"authenticated", "private", "allow", "no-address", "other"}
 
-func (c *counts) add(r *checks.Record, judge *checks.Judge) {
+func (c *counts) add(r *checks.Record, judge *checks.Judge, week int) {
 	at := r.Time.UTC()
 	if c.from.IsZero() || at.Before(c.from) {
 		c.from = at
@@ -99,10 +101,13 @@ func (c *counts) add(r *checks.Record, judge *checks.Judge) {
 		c.to = at
 	}
 	c.transactions++
+	c.weeks[week].transactions++
 	today, host := c.day(at), c.hosts.of(r)
 	findings, exempt := again(r, judge)
 	if exempt == "" {
-		host.decided(r, c.judge(r, findings, judge.Unanswerable(r.Facts), today))
+		unsure := c.judge(r, findings, judge.Unanswerable(r.Facts), today, week)
+		host.decided(r, unsure)
+		c.weeks[week].judge(r, findings, unsure)
 		return
 	}
 	today.exempt++
@@ -164,13 +169,13 @@ func (c *counts) day(at time.Time) *day {
 
 // judge counts a judged transaction, and reports whether a rule was unsure.
 func (c *counts) judge(
-	r *checks.Record, findings []checks.Finding, unasked []string, today *day,
+	r *checks.Record, findings []checks.Finding, unasked []string, today *day, week int,
 ) (unsure bool) {
 	f, who := r.Facts, c.client(r.Client)
 	iprev := f.Iprev()
 	c.judged++
 	today.judged++
-	who.judged = true
+	who.times |= judgedIn(week)
 	who.looks |= looksOf(r)
 	c.differs += count(f.MTAResolve.Differs(iprev))
 	c.degraded += count(f.Degraded)
@@ -196,6 +201,7 @@ func (c *counts) judge(
 	who.spoke |= speaking(f, findings, unasked)
 	c.someUnsure += count(unsure)
 	if refused(r.Verdict.Want) {
+		who.times |= refusedIn(week)
 		c.refuse(r, who, today)
 	}
 	return unsure
@@ -216,12 +222,19 @@ func (c *counts) refuse(r *checks.Record, who *client, today *day) {
 	c.refused++
 	today.refused++
 	who.refused++
-	who.last = max(who.last, r.Time.Unix())
-	if i := checks.Index(r.Verdict.Rule); i >= 0 {
-		c.rules[i].refused++
+	rule := checks.Index(r.Verdict.Rule)
+	if rule >= 0 {
+		c.rules[rule].refused++
 	}
-	if !who.spare {
-		c.rank(r, who)
+	if at := r.Time.Unix(); at >= who.last {
+		who.last, who.by = at, uint8(rule+1)
+	}
+	if who.spare {
+		return
+	}
+	c.top.add(r, who)
+	if rule >= 0 && (who.looks&against(rule) != 0 || c.logins[network(r.Client)]) {
+		c.good.add(r, who)
 	}
 }
 

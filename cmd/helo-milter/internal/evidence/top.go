@@ -11,10 +11,14 @@ import (
 // maxTop is how many of the clients that would be refused are shown.
 const maxTop = 20
 
-// rank updates a client's place among those with the most refused transactions. A client can rise only by a
-// record of its own, so the texts of others need not be kept.
-func (c *counts) rank(r *checks.Record, who *client) {
-	if len(c.top) == maxTop && int(who.refused) < c.top[maxTop-1].Refused {
+// ranking has the clients with the most refused transactions, at most maxTop.
+type ranking []TopClient
+
+// add updates a client's place. A client can rise only by a record of its own, so the texts of others need not
+// be kept.
+func (list *ranking) add(r *checks.Record, who *client) {
+	top := *list
+	if len(top) == maxTop && int(who.refused) < top[maxTop-1].Refused {
 		return
 	}
 	t := TopClient{Example: example(r), Refused: int(who.refused), Last: time.Unix(who.last, 0).UTC()}
@@ -22,17 +26,19 @@ func (c *counts) rank(r *checks.Record, who *client) {
 		t.Rule = checks.All[i].Name
 	}
 	same := func(old TopClient) bool { return old.Client == t.Client }
-	if i := slices.IndexFunc(c.top, same); i >= 0 {
+	if i := slices.IndexFunc(top, same); i >= 0 {
 		if r.Time.Unix() < who.last { // logs can come in any order
-			t.Example, t.Rule = c.top[i].Example, c.top[i].Rule
+			t.Example, t.Rule = top[i].Example, top[i].Rule
 		}
-		c.top = slices.Delete(c.top, i, i+1)
+		top = slices.Delete(top, i, i+1)
 	}
-	c.top = append(c.top, t)
-	slices.SortFunc(c.top, func(a, b TopClient) int {
-		return cmp.Or(b.Refused-a.Refused, b.Last.Compare(a.Last), a.Client.Compare(b.Client))
-	})
-	c.top = c.top[:min(len(c.top), maxTop)]
+	top = append(top, t)
+	slices.SortFunc(top, byRefused)
+	*list = top[:min(len(top), maxTop)]
+}
+
+func byRefused(a, b TopClient) int {
+	return cmp.Or(b.Refused-a.Refused, b.Last.Compare(a.Last), a.Client.Compare(b.Client))
 }
 
 // ranked returns these clients, with their looks now that all records are known.

@@ -4,7 +4,8 @@
 //
 // # How data flows
 //
-//	Source.Items   source.go       the files of a path, in order
+//	Paths          paths.go        the files that a command line names, patterns and all
+//	Source.Items   source.go       the files of a path, in order; seen.go: no record twice
 //	  Open         open.go         standard input, gzip, byte order mark; interruptible
 //	  detect       kind.go         the kind of a file, by its first 64 KiB
 //	  Decisions    decisions.go    decision log ───────────────────────────────────► *checks.Record

@@ -62,4 +62,3 @@ func (h Hosts) print(out io.Writer, by string) {
 
 // wants are what a policy can want of mail.
 var wants = []string{"exempt", "accept", "tempfail", "reject"}
-
