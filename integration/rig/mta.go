@@ -24,6 +24,8 @@ type MTA interface {
 	ResetLog()
 	// Session waits until a client has disconnected and returns the log.
 	Session(t T) string
+	// Sendmail returns the command of sendmail(1), with what makes it that of this instance.
+	Sendmail() []string
 	// Submit submits a message with sendmail(1), as local programs do.
 	Submit(t T, from, to, message string)
 	// Refusals counts the refusals by a milter at an SMTP command in a log.
@@ -124,13 +126,13 @@ func (s *server) WaitLog(t T, text string) string {
 	return s.Log()
 }
 
-func (s *server) submit(t T, message, command string, args ...string) {
+func (s *server) submit(t T, message string, command ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), WaitTimeout)
 	defer cancel()
-	sendmail := exec.CommandContext(ctx, command, args...)
+	sendmail := exec.CommandContext(ctx, command[0], command[1:]...)
 	sendmail.Stdin = strings.NewReader(message)
 	if out, err := sendmail.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s%s", command, err, out, s.Log())
+		t.Fatalf("%s: %v\n%s%s", command[0], err, out, s.Log())
 	}
 }

@@ -156,8 +156,11 @@ func (p *Postfix) Refusal(at string, client netip.Addr, code int, helo string) s
 // Submit submits a message with sendmail(1), as local programs do.
 func (p *Postfix) Submit(t T, from, to, message string) {
 	t.Helper()
-	p.submit(t, message, "/usr/sbin/sendmail", "-C", p.Conf(""), "-f", from, to)
+	p.submit(t, message, append(p.Sendmail(), "-f", from, to)...)
 }
+
+// Sendmail returns the command of sendmail(1) of this instance.
+func (p *Postfix) Sendmail() []string { return []string{"/usr/sbin/sendmail", "-C", p.Conf("")} }
 
 // furnish creates the directories as postfix-script would, so that master can run without it.
 func (p *Postfix) furnish(main, master string) error {

@@ -152,7 +152,12 @@ func (s *Sendmail) Refusal(at string, client netip.Addr, code int, _ string) str
 // Submit submits a message with sendmail(1), as local programs do.
 func (s *Sendmail) Submit(t T, from, to, message string) {
 	t.Helper()
-	s.submit(t, message, sendmailBin, "-C", s.cf(), "-L", filepath.Base(s.dir), "-f", from, to)
+	s.submit(t, message, append(s.Sendmail(), "-f", from, to)...)
+}
+
+// Sendmail returns the command of sendmail(1) of this instance.
+func (s *Sendmail) Sendmail() []string {
+	return []string{sendmailBin, "-C", s.cf(), "-L", filepath.Base(s.dir)}
 }
 
 // SendmailMilter returns the line of sendmail.mc for a milter, with options such as F=T, what to do with mail

@@ -84,18 +84,18 @@ func (c *changes) summary() string {
 		return text + "Is the milter running, does the MTA ask it (smtpd_milters in main.cf, INPUT_MAIL_FILTER in " +
 			"sendmail.mc), and are these its decision logs?"
 	}
-	text := plural(w.judged, "transaction") + " from " + plural(c.clients, "client") + " were judged. "
-	of := fmt.Sprintf("%s of them (%s), from %s, ", group(w.wanted), percent(w.wanted, w.judged),
+	text := fmt.Sprintf("The milter judged %s from %s. ", plural(w.judged, "transaction"), plural(c.clients, "client"))
+	these := fmt.Sprintf("%s of them (%s), from %s", group(w.wanted), percent(w.wanted, w.judged),
 		plural(c.wanted, "client"))
 	switch {
 	case w.wanted == 0:
-		return text + "None of them would be refused."
+		return text + "It would refuse none of them."
 	case w.refused == 0:
-		return text + of + "would have been refused; in observe mode, nothing is."
+		return text + "It would have refused " + these + "; in observe mode it refuses nothing."
 	case w.refused == w.wanted:
-		return text + of + "were refused."
+		return text + "It refused " + these + "."
 	default:
-		return text + of + fmt.Sprintf("would have been refused or were: %s were.", group(w.refused))
+		return text + "By its rules it would refuse " + these + ", and it did refuse " + group(w.refused) + "."
 	}
 }
 

@@ -11,14 +11,14 @@ import (
 // last 2 to 4 million records, in about 14 bytes each; a copy further away counts as another record.
 type Seen struct {
 	seed           maphash.Seed
-	latest, before map[uint64]struct{} // hashes of identities: before has half of what can be recognized
+	latest, before map[uint64]struct{} // hashes of identities, of at most size records each
+	size           int
 }
 
-// half is how many records each of the two sets holds.
-const half = 2 << 20
-
 // NewSeen returns a Seen that has seen nothing.
-func NewSeen() *Seen { return &Seen{seed: maphash.MakeSeed(), latest: map[uint64]struct{}{}} }
+func NewSeen() *Seen {
+	return &Seen{seed: maphash.MakeSeed(), latest: map[uint64]struct{}{}, size: 2 << 20}
+}
 
 // identity is what two records of one transaction have in common, and no other record has: a session can have
 // several transactions, and every record of replay has the same id.
@@ -50,7 +50,7 @@ func (s *Seen) Again(r *checks.Record) bool {
 	if again {
 		return true
 	}
-	if len(s.latest) == half {
+	if len(s.latest) == s.size {
 		s.latest, s.before = make(map[uint64]struct{}), s.latest
 	}
 	s.latest[hash] = struct{}{}
