@@ -18,7 +18,8 @@ import (
 // needed for a postmaster's letter, and a word such as "-bd" or "|program" must not reach sendmail(8).
 type mailbox string
 
-var mailboxes = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+=~'-]{0,63}(@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)?$`)
+var mailboxes = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+=~'-]{0,63}` +
+	`(@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)?$`)
 
 // UnmarshalText checks the form.
 func (m *mailbox) UnmarshalText(text []byte) error {

@@ -16,8 +16,8 @@ type reportCmd struct {
 	Since   since    `help:"Only what happened since: 36h, 7d or 2w ago, a date (UTC), or a time (RFC 3339)." placeholder:"WHEN"`
 	JSON    bool     `xor:"format" help:"Print the figures as JSON."`
 	HTML    bool     `xor:"format" name:"html" help:"Print a self-contained HTML page with charts."`
-	Mail    mailbox  `xor:"format" help:"Send a letter about the last 7 days, with this page, by sendmail(8)." placeholder:"ADDRESS"`
-	Program string   `name:"sendmail" default:"/usr/sbin/sendmail" help:"The program that sends it." placeholder:"FILE"`
+	Mail    mailbox  `xor:"format" help:"Mail this page and a letter about the last 7 days." placeholder:"ADDRESS"`
+	Program string   `name:"sendmail" default:"/usr/sbin/sendmail" help:"What mails it; default: ${default}." placeholder:"FILE"`
 	Verbose bool     `short:"v" help:"Show lines that could not be read."`
 	Files   []string `arg:"" name:"file" help:"Decision logs or patterns of their names, plain or gzip-compressed; - is standard input."`
 }
@@ -109,7 +109,8 @@ func (d *decisions) file(p *program, name string, seen *past.Seen, verbose bool)
 func (d *decisions) nothing() error {
 	period := ""
 	if d.earlier > 0 {
-		period = fmt.Sprintf(" since %s; records before: %d", d.from.UTC().Format("2006-01-02 15:04 UTC"), d.earlier)
+		from := d.from.UTC().Format("2006-01-02 15:04 UTC")
+		period = fmt.Sprintf(" since %s; records before: %d", from, d.earlier)
 	}
 	return fmt.Errorf("no judged mail in these files%s; lines that are not decision records: %d "+
 		"(replay --json makes decision records from mail and MTA logs)", period, d.broken)

@@ -19,9 +19,13 @@ func fleet(t *testing.T) (dir string, files []string) {
 	t.Helper()
 	dir = t.TempDir()
 	for host, crowds := range map[string][]crowd{
-		"mx1.example.net": healthy[:2], "mx2.example.net": healthy[:1], "relay-of-branch-office.example.net": healthy[2:],
+		"mx1.example.net": healthy[:2], "mx2.example.net": healthy[:1],
+		"relay-of-branch-office.example.net": healthy[2:],
 	} {
-		logs := map[string]*strings.Builder{"decisions.jsonl": {}, "decisions.jsonl.1": {}, "decisions.jsonl.2.gz": {}}
+		logs := map[string]*strings.Builder{}
+		for _, name := range []string{"decisions.jsonl", "decisions.jsonl.1", "decisions.jsonl.2.gz"} {
+			logs[name] = &strings.Builder{}
+		}
 		for i, c := range crowds {
 			for n, r := range c.records(checks.NewPolicy(checks.Standard)) {
 				r.ID, r.MTA = fmt.Sprint(host, i, n), host
@@ -92,7 +96,8 @@ func TestReportFleet(t *testing.T) {
 		t.Errorf("since then, it is\n%s\nwant\n%s", some, want)
 	}
 	text, errs, exit := replayFiles(t, "--recorded-dns", "--since", "2026-11-08T00:00:00Z", pattern)
-	if again, _, _ := replayFiles(t, append([]string{"--recorded-dns"}, latest...)...); exit != exitDone || text != again {
+	again, _, _ := replayFiles(t, append([]string{"--recorded-dns"}, latest...)...)
+	if exit != exitDone || text != again {
 		t.Errorf("exit %d %s, replay has\n%s\nwant\n%s", exit, errs, text, again)
 	}
 	text, _, _ = replayFiles(t, append([]string{"--recorded-dns", copied}, backwards...)...)

@@ -88,7 +88,8 @@ func TestLetters(t *testing.T) {
 func fakeSendmail(t *testing.T, script string) (program, args, message string) {
 	t.Helper()
 	dir := t.TempDir()
-	program, args, message = filepath.Join(dir, "sendmail"), filepath.Join(dir, "args"), filepath.Join(dir, "message")
+	program, args = filepath.Join(dir, "sendmail"), filepath.Join(dir, "args")
+	message = filepath.Join(dir, "message")
 	script = strings.NewReplacer("ARGS", args, "MESSAGE", message).Replace(script)
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
 		t.Fatal(err)
@@ -131,9 +132,9 @@ func TestMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for field, want := range map[string]string{
-		"To": `^postmaster@example\.net$`, "From": `^$`, "Auto-Submitted": "^auto-generated$", "Mime-Version": `^1\.0$`,
-		"Message-Id": `^<[a-z0-9]{26}@[A-Za-z0-9.-]+>$`,
-		"Subject":    `^helo-milter on [ -~]+, \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d: [ -~]+$`,
+		"To": `^postmaster@example\.net$`, "From": `^$`, "Auto-Submitted": "^auto-generated$",
+		"Mime-Version": `^1\.0$`, "Message-Id": `^<[a-z0-9]{26}@[A-Za-z0-9.-]+>$`,
+		"Subject": `^helo-milter on [ -~]+, \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d: [ -~]+$`,
 	} {
 		if got := msg.Header.Get(field); !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("%s: %q", field, got)

@@ -120,8 +120,14 @@ func (h *Host) add(o *Host) {
 // HostRows returns the rows of a table of hosts.
 func HostRows(list []Host) []HostRow {
 	rows := []HostRow{
-		{Name: "transactions"}, {Name: "exempt"}, {Name: "accept"}, {Name: "tempfail"}, {Name: "reject"},
-		{Name: "refused"}, {Name: "lookups failed"}, {Name: "last record"},
+		{Name: "transactions"},
+		{Name: "exempt"},
+		{Name: "accept"},
+		{Name: "tempfail"},
+		{Name: "reject"},
+		{Name: "refused"},
+		{Name: "lookups failed"},
+		{Name: "last record"},
 	}
 	for i := range list {
 		h := &list[i]

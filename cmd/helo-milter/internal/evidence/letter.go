@@ -21,9 +21,9 @@ type Letter struct {
 // letterWidth is that of a line of mail (RFC 5322 §2.1.1: 78), less what quoted-printable would break.
 const letterWidth = 75
 
-// Write returns the subject and the text of the letter: a page that says what a postmaster has to look at. It is
-// about decisions of a daemon only. The subject is ASCII, and only the notes of Allow can have other characters.
-// The report has to be of a Tally that compares.
+// Write returns the subject and the text of the letter: a page that says what a postmaster has to look at. It
+// is about decisions of a daemon only. The subject is ASCII, and only the notes of Allow can have other
+// characters. The report has to be of a Tally that compares.
 func (l *Letter) Write(r *Report) (subject, text string) {
 	s := &Section{changes: (&counts{}).changed(l.Now.Add(-sevenDays))}
 	s.changes.hosts = []string{clean.Report(l.Host)}
@@ -84,7 +84,7 @@ func (c *changes) summary() string {
 		return text + "Is the milter running, does the MTA ask it (smtpd_milters in main.cf, INPUT_MAIL_FILTER in " +
 			"sendmail.mc), and are these its decision logs?"
 	}
-	text := fmt.Sprintf("The milter judged %s from %s. ", plural(w.judged, "transaction"), plural(c.clients, "client"))
+	text := "The milter judged " + plural(w.judged, "transaction") + " from " + plural(c.clients, "client") + ". "
 	these := fmt.Sprintf("%s of them (%s), from %s", group(w.wanted), percent(w.wanted, w.judged),
 		plural(c.wanted, "client"))
 	switch {
@@ -108,14 +108,15 @@ func (c *changes) writeLooks(b *strings.Builder) {
 		say(b, "Nothing: no client that was or would be refused looks legitimate.", "  ")
 		return
 	}
-	say(b, "These look legitimate, and were or would be refused. \"helo-milter check --mail ADDRESS HELO\" "+
-		"writes to their postmaster; [[allow]] exempts them.", "  ")
+	say(b, "These look legitimate, and were or would be refused. \"helo-milter check --mail ADDRESS "+
+		"HELO\" prints a letter to their postmaster; [[allow]] exempts them.", "  ")
 	writeClients(b, c.looksTop, c.looks)
 }
 
 func writeClients(b *strings.Builder, list []TopClient, of int) {
 	for _, t := range list {
-		say(b, fmt.Sprintf("%s  %s, %s, last on %s", t.Client, t.Rule, often(t.Refused), t.Last.Format("01-02")), "    ")
+		line := fmt.Sprintf("%s  %s, %s, last on %s", t.Client, t.Rule, often(t.Refused), t.Last.Format("01-02"))
+		say(b, line, "    ")
 		names := "HELO " + head(strconv.Quote(t.Helo), 30)
 		if t.PTR != "" {
 			names += ", PTR " + tail(t.PTR, 28)
@@ -150,7 +151,10 @@ func (c *changes) writeChange(b *strings.Builder) {
 			"refused, or would be", group(w.wanted), percent(w.wanted, w.judged),
 			group(v.wanted), percent(v.wanted, v.judged),
 		},
-		{"lookups failed", group(w.unsure), percent(w.unsure, w.judged), group(v.unsure), percent(v.unsure, v.judged)},
+		{
+			"lookups failed", group(w.unsure), percent(w.unsure, w.judged),
+			group(v.unsure), percent(v.unsure, v.judged),
+		},
 	})
 	if len(c.newRules) > 0 {
 		say(b, "Rules with hits now, and none before: "+strings.Join(c.newRules, ", ")+".", "  ")

@@ -66,7 +66,7 @@ type changes struct {
 	from, to            time.Time
 	week, before        week
 	clients, wanted     int // judged in the week, and those of them that would be refused
-	fresh, looks        int // of the latter: those that were not in the week before, and those that look legitimate
+	fresh, looks        int // of the latter: not refused in the week before; that look legitimate
 	freshTop, looksTop  []TopClient
 	newRules, goneRules []string
 	hosts, silent       []string // all, and those without a record in the week
