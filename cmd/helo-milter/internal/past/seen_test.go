@@ -40,20 +40,25 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// What is known is bounded: the last records, at least as many as one set has room for.
+// What is known is bounded: it is the last records, at least those of five large tables.
 func TestSeenBounds(t *testing.T) {
 	seen := NewSeen()
-	seen.size = 4
+	seen.tables, seen.largest = []table{newTable(4)}, 16
 	record := func(n int) *checks.Record { return &checks.Record{ID: fmt.Sprint(n)} }
-	for n := range 100 {
+	const known = 5 * 12
+	for n := range 1000 {
 		if seen.Again(record(n)) {
-			t.Errorf("%d is new", n)
+			t.Fatalf("%d is new", n)
 		}
-		if n >= 4 && !seen.Again(record(n-4)) {
-			t.Errorf("%d is known after 4 others", n-4)
+		if n >= known && !seen.Again(record(n-known)) {
+			t.Fatalf("%d is forgotten after %d others", n-known, known)
 		}
-		if kept := len(seen.latest) + len(seen.before); kept > 8 {
-			t.Errorf("%d are kept", kept)
+		slots := 0
+		for _, table := range seen.tables {
+			slots += len(table.slots)
+		}
+		if slots > maxTables*16 {
+			t.Errorf("%d slots", slots)
 		}
 	}
 }
