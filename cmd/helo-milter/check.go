@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (c *checkCmd) Run(p *program) error {
 		}
 		letter(p.stdout, record, q.advice(p.ctx, record))
 	default:
-		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.sorted())
+		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.explain)
 	}
 	if record.Exempt == "" && record.Verdict.Want != "accept" {
 		return exitError{code: exitBad}
@@ -71,6 +72,13 @@ func (t *traces) add(q dnscache.Trace) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.list = append(t.list, q)
+}
+
+// explain prints them.
+func (t *traces) explain(out io.Writer) {
+	for _, q := range t.sorted() {
+		explainQuestion(out, &q)
+	}
 }
 
 // sorted are the different ones: SPF asks again, and gets the same from the cache, which sorts last here.

@@ -14,8 +14,9 @@ import (
 	"helo-milter/dnscache"
 )
 
-// explain prints a record for people: to us what was found, to the client's administrator what to do.
-func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, questions []dnscache.Trace) {
+// explain prints a record for people: to us what was found, to the client's administrator what to do. dns
+// prints what the DNS said.
+func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, dns func(io.Writer)) {
 	fmt.Fprintf(out, "client   %s\n", r.Client)
 	if how := transition(r.Client); how != "" {
 		paragraph(out, "         ", how, wide)
@@ -27,9 +28,7 @@ func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, qu
 		return
 	}
 	fmt.Fprintln(out, "\nDNS")
-	for _, q := range questions {
-		explainQuestion(out, &q)
-	}
+	dns(out)
 	colours := colourOf(out)
 	explainRules(out, r, colours)
 	explainVerdict(out, r, header, colours)
@@ -128,6 +127,9 @@ func explainVerdict(out io.Writer, r *checks.Record, header string, colours colo
 	for line := range strings.Lines(v.Reply) {
 		paragraph(out, heading, line, wide)
 		heading = "         "
+	}
+	if r.Header == "" { // the message was refused, or never came
+		return
 	}
 	heading = "header   "
 	for line := range strings.Lines(header + ": " + r.Header) {

@@ -52,7 +52,7 @@ func (c *selftestCmd) listen(p *program, q *inquiry, clients []netip.Addr) (good
 		}
 		var traces traces
 		record := q.record(dnscache.WithTrace(p.ctx, traces.add), client, nil, helos...)
-		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.sorted())
+		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.explain)
 		good = good && len(record.Findings) == 0
 	}
 	return good, nil

@@ -52,11 +52,12 @@ type commands struct {
 
 	Serve    serveCmd    `cmd:"" default:"withargs" help:"Run the milter."`
 	Check    checkCmd    `cmd:"" help:"Judge one client through live DNS and explain it."`
+	Show     showCmd     `cmd:"" help:"Find a decision in decision logs by its id, and explain it."`
 	Replay   replayCmd   `cmd:"" help:"Judge past mail under this configuration."`
 	Report   reportCmd   `cmd:"" help:"Show what decision logs say for and against enforcing each rule."`
 	Selftest selftestCmd `cmd:"" help:"Judge this host, or given addresses, as others will when it sends mail."`
 	Rules    rulesCmd    `cmd:"" help:"Print the rule table."`
-	Show     configCmd   `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
+	Settings configCmd   `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 
 	Health healthCmd `cmd:"" hidden:"" help:"Ask the daemon of this configuration for /healthz."`
