@@ -38,6 +38,7 @@ var doors = map[string][]string{
 	"cmd/helo-milter/internal/evidence": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/wilson",
 	},
+	"cmd/helo-milter/internal/manual": {"helo-milter/checks", "github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/past": {
 		"helo-milter/checks", "helo-milter/checks/clean",
 		"github.com/hashicorp/golang-lru/v2/simplelru", "github.com/valyala/fastjson",
