@@ -22,6 +22,7 @@ var doors = map[string][]string{
 		"helo-milter/cmd/helo-milter/internal/replay",
 		"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "golang.org/x/term",
 	},
+	"cmd/helo-milter/internal/completion": {"github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/config": {
 		"helo-milter/checks", "helo-milter/checks/enum", "helo-milter/dnscache", "helo-milter/milter",
 		"github.com/BurntSushi/toml", "github.com/agnivade/levenshtein",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"helo-milter/cmd/helo-milter/internal/completion"
 	"helo-milter/cmd/helo-milter/internal/manual"
 )
 
@@ -46,5 +47,26 @@ func TestManual(t *testing.T) {
 	newest := regexp.MustCompile(`(?m)^## .*$`).FindString(string(changes))
 	if day := regexp.MustCompile(`\d{4}-\d\d-\d\d`).FindString(newest); day != "" && day != manual.Date {
 		t.Errorf("the pages are of %s, and CHANGELOG.md's newest release is of %s", manual.Date, day)
+	}
+}
+
+// The completions of the shells have every command and every flag. That shells take them is tested in integration.
+func TestCompletions(t *testing.T) {
+	app := model(t)
+	for file, write := range map[string]func(*kong.Application) (string, error){
+		"helo-milter.bash": completion.Bash, "_helo-milter": completion.Zsh, "helo-milter.fish": completion.Fish,
+	} {
+		text, err := write(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "../../examples/completions/"+file, text)
+		for _, command := range app.Children {
+			for _, f := range append(command.Flags, app.Flags...) {
+				if !regexp.MustCompile(`(--|-l )` + f.Name + `\b`).MatchString(text) {
+					t.Errorf("%s: %s --%s is missing", file, command.Name, f.Name)
+				}
+			}
+		}
 	}
 }

@@ -1,0 +1,109 @@
+# bash completion for helo-milter(8). Written by go test ./cmd/helo-milter -update.
+
+_helo_milter() {
+	local cur=${COMP_WORDS[COMP_CWORD]} flag="" command="" flags i
+	COMPREPLY=()
+	# "--config=FILE" is three words, because "=" divides words.
+	if [[ $cur == = ]]; then
+		flag=${COMP_WORDS[COMP_CWORD - 1]} cur=""
+	elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then
+		flag=${COMP_WORDS[COMP_CWORD - 2]}
+	elif [[ ${COMP_WORDS[COMP_CWORD - 1]} == -* ]]; then
+		flag=${COMP_WORDS[COMP_CWORD - 1]}
+	fi
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		serve) command=serve ;;
+		check) command=check ;;
+		replay) command=replay ;;
+		report) command=report ;;
+		selftest) command=selftest ;;
+		rules) command=rules ;;
+		config) command=config ;;
+		version) command=version ;;
+		*) continue ;;
+		esac
+		break
+	done
+
+	case $command$flag in
+	*--config)
+		_helo_milter_files
+		return
+		;;
+	check--rcpt)
+		: # A recipient, for the rules about recipients.
+		return
+		;;
+	check--dns)
+		: # Ask this DNS server instead of the usual ones.
+		return
+		;;
+	replay--trusted)
+		: # For mail: host, or .domain, whose Received fields to trust.
+		return
+		;;
+	replay--ham)
+		_helo_milter_files
+		return
+		;;
+	replay--spam)
+		_helo_milter_files
+		return
+		;;
+	selftest--listen-for)
+		: # Accept SMTP sessions there and judge the first HELO.
+		return
+		;;
+	selftest--wait)
+		: # How long to wait for it.
+		return
+		;;
+	selftest--dns)
+		: # Ask this DNS server instead of the usual ones.
+		return
+		;;
+	esac
+
+	case $command in
+	"")
+		flags="--help -h --config"
+		[[ $cur == -* ]] || COMPREPLY=($(compgen -W "serve check replay report selftest rules config version" -- "$cur"))
+		;;
+	serve)
+		flags="--help -h --config"
+		;;
+	check)
+		flags="--help -h --config --json --mail --rcpt --dns --all"
+		;;
+	replay)
+		flags="--help -h --config --json --recorded-dns --trusted --ham --spam --verbose -v"
+		[[ $cur == -* ]] || _helo_milter_files
+		;;
+	report)
+		flags="--help -h --config --json --html --verbose -v"
+		[[ $cur == -* ]] || _helo_milter_files
+		;;
+	selftest)
+		flags="--help -h --config --listen-for --wait --dns"
+		;;
+	rules)
+		flags="--help -h --config --markdown"
+		;;
+	config)
+		flags="--help -h --config --default"
+		;;
+	version)
+		flags="--help -h --config"
+		;;
+	esac
+	[[ $cur != -* ]] || COMPREPLY=($(compgen -W "$flags" -- "$cur"))
+}
+
+_helo_milter_files() {
+	local IFS=$'\n'
+	COMPREPLY=($(compgen -f -- "$cur"))
+	compopt -o filenames 2>/dev/null
+}
+
+complete -F _helo_milter helo-milter
