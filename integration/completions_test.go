@@ -49,11 +49,11 @@ end`,
 zpty z zsh -f -i
 zpty -w z "unsetopt beep zle_bracketed_paste; PS1=; LISTMAX=0; COLUMNS=200; fpath=($1 \$fpath)"
 zpty -w z "autoload -Uz compinit; compinit -D -u"
-zpty -w z "show() { zle -I; print -r -- \"is:\$BUFFER:\"; BUFFER=; }; zle -N show; bindkey '^X' show; print REA''DY"
+zpty -w z "show() { zle -I; print -r -- \"is:\$BUFFER:\"; BUFFER=; }; zle -N show; bindkey '^T' show; print REA''DY"
 zpty -r z seen '*READY*'
 shift
 for line; do
-	zpty -w -n z "helo-milter $line"$'\t\x18'
+	zpty -w -n z "helo-milter $line"$'\t\x14'
 	zpty -r z seen '*is:*:*'
 	print -r -- "> $line"
 	print -r -- "${seen#*helo-milter $line}"
