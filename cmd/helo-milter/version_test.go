@@ -31,7 +31,8 @@ func TestVersion(t *testing.T) {
 		want   string // lines
 	}{
 		{
-			[3]string{}, made,
+			[3]string{},
+			made,
 			"helo-milter v0.0.0-20261128120000-0123456789ab\nrevision: 0123456789abcdef, modified\ndate: 2026-11-28T12:00:00Z\n" +
 				"go: go1.26.0 linux/arm64\nmodules:\n  example.org/a v1.0.0\n  example.org/b v1.1.0 => example.net/b v1.1.1",
 		},
