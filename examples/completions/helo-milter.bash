@@ -15,6 +15,7 @@ _helo_milter() {
 		case ${COMP_WORDS[i]} in
 		serve) command=serve ;;
 		check) command=check ;;
+		show) command=show ;;
 		replay) command=replay ;;
 		report) command=report ;;
 		selftest) command=selftest ;;
@@ -39,6 +40,10 @@ _helo_milter() {
 		: # Ask this DNS server instead of the usual ones.
 		return
 		;;
+	replay--since)
+		: # Only what happened since: 36h, 7d or 2w ago, a date (UTC), or a time (RFC 3339).
+		return
+		;;
 	replay--trusted)
 		: # For mail: host, or .domain, whose Received fields to trust.
 		return
@@ -48,6 +53,18 @@ _helo_milter() {
 		return
 		;;
 	replay--spam)
+		_helo_milter_files
+		return
+		;;
+	report--since)
+		: # Only what happened since: 36h, 7d or 2w ago, a date (UTC), or a time (RFC 3339).
+		return
+		;;
+	report--mail)
+		: # Mail this page and a letter about the last 7 days.
+		return
+		;;
+	report--sendmail)
 		_helo_milter_files
 		return
 		;;
@@ -68,7 +85,7 @@ _helo_milter() {
 	case $command in
 	"")
 		flags="--help -h --config"
-		[[ $cur == -* ]] || COMPREPLY=($(compgen -W "serve check replay report selftest rules config version" -- "$cur"))
+		[[ $cur == -* ]] || COMPREPLY=($(compgen -W "serve check show replay report selftest rules config version" -- "$cur"))
 		;;
 	serve)
 		flags="--help -h --config"
@@ -76,12 +93,16 @@ _helo_milter() {
 	check)
 		flags="--help -h --config --json --mail --rcpt --dns --all"
 		;;
+	show)
+		flags="--help -h --config --json"
+		[[ $cur == -* ]] || _helo_milter_files
+		;;
 	replay)
-		flags="--help -h --config --json --recorded-dns --trusted --ham --spam --verbose -v"
+		flags="--help -h --config --json --recorded-dns --since --trusted --ham --spam --verbose -v"
 		[[ $cur == -* ]] || _helo_milter_files
 		;;
 	report)
-		flags="--help -h --config --json --html --verbose -v"
+		flags="--help -h --config --since --json --html --mail --sendmail --verbose -v"
 		[[ $cur == -* ]] || _helo_milter_files
 		;;
 	selftest)
