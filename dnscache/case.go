@@ -2,6 +2,7 @@ package dnscache
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -92,4 +93,16 @@ func (p packed) reply(packet []byte) (*dns.Msg, error) {
 		return nil, errCase
 	}
 	return m, nil
+}
+
+// wrong returns why packet is not the reply to p, as Config.OnPassedOver has it. err is that of reply.
+func (p packed) wrong(packet []byte, err error) string {
+	switch {
+	case err != nil:
+		return "case"
+	case binary.BigEndian.Uint16(packet) != p.query.Id: // ReadMsgHeader has seen a whole header
+		return "id"
+	default:
+		return "content"
+	}
 }

@@ -27,7 +27,8 @@
 // them. Beside the rungs, limits.go has the places and whose turn it is, stale.go and weight.go are about the
 // entries of the cache that have expired or are large, breaker.go decides from what watch records, and from
 // the canary of canary.go, whether the DNS as a whole fails, pool.go and resolvconf.go have the list of
-// servers, and case.go is the random case on the wire.
+// servers, case.go is the random case on the wire, and observe.go has what a program can count: cache
+// results, and questions that have ended.
 //
 // # Whose questions they are
 //

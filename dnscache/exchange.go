@@ -24,15 +24,23 @@ var (
 
 // wire is the exchange over sockets.
 type wire struct {
-	tls *tls.Config // without the name of the server
+	tls          *tls.Config // without the name of the server
+	onPassedOver func(why string)
 }
 
 // newWire returns the wire that cfg describes.
 func newWire(cfg Config) *wire {
-	return &wire{&tls.Config{
-		RootCAs:    cfg.RootCAs,
-		MinVersion: tls.VersionTLS12, // RFC 9325 §3.1.1
-	}}
+	w := &wire{
+		tls: &tls.Config{
+			RootCAs:    cfg.RootCAs,
+			MinVersion: tls.VersionTLS12, // RFC 9325 §3.1.1
+		},
+		onPassedOver: cfg.OnPassedOver,
+	}
+	if w.onPassedOver == nil {
+		w.onPassedOver = func(string) {}
+	}
+	return w
 }
 
 // exchange is the ExchangeFunc of sockets. Each query has its own socket, so that a forger has to guess the
@@ -59,13 +67,19 @@ func (w *wire) exchange(ctx context.Context, network, server string, query *dns.
 	for range maxWrong {
 		packet, err := conn.ReadMsgHeader(nil)
 		if errors.Is(err, dns.ErrShortRead) {
+			w.onPassedOver("content")
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		if reply, err := sent.reply(packet); reply != nil || err != nil {
-			return reply, err
+		reply, err := sent.reply(packet)
+		if reply != nil {
+			return reply, nil
+		}
+		w.onPassedOver(sent.wrong(packet, err))
+		if err != nil {
+			return nil, err
 		}
 	}
 	return nil, errSuspect

@@ -193,7 +193,11 @@ func (r *resolver) fetch(f *flight) reply {
 
 // watch is failover, and records for the breaker whether it failed.
 func (r *resolver) watch(ctx context.Context, q question, p place) reply {
+	began := r.now()
 	got := r.failover(ctx, q)
+	if r.onAsked != nil {
+		r.onAsked(got.asked(q, r.now()-began))
+	}
 	f := got.failure()
 	failed := f != nil && f.kind < filtered
 	if f != nil && f.kind == filtered && r.onFilter != nil {

@@ -65,6 +65,17 @@ type Config struct {
 	// OnRefused, if not nil, is called when a question is not asked, with the reason: "budget" (see For),
 	// "room" (too many wait already) or "wait" (it has waited too long). It may be called concurrently.
 	OnRefused func(reason string)
+	// OnRequest, if not nil, is called for each lookup of a name that can be asked, when it has its result. It may
+	// be called concurrently, and delays the lookup.
+	OnRequest func(CacheResult)
+	// OnAsked, if not nil, is called when a question that went to the servers has ended. It may be called
+	// concurrently, and delays the answer.
+	OnAsked func(Asked)
+	// OnPassedOver, if not nil, is called for each message from a server that is not the reply to the query: "id"
+	// if its ID is another one, "case" if its name is in another case, "content" if it is about another question
+	// or malformed. Over UDP, messages from other addresses than the server's do not reach the program. It may be
+	// called concurrently.
+	OnPassedOver func(why string)
 	// CaseRandomization selects the servers that must repeat names in the random case in which they were
 	// asked over UDP; "" means CaseAuto.
 	CaseRandomization CaseRandomization
@@ -107,6 +118,8 @@ type resolver struct {
 	onPanic   func(value any, stack []byte)
 	onFilter  func(name, answer string)
 	onRefused func(reason string)
+	onRequest func(CacheResult)
+	onAsked   func(Asked)
 	start     time.Time // of the resolver's clock: an expiry takes 8 bytes, and is monotonic
 	cache     *otter.Cache[question, *entry]
 	negatives sync.Map // failure to *failure: one is shared by all names that a server says are missing
@@ -140,6 +153,8 @@ func New(cfg Config) (*Resolver, error) {
 		onPanic:   cfg.OnPanic,
 		onFilter:  cfg.OnFiltered,
 		onRefused: cfg.OnRefused,
+		onRequest: cfg.OnRequest,
+		onAsked:   cfg.OnAsked,
 		start:     time.Now(),
 	}
 	r.flights.open, r.flights.limits = map[question]*flight{}, newLimits(cmp.Or(cfg.InFlight, DefaultInFlight))
@@ -239,6 +254,7 @@ func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) (
 	if name, ok := canonical(q.name); ok {
 		q.name = name
 		found = r.readThrough(ctx, q)
+		r.requested(found)
 	} else {
 		found.result = &failure{kind: missing, text: "not a DNS name"}
 	}
