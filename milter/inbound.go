@@ -25,13 +25,18 @@ func (in *inbound) add(goes bool) {
 }
 
 // remove deletes from the last field to the first, because Postfix counts anew after each and Sendmail
-// does not.
-func (in *inbound) remove(m gomilter.Modifier, name string) error {
+// does not. It returns how many are gone.
+func (in *inbound) remove(m gomilter.Modifier, name string) (gone int, err error) {
 	var errs []error
 	for i := in.count; i > 0; i-- {
-		if _, stays := slices.BinarySearch(in.kept, i); !stays {
-			errs = append(errs, m.ChangeHeader(i, name, ""))
+		if _, stays := slices.BinarySearch(in.kept, i); stays {
+			continue
+		}
+		if err := m.ChangeHeader(i, name, ""); err != nil {
+			errs = append(errs, err)
+		} else {
+			gone++
 		}
 	}
-	return errors.Join(errs...)
+	return gone, errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"time"
@@ -76,7 +77,12 @@ func (s *session) mark(m gomilter.Modifier) {
 	msg := &s.message
 	var errs []error
 	if m.Actions()&gomilter.OptChangeHeader != 0 {
-		errs = append(errs, msg.own.remove(m, s.cfg.Header), msg.results.remove(m, resultsField))
+		own, ownErr := msg.own.remove(m, s.cfg.Header)
+		results, resultsErr := msg.results.remove(m, resultsField)
+		errs = append(errs, ownErr, resultsErr)
+		if n := own + results; n > 0 && s.cfg.Stripped != nil {
+			s.cfg.Stripped(n)
+		}
 	}
 	adds := m.Actions()&gomilter.OptAddHeader != 0 && msg.open
 	if adds && s.cfg.AuthResults {
@@ -124,9 +130,18 @@ func (s *session) finish(queueID string) {
 	if d == nil {
 		return
 	}
+	s.class = classOf(&d.Verdict)
 	if s.cfg.Decided != nil {
 		s.try(func() { s.cfg.Decided(d) })
 	}
+}
+
+// classOf returns what a verdict makes of the client, see Config.Ended.
+func classOf(v *checks.Verdict) string {
+	if v.Internal {
+		return Undecided
+	}
+	return cmp.Or(v.Exempt, Judged)
 }
 
 func (s *session) decision(queueID string) *checks.Decision {

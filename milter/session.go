@@ -23,6 +23,7 @@ type session struct {
 	internal bool   // an error of ours: none of its messages is judged
 	host     string // our own name
 	pipe     *checks.Session
+	class    string // by its last decision, see Config.Ended; "" before
 	message  message
 }
 
@@ -70,10 +71,15 @@ func (s *session) open(client netip.Addr, site checks.Site) {
 // leave ends the lookups. A panic in one that was not waited for has not affected any transaction.
 func (s *session) leave() {
 	defer func() { s.report(recover()) }()
-	if s.pipe != nil {
-		s.pipe.Close()
-		s.pipe = nil
+	if s.pipe == nil {
+		return
 	}
+	if s.cfg.Ended != nil {
+		s.cfg.Ended(cmp.Or(s.class, Undecided))
+	}
+	pipe := s.pipe
+	s.pipe, s.class = nil, ""
+	pipe.Close()
 }
 
 // connected makes up for a CONNECT that did not come.
