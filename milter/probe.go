@@ -16,7 +16,8 @@ import (
 var optneg = []byte("\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
 
 // Probe connects to every listener as an MTA does and negotiates. It returns
-// what went wrong, at the latest when the context ends. Limits do not apply to
+// what went wrong, at the latest when the context ends; that there is no
+// listener is an error, too. Limits do not apply to
 // it: a daemon that is full is healthy.
 func (g *Guard) Probe(ctx context.Context) error {
 	g.mu.Lock()
@@ -25,6 +26,9 @@ func (g *Guard) Probe(ctx context.Context) error {
 		addrs = append(addrs, ln.Addr())
 	}
 	g.mu.Unlock()
+	if len(addrs) == 0 {
+		return errors.New("no listener")
+	}
 	var errs error
 	for _, addr := range addrs {
 		if err := g.probe(ctx, addr); err != nil {

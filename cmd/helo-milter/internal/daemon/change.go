@@ -162,6 +162,7 @@ func (d *Daemon) commit(c *change) {
 	}
 	d.useHTTP(c)
 	d.metrics.resolve(c.resolver)
+	d.metrics.use(c.cfg)
 	if c.resolver != d.resolver {
 		d.log.Info("resolving", "servers", c.resolver.Servers())
 	}
@@ -178,7 +179,7 @@ func (d *Daemon) useHTTP(c *change) {
 		d.http, d.httpSocket = nil, nil
 	}
 	if c.http != nil {
-		d.http, d.httpSocket = d.metrics.serve(&scraped{c.http, d}, d.log), c.http
+		d.http, d.httpSocket = d.serve(c.http), c.http
 	}
 }
 

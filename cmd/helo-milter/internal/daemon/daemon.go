@@ -7,8 +7,8 @@
 // does, prepare opens what is not open yet, all of it or nothing, and commit puts it in use and closes what
 // is not needed any more. The start is the first change, and each SIGHUP the next, so that a mistake never
 // stops a daemon that runs. What a session does goes the other way: milter calls back (serving.go), and the
-// decision is counted (metrics.go) and written to the decision log (recordfile.go) by way of a spool, for
-// which nobody waits. Events that any peer can trigger are logged through a throttle.
+// decision is counted (metrics.go; http.go shows it) and written to the decision log (recordfile.go) by way of
+// a spool, for which nobody waits. Events that any peer can trigger are logged through a throttle.
 //
 // To open something else for a configuration: add a field to change and to Daemon, a step to prepare that
 // takes what is in use where it fits and otherwise opens it and notes in opened what to close, and a line in
@@ -46,6 +46,7 @@ type Daemon struct {
 	metrics   *metrics
 	guard     *milter.Guard
 	server    *milter.Server
+	stopping  atomic.Bool
 	activated sockets // what systemd opened for us, instead of the configured ones
 
 	violations  *throttle // by peer
@@ -156,6 +157,7 @@ func (d *Daemon) loop(ctx context.Context, hup <-chan os.Signal, served <-chan e
 
 // stop takes no further connections, gives transactions their time, and closes everything but the log.
 func (d *Daemon) stop() {
+	d.stopping.Store(true)
 	notify(d.log, sd.SdNotifyStopping)
 	d.log.Info("stopping", "transactions", d.server.Transactions(), "grace", d.cfg.Shutdown)
 	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Shutdown)

@@ -3,18 +3,13 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/netip"
-	"slices"
+	"runtime"
+	"runtime/debug"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
@@ -22,109 +17,102 @@ import (
 	"helo-milter/milter"
 )
 
-// metrics counts for /metrics what the daemon does. It outlives reloads.
+// metrics counts for /metrics what the daemon does. It outlives reloads. No label has a value that clients choose:
+// neither address, name nor domain.
 type metrics struct {
 	registry   *prometheus.Registry
-	decisions  *prometheus.CounterVec
-	findings   *prometheus.CounterVec
-	iprev      *prometheus.CounterVec
-	differs    *prometheus.CounterVec
+	decisions  *series
+	findings   *series
+	iprev      *series
+	differs    *series
 	seconds    prometheus.Histogram
-	violations *prometheus.CounterVec
-	trouble    *prometheus.CounterVec
+	sessions   *series
+	stripped   prometheus.Counter
+	violations *series
+	trouble    *series
 	errors     prometheus.Counter
-	reloads    *prometheus.CounterVec
-	refused    *prometheus.CounterVec
-	resolver   atomic.Pointer[resolver] // the one in use
+	*configuration
+	*dns
 }
 
-// resolver is what a page says of the resolver in use.
-type resolver interface {
-	Degraded() bool
-	Load() (inFlight, waiting int)
-}
-
+// newMetrics returns metrics of a daemon that has not started. To add one: a field, its name, labels and help here, and
+// the line that counts. The reference in examples/prometheus/README.md is written by TestMetricsReference -update.
 func newMetrics() *metrics {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "helo_milter_" + name, Help: help}, labels)
-	}
+	iprev := label{"iprev", []string{"pass", "fail", "temperror", "permerror", "none"}}
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		decisions: counter("decisions_total",
-			"Transactions, by what the policy wanted and what was done.", "want", "did"),
-		findings: counter("findings_total", "Rules that failed or were unsure, by transaction.", "rule",
-			"result"),
-		iprev: counter("iprev_total", "Transactions, by RFC 8601 iprev of the client.", "result"),
-		differs: counter("mta_resolve_differs_total",
-			"Transactions where the MTA's {client_resolve} differs from our iprev.", "mta", "iprev"),
+		decisions: newSeries("decisions_total", "Transactions, by what the policy wanted and what was done.",
+			label{"want", []string{"accept", "tempfail", "reject", "exempt"}},
+			label{"did", []string{"accept", "tempfail", "reject"}}),
+		findings: newFindings(),
+		iprev: newSeries("iprev_total", "Transactions, by RFC 8601 iprev of the client.",
+			label{"result", iprev.values}),
+		differs: newSeries("mta_resolve_differs_total",
+			"Transactions where the MTA's {client_resolve} differs from our iprev.", label{name: "mta"}, iprev),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "helo_milter_decision_seconds", Help: "From MAIL to the end of the transaction.",
+			Name: namespace + "decision_seconds", Help: "From MAIL to the end of the transaction.",
 			Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10},
 		}),
-		violations: counter("guard_violations_total",
-			"Connections that broke the milter protocol or a limit.", "kind"),
-		trouble: counter("list_trouble_total",
-			"Block list responses that are not listings (refused, blocked resolver, wildcard).", "list"),
-		errors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "helo_milter_internal_errors_total", Help: "Panics that were recovered: mail went on unjudged.",
-		}),
-		reloads: counter("reloads_total", "Configuration reloads, by result.", "result"),
-		refused: counter("dns_refused_total", "DNS questions that were not asked, by reason: a session over its budget, "+
-			"no room to wait, or too long a wait for a place.", "reason"),
+		sessions: newSeries("sessions_total", "SMTP sessions that have ended, by what the last decision made of the "+
+			"client: judged, or why it was exempt; none without a decision.", label{"class", []string{
+			milter.Judged, "private", "authenticated", checks.AllowList, "no-address", milter.Undecided,
+		}}),
+		stripped: counter("header_fields_stripped_total",
+			"Header fields that claimed to be ours, taken out of messages."),
+		violations: newSeries("guard_violations_total", "Connections that broke the milter protocol or a limit.",
+			label{name: "kind"}),
+		trouble: newSeries("list_trouble_total",
+			"Block list responses that are not listings (refused, blocked resolver, wildcard).", label{name: "list"}),
+		errors:        counter("internal_errors_total", "Panics that were recovered: mail went on unjudged."),
+		configuration: newConfiguration(),
+		dns:           newDNS(),
 	}
-	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.differs, m.seconds, m.violations, m.trouble,
-		m.errors, m.reloads, m.refused,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "helo_milter_dns_degraded",
-			Help: "1 while most DNS questions fail, and those that were answered lately fail too.",
-		}, func() float64 {
-			if m.isDegraded() {
-				return 1
-			}
-			return 0
-		}),
-		gauge("dns_in_flight", "DNS questions that are with the servers.", func() int { n, _ := m.load(); return n }),
-		gauge("dns_waiting", "DNS questions that wait for a place.", func() int { _, n := m.load(); return n }))
+	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.differs, m.seconds, m.sessions, m.stripped,
+		m.violations, m.trouble, m.errors, buildInfo(),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.configuration.collectors()...)
+	m.registry.MustRegister(m.dns.collectors()...)
 	return m
 }
 
-func gauge(name, help string, value func() int) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "helo_milter_" + name, Help: help},
-		func() float64 { return float64(value()) })
-}
-
-// resolve takes what is said of the DNS from this resolver from now on.
-func (m *metrics) resolve(r resolver) { m.resolver.Store(&r) }
-
-func (m *metrics) load() (inFlight, waiting int) {
-	if r := m.resolver.Load(); r != nil {
-		return (*r).Load()
+func newFindings() *series {
+	var rules []string
+	for _, r := range checks.All {
+		rules = append(rules, r.Name)
 	}
-	return 0, 0
+	s := newSeries("findings_total", "Rules that failed or were unsure, by transaction.",
+		label{"rule", rules}, label{"result", []string{checks.Fail.String(), checks.Unsure.String()}})
+	return s.know(checks.Internal, checks.Unsure.String()).know(checks.AllowList, checks.Unsure.String())
 }
 
-// spool counts what a log has dropped.
+// buildInfo says what the program was built from.
+func buildInfo() prometheus.Collector {
+	labels := prometheus.Labels{"version": "unknown", "revision": "unknown", "goversion": runtime.Version()}
+	if build, ok := debug.ReadBuildInfo(); ok {
+		labels["version"] = build.Main.Version
+		for _, s := range build.Settings {
+			if s.Key == "vcs.revision" {
+				labels["revision"] = s.Value
+			}
+		}
+	}
+	return info("build_info", "1; the labels say what the program was built from.", labels)
+}
+
+// spool shows what a log has dropped, and what waits to be written to it.
 func (m *metrics) spool(name string, s *spool.Spool) {
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "helo_milter_" + name + "_dropped_total",
-		Help: "Lines dropped because they could not be written in time.",
-	}, func() float64 { return float64(s.Dropped()) }))
+	m.registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: namespace + name + "_dropped_total",
+			Help: "Lines dropped because they could not be written in time.",
+		}, func() float64 { return float64(s.Dropped()) }),
+		gauge(name+"_spool_bytes", "Lines that wait to be written; from 4 MiB on they are dropped.", s.Depth))
 }
 
 // watch shows what is open.
 func (m *metrics) watch(server *milter.Server, guard *milter.Guard) {
 	m.registry.MustRegister(gauge("connections", "Open MTA connections.", guard.Connections),
 		gauge("transactions", "Open mail transactions.", server.Transactions))
-}
-
-// reloaded counts a reload.
-func (m *metrics) reloaded(err error) {
-	result := "ok"
-	if err != nil {
-		result = "error"
-	}
-	m.reloads.WithLabelValues(result).Inc()
 }
 
 // panicSite is where a panic began: in the stack, the first frame of ours or of a library under that of
@@ -156,90 +144,22 @@ func (m *metrics) panicked(log *slog.Logger) func(value any, stack []byte) {
 
 // decided counts a transaction.
 func (m *metrics) decided(d *checks.Decision) {
-	m.decisions.WithLabelValues(d.Verdict.Want(), d.Did.Outcome()).Inc()
-	m.iprev.WithLabelValues(d.Facts.Iprev()).Inc()
+	m.decisions.count(d.Verdict.Want(), d.Did.Outcome())
+	iprev := d.Facts.Iprev()
+	m.iprev.count(iprev)
 	if mta := d.Facts.MTAResolve.Resolve; mta != "" {
-		m.differs.WithLabelValues(mta, d.Facts.Iprev()).Inc()
+		m.differs.count(mta, iprev)
 	}
 	m.seconds.Observe(d.Took.Seconds())
 	if d.Verdict.Internal {
-		m.findings.WithLabelValues(checks.Internal, checks.Unsure.String()).Inc()
+		m.findings.count(checks.Internal, checks.Unsure.String())
 	}
 	if d.Verdict.Open {
-		m.findings.WithLabelValues(checks.AllowList, checks.Unsure.String()).Inc()
+		m.findings.count(checks.AllowList, checks.Unsure.String())
 	}
 	for i, f := range d.Verdict.Findings {
 		if f.Result >= checks.Unsure {
-			m.findings.WithLabelValues(checks.All[i].Name, f.Result.String()).Inc()
+			m.findings.count(checks.All[i].Name, f.Result.String())
 		}
 	}
-}
-
-func (m *metrics) isDegraded() bool {
-	r := m.resolver.Load()
-	return r != nil && (*r).Degraded()
-}
-
-// handler answers on /metrics, /healthz and /readyz.
-func (m *metrics) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if m.isDegraded() {
-			http.Error(w, "degraded: most DNS questions fail", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ready")
-	})
-	return mux
-}
-
-// maxScrapers is how many connections /metrics and the others have at a time.
-const maxScrapers = 20
-
-// serve answers until the server is closed.
-func (m *metrics) serve(ln net.Listener, log *slog.Logger) *http.Server {
-	server := &http.Server{
-		Handler: m.handler(), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	// Whoever finds the port must not take the files that mail needs.
-	go func() { _ = server.Serve(netutil.LimitListener(ln, maxScrapers)) }() // ends with Close
-	return server
-}
-
-// scraped are the connections of a listener that http.allow takes.
-type scraped struct {
-	net.Listener
-	daemon *Daemon
-}
-
-// Accept closes the connections of others.
-func (s *scraped) Accept() (net.Conn, error) {
-	for {
-		conn, err := s.Listener.Accept()
-		if err != nil || s.daemon.mayScrape(conn.RemoteAddr()) {
-			return conn, err
-		}
-		_ = conn.Close()
-	}
-}
-
-// mayScrape reports whether a peer may connect to the HTTP server. Others are logged at most once a minute.
-func (d *Daemon) mayScrape(remote net.Addr) bool {
-	tcp, ok := remote.(*net.TCPAddr)
-	allow := *d.scrapers.Load()
-	if !ok || len(allow) == 0 {
-		return true
-	}
-	peer := tcp.AddrPort().Addr().Unmap().WithZone("")
-	if slices.ContainsFunc(allow, func(p netip.Prefix) bool { return p.Contains(peer) }) {
-		return true
-	}
-	if ok, suppressed := d.violations.allow("http " + peer.String()); ok {
-		d.log.Warn("http: a host that http.allow does not have", "peer", peer, "suppressed", suppressed)
-	}
-	return false
 }

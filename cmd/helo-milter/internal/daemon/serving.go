@@ -28,7 +28,7 @@ func (d *Daemon) makeResolver(c *change) (err error) {
 	cfg.Timeout = max(cfg.Timeout, minQuestion)
 	cfg.OnPanic = d.onPanic
 	cfg.OnFiltered = d.filtered
-	cfg.OnRefused = func(reason string) { d.metrics.refused.WithLabelValues(reason).Inc() }
+	d.metrics.observe(&cfg)
 	cfg.OnDegraded = func(degraded bool) {
 		if degraded {
 			d.log.Warn("dns degraded: most questions fail, and those that were answered lately fail too")
@@ -58,7 +58,7 @@ func (d *Daemon) filtered(name, answer string) {
 func (d *Daemon) serving(c *change) *milter.Config {
 	cfg, dns := c.cfg, c.cfg.Asking(c.resolver)
 	dns.Trouble = func(list, answer string) {
-		d.metrics.trouble.WithLabelValues(list).Inc()
+		d.metrics.trouble.count(list)
 		if ok, _ := d.listTrouble.allow(list); ok {
 			d.log.Warn("block list does not answer this resolver: its responses are ignored",
 				"list", list, "answer", answer)
@@ -71,6 +71,10 @@ func (d *Daemon) serving(c *change) *milter.Config {
 	}
 	if cfg.Header.Add {
 		serving.Header = cfg.Header.Name
+	}
+	if cfg.HTTP.Listen.Network != "" {
+		serving.Ended = func(class string) { d.metrics.sessions.count(class) }
+		serving.Stripped = func(fields int) { d.metrics.stripped.Add(float64(fields)) }
 	}
 	counted := cfg.HTTP.Listen.Network != "" || cfg.DecisionLog != ""
 	serving.Decided = func(decision *checks.Decision) {
@@ -90,7 +94,7 @@ func (d *Daemon) limits(c *change) milter.Limits {
 	limits := c.cfg.Limits
 	limits.Connections = c.files.connections
 	limits.OnViolation = func(remote net.Addr, kind string) {
-		d.metrics.violations.WithLabelValues(kind).Inc()
+		d.metrics.violations.count(kind)
 		peer := remote.String()
 		if host, _, err := net.SplitHostPort(peer); err == nil {
 			peer = host

@@ -110,6 +110,14 @@ func (s *Spool) Dropped() uint64 {
 	return s.dropped
 }
 
+// Depth returns how many bytes were taken and are not written yet, those of the batch that is being written
+// included.
+func (s *Spool) Depth() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.accepted - s.written)
+}
+
 // Close writes the waiting lines, for at most within, and closes the file. Lines that remain are counted as
 // dropped.
 func (s *Spool) Close(within time.Duration) {

@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
+)
+
+// readyTime is how long /readyz waits for the listeners.
+const readyTime = 5 * time.Second
+
+// handler answers on /metrics, /healthz and /readyz. ready is nil when an MTA would be served.
+func (m *metrics) handler(ready func(context.Context) error) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTime)
+		defer cancel()
+		if err := ready(ctx); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+		if m.isDegraded() { // mail is served as well as it can be: another host has the same DNS
+			fmt.Fprintln(w, "degraded: most DNS questions fail")
+		}
+	})
+	return mux
+}
+
+// ready is an error while an MTA would not be served.
+func (d *Daemon) ready(ctx context.Context) error {
+	if d.stopping.Load() {
+		return errors.New("stopping")
+	}
+	return d.guard.Probe(ctx)
+}
+
+// maxScrapers is how many connections /metrics and the others have at a time.
+const maxScrapers = 20
+
+// serve answers until the server is closed.
+func (d *Daemon) serve(ln net.Listener) *http.Server {
+	server := &http.Server{
+		Handler: d.metrics.handler(d.ready), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
+		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+	// Whoever finds the port must not take the files that mail needs.
+	scraped := netutil.LimitListener(&scraped{ln, d}, maxScrapers)
+	go func() { _ = server.Serve(scraped) }() // ends with Close
+	return server
+}
+
+// scraped are the connections of a listener that http.allow takes.
+type scraped struct {
+	net.Listener
+	daemon *Daemon
+}
+
+// Accept closes the connections of others.
+func (s *scraped) Accept() (net.Conn, error) {
+	for {
+		conn, err := s.Listener.Accept()
+		if err != nil || s.daemon.mayScrape(conn.RemoteAddr()) {
+			return conn, err
+		}
+		_ = conn.Close()
+	}
+}
+
+// mayScrape reports whether a peer may connect to the HTTP server. Others are logged at most once a minute.
+func (d *Daemon) mayScrape(remote net.Addr) bool {
+	tcp, ok := remote.(*net.TCPAddr)
+	allow := *d.scrapers.Load()
+	if !ok || len(allow) == 0 {
+		return true
+	}
+	peer := tcp.AddrPort().Addr().Unmap().WithZone("")
+	if slices.ContainsFunc(allow, func(p netip.Prefix) bool { return p.Contains(peer) }) {
+		return true
+	}
+	if ok, suppressed := d.violations.allow("http " + peer.String()); ok {
+		d.log.Warn("http: a host that http.allow does not have", "peer", peer, "suppressed", suppressed)
+	}
+	return false
+}
