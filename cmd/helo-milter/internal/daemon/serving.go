@@ -28,7 +28,9 @@ func (d *Daemon) makeResolver(c *change) (err error) {
 	cfg.Timeout = max(cfg.Timeout, minQuestion)
 	cfg.OnPanic = d.onPanic
 	cfg.OnFiltered = d.filtered
-	d.metrics.observe(&cfg)
+	if d.metrics != nil { // Check has none
+		d.metrics.observe(&cfg)
+	}
 	cfg.OnDegraded = func(degraded bool) {
 		if degraded {
 			d.log.Warn("dns degraded: most questions fail, and those that were answered lately fail too")
