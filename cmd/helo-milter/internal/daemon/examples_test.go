@@ -58,7 +58,7 @@ type target struct {
 
 type datasource struct{ Type, UID string }
 
-// The dashboard can be imported into Grafana: its schema is that of Grafana 9.1 and later, ids are unique, panels do
+// The dashboard can be imported into Grafana: its schema is that of Grafana 9, ids are unique, panels do
 // not overlap, and the data source is a variable. Its metrics exist.
 func TestDashboard(t *testing.T) {
 	var dashboard struct {
