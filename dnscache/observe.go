@@ -25,26 +25,24 @@ func (r CacheResult) String() string {
 // Asked is a question that went to the servers, when it has ended.
 type Asked struct {
 	Type string // "A", "AAAA", "MX", "NS", "PTR", "TXT"
-	// Result is "found", "nxdomain" or "nodata", or why there is no answer: "servfail", "refused" or "rcode" for any
-	// other rcode, "timeout", "unreachable" (nothing was sent, or the connection failed), "unusable" (malformed or
-	// lame) or "filtered". If several servers fail, it is the most telling of these.
+	// Result is "found", "nxdomain" or "nodata", or why there is no answer: "servfail", "refused" or "rcode" for
+	// any other rcode, "timeout", "unreachable" (nothing was sent, or the connection failed), "unusable"
+	// (malformed or lame) or "filtered". If several servers fail, it is the most telling of these.
 	Result    string
 	Transport string        // of that result: "udp", "tcp", "tls", or "none" after an internal error
 	Took      time.Duration // over all servers and retries, without the wait for a place
 }
 
-// The results of Asked, and of a failure by its kind.
-const found = "found"
-
+// kindWords are the results of Asked that are failures, by their kind.
 var kindWords = [...]string{
-	canceled: "canceled", unreachable: "unreachable", timeout: "timeout", unusable: "unusable", badRcode: "rcode",
-	filtered: "filtered", missing: "missing",
+	canceled: "canceled", unreachable: "unreachable", timeout: "timeout", unusable: "unusable",
+	badRcode: "rcode", filtered: "filtered", missing: "missing",
 }
 
 // asked returns got as Config.OnAsked has it.
 func (got reply) asked(q question, took time.Duration) Asked {
 	a := Asked{
-		Type: dns.TypeToString[q.qtype], Result: found, Transport: cmp.Or(got.transport, "none"), Took: took,
+		Type: dns.TypeToString[q.qtype], Result: "found", Transport: cmp.Or(got.transport, "none"), Took: took,
 	}
 	if f := got.failure(); f != nil {
 		a.Result = kindWords[f.kind]

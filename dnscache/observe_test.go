@@ -56,7 +56,10 @@ func TestObserve(t *testing.T) {
 			{"good", "A mx.example.org", 0, "hit"},
 			{"servfail", "A mx.example.org", time.Minute, "A servfail udp 0s, stale"},
 			{"silent", "A mx.example.org", 2 * time.Second, "stale"}, // it failed lately: nobody waits
-			{"nxdomain", "TXT none.example.org", 10 * time.Second, "A timeout udp 5s, TXT nxdomain udp 0s, miss"},
+			{
+				"nxdomain", "TXT none.example.org", 10 * time.Second,
+				"A timeout udp 5s, TXT nxdomain udp 0s, miss",
+			},
 			{"nodata", "TXT none.example.org", 0, "hit"}, // a negative answer is one
 			{"nodata", "PTR 192.0.2.9", 0, "PTR nodata udp 0s, miss"},
 			{"nodata", "A not..a.name", 0, ""},

@@ -65,16 +65,16 @@ type Config struct {
 	// OnRefused, if not nil, is called when a question is not asked, with the reason: "budget" (see For),
 	// "room" (too many wait already) or "wait" (it has waited too long). It may be called concurrently.
 	OnRefused func(reason string)
-	// OnRequest, if not nil, is called for each lookup of a name that can be asked, when it has its result. It may
-	// be called concurrently, and delays the lookup.
+	// OnRequest, if not nil, is called for each lookup of a name that can be asked, when it has its result. It
+	// may be called concurrently, and delays the lookup.
 	OnRequest func(CacheResult)
 	// OnAsked, if not nil, is called when a question that went to the servers has ended. It may be called
 	// concurrently, and delays the answer.
 	OnAsked func(Asked)
-	// OnPassedOver, if not nil, is called for each message from a server that is not the reply to the query: "id"
-	// if its ID is another one, "case" if its name is in another case, "content" if it is about another question
-	// or malformed. Over UDP, messages from other addresses than the server's do not reach the program. It may be
-	// called concurrently.
+	// OnPassedOver, if not nil, is called for each message from a server that is not the reply to the query:
+	// "id" if its ID is another one, "case" if its name is in another case, "content" if it is about another
+	// question or malformed. Over UDP, messages from other addresses than the server's do not reach the program.
+	// It may be called concurrently.
 	OnPassedOver func(why string)
 	// CaseRandomization selects the servers that must repeat names in the random case in which they were
 	// asked over UDP; "" means CaseAuto.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,24 +19,27 @@ import (
 	"helo-milter/integration/rig"
 )
 
-const (
-	rulesFile  = "helo-milter.rules.yml"
-	scrapeTime = "500ms"
-)
+const rulesFile = "helo-milter.rules.yml"
+
+var ruleTests = []string{"testdata/prometheus/rules_test.yml", "testdata/prometheus/rules_day_test.yml"}
 
 // The rules are right as promtool has it, with their own durations, and each has a test.
 func TestAlertRules(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"check", "config", "../examples/prometheus/prometheus.yml"}, // and the rules that it names
-		{"test", "rules", "testdata/prometheus/rules_test.yml", "testdata/prometheus/rules_day_test.yml"},
+		append([]string{"test", "rules"}, ruleTests...),
 	} {
 		if out, err := rig.Promtool(args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", args[0], err, out)
 		}
 	}
-	tests := readFile(t, "testdata/prometheus/rules_test.yml") + readFile(t, "testdata/prometheus/rules_day_test.yml")
-	names := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(readFile(t, "../examples/prometheus/"+rulesFile), -1)
+	tests := ""
+	for _, file := range ruleTests {
+		tests += readFile(t, file)
+	}
+	rules := readFile(t, "../examples/prometheus/"+rulesFile)
+	names := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(rules, -1)
 	for _, name := range names {
 		if !strings.Contains(tests, fmt.Sprintf(`alertname="%s"`, name[1])) {
 			t.Errorf("no test of %s", name[1])
@@ -55,8 +59,8 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// onCall is a Prometheus that scrapes two milters by the files of examples/prometheus. mx loses its log and its DNS,
-// and mx2 has its connections and files used up, and is restarted and stopped.
+// onCall is a Prometheus that scrapes two milters by the files of examples/prometheus. mx loses its log and its
+// DNS, and mx2 has its connections and files used up, and is restarted and stopped.
 type onCall struct {
 	*testing.T
 	began      time.Time
@@ -66,8 +70,9 @@ type onCall struct {
 	at, at2    string // their addresses of /metrics, which are the labels instance
 }
 
-// Each alert of examples/prometheus fires when what it is about happens, and none before; and each panel of the
-// dashboard has something to show. Only errors of the milter's own do not happen here: promtool tests their alert.
+// Each alert of examples/prometheus fires when what it is about happens, and none before; and each panel of
+// the dashboard has something to show. Only errors of the milter's own do not happen here: promtool tests their
+// alert.
 func TestOnCall(t *testing.T) {
 	t.Parallel()
 	o := startOnCall(t)
@@ -87,8 +92,8 @@ func TestOnCall(t *testing.T) {
 	stop()
 }
 
-// startOnCall starts all. Prometheus scrapes and evaluates twice a second, and has the rules with shorter times: no
-// alert waits ("for"), and hours are seconds.
+// startOnCall starts all. Prometheus scrapes and evaluates twice a second, and has the rules with shorter times:
+// no alert waits ("for"), and hours are seconds.
 func startOnCall(t *testing.T) *onCall {
 	t.Helper()
 	o := &onCall{T: t, began: time.Now(), resolver: rig.StartResolver(t)}
@@ -103,26 +108,27 @@ func startOnCall(t *testing.T) *onCall {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o.mx, o.at = start(fmt.Sprintf("mode = \"enforce\"\nprofile = \"strict\"\ndecision_log = %q\n[dns]\nservers = [%q]\n",
-		fifo, o.resolver.Addr))
+	o.mx, o.at = start(fmt.Sprintf(`mode = "enforce"
+profile = "strict"
+decision_log = %q
+[dns]
+servers = [%q]
+`, fifo, o.resolver.Addr))
 	o.mx2, o.at2 = start("[lists]\ndomain = [\"closed.example\"]\n[limits]\nconnections = 10\n")
 	rules := readFile(t, "../examples/prometheus/"+rulesFile)
 	rules = regexp.MustCompile(`for: \S+`).ReplaceAllString(rules, "for: 0s")
 	rules = strings.NewReplacer("[10m]", "[4s]", "[15m]", "[4s]", "[1h]", "[4s]", "[1d]", "[5s]",
 		"offset 1h", "offset 4s", "offset 25h", "offset 7s").Replace(rules)
 	scrape := readFile(t, "../examples/prometheus/prometheus.yml")
-	targets := fmt.Sprintf("targets: [%q, %q]", o.at, o.at2)
-	o.prometheus = rig.StartPrometheus(t, map[string]string{
-		rulesFile: rules,
-		"prometheus.yml": fmt.Sprintf("global: {scrape_interval: %[1]s, scrape_timeout: %[1]s, evaluation_interval: %[1]s}\n",
-			scrapeTime) + strings.Replace(scrape, `targets: ["127.0.0.1:9891"]`, targets, 1),
-	})
+	scrape = strings.Replace(scrape, `targets: ["127.0.0.1:9891"]`, fmt.Sprintf("targets: [%q, %q]", o.at, o.at2), 1)
+	const often = "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n"
+	o.prometheus = rig.StartPrometheus(t, map[string]string{rulesFile: rules, "prometheus.yml": often + scrape})
 	return o
 }
 
-// traffic has clients of all kinds connect to mx, until stop is called: good ones that are not in the cache, one that
-// is refused, one whose DNS fails, one whose name the MTA calls forged, and one that speaks no milter protocol. One
-// message goes through mx2.
+// traffic has clients of all kinds connect to mx, until stop is called: good ones that are not in the cache, one
+// that is refused, one whose DNS fails, one whose name the MTA calls forged, and one that speaks no milter
+// protocol. One message goes through mx2.
 func (o *onCall) traffic() (stop func()) {
 	ended, done := make(chan struct{}), make(chan struct{})
 	o.session(o.mx2, good, "mail.example.org")
@@ -193,7 +199,8 @@ func (o *onCall) everyPanel() {
 			expr := strings.NewReplacer("$__rate_interval", "5s", "$instance", ".+").Replace(target.Expr)
 			rig.Eventually(o, func() error {
 				samples, err := o.prometheus.Query(expr)
-				if err == nil && !slices.ContainsFunc(samples, func(s rig.Sample) bool { return s.Value == s.Value }) {
+				isNumber := func(s rig.Sample) bool { return !math.IsNaN(s.Value) }
+				if err == nil && !slices.ContainsFunc(samples, isNumber) {
 					err = fmt.Errorf("panel %q has no data: %s: %v", panel.Title, expr, samples)
 				}
 				return err
@@ -212,14 +219,15 @@ func (o *onCall) annotations() {
 	}
 	for _, a := range alerts {
 		summary := a.Annotations["summary"]
-		if !strings.Contains(summary, a.Labels["instance"]) || strings.Contains(summary, "<") || a.Annotations["runbook"] == "" {
+		if !strings.Contains(summary, a.Labels["instance"]) || strings.Contains(summary, "<") ||
+			a.Annotations["runbook"] == "" {
 			o.Errorf("%s: %q", a.Labels["alertname"], a.Annotations)
 		}
 	}
 }
 
-// firing returns the alerts that have fired, without HeloMilter, with the host. On a machine that is slow, a scrape may
-// take too long: then Absent fires.
+// firing returns the alerts that have fired, without HeloMilter, with the host. On a machine that is slow, a
+// scrape may take too long: then Absent fires.
 func (o *onCall) firing() (fired []string) {
 	samples, err := o.prometheus.Query(`max_over_time(ALERTS{alertstate="firing"}[10m])`)
 	if err != nil {
@@ -227,7 +235,8 @@ func (o *onCall) firing() (fired []string) {
 	}
 	hosts := map[string]string{o.at: "mx", o.at2: "mx2"}
 	for _, s := range samples {
-		fired = append(fired, strings.TrimPrefix(s.Labels["alertname"], "HeloMilter")+" "+hosts[s.Labels["instance"]])
+		name := strings.TrimPrefix(s.Labels["alertname"], "HeloMilter")
+		fired = append(fired, name+" "+hosts[s.Labels["instance"]])
 	}
 	slices.Sort(fired)
 	return fired
@@ -282,8 +291,8 @@ func (o *onCall) refuseMore() {
 	})
 }
 
-// fillPlaces has a session greet with names whose servers are silent: eight questions about a domain are asked at a
-// time, and the others wait too long.
+// fillPlaces has a session greet with names whose servers are silent: eight questions about a domain are asked
+// at a time, and the others wait too long.
 func (o *onCall) fillPlaces() {
 	c := o.dial(o.mx2)
 	defer c.Close()
@@ -297,8 +306,8 @@ func (o *onCall) fillPlaces() {
 	o.untilFired("DNSQuestionsRefused mx2")
 }
 
-// connect takes all but one of the connections of mx2, and then makes the files that it has open nearly all that it may
-// have.
+// connect takes all but one of the connections of mx2, and then makes the files that it has open nearly all that
+// it may have.
 func (o *onCall) connect() {
 	for range 9 {
 		c := o.dial(o.mx2)
@@ -319,7 +328,8 @@ func (o *onCall) connect() {
 
 // limitFiles sets the soft limit, which does not take the right to raise the hard one.
 func (o *onCall) limitFiles(most int) {
-	out, err := exec.Command("prlimit", "--pid", fmt.Sprint(o.mx2.Pid()), fmt.Sprintf("--nofile=%d:", most)).CombinedOutput()
+	limit := fmt.Sprintf("--nofile=%d:", most)
+	out, err := exec.Command("prlimit", "--pid", fmt.Sprint(o.mx2.Pid()), limit).CombinedOutput()
 	if err != nil {
 		o.Errorf("prlimit: %v\n%s", err, out)
 	}

@@ -24,8 +24,8 @@ func TestEnded(t *testing.T) {
 		{"C U | H friend | M | R | .", nil, "no-address 0"},
 		{"C 203.0.113.1 | H friend | M | R | .", login, "authenticated 0"},
 		{
-			"C 203.0.113.1 | H mail.example.org | M | R | X X-HELO-Check: accept | X x-helo-check: accept | . | M | R | " +
-				"X X-HELO-Check: accept | .", nil, "judged 3",
+			"C 203.0.113.1 | H mail.example.org | M | R | X X-HELO-Check: accept | X x-helo-check: accept | . | " +
+				"M | R | X X-HELO-Check: accept | .", nil, "judged 3",
 		},
 	} {
 		ended, stripped := make(chan string, 2), atomic.Int32{}

@@ -46,8 +46,8 @@ type Config struct {
 
 	// Decided, if not nil, is called for each transaction in its session's goroutine. It must not block.
 	Decided func(*checks.Decision)
-	// Ended, if not nil, is called when an SMTP session has ended, with what its last decision made of the client:
-	// Judged, why it was exempt (see checks.Verdict), or Undecided. It must not block.
+	// Ended, if not nil, is called when an SMTP session has ended, with what its last decision made of the
+	// client: Judged, why it was exempt (see checks.Verdict), or Undecided. It must not block.
 	Ended func(class string)
 	// Stripped, if not nil, is called with how many header fields that claim to be ours were taken out of a
 	// message, if there were any. It must not block.

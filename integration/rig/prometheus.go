@@ -11,7 +11,8 @@ import (
 	"strconv"
 )
 
-// prometheusDir is where integration/run unpacks Debian's package: installed, it would start with this machine.
+// prometheusDir is where integration/run unpacks Debian's package: installed, it would start with this
+// machine.
 const prometheusDir = "/var/cache/helo-milter-rig/prometheus/usr/bin"
 
 // Prometheus is a server that ends with the test.

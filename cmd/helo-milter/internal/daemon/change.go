@@ -162,7 +162,7 @@ func (d *Daemon) commit(c *change) {
 	}
 	d.useHTTP(c)
 	d.metrics.resolve(c.resolver)
-	d.metrics.use(c.cfg)
+	d.metrics.use(c.cfg, c.files.connections)
 	if c.resolver != d.resolver {
 		d.log.Info("resolving", "servers", c.resolver.Servers())
 	}

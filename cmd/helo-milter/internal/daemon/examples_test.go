@@ -82,7 +82,8 @@ func TestDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	variables := dashboard.Templating.List
-	if dashboard.UID == "" || dashboard.SchemaVersion < 37 || len(variables) != 2 || variables[0].Type != "datasource" {
+	if dashboard.UID == "" || dashboard.SchemaVersion < 37 || len(variables) != 2 ||
+		variables[0].Type != "datasource" {
 		t.Errorf("uid %q, schemaVersion %d, variables %v", dashboard.UID, dashboard.SchemaVersion, variables)
 	}
 	known, ids, rows := names(t), map[int]string{}, 0

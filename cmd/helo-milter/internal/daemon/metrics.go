@@ -17,8 +17,8 @@ import (
 	"helo-milter/milter"
 )
 
-// metrics counts for /metrics what the daemon does. It outlives reloads. No label has a value that clients choose:
-// neither address, name nor domain.
+// metrics counts for /metrics what the daemon does. It outlives reloads. No label has a value that clients
+// choose: neither address, name nor domain.
 type metrics struct {
 	registry   *prometheus.Registry
 	decisions  *series
@@ -35,8 +35,8 @@ type metrics struct {
 	*dns
 }
 
-// newMetrics returns metrics of a daemon that has not started. To add one: a field, its name, labels and help here, and
-// the line that counts. The reference in examples/prometheus/README.md is written by TestMetricsReference -update.
+// newMetrics returns metrics of a daemon that has not started. To add one: a field, its name, labels and help
+// here, and the line that counts. TestMetricsReference -update writes examples/prometheus/README.md.
 func newMetrics() *metrics {
 	iprev := label{"iprev", []string{"pass", "fail", "temperror", "permerror", "none"}}
 	m := &metrics{
@@ -53,22 +53,23 @@ func newMetrics() *metrics {
 			Name: namespace + "decision_seconds", Help: "From MAIL to the end of the transaction.",
 			Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10},
 		}),
-		sessions: newSeries("sessions_total", "SMTP sessions that have ended, by what the last decision made of the "+
-			"client: judged, or why it was exempt; none without a decision.", label{"class", []string{
+		sessions: newSeries("sessions_total", "SMTP sessions that have ended, by what the last decision made of "+
+			"the client: judged, or why it was exempt; none without a decision.", label{"class", []string{
 			milter.Judged, "private", "authenticated", checks.AllowList, "no-address", milter.Undecided,
 		}}),
 		stripped: counter("header_fields_stripped_total",
 			"Header fields that claimed to be ours, taken out of messages."),
-		violations: newSeries("guard_violations_total", "Connections that broke the milter protocol or a limit.",
-			label{name: "kind"}),
+		violations: newSeries("guard_violations_total",
+			"Connections that broke the milter protocol or a limit.", label{name: "kind"}),
 		trouble: newSeries("list_trouble_total",
-			"Block list responses that are not listings (refused, blocked resolver, wildcard).", label{name: "list"}),
+			"Block list responses that are not listings (refused, blocked resolver, wildcard).",
+			label{name: "list"}),
 		errors:        counter("internal_errors_total", "Panics that were recovered: mail went on unjudged."),
 		configuration: newConfiguration(),
 		dns:           newDNS(),
 	}
-	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.differs, m.seconds, m.sessions, m.stripped,
-		m.violations, m.trouble, m.errors, buildInfo(),
+	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.differs, m.seconds, m.sessions,
+		m.stripped, m.violations, m.trouble, m.errors, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(m.configuration.collectors()...)
 	m.registry.MustRegister(m.dns.collectors()...)

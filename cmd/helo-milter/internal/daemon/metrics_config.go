@@ -27,12 +27,15 @@ func newConfiguration() *configuration {
 		reloads: newSeries("reloads_total", "Configuration reloads, by result.",
 			label{"result", []string{"ok", "error"}}),
 		successful: set("config_last_reload_successful",
-			"1 if the configuration in use is what the file had at the last start or reload; 0 if that was a mistake."),
-		loaded: set("config_last_reload_success_timestamp_seconds", "When the configuration in use was loaded."),
-		limit:  set("connections_limit", "How many MTA connections may be open: limits.connections."),
-		info: configInfo{desc: prometheus.NewDesc(namespace+"config_info", "1; the labels say what configuration is in "+
-			"use. hash is the start of the SHA-256 of what `helo-milter config` prints.",
-			[]string{"mode", "profile", "hash"}, nil)},
+			"1 if the configuration in use is what the file had at the last start or reload; 0 if that was a "+
+				"mistake."),
+		loaded: set("config_last_reload_success_timestamp_seconds",
+			"When the configuration in use was loaded."),
+		limit: set("connections_limit", "How many MTA connections may be open: limits.connections, or less "+
+			"where the limit of open files does not suffice."),
+		info: configInfo{desc: prometheus.NewDesc(namespace+"config_info",
+			"1; the labels say what configuration is in use. hash is the start of the SHA-256 of what "+
+				"`helo-milter config` prints.", []string{"mode", "profile", "hash"}, nil)},
 	}
 }
 
@@ -40,9 +43,9 @@ func (c *configuration) collectors() []prometheus.Collector {
 	return []prometheus.Collector{c.reloads, c.successful, c.loaded, c.limit, &c.info}
 }
 
-// use shows that a configuration was loaded, and is in use.
-func (c *configuration) use(cfg *config.Config) {
-	c.limit.Set(float64(cfg.Limits.Connections))
+// use shows that a configuration was loaded, and is in use with that many connections.
+func (c *configuration) use(cfg *config.Config, connections int) {
+	c.limit.Set(float64(connections))
 	sum := sha256.Sum256([]byte(cfg.String()))
 	c.info.labels.Store(&[]string{cfg.Mode.String(), cfg.Profile.String(), fmt.Sprintf("%x", sum[:8])})
 	c.successful.Set(1)

@@ -14,7 +14,7 @@ type dns struct {
 	seconds    *prometheus.HistogramVec
 	refused    *series
 	requests   *series
-	requested  [dnscache.CacheMiss + 1]prometheus.Counter // those of requests: there are several for each session
+	requested  [dnscache.CacheMiss + 1]prometheus.Counter // those of requests: a session has several
 	passedOver *series
 	resolver   atomic.Pointer[resolver] // the one in use
 }
@@ -28,8 +28,9 @@ type resolver interface {
 
 func newDNS() *dns {
 	d := &dns{
-		questions: newSeries("dns_questions_total", "DNS questions that went to the servers, when they have ended; each "+
-			"may have taken several queries.", label{name: "type"}, label{name: "result"}, label{name: "transport"}),
+		questions: newSeries("dns_questions_total",
+			"DNS questions that went to the servers, when they have ended; each may have taken several queries.",
+			label{name: "type"}, label{name: "result"}, label{name: "transport"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: namespace + "dns_question_seconds",
 			Help: "What these questions took, over all servers and retries, by the transport of the result.",
@@ -37,13 +38,15 @@ func newDNS() *dns {
 				0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5,
 			},
 		}, []string{"transport"}),
-		refused: newSeries("dns_refused_total", "DNS questions that were not asked, by reason: a session over its budget, "+
-			"no room to wait, or too long a wait for a place.", label{"reason", []string{"budget", "room", "wait"}}),
-		requests: newSeries("dns_cache_requests_total", "Lookups, by what the cache had: hit, also a negative answer or a "+
-			"failure that is kept; stale, since the servers fail or are late; or miss.", label{name: "result"}),
-		passedOver: newSeries("dns_replies_passed_over_total", "Messages from DNS servers that were not the reply, by "+
-			"what was wrong: id, case (of the name), or content. Those from another source never reach the program.",
-			label{"reason", []string{"id", "case", "content"}}),
+		refused: newSeries("dns_refused_total", "DNS questions that were not asked, by reason: a session over "+
+			"its budget, no room to wait, or too long a wait for a place.",
+			label{"reason", []string{"budget", "room", "wait"}}),
+		requests: newSeries("dns_cache_requests_total", "Lookups, by what the cache had: hit, also a negative "+
+			"answer or a failure that is kept; stale, since the servers fail or are late; or miss.",
+			label{name: "result"}),
+		passedOver: newSeries("dns_replies_passed_over_total", "Messages from DNS servers that were not the "+
+			"reply, by what was wrong: id, case (of the name), or content. Those from another source never "+
+			"reach the program.", label{"reason", []string{"id", "case", "content"}}),
 	}
 	for result := range dnscache.CacheMiss + 1 {
 		d.requested[result] = d.requests.WithLabelValues(result.String())
@@ -55,7 +58,8 @@ func newDNS() *dns {
 func (d *dns) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		d.questions, d.seconds, d.refused, d.requests, d.passedOver,
-		gauge("dns_degraded", "1 while most DNS questions fail, and those that were answered lately fail too.",
+		gauge("dns_degraded",
+			"1 while most DNS questions fail, and those that were answered lately fail too.",
 			func() int {
 				if d.isDegraded() {
 					return 1

@@ -62,11 +62,11 @@ func TestMetrics(t *testing.T) {
 	cfg.OnRequest(dnscache.CacheStale)
 	cfg.OnPassedOver("case")
 	cfg.OnAsked(dnscache.Asked{Type: "PTR", Result: "nxdomain", Transport: "tcp", Took: 30 * time.Millisecond})
-	c, err := config.Parse("", []byte("mode = \"enforce\"\nlimits.connections = 70"))
+	c, err := config.Parse("", []byte("mode = \"enforce\"\nlimits.per_peer = 7"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.use(c)
+	m.use(c, 70)
 	m.reloaded(nil)
 	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(c.String())))[:16]
 	for _, tt := range []struct {
@@ -97,9 +97,15 @@ func TestMetrics(t *testing.T) {
 		{false, "/metrics", 200, "helo_milter_dns_cache_entries 41"},
 		{false, "/metrics", 200, `helo_milter_dns_cache_requests_total{result="stale"} 1`},
 		{false, "/metrics", 200, `helo_milter_dns_replies_passed_over_total{reason="case"} 1`},
-		{false, "/metrics", 200, `helo_milter_dns_questions_total{result="nxdomain",transport="tcp",type="PTR"} 1`},
+		{
+			false, "/metrics", 200,
+			`helo_milter_dns_questions_total{result="nxdomain",transport="tcp",type="PTR"} 1`,
+		},
 		{false, "/metrics", 200, `helo_milter_dns_question_seconds_bucket{transport="tcp",le="0.05"} 1`},
-		{false, "/metrics", 200, `helo_milter_config_info{hash="` + hash + `",mode="enforce",profile="careful"} 1`},
+		{
+			false, "/metrics", 200,
+			`helo_milter_config_info{hash="` + hash + `",mode="enforce",profile="careful"} 1`,
+		},
 		{false, "/metrics", 200, "helo_milter_config_last_reload_successful 1"},
 		{false, "/metrics", 200, "helo_milter_config_last_reload_success_timestamp_seconds 1."},
 		{false, "/metrics", 200, "helo_milter_connections_limit 70"},
@@ -202,7 +208,7 @@ func full(t *testing.T) *prometheus.Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.use(c)
+	m.use(c, 1)
 	m.violations.count("")
 	m.trouble.count("")
 	m.differs.count("", "")

@@ -18,8 +18,8 @@ type label struct {
 // maxLabels is the most labels that a counter has.
 const maxLabels = 3
 
-// series is a counter with labels. Where all values of all labels are known, their series are there from the start,
-// since a rate misses the first event of a series that begins with it, and counting takes no lock.
+// series is a counter with labels. Where all values of all labels are known, their series are there from the
+// start, since a rate misses the first event of a series that begins with it, and counting takes no lock.
 type series struct {
 	*prometheus.CounterVec
 	known map[[maxLabels]string]prometheus.Counter
@@ -40,8 +40,9 @@ func newSeries(name, help string, labels ...label) *series {
 		all = longer
 	}
 	s := &series{
-		CounterVec: prometheus.NewCounterVec(prometheus.CounterOpts{Name: namespace + name, Help: help}, names),
-		known:      map[[maxLabels]string]prometheus.Counter{},
+		CounterVec: prometheus.NewCounterVec(
+			prometheus.CounterOpts{Name: namespace + name, Help: help}, names),
+		known: map[[maxLabels]string]prometheus.Counter{},
 	}
 	for _, values := range all {
 		s.know(values...)
