@@ -283,11 +283,17 @@ func (o *onCall) dropLog() {
 	})
 }
 
+// refuseMore has very many refused at once, and once more when that is no longer part of the day before.
 func (o *onCall) refuseMore() {
+	var next time.Time
 	o.until("RefusalsTripled mx", func() {
-		for range 10 {
+		if time.Now().Before(next) {
+			return
+		}
+		for range 60 {
 			o.session(o.mx, good, "friend")
 		}
+		next = time.Now().Add(10 * time.Second)
 	})
 }
 
