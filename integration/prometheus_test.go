@@ -118,7 +118,7 @@ servers = [%q]
 	rules := readFile(t, "../examples/prometheus/"+rulesFile)
 	rules = regexp.MustCompile(`for: \S+`).ReplaceAllString(rules, "for: 0s")
 	rules = strings.NewReplacer("[10m]", "[4s]", "[15m]", "[4s]", "[1h]", "[4s]", "[1d]", "[5s]",
-		"offset 1h", "offset 4s", "offset 25h", "offset 7s").Replace(rules)
+		"offset 1h", "offset 4s", "offset 25h", "offset 5s").Replace(rules)
 	scrape := readFile(t, "../examples/prometheus/prometheus.yml")
 	scrape = strings.Replace(scrape, `targets: ["127.0.0.1:9891"]`, fmt.Sprintf("targets: [%q, %q]", o.at, o.at2), 1)
 	const often = "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n"
