@@ -26,14 +26,15 @@ func (m *metrics) handler(ready func(context.Context) error) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTime)
 		defer cancel()
-		if err := ready(ctx); err != nil {
+		err := ready(ctx)
+		if err == nil && m.isDegraded() {
+			err = errors.New("degraded: most DNS questions fail")
+		}
+		if err != nil {
 			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ready")
-		if m.isDegraded() { // mail is served as well as it can be: another host has the same DNS
-			fmt.Fprintln(w, "degraded: most DNS questions fail")
-		}
 	})
 	return mux
 }

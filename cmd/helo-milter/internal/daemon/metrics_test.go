@@ -78,7 +78,7 @@ func TestMetrics(t *testing.T) {
 		{false, "/healthz", 200, "ok"},
 		{true, "/healthz", 200, "ok"}, // mail goes on
 		{false, "/readyz", 200, "ready"},
-		{true, "/readyz", 200, "ready\ndegraded: most DNS questions fail\n"}, // and so is every other host's
+		{true, "/readyz", 503, "not ready: degraded: most DNS questions fail\n"},
 		{false, "/metrics", 200, `helo_milter_decisions_total{did="accept",want="reject"} 1`},
 		{false, "/metrics", 200, `helo_milter_decisions_total{did="accept",want="exempt"} 1`},
 		{false, "/metrics", 200, `helo_milter_findings_total{result="fail",rule="helo-bare-ip"} 1`},
