@@ -93,17 +93,23 @@ const (
 	decisions = "/var/log/helo-milter/decisions.jsonl"
 )
 
-// documented runs the commands of README.Debian that begin so.
-func (b *box) documented(begins ...string) (out string) {
+// The pages that a user has.
+const (
+	readme       = "../../README.md"
+	readmeDebian = sources + "README.Debian"
+)
+
+// documented runs the commands of a page that begin so.
+func (b *box) documented(page string, begins ...string) (out string) {
 	b.t.Helper()
-	text, err := os.ReadFile(sources + "README.Debian")
+	text, err := os.ReadFile(page)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	for _, begin := range begins {
-		found := regexp.MustCompile(`(?m)^    (` + regexp.QuoteMeta(begin) + `.*)$`).FindSubmatch(text)
+		found := regexp.MustCompile(`(?m)^ {4,}(` + regexp.QuoteMeta(begin) + `.*)$`).FindSubmatch(text)
 		if found == nil {
-			b.t.Fatalf("README.Debian has no command %q", begin)
+			b.t.Fatalf("%s has no command %q", page, begin)
 		}
 		out += b.run(string(found[1]))
 	}
@@ -127,7 +133,7 @@ func (b *box) swaks(client, helo string) string {
 	return "250"
 }
 
-// withPostfix is what a new user does: from the package to the first header, the report, a rule that
+// withPostfix is what a new user does, by README.md alone: from the package to the first header, the report, a rule that
 // refuses, and back; then what a user does over the years.
 func withPostfix(t *testing.T, deb string) {
 	b := boot(t, false, "postfix", "bare")
@@ -148,18 +154,18 @@ func withPostfix(t *testing.T, deb string) {
 	b.says("grep -c milter /etc/postfix/main.cf || true", "0")
 	b.says("postconf -M smtp/inet | awk '{ print $5 }'", "y") // in a chroot, as Debian has it
 
-	b.documented("postconf -e 'smtpd_milters = { inet:", "systemctl reload postfix")
+	b.documented(readme, "postconf -e 'smtpd_milters = { inet:", "systemctl reload postfix")
 	b.receives("203.0.113.10", "mail.example.org", "accept; client=203.0.113.10; helo=mail.example.org; iprev=pass")
 	b.receives("203.0.113.30", "friend", "accept; client=203.0.113.30; helo=friend")
-	if report := b.documented("helo-milter report "); !strings.Contains(report, "helo-not-fqdn") {
+	if report := b.documented(readme, "helo-milter report "); !strings.Contains(report, "helo-not-fqdn") {
 		t.Errorf("the report does not have helo-not-fqdn:\n%s", report)
 	}
-	b.documented("sed -i 's/^mode = .*/mode = \"enforce\"/", "helo-milter config ",
+	b.documented(readme, "sed -i 's/^mode = .*/mode = \"enforce\"/", "helo-milter config ",
 		"systemctl reload helo-milter")
 	if code := b.swaks("203.0.113.30", "friend"); code != "504" {
 		t.Errorf("enforced, it says %s", code)
 	}
-	b.documented("sed -i 's/^mode = .*/mode = \"observe\"/", "systemctl reload helo-milter")
+	b.documented(readme, "sed -i 's/^mode = .*/mode = \"observe\"/", "systemctl reload helo-milter")
 	b.receives("203.0.113.30", "friend", "reject; client=203.0.113.30")
 	t.Logf("from the package to a refusal and back: %v", time.Since(begin).Round(time.Second/10))
 
@@ -206,7 +212,7 @@ func (b *box) rotates() {
 // chroot opens the socket in Postfix's chroot, which smtpd then uses.
 func (b *box) chroot() {
 	b.t.Helper()
-	b.documented("mkdir -p /etc/systemd", "cp ", "systemctl daemon-reload", "systemctl stop ",
+	b.documented(readmeDebian, "mkdir -p /etc/systemd", "cp ", "systemctl daemon-reload", "systemctl stop ",
 		"systemctl start helo-milter.socket", "systemctl start helo-milter.service",
 		"postconf -e 'smtpd_milters = { unix:helo-milter/", "systemctl reload postfix")
 	b.says("stat -c '%U:%G %a' "+chrooted+" "+sock, "helo-milter:postfix 660\nhelo-milter:postfix 660")
