@@ -17,7 +17,7 @@ type reportCmd struct {
 	JSON    bool     `xor:"format" help:"Print the figures as JSON."`
 	HTML    bool     `xor:"format" name:"html" help:"Print a self-contained HTML page with charts."`
 	Mail    mailbox  `xor:"format" help:"Mail this page and a letter about the last 7 days." placeholder:"ADDRESS"`
-	Program string   `name:"sendmail" default:"/usr/sbin/sendmail" help:"What mails it; default: ${default}." placeholder:"FILE"`
+	Program string   `name:"sendmail" default:"/usr/sbin/sendmail" help:"The program that mails it; default: ${default}." placeholder:"FILE"`
 	Verbose bool     `short:"v" help:"Show lines that could not be read."`
 	Files   []string `arg:"" name:"file" help:"Decision logs or patterns of their names, plain or gzip-compressed; - is standard input."`
 }

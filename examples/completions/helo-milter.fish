@@ -31,7 +31,7 @@ complete -c helo-milter -n '__fish_seen_subcommand_from report' -l since -x -d '
 complete -c helo-milter -n '__fish_seen_subcommand_from report' -l json -d 'Print the figures as JSON.'
 complete -c helo-milter -n '__fish_seen_subcommand_from report' -l html -d 'Print a self-contained HTML page with charts.'
 complete -c helo-milter -n '__fish_seen_subcommand_from report' -l mail -x -d 'Mail this page and a letter about the last 7 days.'
-complete -c helo-milter -n '__fish_seen_subcommand_from report' -l sendmail -rF -d 'What mails it; default: /usr/sbin/sendmail.'
+complete -c helo-milter -n '__fish_seen_subcommand_from report' -l sendmail -rF -d 'The program that mails it; default: /usr/sbin/sendmail.'
 complete -c helo-milter -n '__fish_seen_subcommand_from report' -l verbose -s v -d 'Show lines that could not be read.'
 complete -c helo-milter -n '__fish_seen_subcommand_from report' -F
 

@@ -106,7 +106,7 @@ func flagItems(flags []*kong.Flag) string {
 		if f.Short != 0 {
 			name = fmt.Sprintf("Fl %c , %s", f.Short, name)
 		}
-		if f.HasDefault && f.Default != "" {
+		if f.HasDefault && !strings.Contains(text, f.Default) {
 			text += " Default: " + f.Default + "."
 		}
 		if f.Enum != "" {
