@@ -163,14 +163,14 @@ func (b *box) copy(file string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.put("/root/"+filepath.Base(file), string(text))
+	b.put("/mnt/"+filepath.Base(file), string(text))
 }
 
 // install installs a package and returns what that prints.
 func (b *box) install(deb string) string {
 	b.t.Helper()
 	b.copy(deb)
-	return b.run("dpkg --force-confdef --force-confold -i /root/*.deb; rm /root/*.deb")
+	return b.run("dpkg --force-confdef --force-confold -i /mnt/*.deb; rm /mnt/*.deb")
 }
 
 // outside runs a program of this machine in the network of the box.

@@ -250,11 +250,11 @@ func postfixLater(t *testing.T, deb string) {
 	b.install(deb)
 	b.says("systemctl is-active helo-milter.socket helo-milter.service", "active\nactive")
 	b.says("stat -c '%U:%G %a' "+sock, "helo-milter:helo-milter 660")
-	b.run(`mkdir -p /root/p/DEBIAN /root/p/usr/lib/postfix/sbin && cd /root/p && touch usr/lib/postfix/sbin/master
+	b.run(`mkdir -p /mnt/p/DEBIAN /mnt/p/usr/lib/postfix/sbin && cd /mnt/p && touch usr/lib/postfix/sbin/master
 		printf '%s\n' 'Package: postfix' 'Version: 3' 'Architecture: all' 'Maintainer: nobody' \
 			'Description: a group' >DEBIAN/control
 		printf '#!/bin/sh\ngetent group postfix || groupadd -r postfix\n' >DEBIAN/postinst && chmod 755 DEBIAN/postinst
-		dpkg-deb -b . /root/postfix.deb && dpkg -i /root/postfix.deb`)
+		dpkg-deb -b . /mnt/postfix.deb && dpkg -i /mnt/postfix.deb`)
 	b.says("stat -c '%U:%G %a' "+sock, "helo-milter:postfix 660")
 }
 
@@ -265,15 +265,15 @@ func withSendmail(t *testing.T, deb string) {
 	before := b.files()
 	b.install(deb)
 	b.says("stat -c '%U:%G %a' "+sock, "helo-milter:helo-milter 660")
-	b.run("cp -p /etc/mail/sendmail.mc /root && sed -i '/^MAILER_DEFINITIONS/i " +
+	b.run("cp -p /etc/mail/sendmail.mc /mnt && sed -i '/^MAILER_DEFINITIONS/i " +
 		"include(`/usr/share/helo-milter/helo-milter.m4'\\'')dnl' /etc/mail/sendmail.mc")
-	b.run("cd /etc/mail && m4 sendmail.mc >/root/sendmail.cf && " +
-		"/usr/sbin/sendmail -bd -C /root/sendmail.cf -O RefuseLA=999 -O QueueLA=999")
+	b.run("cd /etc/mail && m4 sendmail.mc >/mnt/sendmail.cf && " +
+		"/usr/sbin/sendmail -bd -C /mnt/sendmail.cf -O RefuseLA=999 -O QueueLA=999")
 	if code := b.swaks("203.0.113.30", "friend"); code != "250" {
 		t.Errorf("Sendmail says %s", code)
 	}
 	b.wait("its decision", func() bool { return strings.Contains(b.read(decisions), `"helo":"friend"`) })
-	b.run("pkill sendmail; mv /root/sendmail.mc /etc/mail; rm /root/sendmail.cf")
+	b.run("pkill sendmail; mv /mnt/sendmail.mc /etc/mail; rm /mnt/sendmail.cf")
 	b.purged()
 	if after := b.files(); after != before {
 		t.Errorf("what the package leaves (left: before, right: after):\n%s", diff(t, before, after))
