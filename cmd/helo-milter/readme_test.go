@@ -49,7 +49,7 @@ func TestReadme(t *testing.T) {
 			blocks++
 		}
 	}
-	if blocks < 7 {
+	if blocks < 5 {
 		t.Errorf("%d pieces of configuration", blocks)
 	}
 }

@@ -73,6 +73,7 @@ type ladder struct {
 // clients as the report says. Each line is a configuration, and a part of what is to be pasted into it.
 func TestReportPasteInto(t *testing.T) {
 	t.Parallel()
+	defaults, defaultLog := judgedBy(t, "")
 	for _, tt := range []struct{ config, has string }{
 		{"", `helo-bare-ip = "reject"`},
 		{"mode = 'enforce'\nprofile = 'careful'", "already enforced"},
@@ -93,13 +94,12 @@ func TestReportPasteInto(t *testing.T) {
 	} {
 		before := filepath.Join(t.TempDir(), "before.toml")
 		writeFile(t, before, tt.config)
-		for _, judged := range []string{"", before} {
-			records := judgedBy(t, judged)
-			var log strings.Builder
-			for _, r := range records {
-				fmt.Fprintln(&log, r)
+		for _, byDefault := range []bool{true, false} {
+			records, log := defaults, defaultLog
+			if !byDefault {
+				records, log = judgedBy(t, before)
 			}
-			text, _ := reportOn(t, strings.NewReader(log.String()), exitDone, "--config", before, "--json", "-")
+			text, _ := reportOn(t, strings.NewReader(log), exitDone, "--config", before, "--json", "-")
 			var r ladder
 			if err := json.Unmarshal([]byte(text), &r); err != nil || len(r.Sections) != 1 {
 				t.Fatal(err, len(r.Sections))
@@ -118,8 +118,8 @@ func TestReportPasteInto(t *testing.T) {
 	}
 }
 
-// judgedBy returns the records of healthy as judged by a configuration.
-func judgedBy(t *testing.T, file string) (list []*checks.Record) {
+// judgedBy returns the records of healthy as judged by a configuration, and the log that they make.
+func judgedBy(t *testing.T, file string) (list []*checks.Record, log string) {
 	t.Helper()
 	cfg, err := config.Load(file)
 	if err != nil {
@@ -128,7 +128,11 @@ func judgedBy(t *testing.T, file string) (list []*checks.Record) {
 	for _, c := range healthy {
 		list = append(list, c.records(cfg.Judge.Policy)...)
 	}
-	return list
+	var b strings.Builder
+	for _, r := range list {
+		fmt.Fprintln(&b, r)
+	}
+	return list, b.String()
 }
 
 // refusedBy returns how many clients a configuration refuses.
