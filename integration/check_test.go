@@ -139,7 +139,8 @@ func TestTerminal(t *testing.T) {
 	t.Parallel()
 	const red, green = "\x1b[31m", "\x1b[32m"
 	command := rig.Binary() + " check 203.0.113.10 localhost"
-	decisions := "cd " + t.TempDir() + "; yes \"$(" + command + " --json)\" | head -n 1000 >decisions; "
+	decisions := "cd " + t.TempDir() + "; yes \"$(" + command + " --json)\" | head -n 1000 | " +
+		`awk '{ sub(/"id":"check"/, "\"id\":\"" NR "\""); print }' >decisions; ` // each a decision of its own
 	replay := rig.Binary() + " replay decisions"
 	for _, tt := range []struct{ shell, want string }{
 		{"script -qec '" + command + "' /dev/null", red + "fail  |" + green + "accept"},
