@@ -26,21 +26,6 @@ func TestHTTPListen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	get := func(network, address string) string {
-		client := &http.Client{Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, network, address)
-			},
-			DisableKeepAlives: true,
-		}}
-		resp, err := client.Get("http://mx.example.net/healthz")
-		if err != nil {
-			return "error"
-		}
-		defer resp.Body.Close()
-		text, _ := io.ReadAll(resp.Body)
-		return strings.TrimSpace(string(text))
-	}
 	configure("unix:"+socket, "")
 	var stdout, stderr output
 	ctx, stop := context.WithCancel(t.Context())
@@ -65,7 +50,7 @@ func TestHTTPListen(t *testing.T) {
 			t.Fatal(err)
 		}
 		stderr.waitTimes(t, "msg=reloaded", n+1)
-		if got := get(step.network, step.address); got != step.want {
+		if got := get(step.network, step.address, "/healthz"); got != step.want {
 			t.Errorf("%s for %s: %s, want %s\n%s", step.listen, step.allow, got, step.want, stderr.String())
 		}
 		healthy := run(t.Context(), []string{"health", "--config", file}, nil, io.Discard, io.Discard) == exitDone
@@ -82,5 +67,63 @@ func TestHTTPListen(t *testing.T) {
 	}
 	if n := strings.Count(stderr.String(), "a host that http.allow does not have"); n != 1 {
 		t.Errorf("it was logged %d times that a host was turned away", n)
+	}
+}
+
+// get returns what an HTTP server says, without the blanks around it, or "error".
+func get(network, address, path string) string {
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+		DisableKeepAlives: true,
+	}}
+	resp, err := client.Get("http://mx.example.net" + path)
+	if err != nil {
+		return "error"
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	return strings.TrimSpace(string(text))
+}
+
+// There are profiles while http.pprof is on.
+func TestProfiles(t *testing.T) {
+	dir := t.TempDir()
+	file, socket := filepath.Join(dir, "helo-milter.toml"), filepath.Join(dir, "http")
+	configure := func(on bool) {
+		text := fmt.Sprintf("listen = [\"unix:%s/sock\"]\n[http]\nlisten = \"unix:%s\"\npprof = %v\n", dir, socket, on)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure(true)
+	var stdout, stderr output
+	ctx, stop := context.WithCancel(t.Context())
+	exit := make(chan int)
+	go func() { exit <- run(ctx, []string{"--config", file}, nil, &stdout, &stderr) }()
+	stderr.waitFor(t, "msg=serving")
+	zipped := "\x1f\x8b"
+	for _, tt := range []struct{ path, starts string }{
+		{"/debug/pprof/profile?seconds=1", zipped},
+		{"/debug/pprof/heap", zipped},
+		{"/debug/pprof/goroutine?debug=1", "goroutine profile: total"},
+		{"/debug/pprof/", "<html>"},
+	} {
+		if got := get("unix", socket, tt.path); !strings.HasPrefix(got, tt.starts) {
+			t.Errorf("%s: %.60q", tt.path, got)
+		}
+	}
+	configure(false)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	stderr.waitFor(t, "msg=reloaded")
+	if got := get("unix", socket, "/debug/pprof/heap"); got != "off: set http.pprof = true" {
+		t.Errorf("after it was switched off: %.60q", got)
+	}
+	stop()
+	if code := <-exit; code != exitDone {
+		t.Errorf("exit %d\n%s", code, stderr.String())
 	}
 }

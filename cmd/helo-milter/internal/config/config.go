@@ -74,6 +74,7 @@ type Config struct {
 	HTTP     struct {
 		Listen Address        // of no network: none
 		Allow  []netip.Prefix // that may connect over TCP; empty is all, which Listen does not allow others then
+		Pprof  bool           // Listen is reachable from this host only then
 	}
 
 	// What follows from it.

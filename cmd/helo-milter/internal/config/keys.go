@@ -135,6 +135,10 @@ var plainKeys = []key{
 		"http.allow", `[]`, "networks of the hosts that may connect over TCP; required where other hosts can",
 		func(c *Config) any { return &c.HTTP.Allow }, nil,
 	},
+	{
+		"http.pprof", "false", "profiles of the daemon under /debug/pprof/, to send to its developers; on loopback only",
+		func(c *Config) any { return &c.HTTP.Pprof }, nil,
+	},
 }
 
 // sumKeys are about the sum of the scores.

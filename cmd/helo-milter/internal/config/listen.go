@@ -114,14 +114,26 @@ func (c *Config) CheckPeers(network, address string) error {
 	return checkPeers(Address{Network: network, Address: address}, c.Limits.Peers, "limits.peers")
 }
 
-func (c *Config) checkHTTP() error { return checkPeers(c.HTTP.Listen, c.HTTP.Allow, "http.allow") }
+func (c *Config) checkHTTP() error {
+	if c.HTTP.Pprof && !c.HTTP.Listen.isLocal() {
+		return fmt.Errorf("other hosts can connect to %s: http.pprof needs a loopback address or a unix socket",
+			c.HTTP.Listen.Address)
+	}
+	return checkPeers(c.HTTP.Listen, c.HTTP.Allow, "http.allow")
+}
+
+// isLocal reports whether only this host can connect to an address. What cannot be opened is local.
+func (a Address) isLocal() bool {
+	host, _, err := net.SplitHostPort(a.Address)
+	if a.Network == "unix" || err != nil || host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
 
 func checkPeers(a Address, peers []netip.Prefix, key string) error {
-	host, _, err := net.SplitHostPort(a.Address)
-	if a.Network == "unix" || err != nil || len(peers) > 0 || host == "localhost" {
-		return nil
-	}
-	if addr, err := netip.ParseAddr(host); err == nil && addr.IsLoopback() {
+	if len(peers) > 0 || a.isLocal() {
 		return nil
 	}
 	return fmt.Errorf("other hosts can connect to %s: list those that may in %s, as in [\"192.0.2.25\"]", a.Address,

@@ -174,6 +174,7 @@ func (d *Daemon) commit(c *change) {
 // useHTTP puts the HTTP server of a change in the place of the one in use.
 func (d *Daemon) useHTTP(c *change) {
 	d.scrapers.Store(&c.cfg.HTTP.Allow)
+	d.profiled.Store(c.cfg.HTTP.Pprof)
 	if d.http != nil && (c.http != nil || c.cfg.HTTP.Listen.Network == "") {
 		_ = d.http.Close()
 		d.http, d.httpSocket = nil, nil

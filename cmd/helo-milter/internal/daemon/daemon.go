@@ -61,6 +61,7 @@ type Daemon struct {
 	access   access // to unix sockets
 	http     *http.Server
 	scrapers atomic.Pointer[[]netip.Prefix] // those that may connect to it; empty is all
+	profiled atomic.Bool                    // it answers on /debug/pprof/
 	records  io.Writer                      // where the decisions go, or nil
 
 	httpSocket net.Listener // of http

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"slices"
 	"time"
@@ -19,7 +20,7 @@ import (
 const readyTime = 5 * time.Second
 
 // handler answers on /metrics, /healthz and /readyz. ready is nil when an MTA would be served.
-func (m *metrics) handler(ready func(context.Context) error) http.Handler {
+func (m *metrics) handler(ready func(context.Context) error) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -52,8 +53,10 @@ const maxScrapers = 20
 
 // serve answers until the server is closed.
 func (d *Daemon) serve(ln net.Listener) *http.Server {
+	mux := d.metrics.handler(d.ready)
+	mux.HandleFunc("GET /debug/pprof/", d.profile)
 	server := &http.Server{
-		Handler: d.metrics.handler(d.ready), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
@@ -95,4 +98,20 @@ func (d *Daemon) mayScrape(remote net.Addr) bool {
 		d.log.Warn("http: a host that http.allow does not have", "peer", peer, "suppressed", suppressed)
 	}
 	return false
+}
+
+// profile answers on /debug/pprof/ as net/http/pprof does, if http.pprof is on.
+func (d *Daemon) profile(w http.ResponseWriter, r *http.Request) {
+	if !d.profiled.Load() {
+		http.Error(w, "off: set http.pprof = true", http.StatusNotFound)
+		return
+	}
+	switch r.URL.Path {
+	case "/debug/pprof/profile":
+		pprof.Profile(w, r)
+	case "/debug/pprof/trace":
+		pprof.Trace(w, r)
+	default:
+		pprof.Index(w, r)
+	}
 }
