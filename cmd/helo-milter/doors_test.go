@@ -39,13 +39,15 @@ var doors = map[string][]string{
 	"cmd/helo-milter/internal/evidence": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/wilson",
 	},
-	"cmd/helo-milter/internal/manual": {"helo-milter/checks", "github.com/alecthomas/kong"},
+	"cmd/helo-milter/internal/inorder": {},
+	"cmd/helo-milter/internal/manual":  {"helo-milter/checks", "github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/past": {
-		"helo-milter/checks", "helo-milter/checks/clean",
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/cmd/helo-milter/internal/inorder",
 		"github.com/hashicorp/golang-lru/v2/simplelru", "github.com/valyala/fastjson",
 	},
 	"cmd/helo-milter/internal/replay": {
-		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/cmd/helo-milter/internal/past",
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/cmd/helo-milter/internal/inorder",
+		"helo-milter/cmd/helo-milter/internal/past",
 	},
 	"cmd/helo-milter/internal/spool": {},
 

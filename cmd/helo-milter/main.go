@@ -5,6 +5,7 @@
 //	config    the configuration file, and the one value that it becomes
 //	daemon    what serves: sockets, reload, metrics, systemd, decision log
 //	past      what hosts recorded of their clients: mailboxes, messages, logs
+//	inorder   work in several goroutines, its results in order
 //	replay    takes that through the same pipe as a session
 //	evidence  weighs decision logs, for report
 //	spool     a log that never holds up its writer

@@ -51,7 +51,7 @@ func (c *replayCmd) Run(p *program) error {
 	read, finish := progress(p.stderr, paths)
 	source := &past.Source{
 		Trusted: c.Trusted, Now: time.Now(), From: c.Since.from(time.Now()), Stdin: p.stdin, Read: read,
-		Seen: past.NewSeen(),
+		Seen: past.NewSeen(), Work: func(then *checks.Record) any { return r.Decision(then) },
 	}
 	summary, err := c.judge(p, r, items(p.ctx, source, paths, errs))
 	finish()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/evidence"
 	"helo-milter/cmd/helo-milter/internal/past"
@@ -85,7 +86,13 @@ func (d *decisions) file(p *program, name string, seen *past.Seen, verbose bool)
 	}
 	defer file.Close()
 	line := new(past.Broken)
-	for record, err := range past.Decisions(name, file) {
+	judge := func(r *checks.Record) *evidence.Judged {
+		if r.Time.Before(d.from) {
+			return &evidence.Judged{Record: r}
+		}
+		return d.tally.Judge(r)
+	}
+	for judged, err := range past.Decisions(name, file, judge) {
 		switch {
 		case errors.As(err, &line):
 			d.broken++
@@ -96,10 +103,10 @@ func (d *decisions) file(p *program, name string, seen *past.Seen, verbose bool)
 			return err
 		case p.ctx.Err() != nil:
 			return p.ctx.Err()
-		case record.Time.Before(d.from):
+		case judged.Time.Before(d.from):
 			d.earlier++
-		case !seen.Again(record):
-			d.tally.Add(record)
+		case !seen.Again(judged.Record):
+			d.tally.Count(judged)
 		}
 	}
 	return nil

@@ -3,7 +3,8 @@
 //
 // # How data flows
 //
-//	record ─► Tally.Add           tally.go    judge the facts again, count transactions by kind of facts
+//	record ─► Tally.Judge         tally.go    judge the facts again, in several goroutines at once
+//	          Tally.Count         tally.go    count transactions by kind of facts
 //	            client, example   client.go   one small value a client, with the signs that it is legitimate
 //	            ranking           top.go      the clients that are refused most
 //	            hosts             hosts.go    what each mail server decided

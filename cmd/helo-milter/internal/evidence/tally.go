@@ -40,8 +40,28 @@ func New(judge *checks.Judge, own []*checks.Action) *Tally {
 	return t
 }
 
-// Add counts a record.
-func (t *Tally) Add(r *checks.Record) {
+// Judged is a record with what this configuration finds in its facts.
+type Judged struct {
+	*checks.Record
+	findings     []checks.Finding // of a client that is not exempt, or is by the allow list
+	exempt       string
+	unanswerable []string
+}
+
+// Judge judges a record for Count. It may be called by several goroutines at once.
+func (t *Tally) Judge(r *checks.Record) *Judged {
+	j := &Judged{Record: r, unanswerable: t.judge.Unanswerable(r.Facts)}
+	if j.findings, j.exempt = again(r, t.judge); j.exempt == "allow" {
+		j.findings = checks.Evaluate(r.Facts, t.judge.Deny, "")
+	}
+	return j
+}
+
+// Add judges and counts a record.
+func (t *Tally) Add(r *checks.Record) { t.Count(t.Judge(r)) }
+
+// Count counts a record.
+func (t *Tally) Count(r *Judged) {
 	kind := 0
 	if r.Source != nil {
 		kind = 1
@@ -49,7 +69,7 @@ func (t *Tally) Add(r *checks.Record) {
 			kind = 2
 		}
 	}
-	t.kinds[kind].add(r, t.judge, weekOf(r.Time, t.week))
+	t.kinds[kind].add(r, weekOf(r.Time, t.week))
 }
 
 // ruleSet is a set of rules, as bits by their index in checks.All.
@@ -92,7 +112,8 @@ const maxDays = 20 * 366
 // reasons are why a client is exempt. The last stands for those of newer versions.
 var reasons = [...]string{"authenticated", "private", "allow", "no-address", "other"}
 
-func (c *counts) add(r *checks.Record, judge *checks.Judge, week int) {
+func (c *counts) add(judged *Judged, week int) {
+	r, findings := judged.Record, judged.findings
 	at := r.Time.UTC()
 	if c.from.IsZero() || at.Before(c.from) {
 		c.from = at
@@ -103,16 +124,15 @@ func (c *counts) add(r *checks.Record, judge *checks.Judge, week int) {
 	c.transactions++
 	c.weeks[week].transactions++
 	today, host := c.day(at), c.hosts.of(r)
-	findings, exempt := again(r, judge)
-	if exempt == "" {
-		unsure := c.judge(r, findings, judge.Unanswerable(r.Facts), today, week)
+	if judged.exempt == "" {
+		unsure := c.judge(r, findings, judged.unanswerable, today, week)
 		host.decided(r, unsure)
 		c.weeks[week].judge(r, findings, unsure)
 		return
 	}
 	today.exempt++
 	host.Exempt++
-	i := slices.Index(reasons[:], exempt)
+	i := slices.Index(reasons[:], judged.exempt)
 	if i < 0 {
 		i = len(reasons) - 1
 	}
@@ -121,7 +141,7 @@ func (c *counts) add(r *checks.Record, judge *checks.Judge, week int) {
 	case "authenticated":
 		c.logins[network(r.Client)] = true
 	case "allow":
-		c.allow(r, checks.Evaluate(r.Facts, judge.Deny, ""), judge.Unanswerable(r.Facts))
+		c.allow(r, findings, judged.unanswerable)
 	}
 }
 

@@ -11,67 +11,71 @@ import (
 	"runtime"
 
 	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/inorder"
 )
 
 // maxRecord is the longest line of a decision log that is read, in bytes. The longest that a daemon writes
 // has 20 greetings with the largest DNS answers.
 const maxRecord = 4 << 20
 
-// Decisions reads a decision log, one JSON record a line of at most 4 MiB; blank lines are skipped. A *Broken
-// error is about one line, and the sequence continues; any other error names the line and ends it. Lines are
-// decoded by as many goroutines as there are CPUs, and records come in the order of the lines.
-func Decisions(name string, r io.Reader) iter.Seq2[*checks.Record, error] {
-	return func(yield func(*checks.Record, error) bool) {
+// Decisions reads a decision log, one JSON record a line of at most 4 MiB; blank lines are skipped. It yields
+// what work makes of the records, in the order of the lines; lines are decoded, and work is called, by as many
+// goroutines as there are CPUs. A *Broken error is about one line, and the sequence continues; any other error
+// names the line and ends it.
+func Decisions[T any](name string, r io.Reader, work func(*checks.Record) T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		lines := &lineReader{name: name, in: bufio.NewReaderSize(r, 256<<10)}
-		var decoding []chan []decision // the oldest first; buffered for one batch, so no goroutine blocks
-		for {
-			for len(decoding) < 2*runtime.GOMAXPROCS(0) && lines.err == nil {
-				batch, result := lines.batch(), make(chan []decision, 1)
-				go func() { result <- decode(batch) }()
-				decoding = append(decoding, result)
+		type result struct {
+			done T
+			err  error
+		}
+		decode := func(batch []line) (_ []result, later func() []result) {
+			return nil, func() []result {
+				results := make([]result, len(batch))
+				for i, l := range batch {
+					if r, broken := l.record(name); broken != nil {
+						results[i].err = broken
+					} else {
+						results[i].done = work(r)
+					}
+				}
+				return results
 			}
-			if len(decoding) == 0 {
-				break
-			}
-			for _, d := range <-decoding[0] {
-				if !yield(d.record, d.err) {
+		}
+		for results := range inorder.Map(2*runtime.GOMAXPROCS(0), lines.batches, decode) {
+			for _, r := range results {
+				if !yield(r.done, r.err) {
 					return
 				}
 			}
-			decoding = decoding[1:]
 		}
 		if !errors.Is(lines.err, io.EOF) {
-			yield(nil, fmt.Errorf("%s:%d: %w", name, lines.number, lines.err))
+			var none T
+			yield(none, fmt.Errorf("%s:%d: %w", name, lines.number, lines.err))
 		}
 	}
 }
 
-// decision is a line and what was decoded from it. Before decoding, only a line that is too long has an
-// error.
-type decision struct {
-	place  string
-	line   []byte
-	record *checks.Record
-	err    error
+// line is a line of a decision log, without surrounding white space.
+type line struct {
+	number int
+	text   []byte
+	whole  bool // else it was too long
 }
 
-func decode(batch []decision) []decision {
-	for i := range batch {
-		d := &batch[i]
-		if d.err != nil {
-			continue
-		}
-		record, broken := record(d.line)
-		if broken != nil {
-			broken.Place = d.place
-			d.err = broken
-		} else {
-			d.record = record
-		}
-		d.line = nil
+// record decodes a line of a file.
+func (l *line) record(file string) (*checks.Record, *Broken) {
+	if !l.whole {
+		return nil, &Broken{Place: l.place(file), Reason: tooLong}
 	}
-	return batch
+	r, broken := record(l.text)
+	if broken != nil {
+		broken.Place = l.place(file)
+	}
+	return r, broken
 }
+
+func (l *line) place(file string) string { return fmt.Sprintf("%s:%d", file, l.number) }
 
 func record(line []byte) (*checks.Record, *Broken) {
 	r := new(checks.Record)
@@ -94,6 +98,9 @@ func record(line []byte) (*checks.Record, *Broken) {
 
 const tooLong = "line longer than 4 MiB"
 
+// batchSize is how many bytes of lines are decoded in one go.
+const batchSize = 64 << 10
+
 // lineReader reads lines of any length, holding at most maxRecord bytes of one.
 type lineReader struct {
 	name   string
@@ -102,37 +109,39 @@ type lineReader struct {
 	err    error // why there are no more lines
 }
 
-// batch reads the next lines: about 64 KiB, or one line. Blank lines are skipped.
-func (l *lineReader) batch() []decision {
-	var batch []decision
-	for size := 0; size < 64<<10 && l.err == nil; {
-		line, whole := l.next()
-		if len(line) == 0 {
-			continue
+// batches yields all lines but blank ones, about 64 KiB at a time, or one line.
+func (l *lineReader) batches(yield func([]line) bool) {
+	for l.err == nil {
+		var batch []line
+		text := make([]byte, 0, batchSize+batchSize/8)
+		for len(text) < batchSize && l.err == nil {
+			from, next := len(text), line{}
+			text, next.whole = l.next(text)
+			next.number, next.text = l.number, bytes.TrimSpace(text[from:])
+			if len(next.text) > 0 {
+				batch = append(batch, next)
+			}
 		}
-		d := decision{place: fmt.Sprintf("%s:%d", l.name, l.number), line: line}
-		if !whole {
-			d.line, d.err = nil, &Broken{Place: d.place, Reason: tooLong}
+		if len(batch) > 0 && !yield(batch) {
+			return
 		}
-		size += len(line)
-		batch = append(batch, d)
 	}
-	return batch
 }
 
-// next returns the next line without surrounding white space; whole is false if it was longer than maxRecord.
-func (l *lineReader) next() (line []byte, whole bool) {
+// next appends the next line to text; whole is false if it was longer than maxRecord.
+func (l *lineReader) next(text []byte) (_ []byte, whole bool) {
 	l.number++
+	from := len(text)
 	whole = true
 	for {
 		part, err := l.in.ReadSlice('\n')
-		if whole = whole && len(line)+len(part) <= maxRecord; whole {
-			line = append(line, part...)
+		if whole = whole && len(text)-from+len(part) <= maxRecord; whole {
+			text = append(text, part...)
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
 		l.err = err
-		return bytes.TrimSpace(line), whole
+		return text, whole
 	}
 }

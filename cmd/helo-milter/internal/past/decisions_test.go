@@ -40,6 +40,8 @@ func decisionLine(n int) string {
 	return d.Record(false).String()
 }
 
+func same(r *checks.Record) *checks.Record { return r }
+
 // Records come in order, each as it was written; a line that is not a record is reported with its number, and
 // the lines after it are read.
 func TestDecisions(t *testing.T) {
@@ -79,7 +81,7 @@ func TestDecisions(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			in := io.MultiReader(strings.NewReader(log.String()+tt.line+"\n"), strings.NewReader(decisionLine(n)))
 			next, broken := 0, ""
-			for r, err := range Decisions("log", in) {
+			for r, err := range Decisions("log", in, same) {
 				switch {
 				case err != nil:
 					if wrong := new(Broken); !errors.As(err, &wrong) {
@@ -103,7 +105,7 @@ func TestDecisions(t *testing.T) {
 func TestDecisionsReadError(t *testing.T) {
 	in := io.MultiReader(strings.NewReader(decisionLine(1)+"\n"), iotest.ErrReader(io.ErrUnexpectedEOF))
 	var got []string
-	for r, err := range Decisions("log", in) {
+	for r, err := range Decisions("log", in, same) {
 		if r != nil {
 			got = append(got, r.ID)
 		} else {
@@ -118,7 +120,7 @@ func TestDecisionsReadError(t *testing.T) {
 // Breaking out of the loop ends the reader.
 func TestDecisionsBreak(t *testing.T) {
 	n := 0
-	for range Decisions("log", strings.NewReader(strings.Repeat(decisionLine(1)+"\n", 1000))) {
+	for range Decisions("log", strings.NewReader(strings.Repeat(decisionLine(1)+"\n", 1000)), same) {
 		if n++; n == 3 {
 			break
 		}
@@ -135,7 +137,7 @@ func FuzzDecisions(f *testing.F) {
 		`"facts":{"client":"2001:db8::1",` +
 		`"ptr":{"status":"found","values":[{"name":".","addrs":{"status":"failed"}}]}}}`))
 	f.Fuzz(func(t *testing.T, log []byte) {
-		for r, err := range Decisions("log", bytes.NewReader(log)) {
+		for r, err := range Decisions("log", bytes.NewReader(log), same) {
 			if err != nil {
 				continue
 			}
@@ -152,7 +154,7 @@ func FuzzDecisions(f *testing.F) {
 func BenchmarkDecisions(b *testing.B) {
 	log := strings.Repeat(decisionLine(1)+"\n", 10000)
 	for b.Loop() {
-		for _, err := range Decisions("log", strings.NewReader(log)) {
+		for _, err := range Decisions("log", strings.NewReader(log), same) {
 			if err != nil {
 				b.Fatal(err)
 			}

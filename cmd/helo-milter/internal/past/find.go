@@ -17,8 +17,11 @@ func Find(name string, r io.Reader, id string) iter.Seq2[*checks.Record, error] 
 	return func(yield func(*checks.Record, error) bool) {
 		lines := &lineReader{name: name, in: bufio.NewReaderSize(r, 256<<10)}
 		wanted := fmt.Appendf(nil, "%q", id) // ids need no escapes
+		var text []byte
 		for lines.err == nil {
-			line, whole := lines.next()
+			whole := false
+			text, whole = lines.next(text[:0])
+			line := bytes.TrimSpace(text)
 			if !whole || !bytes.Contains(line, wanted) {
 				continue
 			}

@@ -24,13 +24,18 @@ type Source struct {
 	Now     time.Time // for dates without a year or a time zone
 	From    time.Time // what was before is left out; not what has no date
 	Seen    *Seen     // leaves out records that were read before; may be nil
+	Work    Work      // on decisions, where they are decoded: by several goroutines at once; may be nil
 	Stdin   io.Reader // what "-" stands for
 	Read    func(int) // called with the number of bytes read from files; may be nil
 }
 
+// Work makes something of a decision. It may be called for decisions that Source leaves out.
+type Work func(*checks.Record) any
+
 // Item is a decision or a hop: one of the two is set.
 type Item struct {
 	Record *checks.Record
+	Worked any // what Source.Work made of the decision
 	Hop    *Hop
 }
 
@@ -143,7 +148,12 @@ func (s *Source) file(
 	case kind == decisionLog && label != Unlabelled:
 		return yield(Item{}, fmt.Errorf("%s: a decision log cannot be labelled ham or spam, only mail can", name))
 	case kind == decisionLog:
-		return records(Decisions(name, in), yield)
+		for item, err := range Decisions(name, in, s.work) {
+			if !yield(item, err) {
+				return false
+			}
+		}
+		return true
 	case kind == mailbox:
 		hops = Mbox(name, in, s.Trusted)
 	case kind == singleMail:
@@ -169,11 +179,11 @@ func (s *Source) file(
 	return true
 }
 
-func records(records iter.Seq2[*checks.Record, error], yield func(Item, error) bool) (more bool) {
-	for record, err := range records {
-		if !yield(Item{Record: record}, err) {
-			return false
-		}
+// work makes an item of a decision.
+func (s *Source) work(r *checks.Record) Item {
+	item := Item{Record: r}
+	if s.Work != nil && !r.Time.Before(s.From) {
+		item.Worked = s.Work(r)
 	}
-	return true
+	return item
 }

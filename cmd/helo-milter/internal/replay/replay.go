@@ -5,6 +5,8 @@
 //	past.Source ── Item ──► Replay.All ── Outcome ──► Summary.Add ──► Summary.Text
 //	                        (checks)      Then, Now   (counts)        (print)
 //
+// A decision is judged by Replay.Decision where past has decoded it, and only passes through All.
+//
 // An item is one of two kinds, with two records each, which are shown in two columns and never added up:
 //
 //   - A decision has its facts with it. Then is the record as it was, Now the same facts judged by this
@@ -32,6 +34,7 @@ import (
 	"iter"
 
 	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/inorder"
 	"helo-milter/cmd/helo-milter/internal/past"
 )
 
@@ -53,8 +56,8 @@ type Outcome struct {
 	Err          error    // a *past.Broken, or an error about a whole file
 }
 
-// inFlight is how many items are judged concurrently: enough to hide DNS latency, and few enough for records
-// of some MiB each.
+// inFlight is how many hops are judged concurrently: enough to hide DNS latency, and few enough for decisions of
+// some MiB each between them.
 const inFlight = 64
 
 type entry struct {
@@ -62,7 +65,8 @@ type entry struct {
 	err  error
 }
 
-// All judges items concurrently and yields their outcomes in the order of the items, until ctx ends.
+// All judges hops concurrently, and decisions unless Decision was the Work of their past.Source. It yields their
+// outcomes in the order of the items, until ctx ends.
 func (r *Replay) All(ctx context.Context, items iter.Seq2[past.Item, error]) iter.Seq[*Outcome] {
 	entries := func(yield func(entry) bool) {
 		for item, err := range items {
@@ -71,21 +75,36 @@ func (r *Replay) All(ctx context.Context, items iter.Seq2[past.Item, error]) ite
 			}
 		}
 	}
-	return ordered(ctx, inFlight, entries, func(e entry) *Outcome { return r.outcome(ctx, e) })
+	return func(yield func(*Outcome) bool) {
+		start := func(e entry) (*Outcome, func() *Outcome) { return r.start(ctx, e) }
+		for outcome := range inorder.Map(inFlight, entries, start) {
+			if ctx.Err() != nil || !yield(outcome) {
+				return
+			}
+		}
+	}
 }
 
-func (r *Replay) outcome(ctx context.Context, e entry) *Outcome {
-	switch {
+// start returns the outcome of an item that is judged at once, or else what judges it.
+func (r *Replay) start(ctx context.Context, e entry) (*Outcome, func() *Outcome) {
+	switch hop := e.item.Hop; {
 	case e.err != nil:
-		return &Outcome{Err: e.err}
-	case e.item.Hop != nil && e.item.Hop.Time.IsZero():
-		return &Outcome{Err: &past.Broken{Place: e.item.Hop.Place, Reason: "no readable date"}}
-	case e.item.Hop != nil:
-		return r.hop(ctx, e.item.Hop)
+		return &Outcome{Err: e.err}, nil
+	case hop == nil:
+		if judged, ok := e.item.Worked.(*Outcome); ok {
+			return judged, nil
+		}
+		return r.Decision(e.item.Record), nil
+	case hop.Time.IsZero():
+		return &Outcome{Err: &past.Broken{Place: hop.Place, Reason: "no readable date"}}, nil
 	default:
-		then := e.item.Record
-		return &Outcome{Then: then, Now: r.Judge.Again(then), Unanswerable: r.Judge.Unanswerable(then.Facts)}
+		return nil, func() *Outcome { return r.hop(ctx, hop) }
 	}
+}
+
+// Decision judges a decision again.
+func (r *Replay) Decision(then *checks.Record) *Outcome {
+	return &Outcome{Then: then, Now: r.Judge.Again(then), Unanswerable: r.Judge.Unanswerable(then.Facts)}
 }
 
 // hop judges a hop from what was recorded and, with lookups, as it is now. No lookups are made for an

@@ -1,4 +1,4 @@
-package replay
+package inorder
 
 import (
 	"iter"
@@ -23,14 +23,20 @@ func count(n int, last *int) iter.Seq[int] {
 	}
 }
 
-// Results come in order although the first take longest, and calls run concurrently.
-func TestOrdered(t *testing.T) {
+// Results come in order although the first take longest and every third is there at once, and work is done
+// concurrently.
+func TestMap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last int
 		begin := time.Now()
-		got := slices.Collect(ordered(t.Context(), 10, count(100, &last), func(i int) int {
-			time.Sleep(time.Duration(100-i) * time.Millisecond)
-			return i * i
+		got := slices.Collect(Map(10, count(100, &last), func(i int) (int, func() int) {
+			if i%3 == 0 {
+				return i * i, nil
+			}
+			return 0, func() int {
+				time.Sleep(time.Duration(100-i) * time.Millisecond)
+				return i * i
+			}
 		}))
 		for i, square := range got {
 			if square != i*i {
@@ -44,16 +50,14 @@ func TestOrdered(t *testing.T) {
 }
 
 // Breaking out of the loop ends all goroutines, and stops reading.
-func TestOrderedBreak(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var last int
-		for i := range ordered(t.Context(), 10, count(1_000_000, &last), func(i int) int { return i }) {
-			if i == 100 {
-				break
-			}
+func TestMapBreak(t *testing.T) {
+	var last int
+	for i := range Map(10, count(1_000_000, &last), func(i int) (int, func() int) { return 0, func() int { return i } }) {
+		if i == 100 {
+			break
 		}
-		if last > 120 {
-			t.Errorf("read up to %d", last)
-		}
-	})
+	}
+	if last > 120 {
+		t.Errorf("read up to %d", last)
+	}
 }
