@@ -32,6 +32,7 @@ type replayCmd struct {
 
 // Run judges past mail.
 func (c *replayCmd) Run(p *program) error {
+	defer reserve()()
 	cfg, err := p.configuration()
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ type reportCmd struct {
 
 // Run reports on decision logs. For mailboxes and MTA logs, replay --json makes them.
 func (c *reportCmd) Run(p *program) error {
+	defer reserve()()
 	cfg, err := p.configuration()
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"runtime"
+	"sync"
 
 	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/inorder"
@@ -29,20 +30,22 @@ func Decisions[T any](name string, r io.Reader, work func(*checks.Record) T) ite
 			done T
 			err  error
 		}
-		decode := func(batch []line) (_ []result, later func() []result) {
-			return nil, func() []result {
-				results := make([]result, len(batch))
-				for i, l := range batch {
-					if r, broken := l.record(name); broken != nil {
-						results[i].err = broken
-					} else {
-						results[i].done = work(r)
-					}
+		decode := func(b *batch) []result {
+			results, in := make([]result, len(b.lines)), &cursor{}
+			for i := range b.lines {
+				if r, broken := b.lines[i].record(name, in); broken != nil {
+					results[i].err = broken
+				} else {
+					results[i].done = work(r)
 				}
-				return results
 			}
+			lines.free(b)
+			return results
 		}
-		for results := range inorder.Map(2*runtime.GOMAXPROCS(0), lines.batches, decode) {
+		start := func(b *batch) (_ []result, later func() []result) {
+			return nil, func() []result { return decode(b) }
+		}
+		for results := range inorder.Map(2*runtime.GOMAXPROCS(0), lines.batches, start) {
 			for _, r := range results {
 				if !yield(r.done, r.err) {
 					return
@@ -64,11 +67,11 @@ type line struct {
 }
 
 // record decodes a line of a file.
-func (l *line) record(file string) (*checks.Record, *Broken) {
+func (l *line) record(file string, in *cursor) (*checks.Record, *Broken) {
 	if !l.whole {
 		return nil, &Broken{Place: l.place(file), Reason: tooLong}
 	}
-	r, broken := record(l.text)
+	r, broken := record(l.text, in)
 	if broken != nil {
 		broken.Place = l.place(file)
 	}
@@ -77,11 +80,15 @@ func (l *line) record(file string) (*checks.Record, *Broken) {
 
 func (l *line) place(file string) string { return fmt.Sprintf("%s:%d", file, l.number) }
 
-func record(line []byte) (*checks.Record, *Broken) {
-	r := new(checks.Record)
-	switch err := json.Unmarshal(line, r); {
-	case err != nil:
-		return nil, &Broken{Reason: "not a decision record", Text: err.Error()}
+func record(line []byte, in *cursor) (*checks.Record, *Broken) {
+	r, ok := in.record(line)
+	if !ok {
+		r = new(checks.Record)
+		if err := json.Unmarshal(line, r); err != nil {
+			return nil, &Broken{Reason: "not a decision record", Text: err.Error()}
+		}
+	}
+	switch {
 	case r.Version != 1:
 		return nil, &Broken{Reason: "not a decision record of version 1", Text: fmt.Sprint("v is ", r.Version)}
 	case r.Facts == nil:
@@ -106,23 +113,39 @@ type lineReader struct {
 	name   string
 	in     *bufio.Reader
 	number int
-	err    error // why there are no more lines
+	err    error     // why there are no more lines
+	unused sync.Pool // of *batch: nothing that was decoded refers to the text of its line
 }
 
-// batches yields all lines but blank ones, about 64 KiB at a time, or one line.
-func (l *lineReader) batches(yield func([]line) bool) {
+// batch has lines, and the text that they are in.
+type batch struct {
+	lines []line
+	text  []byte
+}
+
+func (l *lineReader) free(b *batch) {
+	if cap(b.text) <= 2*batchSize {
+		l.unused.Put(b)
+	}
+}
+
+// batches yields all lines but blank ones, about 64 KiB at a time, or one line. Each batch may be freed.
+func (l *lineReader) batches(yield func(*batch) bool) {
 	for l.err == nil {
-		var batch []line
-		text := make([]byte, 0, batchSize+batchSize/8)
-		for len(text) < batchSize && l.err == nil {
-			from, next := len(text), line{}
-			text, next.whole = l.next(text)
-			next.number, next.text = l.number, bytes.TrimSpace(text[from:])
+		b, ok := l.unused.Get().(*batch)
+		if !ok {
+			b = &batch{text: make([]byte, 0, 2*batchSize)}
+		}
+		b.lines, b.text = b.lines[:0], b.text[:0]
+		for len(b.text) < batchSize && l.err == nil {
+			from, next := len(b.text), line{}
+			b.text, next.whole = l.next(b.text)
+			next.number, next.text = l.number, bytes.TrimSpace(b.text[from:])
 			if len(next.text) > 0 {
-				batch = append(batch, next)
+				b.lines = append(b.lines, next)
 			}
 		}
-		if len(batch) > 0 && !yield(batch) {
+		if len(b.lines) > 0 && !yield(b) {
 			return
 		}
 	}

@@ -130,20 +130,23 @@ func TestDecisionsBreak(t *testing.T) {
 	}
 }
 
-// Every record that is read can be evaluated, and survives writing and reading.
+// Every record that is read can be evaluated, and survives writing and reading; and encoding/json reads the same.
 func FuzzDecisions(f *testing.F) {
 	f.Add([]byte(decisionLine(1)))
 	f.Add([]byte(`{"v":1,"time":"2026-11-01T00:00:00Z","client":"2001:db8::1","helo":"a","exempt":"allow",` +
 		`"facts":{"client":"2001:db8::1",` +
 		`"ptr":{"status":"found","values":[{"name":".","addrs":{"status":"failed"}}]}}}`))
 	f.Fuzz(func(t *testing.T, log []byte) {
+		for line := range bytes.Lines(log) {
+			agree(t, &cursor{}, bytes.TrimSpace(line))
+		}
 		for r, err := range Decisions("log", bytes.NewReader(log), same) {
 			if err != nil {
 				continue
 			}
 			checks.Evaluate(r.Facts, nil, "")
 			line := r.String()
-			again, err := record([]byte(line))
+			again, err := record([]byte(line), &cursor{})
 			if err != nil || again.String() != line {
 				t.Errorf("%s\nis read as\n%s (%v)", line, again, err)
 			}

@@ -18,6 +18,7 @@ func Find(name string, r io.Reader, id string) iter.Seq2[*checks.Record, error] 
 		lines := &lineReader{name: name, in: bufio.NewReaderSize(r, 256<<10)}
 		wanted := fmt.Appendf(nil, "%q", id) // ids need no escapes
 		var text []byte
+		in := &cursor{}
 		for lines.err == nil {
 			whole := false
 			text, whole = lines.next(text[:0])
@@ -25,7 +26,7 @@ func Find(name string, r io.Reader, id string) iter.Seq2[*checks.Record, error] 
 			if !whole || !bytes.Contains(line, wanted) {
 				continue
 			}
-			r, broken := record(line)
+			r, broken := record(line, in)
 			switch {
 			case broken != nil:
 				broken.Place = fmt.Sprintf("%s:%d", name, lines.number)

@@ -23,7 +23,7 @@
 //     source.dns;
 //  2. the summary: a field of Summary in summary.go, a case in Summary.Add and a term in Summary.Missing, and a
 //     line with its title in Summary.print of print.go;
-//  3. the report: a row of kinds in tally.go of package evidence, and its place in Tally.Add;
+//  3. the report: a row of kinds in tally.go of package evidence, and its place in Tally.Count;
 //  4. an example: a line in TestReplay (cmd/helo-milter/replay_test.go), whose golden file
 //     go test ./cmd/helo-milter -run TestReplay -update writes.
 package replay
