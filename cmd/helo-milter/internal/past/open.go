@@ -12,35 +12,52 @@ import (
 // Open opens a file, or standard input for "-". It decompresses gzip, whatever the file's name, and skips a
 // byte order mark. count, if not nil, is called with the number of bytes read from a file. When ctx ends, the
 // file is closed and reading fails, so that a silent pipe does not block forever.
-func Open(ctx context.Context, name string, stdin io.Reader, count func(int)) (io.ReadCloser, error) {
-	o := opened{}
+func Open(ctx context.Context, name string, stdin io.Reader, count func(int)) (*Opened, error) {
+	o := &Opened{Reader: bufio.NewReaderSize(nil, peeked)}
 	if name == "-" {
 		in, out := io.Pipe()
 		go pass(out, stdin)
-		o.Reader, o.file = in, in
 		o.stop = context.AfterFunc(ctx, func() { _ = out.CloseWithError(ctx.Err()) })
-	} else {
-		f, err := openFile(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		o.Reader, o.file = &counted{f, count}, f
-		o.stop = context.AfterFunc(ctx, func() { _ = f.Close() })
+		return o.begin(name, in, in)
 	}
-	r := bufio.NewReaderSize(o.Reader, 64<<10)
-	if magic, _ := r.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952 §2.3.1
-		unpacked, err := gzip.NewReader(r)
+	f, err := openFile(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	o.stop = context.AfterFunc(ctx, func() { _ = f.Close() })
+	return o.begin(name, f, &counted{f, count})
+}
+
+// Opened reads through the layers on top of a file, and closes the file.
+type Opened struct {
+	*bufio.Reader
+	file io.Closer
+	stop func() bool // stops waiting for the end of the context; may be nil
+}
+
+// begin reads the beginning of a file through its reader, and closes it if that fails.
+func (o *Opened) begin(name string, file io.Closer, raw io.Reader) (*Opened, error) {
+	o.file = file
+	o.Reset(raw)
+	if magic, _ := o.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952 §2.3.1
+		unpacked, err := gzip.NewReader(o.Reader)
 		if err != nil {
 			_ = o.Close()
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		r = bufio.NewReaderSize(unpacked, 64<<10)
+		o.Reader = bufio.NewReaderSize(unpacked, peeked)
 	}
-	if mark, _ := r.Peek(3); string(mark) == "\ufeff" {
-		_, _ = r.Discard(3) // cannot fail: Peek has buffered them
+	if mark, _ := o.Peek(3); string(mark) == "\ufeff" {
+		_, _ = o.Discard(3) // cannot fail: Peek has buffered them
 	}
-	o.Reader = r
 	return o, nil
+}
+
+func (o *Opened) Close() error {
+	if o.stop != nil {
+		o.stop()
+	}
+	return o.file.Close()
 }
 
 // openFile is os.Open, but does not wait for the writer of a pipe after ctx has ended. os.Open itself cannot
@@ -69,18 +86,6 @@ func openFile(ctx context.Context, name string) (*os.File, error) {
 func pass(out *io.PipeWriter, stdin io.Reader) {
 	_, err := io.Copy(out, stdin)
 	_ = out.CloseWithError(err)
-}
-
-// opened reads through the layers on top of a file, and closes the file.
-type opened struct {
-	io.Reader
-	file io.Closer
-	stop func() bool // stops waiting for the end of the context
-}
-
-func (o opened) Close() error {
-	o.stop()
-	return o.file.Close()
 }
 
 // counted calls count with the number of bytes read.
