@@ -20,7 +20,7 @@ var doors = map[string][]string{
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/daemon",
 		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/past",
 		"helo-milter/cmd/helo-milter/internal/replay",
-		"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "golang.org/x/term",
+		"github.com/alecthomas/kong", "golang.org/x/term",
 	},
 	"cmd/helo-milter/internal/completion": {"github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/config": {

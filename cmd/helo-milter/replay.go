@@ -8,11 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"time"
-
-	"github.com/cheggaaa/pb/v3"
-	"golang.org/x/term"
 
 	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/past"
@@ -49,13 +45,17 @@ func (c *replayCmd) Run(p *program) error {
 		r.DNS = cfg.Asking(resolver)
 	}
 	paths, errs := c.paths()
-	read, finish := progress(p.stderr, paths)
+	show := &progress{out: p.stderr}
+	if _, busy := isTerminal(p.stdout); !busy || !c.JSON { // records are printed meanwhile
+		show = newProgress(p.stderr, paths[:]...)
+	}
+	p.stderr = show
 	source := &past.Source{
-		Trusted: c.Trusted, Now: time.Now(), From: c.Since.from(time.Now()), Stdin: p.stdin, Read: read,
+		Trusted: c.Trusted, Now: time.Now(), From: c.Since.from(time.Now()), Stdin: p.stdin, Read: show.read,
 		Seen: past.NewSeen(), Work: func(then *checks.Record) any { return r.Decision(then) },
 	}
-	summary, err := c.judge(p, r, items(p.ctx, source, paths, errs))
-	finish()
+	summary, err := c.judge(p, r, items(p.ctx, source, paths, errs), show.add)
+	show.end()
 	switch {
 	case p.ctx.Err() != nil:
 		return errors.New("interrupted")
@@ -69,15 +69,16 @@ func (c *replayCmd) Run(p *program) error {
 	return err
 }
 
-// judge adds every outcome to the summary, and prints the records for --json. The error joins those of files
+// judge adds every outcome to the summary, calls done for it, and prints the records for --json. The error joins those of files
 // that could not be read, or only in part.
 func (c *replayCmd) judge(
-	p *program, r *replay.Replay, items iter.Seq2[past.Item, error],
+	p *program, r *replay.Replay, items iter.Seq2[past.Item, error], done func(),
 ) (*replay.Summary, error) {
 	summary, unread := &replay.Summary{}, error(nil)
 	out := bufio.NewWriter(p.stdout)
 	for outcome := range r.All(p.ctx, items) {
 		summary.Add(outcome)
+		done()
 		if broken := new(past.Broken); outcome.Err != nil && !errors.As(outcome.Err, &broken) {
 			unread = errors.Join(unread, outcome.Err)
 		} else if outcome.Err != nil && c.Verbose {
@@ -132,21 +133,4 @@ func items(
 			}
 		}
 	}
-}
-
-// progress shows a progress bar of the bytes read, on a terminal only. read may be nil; finish may be called
-// more than once.
-func progress(stderr io.Writer, paths labelled) (read func(int), finish func()) {
-	terminal, ok := stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(terminal.Fd())) {
-		return nil, func() {}
-	}
-	size := int64(0)
-	for _, files := range paths {
-		for _, file := range files {
-			size += past.Size(file) // 0 for standard input
-		}
-	}
-	bar := pb.Full.New(0).SetTotal(size).Set(pb.Bytes, true).SetWriter(stderr).Start()
-	return func(n int) { bar.Add(n) }, func() { bar.Finish() }
 }

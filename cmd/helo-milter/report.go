@@ -66,9 +66,11 @@ func (c *reportCmd) read(p *program, cfg *config.Config, now time.Time) (*decisi
 	}
 	paths, errs := past.Paths(c.Files)
 	d.errs = errs
-	seen := past.NewSeen()
+	seen, show := past.NewSeen(), newProgress(p.stderr, paths)
+	defer show.end()
+	p.stderr = show
 	for _, path := range paths {
-		err := d.file(p, path, seen, c.Verbose)
+		err := d.file(p, path, seen, show, c.Verbose)
 		if p.ctx.Err() != nil {
 			return nil, p.ctx.Err()
 		}
@@ -80,8 +82,8 @@ func (c *reportCmd) read(p *program, cfg *config.Config, now time.Time) (*decisi
 }
 
 // file adds the records of a file.
-func (d *decisions) file(p *program, name string, seen *past.Seen, verbose bool) error {
-	file, err := past.Open(p.ctx, name, p.stdin, nil)
+func (d *decisions) file(p *program, name string, seen *past.Seen, show *progress, verbose bool) error {
+	file, err := past.Open(p.ctx, name, p.stdin, show.read)
 	if err != nil {
 		return err
 	}
@@ -94,6 +96,7 @@ func (d *decisions) file(p *program, name string, seen *past.Seen, verbose bool)
 		return d.tally.Judge(r)
 	}
 	for judged, err := range past.Decisions(name, file, judge) {
+		show.add()
 		switch {
 		case errors.As(err, &line):
 			d.broken++
