@@ -1,121 +1,70 @@
-// Bench measures what the milter costs an SMTP client: the time of a session, from connecting to the 250
-// after DATA, and of each command, through Postfix and Sendmail, without a milter, with milters that get the
-// same events and do nothing, and with ours, DNS answers cached.
+// Bench measures what the milter costs, next to milters that do nothing and to rspamd: CPU, time and memory for
+// each message, for idle connections and for clients that nobody knows yet, and what an SMTP client sees.
 package main
 
 import (
 	"flag"
-	"fmt"
+	"io"
 	"log"
-	"math/rand/v2"
-	"net/netip"
+	"os"
 	"slices"
 	"time"
 
 	"helo-milter/integration/rig"
 )
 
+// plan is how much is measured.
+type plan struct {
+	rounds     int
+	round      time.Duration
+	clients    int
+	situations []situation
+	sessions   int // of an SMTP client through each MTA with each milter
+	allMacros  bool
+}
+
+// whole is the usual plan, quick takes a minute.
+func wholePlan() plan {
+	return plan{rounds: 4, round: 1200 * time.Millisecond, clients: 10_000, situations: situations, sessions: 150}
+}
+
+func quickPlan() plan {
+	return plan{rounds: 2, round: 500 * time.Millisecond, clients: 1000, situations: situations, sessions: 10}
+}
+
+var situations = []situation{{"inet", 1}, {"inet", 16}, {"inet", 256}, {"unix", 1}, {"unix", 16}, {"unix", 256}}
+
+// parts are what can be measured.
+var parts = []struct {
+	name string
+	run  func(rig.T, io.Writer, plan)
+}{
+	{"messages", messages},
+	{"smtp", smtp},
+}
+
 func main() {
-	rounds := flag.Int("n", 150, "rounds of one session each")
+	quick := flag.Bool("quick", false, "a minute, with less certain figures")
+	all := flag.Bool("macros", false, "send all macros, not as Postfix does those that the milter asked for")
 	form := flag.String("noop", "", "be a no-op milter in this form; the program runs itself with it")
 	flag.Parse()
 	if *form != "" {
-		log.Fatal(serveNoop(*form))
+		log.Fatal(serveNoop(*form, flag.Args()))
 	}
 	rig.Enter()
-	b := &bench{}
-	defer b.end()
-
-	sink := rig.StartSink(b)
-	var setups []*setup
-	for _, mta := range rig.MTAs {
-		for _, milter := range milters {
-			socket := milter.start(b)
-			setups = append(setups, &setup{mta: mta, name: milter.name, server: rig.Start(b, mta, sink, socket)})
+	plan := wholePlan()
+	if *quick {
+		plan = quickPlan()
+	}
+	plan.allMacros = *all
+	for _, part := range parts {
+		if flag.NArg() == 0 && part.name != "smtp" || slices.Contains(flag.Args(), part.name) {
+			b := &bench{}
+			part.run(b, os.Stdout, plan)
+			b.end()
 		}
 	}
-	const warmUp = 5
-	delivered := 0
-	for round := range warmUp + *rounds {
-		for _, i := range rand.Perm(len(setups)) { // in random order
-			setups[i].session(b, round >= warmUp)
-			delivered++
-			sink.Wait(b, delivered) // the next session has the machine to itself
-		}
-	}
-	printTables(setups)
 }
-
-// milters are compared. Each has a process of its own for each MTA.
-var milters = []struct {
-	name  string
-	start func(rig.T) (socket string)
-}{
-	{"no milter", func(rig.T) string { return "" }},
-	{"no-op, unix", func(t rig.T) string { return startNoop(t, plain, "unix") }},
-	{"no-op that adds a header, unix", func(t rig.T) string { return startNoop(t, adding, "unix") }},
-	{"helo-milter, unix", func(t rig.T) string { return rig.StartMilter(t, "unix", "").Socket }},
-	{"no-op without our guard, inet", func(t rig.T) string { return startNoop(t, bare, "inet") }},
-	{"no-op, inet", func(t rig.T) string { return startNoop(t, plain, "inet") }},
-	{"no-op that adds a header, inet", func(t rig.T) string { return startNoop(t, adding, "inet") }},
-	{"helo-milter, inet", func(t rig.T) string { return rig.StartMilter(t, "inet", "").Socket }},
-}
-
-// setup is an MTA with one of the milters.
-type setup struct {
-	mta, name string
-	server    rig.MTA
-	times     []time.Duration
-	commands  [6][]time.Duration // the times of each command
-}
-
-var commands = [6]string{"banner", "EHLO", "MAIL", "RCPT", "DATA", "end"}
-
-func (s *setup) session(t rig.T, measured bool) {
-	client := netip.MustParseAddr("203.0.113.10")
-	const script = "EHLO mail.example.org|MAIL FROM:<a@example.org>|RCPT TO:<b@example.net>|DATA"
-	begin := time.Now()
-	replies := rig.Talk(t, client, s.server.Endpoint(client), script, rig.Message)
-	took := time.Since(begin)
-	if len(replies) != len(commands) || replies[len(replies)-1].Code != 250 {
-		t.Fatalf("%s, %s: %+v\n%s", s.mta, s.name, replies, s.server.Log())
-	}
-	if !measured {
-		return
-	}
-	s.times = append(s.times, took)
-	for i, reply := range replies {
-		s.commands[i] = append(s.commands[i], reply.Took)
-	}
-}
-
-// printTables prints a table for each MTA, in milliseconds.
-func printTables(setups []*setup) {
-	base, mta := time.Duration(0), ""
-	for _, s := range setups {
-		median := quantile(s.times, 0.5)
-		if s.mta != mta {
-			base, mta = median, s.mta
-			fmt.Printf("\n%-32s%8s%8s%8s%8s   medians:", mta, "p10", "median", "p90", "ratio")
-			for _, name := range commands {
-				fmt.Printf("%8s", name)
-			}
-			fmt.Println()
-		}
-		fmt.Printf("%-32s%8.2f%8.2f%8.2f%8.2f           ", s.name, ms(quantile(s.times, 0.1)), ms(median),
-			ms(quantile(s.times, 0.9)), float64(median)/float64(base))
-		for _, times := range s.commands {
-			fmt.Printf("%8.2f", ms(quantile(times, 0.5)))
-		}
-		fmt.Println()
-	}
-}
-
-func quantile(times []time.Duration, q float64) time.Duration {
-	return slices.Sorted(slices.Values(times))[int(q*float64(len(times)))]
-}
-
-func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
 
 // bench is the rig.T of this program.
 type bench struct{ cleanups []func() }

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"helo-milter/integration/rig"
+)
+
+// situation is how sessions come.
+type situation struct {
+	network string
+	atATime int
+}
+
+func (s situation) String() string {
+	return fmt.Sprintf("%s, %d", map[string]string{"inet": "TCP", "unix": "unix"}[s.network], s.atATime)
+}
+
+// sample is what a program did and used in one round: values for each message, as in cost.
+type sample = cost
+
+// cost is what a message costs. Times are in microseconds.
+type cost struct {
+	cpu, user, kernel, resolver float64
+	allocs, kib                 float64
+	rate                        float64 // messages a second
+	p50, p95, p99               float64
+}
+
+// messages measures whole sessions with a message each, DNS answers cached, in rounds of all programs in all
+// situations, and prints the medians.
+func messages(t rig.T, out io.Writer, plan plan) {
+	clients := pool{size: plan.clients}
+	resolver := startUnbound(t, clients, cachedResolver)
+	var programs []*program
+	for _, name := range programNames {
+		p := start(t, name, cachedResolver)
+		if p.dns {
+			p.warm(t, clients)
+		}
+		programs = append(programs, p)
+	}
+	samples := map[string][]sample{}
+	key := func(p *program, s situation) string { return p.name + s.String() }
+	for range plan.rounds {
+		for _, s := range plan.situations {
+			for _, p := range programs {
+				c := p.measure(t, clients, s, plan, resolver)
+				samples[key(p, s)] = append(samples[key(p, s)], c)
+			}
+		}
+	}
+	tab := table{head: []string{
+		"at a time", "program", "CPU µs", "user", "kernel", "resolver", "go = 1", "lib = 1",
+		"messages/s", "p50 ms", "p95", "p99", "allocations", "KiB",
+	}}
+	for _, s := range plan.situations {
+		base, lib := median(samples[key(programs[0], s)]), median(samples[key(programs[2], s)])
+		for _, p := range programs {
+			c := median(samples[key(p, s)])
+			allocs, kib := fmt.Sprintf("%.0f", c.allocs), fmt.Sprintf("%.1f", c.kib)
+			if p.memory == nil {
+				allocs, kib = "", ""
+			}
+			tab.row(s, p.name, whole(c.cpu), whole(c.user), whole(c.kernel), whole(c.resolver),
+				ratio(c.cpu+c.resolver, base.cpu), ratio(c.cpu+c.resolver, lib.cpu), whole(c.rate),
+				millis(c.p50), millis(c.p95), millis(c.p99), allocs, kib)
+		}
+	}
+	fmt.Fprintf(out, messagesTitle, plan.clients, plan.rounds, plan.round, goAgain)
+	tab.print(out)
+}
+
+const messagesTitle = `
+## What a message costs
+
+Sessions of %d clients with one message each, DNS answers cached, on a connection each: CONNECT, HELO, MAIL, RCPT, 8
+header fields, end of message. Medians of %d interleaved rounds of %v. CPU is of all processes of the program, beside
+it that of its DNS resolver; the ratios are of the sum. "%s" is a second process of the first
+program: what it differs from 1 is noise.
+
+`
+
+// cachedResolver is the address of the unbound that knows all clients.
+const cachedResolver = "192.0.2.200"
+
+// warm plays a session of each client.
+func (p *program) warm(t rig.T, clients pool) {
+	if _, err := clients.play(p.sockets["unix"], 16, false, eachOnce(0, clients.size)); err != nil {
+		t.Fatalf("%s: %v", p.name, err)
+	}
+}
+
+// measure plays sessions for a round.
+func (p *program) measure(t rig.T, clients pool, s situation, plan plan, resolver int) sample {
+	before, dnsBefore := p.used(t), usedNow(t, []int{resolver})
+	allocs, bytes := p.allocated()
+	l, err := clients.play(p.sockets[s.network], s.atATime, plan.allMacros, anyFor(clients.size, plan.round))
+	if err != nil || len(l.times) == 0 {
+		t.Fatalf("%s, %v: %d sessions: %v", p.name, s, len(l.times), err)
+	}
+	after, dnsAfter := p.used(t), usedNow(t, []int{resolver})
+	allocsAfter, bytesAfter := p.allocated()
+	n := float64(len(l.times))
+	c := cost{
+		cpu:      micros(after.cpu-before.cpu) / n,
+		resolver: micros(dnsAfter.cpu-dnsBefore.cpu) / n,
+		allocs:   float64(allocsAfter-allocs) / n,
+		kib:      float64(bytesAfter-bytes) / n / 1024,
+		rate:     n / l.took.Seconds(),
+		p50:      micros(quantile(l.times, 0.50)),
+		p95:      micros(quantile(l.times, 0.95)),
+		p99:      micros(quantile(l.times, 0.99)),
+	}
+	user, kernel := after.user-before.user, after.kernel-before.kernel
+	c.user = c.cpu * float64(user) / float64(max(1, user+kernel))
+	c.kernel = c.cpu - c.user
+	return c
+}
+
+func (p *program) used(t rig.T) usage { return usedNow(t, p.pids) }
+
+func usedNow(t rig.T, pids []int) usage {
+	u, err := used(pids)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return u
+}
+
+func (p *program) allocated() (allocs, bytes uint64) {
+	if p.memory == nil {
+		return 0, 0
+	}
+	return p.memory()
+}
+
+// median returns the median of each value.
+func median(samples []sample) (m cost) {
+	for _, value := range []func(*cost) *float64{
+		func(c *cost) *float64 { return &c.cpu }, func(c *cost) *float64 { return &c.user },
+		func(c *cost) *float64 { return &c.kernel }, func(c *cost) *float64 { return &c.resolver },
+		func(c *cost) *float64 { return &c.allocs }, func(c *cost) *float64 { return &c.kib },
+		func(c *cost) *float64 { return &c.rate }, func(c *cost) *float64 { return &c.p50 },
+		func(c *cost) *float64 { return &c.p95 }, func(c *cost) *float64 { return &c.p99 },
+	} {
+		var all []float64
+		for _, s := range samples {
+			all = append(all, *value(&s))
+		}
+		*value(&m) = middle(all)
+	}
+	return m
+}
+
+func middle(values []float64) float64 {
+	slices.Sort(values)
+	n := len(values)
+	if n == 0 {
+		return 0
+	}
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
