@@ -98,6 +98,8 @@ func (p pool) unboundConf(address, dir string) string {
 		fmt.Fprintf(&conf, "  local-zone: %q static\n", zone)
 		record(soa, zone)
 	}
+	record("example.org. 86400 MX 10 mail.example.org.") // the sender's domain
+	record("mail.example.org. 86400 A 203.0.113.10")
 	for i := range p.size {
 		c, octets := p.client(i), p.addr(i).As4()
 		record("%d.%d.%d.%d.in-addr.arpa. 86400 PTR %s.", octets[3], octets[2], octets[1], octets[0], c.name)

@@ -11,19 +11,27 @@ import (
 
 // load is what sessions at a time did.
 type load struct {
-	took  time.Duration
-	times []time.Duration // of each session, sorted
+	took time.Duration
+	// Sorted:
+	times   []time.Duration // of each session
+	greeted []time.Duration // of their beginning: connecting, negotiation, CONNECT and HELO
 }
 
 // picker returns the number of the next session's client, or false when there are no more. It is called from
 // many goroutines.
 type picker func() (int, bool)
 
-// anyFor picks clients at random for a time.
-func anyFor(clients int, d time.Duration) picker {
+// during lets a picker pick for a time.
+func during(d time.Duration, next picker) picker {
 	end := time.Now().Add(d)
-	return func() (int, bool) { return rand.IntN(clients), time.Now().Before(end) }
+	return func() (int, bool) {
+		i, more := next()
+		return i, more && time.Now().Before(end)
+	}
 }
+
+// anyOf picks clients at random.
+func anyOf(clients int) picker { return func() (int, bool) { return rand.IntN(clients), true } }
 
 // eachOnce picks each client of [from, to) once.
 func eachOnce(from, to int) picker {
@@ -37,7 +45,7 @@ func eachOnce(from, to int) picker {
 
 // play plays sessions of the clients that next picks, so many at a time.
 func (p pool) play(socket string, atATime int, allMacros bool, next picker) (load, error) {
-	times := make([][]time.Duration, atATime)
+	times, greeted := make([][]time.Duration, atATime), make([][]time.Duration, atATime)
 	errs := make([]error, atATime)
 	var workers sync.WaitGroup
 	begin := time.Now()
@@ -49,12 +57,14 @@ func (p pool) play(socket string, atATime int, allMacros bool, next picker) (loa
 				start := time.Now()
 				errs[w] = m.session(socket)
 				times[w] = append(times[w], time.Since(start))
+				greeted[w] = append(greeted[w], m.greeted.Sub(start))
 			}
 		})
 	}
 	workers.Wait()
-	l := load{took: time.Since(begin), times: slices.Concat(times...)}
+	l := load{took: time.Since(begin), times: slices.Concat(times...), greeted: slices.Concat(greeted...)}
 	slices.Sort(l.times)
+	slices.Sort(l.greeted)
 	return l, errors.Join(errs...)
 }
 

@@ -19,17 +19,23 @@ type plan struct {
 	round      time.Duration
 	clients    int
 	situations []situation
-	sessions   int // of an SMTP client through each MTA with each milter
+	idle       int           // connections
+	hold       time.Duration // how long they are held before their memory is looked at
+	cold       int           // sessions of new clients, by how many are at a time
+	curve      []int         // numbers of clients
+	sessions   int           // of an SMTP client through each MTA with each milter
 	allMacros  bool
 }
 
-// whole is the usual plan, quick takes a minute.
-func wholePlan() plan {
-	return plan{rounds: 4, round: 1200 * time.Millisecond, clients: 10_000, situations: situations, sessions: 150}
+var usualPlan = plan{
+	rounds: 4, round: 1200 * time.Millisecond, clients: 10_000, situations: situations,
+	idle: 10_000, hold: 2 * time.Second, cold: 60, curve: []int{1000, 10_000, 100_000, 1_000_000}, sessions: 150,
 }
 
-func quickPlan() plan {
-	return plan{rounds: 2, round: 500 * time.Millisecond, clients: 1000, situations: situations, sessions: 10}
+// quickPlan takes about a minute.
+var quickPlan = plan{
+	rounds: 2, round: 300 * time.Millisecond, clients: 1000, situations: situations,
+	idle: 2000, hold: time.Second, cold: 10, curve: []int{1000, 1_000_000}, sessions: 10,
 }
 
 var situations = []situation{{"inet", 1}, {"inet", 16}, {"inet", 256}, {"unix", 1}, {"unix", 16}, {"unix", 256}}
@@ -40,6 +46,9 @@ var parts = []struct {
 	run  func(rig.T, io.Writer, plan)
 }{
 	{"messages", messages},
+	{"idle", idle},
+	{"cold", cold},
+	{"scale", scale},
 	{"smtp", smtp},
 }
 
@@ -52,9 +61,9 @@ func main() {
 		log.Fatal(serveNoop(*form, flag.Args()))
 	}
 	rig.Enter()
-	plan := wholePlan()
+	plan := usualPlan
 	if *quick {
-		plan = quickPlan()
+		plan = quickPlan
 	}
 	plan.allMacros = *all
 	for _, part := range parts {

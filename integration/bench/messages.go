@@ -98,7 +98,7 @@ func (p *program) warm(t rig.T, clients pool) {
 func (p *program) measure(t rig.T, clients pool, s situation, plan plan, resolver int) sample {
 	before, dnsBefore := p.used(t), usedNow(t, []int{resolver})
 	allocs, bytes := p.allocated()
-	l, err := clients.play(p.sockets[s.network], s.atATime, plan.allMacros, anyFor(clients.size, plan.round))
+	l, err := clients.play(p.sockets[s.network], s.atATime, plan.allMacros, during(plan.round, anyOf(clients.size)))
 	if err != nil || len(l.times) == 0 {
 		t.Fatalf("%s, %v: %d sessions: %v", p.name, s, len(l.times), err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -27,7 +28,7 @@ type program struct {
 // The names of the programs in the tables.
 const (
 	goNoop     = "go-milter no-op"
-	goAgain    = "the same once more"
+	goAgain    = "go-milter no-op again"
 	libNoop    = "libmilter no-op"
 	ours       = "helo-milter"
 	oursLogged = "helo-milter, decision_log"
@@ -100,13 +101,16 @@ func (p *program) startLibmilter(t rig.T) {
 //go:embed rspamd.conf
 var rspamdConf []byte
 
+//go:embed globals.lua
+var rspamdGlobals []byte
+
 func (p *program) startRspamd(t rig.T, resolver string) {
 	dir := tempDir(t)
 	config := filepath.Join(dir, "rspamd.conf")
-	if err := os.WriteFile(config, rspamdConf, 0o644); err != nil {
-		t.Fatalf("%v", err)
-	}
-	if err := os.Chmod(dir, 0o777); err != nil { // of user nobody
+	err := errors.Join(os.WriteFile(config, rspamdConf, 0o644),
+		os.WriteFile(filepath.Join(dir, "globals.lua"), rspamdGlobals, 0o644),
+		os.Chmod(dir, 0o777)) // it is user nobody
+	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
@@ -134,15 +138,16 @@ func startUnbound(t rig.T, p pool, address string) (pid int) {
 	return pid
 }
 
-// wait waits until the program accepts connections.
+// wait waits until the program serves.
 func (p *program) wait(t rig.T) {
+	known := pool{}.client(0)
 	for _, socket := range p.sockets {
 		rig.Eventually(t, func() error {
-			conn, err := dial(socket)
-			if err != nil {
+			m := mta{client: &known}
+			if err := m.greet(socket); err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
-			return conn.Close()
+			return m.conn.Close()
 		})
 	}
 }

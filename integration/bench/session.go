@@ -19,6 +19,7 @@ type mta struct {
 	client *client
 	all    bool // sends every macro that Postfix and Sendmail know, whatever the milter asked for
 
+	greeted  time.Time // when HELO was answered
 	conn     net.Conn
 	in       *bufio.Reader
 	out      []byte
@@ -92,6 +93,7 @@ func (m *mta) session(socket string) error {
 	if err := m.greet(socket); err != nil {
 		return err
 	}
+	m.greeted = time.Now()
 	defer m.conn.Close()
 	if err := m.message(); err != nil {
 		return err

@@ -1,0 +1,1 @@
+require "global_functions" () -- hfilter.lua uses them
