@@ -22,10 +22,14 @@ type pool struct {
 	one  bool // of one organisation, whose addresses follow each other; otherwise four hosts of each, in a /24
 }
 
+// most is more than any pool has.
+const most = 1 << 21
+
 // hosts is how many clients an organisation has.
 const hosts = 4
 
-// firstOctet and the next three are of many organisations, oneOctet is of the one.
+// The first octets of addresses: from firstOctet on those of many organisations, which is room for 2,621,440
+// clients, and that of the one organisation.
 const (
 	firstOctet = 20
 	oneOctet   = 30
@@ -65,7 +69,7 @@ func reverse(addr netip.Addr) string {
 	switch octet, host := a[0], int(a[3])-10; {
 	case octet == oneOctet:
 		return pool{one: true}.host("mx", int(rest&0xffffff))
-	case octet >= firstOctet && octet < firstOctet+hosts && host >= 0 && host < hosts:
+	case octet >= firstOctet && octet < oneOctet && host >= 0 && host < hosts:
 		return pool{}.host("mx", int((rest-firstOctet<<24)>>8)*hosts+host)
 	}
 	return ""
@@ -75,7 +79,7 @@ func reverse(addr netip.Addr) string {
 func forward(name string) (netip.Addr, bool) {
 	label, domain, _ := strings.Cut(name, ".")
 	i, err := strconv.Atoi(strings.TrimLeft(label, "mxout"))
-	if err != nil || i < 0 || i >= 1<<22 {
+	if err != nil || i < 0 || i >= most {
 		return netip.Addr{}, false
 	}
 	p := pool{one: domain == "sender.com"}

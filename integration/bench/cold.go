@@ -17,7 +17,7 @@ const coldResolver = "192.0.2.201"
 // cold measures sessions of clients that come for the first time.
 func cold(t rig.T, out io.Writer, plan plan) {
 	serve(t, coldResolver, rtt)
-	milter := start(t, ours, coldResolver)
+	milter := start(t, coldResolver, ours)[0]
 	tab := table{head: []string{"at a time", "clients", "HELO name", "p50 in RTT", "p95", "up to HELO: p95 ms"}}
 	next := map[bool]int{} // of the one organisation, and of many
 	for _, atATime := range []int{1, 16} {

@@ -25,8 +25,7 @@ func idle(t rig.T, out io.Writer, plan plan) {
 	clients := pool{size: plan.clients}
 	startUnbound(t, clients, idleResolver)
 	tab := table{head: []string{"program", "KiB a connection", "before, MiB", "with all, MiB"}}
-	for _, name := range []string{goNoop, libNoop, ours, hfilter} {
-		p := start(t, name, idleResolver)
+	for _, p := range start(t, idleResolver, goNoop, libNoop, ours, hfilter) {
 		before := p.used(t)
 		conns, err := clients.open(p.sockets["inet"], plan.idle)
 		time.Sleep(plan.hold)
@@ -38,7 +37,7 @@ func idle(t rig.T, out io.Writer, plan plan) {
 		if err != nil {
 			each = fmt.Sprintf("%s, and no more than %d: %v", each, len(conns), err)
 		}
-		tab.row(name, each, mebi(before.memory), mebi(after.memory))
+		tab.row(p.name, each, mebi(before.memory), mebi(after.memory))
 	}
 	fmt.Fprintf(out, idleTitle, plan.idle, plan.hold)
 	tab.print(out)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"io"
 	"log"
 	"os"
@@ -40,11 +41,13 @@ var quickPlan = plan{
 
 var situations = []situation{{"inet", 1}, {"inet", 16}, {"inet", 256}, {"unix", 1}, {"unix", 16}, {"unix", 256}}
 
-// parts are what can be measured.
-var parts = []struct {
+// part is something that can be measured.
+type part struct {
 	name string
 	run  func(rig.T, io.Writer, plan)
-}{
+}
+
+var parts = []part{
 	{"messages", messages},
 	{"idle", idle},
 	{"cold", cold},
@@ -52,13 +55,24 @@ var parts = []struct {
 	{"smtp", smtp},
 }
 
+func help() {
+	fmt.Fprintln(os.Stderr, "usage: bench [flags] [messages] [idle] [cold] [scale] [smtp]\n"+
+		"Without a part, all but smtp.")
+	flag.PrintDefaults()
+}
+
 func main() {
+	maybeNoop()
 	quick := flag.Bool("quick", false, "a minute, with less certain figures")
 	all := flag.Bool("macros", false, "send all macros, not as Postfix does those that the milter asked for")
-	form := flag.String("noop", "", "be a no-op milter in this form; the program runs itself with it")
+	profiles := flag.String("profile", "", "also write CPU profiles of ours to this directory")
+	flag.Usage = help
 	flag.Parse()
-	if *form != "" {
-		log.Fatal(serveNoop(*form, flag.Args()))
+	for _, name := range flag.Args() {
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
+			help()
+			os.Exit(2)
+		}
 	}
 	rig.Enter()
 	plan := usualPlan
@@ -72,6 +86,11 @@ func main() {
 			part.run(b, os.Stdout, plan)
 			b.end()
 		}
+	}
+	if *profiles != "" {
+		b := &bench{}
+		profile(b, os.Stdout, plan, *profiles)
+		b.end()
 	}
 }
 

@@ -35,13 +35,11 @@ type cost struct {
 func messages(t rig.T, out io.Writer, plan plan) {
 	clients := pool{size: plan.clients}
 	resolver := startUnbound(t, clients, cachedResolver)
-	var programs []*program
-	for _, name := range programNames {
-		p := start(t, name, cachedResolver)
-		if p.dns {
+	programs := start(t, cachedResolver, programNames...)
+	for _, p := range programs {
+		if p.keeps {
 			p.warm(t, clients)
 		}
-		programs = append(programs, p)
 	}
 	samples := map[string][]sample{}
 	key := func(p *program, s situation) string { return p.name + s.String() }

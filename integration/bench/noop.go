@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"os"
 	"os/exec"
@@ -34,10 +35,20 @@ type noop struct {
 	answers *bufio.Reader
 }
 
+// asNoop is the argument with which this program runs itself as a no-op milter.
+const asNoop = "-noop"
+
+// maybeNoop serves as a no-op milter, for good, if the program was run as one.
+func maybeNoop() {
+	if len(os.Args) > 2 && os.Args[1] == asNoop {
+		log.Fatal(serveNoop(os.Args[2], os.Args[3:]))
+	}
+}
+
 // startNoop runs this program again as a no-op milter that listens on these networks.
 func startNoop(t rig.T, form string, networks ...string) *noop {
 	n := &noop{sockets: map[string]string{}}
-	cmd := exec.Command("/proc/self/exe", "-noop", form)
+	cmd := exec.Command("/proc/self/exe", asNoop, form)
 	for _, network := range networks {
 		ln, err := listen(t, network)
 		if err != nil {

@@ -8,9 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
 
 	"helo-milter/integration/rig"
 )
@@ -20,7 +18,7 @@ type program struct {
 	name    string
 	pids    []int
 	sockets map[string]string // by network, inet or unix, in Postfix's notation
-	dns     bool              // it looks clients up, and may keep the answers
+	keeps   bool              // it keeps what it has looked up
 	memory  func() (allocs, bytes uint64)
 	http    string // address of ours for metrics
 }
@@ -37,37 +35,44 @@ const (
 
 var programNames = []string{goNoop, goAgain, libNoop, ours, oursLogged, hfilter}
 
-// start starts a program, which asks a resolver (an address, port 53).
-func start(t rig.T, name, resolver string) *program {
-	p := &program{name: name}
-	switch name {
-	case goNoop, goAgain:
-		noop := startNoop(t, bareAdding, "inet", "unix")
-		p.pids, p.sockets, p.memory = []int{noop.pid}, noop.sockets, noop.allocated
-	case libNoop:
-		p.startLibmilter(t)
-	case ours:
-		p.startOurs(t, resolver, "", "")
-	case oursLogged:
-		p.startOurs(t, resolver, "decision_log = \"decisions\"\n", "")
-	case hfilter:
-		p.startRspamd(t, resolver)
+// start starts programs, which ask a resolver (an address, port 53), and waits until they serve.
+func start(t rig.T, resolver string, names ...string) (programs []*program) {
+	for _, name := range names {
+		p := &program{name: name}
+		switch name {
+		case goNoop, goAgain:
+			noop := startNoop(t, bareAdding, "inet", "unix")
+			p.pids, p.sockets, p.memory = []int{noop.pid}, noop.sockets, noop.allocated
+		case libNoop:
+			p.startLibmilter(t)
+		case ours:
+			p.startOurs(t, resolver, "", "")
+		case oursLogged:
+			p.startOurs(t, resolver, "decision_log", "")
+		case hfilter:
+			p.startRspamd(t, resolver)
+		}
+		programs = append(programs, p)
 	}
-	p.wait(t)
-	return p
+	for _, p := range programs {
+		p.wait(t)
+	}
+	return programs
 }
 
-// startOurs starts our milter with further top-level keys, and further tables.
-func (p *program) startOurs(t rig.T, resolver, keys, tables string) {
+// startOurs starts our milter, with a key that names a file, and a line of [http].
+func (p *program) startOurs(t rig.T, resolver, fileKey, httpLine string) {
 	m := rig.NewMilter(t, "unix", "")
 	p.http = fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
 	p.sockets = map[string]string{"unix": m.Socket, "inet": fmt.Sprintf("inet:127.0.0.1:%d", rig.FreePort())}
-	keys = strings.ReplaceAll(keys, `"decisions"`, fmt.Sprintf("%q", filepath.Join(m.Dir, "decisions")))
-	m.Configure(t, fmt.Sprintf("listen = [%q, %q]\nsocket_mode = \"0666\"\n%s[http]\nlisten = %q\n"+
-		"[limits]\nconnections = 20000\n[dns]\nservers = [%q]\n%s",
-		p.sockets["unix"], p.sockets["inet"], keys, p.http, net.JoinHostPort(resolver, "53"), tables))
+	if fileKey != "" {
+		fileKey = fmt.Sprintf("%s = %q\n", fileKey, filepath.Join(m.Dir, "decisions"))
+	}
+	m.Configure(t, fmt.Sprintf("listen = [%q, %q]\nsocket_mode = \"0666\"\n%s[http]\nlisten = %q\n%s\n"+
+		"[limits]\nconnections = 20000\n[dns]\nservers = [%q]\n",
+		p.sockets["unix"], p.sockets["inet"], fileKey, p.http, httpLine, net.JoinHostPort(resolver, "53")))
 	m.Start(t)
-	p.pids, p.dns = []int{m.Pid()}, true
+	p.pids, p.keeps = []int{m.Pid()}, true
 	p.memory = func() (allocs, bytes uint64) {
 		metrics := rig.Metrics(t, p.http)
 		return uint64(metrics["go_memstats_mallocs_total"]), uint64(metrics["go_memstats_alloc_bytes_total"])
@@ -115,7 +120,6 @@ func (p *program) startRspamd(t rig.T, resolver string) {
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
 	p.sockets = map[string]string{"unix": "unix:" + filepath.Join(dir, "milter"), "inet": "inet:" + address}
-	p.dns = true
 	p.pids = []int{run(t, exec.Command("rspamd", "--no-fork", "--user=nobody", "--group=nogroup", "--config="+config,
 		"--var=DBDIR="+dir, "--var=ADDRESS="+address, "--var=RESOLVER="+resolver))}
 }
@@ -162,13 +166,12 @@ func run(t rig.T, cmd *exec.Cmd) (pid int) {
 	if cmd.Stderr = log; cmd.Stdout == nil {
 		cmd.Stdout = log
 	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		killer := time.AfterFunc(rig.StopTimeout, func() { _ = cmd.Process.Kill() })
-		defer killer.Stop()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its workers, too
 		_ = cmd.Wait()
 	})
 	return cmd.Process.Pid

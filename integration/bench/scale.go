@@ -17,6 +17,7 @@ const cacheEntries = 100_000
 
 // step is a point of the curves.
 type step struct {
+	program   *program
 	clients   int // 0: each client once
 	atATime   int
 	cpu       []float64
@@ -26,68 +27,70 @@ type step struct {
 // scale measures what a message costs with more clients and with more sessions at a time.
 func scale(t rig.T, out io.Writer, plan plan) {
 	dns := serve(t, scaleResolver, 0)
-	milter := start(t, ours, scaleResolver)
+	programs := start(t, scaleResolver, ours, goNoop)
+	milter, noop, least := programs[0], programs[1], plan.curve[0]
 	var steps []*step
 	for _, clients := range plan.curve {
-		steps = append(steps, &step{clients: clients, atATime: 16})
+		steps = append(steps, &step{program: milter, clients: clients, atATime: 16})
 	}
-	for _, atATime := range []int{100, 1000} {
-		steps = append(steps, &step{clients: plan.curve[0], atATime: atATime})
+	steps = append(steps, &step{program: milter, atATime: 16})
+	for _, p := range []*program{milter, noop} {
+		for _, atATime := range []int{16, 100, 1000} {
+			steps = append(steps, &step{program: p, clients: least, atATime: atATime})
+		}
 	}
-	steps = append(steps, &step{atATime: 16})
 	milter.warm(t, pool{size: plan.clients}) // those that come most often
-	strangers := eachOnce(plan.curve[len(plan.curve)-1], 1<<22)
+	strangers := eachOnce(plan.curve[len(plan.curve)-1], most)
 	for range plan.rounds {
 		for _, s := range steps {
 			next := zipfFor(s.clients, plan.round)
 			if s.clients == 0 {
 				next = during(plan.round, strangers)
 			}
-			s.play(t, milter, dns, next)
+			s.play(t, dns, next)
 		}
 	}
-	printCurve(out, steps)
+	fmt.Fprintf(out, scaleTitle, cacheEntries)
+	printCurve(out, steps[:len(plan.curve)+1])
+	fmt.Fprintln(out)
+	printCurve(out, steps[len(plan.curve)+1:])
 }
 
 const scaleTitle = `
 ## More clients, more sessions at a time
 
 On unix sockets; clients come by Zipf's law (s = 1.1), so that most are known and many come once. cache_entries is %d,
-the default: what it does not hold, or has not seen yet, is asked for, which costs more than all else. The
-last column is the ratio without that: each question taken to cost what it costs in the last row, where each client
-comes once.
+the default: what it does not hold, or has not seen yet, is asked for, and that costs more than all else.
 
 `
 
+// printCurve prints steps, with ratios to the first of their program.
 func printCurve(out io.Writer, steps []*step) {
-	base, last := steps[0], steps[len(steps)-1]
-	known, asked := middle(base.cpu), middle(base.questions)
-	question := (middle(last.cpu) - known) / max(0.01, middle(last.questions)-asked)
-	tab := table{head: []string{
-		"clients", "at a time", "CPU µs", "ratio", "questions a message", "ratio without them",
-	}}
-	for _, s := range steps {
-		clients := fmt.Sprint(s.clients)
+	tab := table{head: []string{"program", "clients", "at a time", "CPU µs", "ratio", "questions a message"}}
+	base := 1.0
+	for i, s := range steps {
+		cpu, clients := middle(s.cpu), fmt.Sprint(s.clients)
 		if s.clients == 0 {
 			clients = "each once"
 		}
-		cpu, questions := middle(s.cpu), middle(s.questions)
-		tab.row(clients, s.atATime, whole(cpu), ratio(cpu, known), fmt.Sprintf("%.2f", questions),
-			ratio(cpu-question*questions, known-question*asked))
+		if i == 0 || s.program != steps[i-1].program {
+			base = cpu
+		}
+		tab.row(s.program.name, clients, s.atATime, whole(cpu), ratio(cpu, base),
+			fmt.Sprintf("%.2f", middle(s.questions)))
 	}
-	fmt.Fprintf(out, scaleTitle, cacheEntries)
 	tab.print(out)
 }
 
 // play plays sessions and notes what a message cost.
-func (s *step) play(t rig.T, milter *program, dns *nameserver, next picker) {
-	before, asked := milter.used(t), dns.questions.Load()
-	l, err := pool{}.play(milter.sockets["unix"], s.atATime, false, next)
+func (s *step) play(t rig.T, dns *nameserver, next picker) {
+	before, asked := s.program.used(t), dns.questions.Load()
+	l, err := pool{}.play(s.program.sockets["unix"], s.atATime, false, next)
 	if err != nil || len(l.times) == 0 {
 		t.Fatalf("scale: %d sessions: %v", len(l.times), err)
 	}
 	n := float64(len(l.times))
-	s.cpu = append(s.cpu, micros(milter.used(t).cpu-before.cpu)/n)
+	s.cpu = append(s.cpu, micros(s.program.used(t).cpu-before.cpu)/n)
 	s.questions = append(s.questions, float64(dns.questions.Load()-asked)/n)
 }
 

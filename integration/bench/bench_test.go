@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"helo-milter/integration/rig"
+)
+
+func TestMain(m *testing.M) {
+	maybeNoop()
+	rig.Main(m)
+}
+
+// All programs are started and measured for a moment, and every table is whole. Times are not judged here.
+func TestTables(t *testing.T) {
+	tiny := plan{
+		rounds: 1, round: 30 * time.Millisecond, clients: 20, situations: []situation{{"inet", 1}, {"unix", 16}},
+		idle: 30, hold: 10 * time.Millisecond, cold: 2, curve: []int{10, 100},
+	}
+	rows := map[string]int{
+		"messages": len(tiny.situations) * len(programNames), "idle": 4, "cold": 8, "scale": len(tiny.curve) + 1 + 6,
+	}
+	for _, part := range parts {
+		if rows[part.name] == 0 {
+			continue // smtp: the stories run mail servers with every milter
+		}
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			part.run(t, &out, tiny)
+			n := 0
+			for line := range strings.Lines(out.String()) {
+				switch {
+				case strings.HasPrefix(line, "| --"):
+					n-- // what is above it is no row
+					continue
+				case strings.HasPrefix(line, "| "):
+					n++
+				}
+				if strings.HasPrefix(line, "|  ") || strings.Contains(line, "NaN") || strings.Contains(line, "Inf") {
+					t.Errorf("a bad row: %s", line)
+				}
+			}
+			if n != rows[part.name] {
+				t.Errorf("%d rows, want %d:\n%s", n, rows[part.name], &out)
+			}
+		})
+	}
+}
+
+// The name servers know every client both ways.
+func TestClients(t *testing.T) {
+	for _, p := range []pool{{}, {one: true}} {
+		for _, i := range []int{0, 3, 4, 5, 1023, 1024, 999_999} {
+			c := p.client(i)
+			a := c.addr.As4()
+			arpa := fmt.Sprintf("%d.%d.%d.%d.in-addr.arpa", a[3], a[2], a[1], a[0])
+			addr, known := forward(c.helo)
+			if reverse(c.addr) != c.name || !known || addr != c.addr {
+				t.Errorf("client %d of %+v: %+v, reverse %q, forward %v %v", i, p, c, reverse(c.addr), addr, known)
+			}
+			if data, exists := lookUp(arpa, typePTR); len(data) == 0 || !exists {
+				t.Errorf("%s has no name", arpa)
+			}
+		}
+	}
+	if _, exists := lookUp("mx1.sender1.com", typeA); exists {
+		t.Error("client 1 is one of sender0.com")
+	}
+}
