@@ -25,11 +25,9 @@ func cold(t rig.T, out io.Writer, plan plan) {
 			for _, other := range []bool{false, true} {
 				from := next[one]
 				clients := newcomers{from: from, one: one, other: other}
-				l, err := pool{one: one}.play(milter.sockets["unix"], atATime, plan.allMacros,
+				l := pool{one: one}.play(milter.sockets["unix"], atATime, plan.allMacros,
 					clients.first(plan.cold*atATime))
-				if err != nil {
-					t.Fatalf("cold: %v", err)
-				}
+				l.enough(t, "cold")
 				next[one] = from + clients.room(plan.cold*atATime)
 				tab.row(atATime, map[bool]string{true: "of one organisation", false: "of many"}[one],
 					map[bool]string{true: "another one", false: "the reverse name"}[other],

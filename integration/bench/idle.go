@@ -24,7 +24,8 @@ func idle(t rig.T, out io.Writer, plan plan) {
 	}
 	clients := pool{size: plan.clients}
 	startUnbound(t, clients, idleResolver)
-	tab := table{head: []string{"program", "KiB a connection", "before, MiB", "with all, MiB"}}
+	tab := table{head: []string{"program", "connections", "KiB each", "MiB before", "MiB with all"}}
+	var limits []error
 	for _, p := range start(t, idleResolver, goNoop, libNoop, ours, hfilter) {
 		before := p.used(t)
 		conns, err := clients.open(p.sockets["inet"], plan.idle)
@@ -33,14 +34,17 @@ func idle(t rig.T, out io.Writer, plan plan) {
 		for _, conn := range conns {
 			conn.conn.Close()
 		}
-		each := fmt.Sprintf("%.1f", float64(after.memory-before.memory)/float64(max(1, len(conns))))
 		if err != nil {
-			each = fmt.Sprintf("%s, and no more than %d: %v", each, len(conns), err)
+			limits = append(limits, fmt.Errorf("%s takes no more: %w", p.name, err))
 		}
-		tab.row(p.name, each, mebi(before.memory), mebi(after.memory))
+		tab.row(p.name, len(conns), fmt.Sprintf("%.1f", float64(after.memory-before.memory)/float64(max(1, len(conns)))),
+			mebi(before.memory), mebi(after.memory))
 	}
 	fmt.Fprintf(out, idleTitle, plan.idle, plan.hold)
 	tab.print(out)
+	for _, err := range limits {
+		fmt.Fprintf(out, "\n%v\n", err)
+	}
 }
 
 const idleResolver = "192.0.2.202"

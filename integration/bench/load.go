@@ -1,12 +1,15 @@
 package main
 
 import (
-	"errors"
+	"cmp"
+	"log"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"helo-milter/integration/rig"
 )
 
 // load is what sessions at a time did.
@@ -15,6 +18,21 @@ type load struct {
 	// Sorted:
 	times   []time.Duration // of each session
 	greeted []time.Duration // of their beginning: connecting, negotiation, CONNECT and HELO
+
+	failed int
+	err    error // of one that failed
+}
+
+// enough fails unless sessions were played and at most one in a hundred failed: on a busy machine a milter
+// hangs up on a few of a thousand that connect together, and an MTA lives with that.
+func (l *load) enough(t rig.T, what string) {
+	t.Helper()
+	switch {
+	case len(l.times) == 0 || 100*l.failed > len(l.times):
+		t.Fatalf("%s: of %d sessions %d failed: %v", what, len(l.times)+l.failed, l.failed, l.err)
+	case l.failed > 0:
+		log.Printf("%s: of %d sessions %d failed: %v", what, len(l.times)+l.failed, l.failed, l.err)
+	}
 }
 
 // picker returns the number of the next session's client, or false when there are no more. It is called from
@@ -44,28 +62,37 @@ func eachOnce(from, to int) picker {
 }
 
 // play plays sessions of the clients that next picks, so many at a time.
-func (p pool) play(socket string, atATime int, allMacros bool, next picker) (load, error) {
-	times, greeted := make([][]time.Duration, atATime), make([][]time.Duration, atATime)
-	errs := make([]error, atATime)
+func (p pool) play(socket string, atATime int, allMacros bool, next picker) load {
+	each := make([]load, atATime)
 	var workers sync.WaitGroup
 	begin := time.Now()
-	for w := range atATime {
+	for w := range each {
+		l := &each[w]
 		workers.Go(func() {
-			for i, ok := next(); ok && errs[w] == nil; i, ok = next() {
+			for i, ok := next(); ok; i, ok = next() {
 				c := p.client(i)
 				m := mta{client: &c, all: allMacros}
 				start := time.Now()
-				errs[w] = m.session(socket)
-				times[w] = append(times[w], time.Since(start))
-				greeted[w] = append(greeted[w], m.greeted.Sub(start))
+				if err := m.session(socket); err != nil {
+					l.failed++
+					l.err = err
+					continue
+				}
+				l.times = append(l.times, time.Since(start))
+				l.greeted = append(l.greeted, m.greeted.Sub(start))
 			}
 		})
 	}
 	workers.Wait()
-	l := load{took: time.Since(begin), times: slices.Concat(times...), greeted: slices.Concat(greeted...)}
-	slices.Sort(l.times)
-	slices.Sort(l.greeted)
-	return l, errors.Join(errs...)
+	sum := load{took: time.Since(begin)}
+	for _, l := range each {
+		sum.times, sum.greeted = append(sum.times, l.times...), append(sum.greeted, l.greeted...)
+		sum.failed += l.failed
+		sum.err = cmp.Or(sum.err, l.err)
+	}
+	slices.Sort(sum.times)
+	slices.Sort(sum.greeted)
+	return sum
 }
 
 // quantile returns a quantile of sorted times.

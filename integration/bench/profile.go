@@ -37,17 +37,15 @@ func profile(t rig.T, out io.Writer, plan plan, dir string) {
 	}
 	fmt.Fprintf(out, "\n## Profiles\n\n")
 	for _, s := range plan.situations {
-		ended := make(chan error)
+		ended := make(chan load)
 		go func() {
-			_, err := clients.play(milter.sockets[s.network], s.atATime, plan.allMacros,
+			ended <- clients.play(milter.sockets[s.network], s.atATime, plan.allMacros,
 				during(profileTime+time.Second, anyOf(clients.size)))
-			ended <- err
 		}()
 		fetch(fmt.Sprintf("profile?seconds=%d", int(profileTime.Seconds())),
 			"cpu-"+strings.ReplaceAll(s.String(), ", ", "-"))
-		if err := <-ended; err != nil {
-			t.Fatalf("profile: %v", err)
-		}
+		l := <-ended
+		l.enough(t, "profile")
 	}
 	fetch("allocs", "allocs")
 }
