@@ -29,13 +29,13 @@ type plan struct {
 }
 
 var usualPlan = plan{
-	rounds: 4, round: 1200 * time.Millisecond, clients: 10_000, situations: situations,
+	rounds: 8, round: 600 * time.Millisecond, clients: 10_000, situations: situations,
 	idle: 10_000, hold: 2 * time.Second, cold: 60, curve: []int{1000, 10_000, 100_000, 1_000_000}, sessions: 150,
 }
 
 // quickPlan takes about a minute.
 var quickPlan = plan{
-	rounds: 2, round: 300 * time.Millisecond, clients: 1000, situations: situations,
+	rounds: 4, round: 150 * time.Millisecond, clients: 1000, situations: situations,
 	idle: 2000, hold: time.Second, cold: 10, curve: []int{1000, 1_000_000}, sessions: 10,
 }
 

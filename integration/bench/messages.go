@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -43,9 +44,9 @@ func messages(t rig.T, out io.Writer, plan plan) {
 	key := func(p *program, s situation) string { return p.name + s.String() }
 	for range plan.rounds {
 		for _, s := range plan.situations {
-			for _, p := range programs {
-				c := p.measure(t, clients, s, plan, resolver)
-				samples[key(p, s)] = append(samples[key(p, s)], c)
+			for _, i := range rand.Perm(len(programs)) {
+				p := programs[i]
+				samples[key(p, s)] = append(samples[key(p, s)], p.measure(t, clients, s, plan, resolver))
 			}
 		}
 	}
@@ -54,15 +55,16 @@ func messages(t rig.T, out io.Writer, plan plan) {
 		"messages/s", "p50 ms", "p95", "p99", "allocations", "KiB",
 	}}
 	for _, s := range plan.situations {
-		base, lib := median(samples[key(programs[0], s)]), median(samples[key(programs[2], s)])
+		base, lib := samples[key(programs[0], s)], samples[key(programs[2], s)]
 		for _, p := range programs {
-			c := median(samples[key(p, s)])
+			all := samples[key(p, s)]
+			c := median(all)
 			allocs, kib := fmt.Sprintf("%.0f", c.allocs), fmt.Sprintf("%.1f", c.kib)
 			if p.memory == nil {
 				allocs, kib = "", ""
 			}
 			tab.row(s, p.name, whole(c.cpu), whole(c.cpu*(1-c.kernel)), whole(c.cpu*c.kernel), whole(c.resolver),
-				ratio(c.cpu+c.resolver, base.cpu), ratio(c.cpu+c.resolver, lib.cpu), whole(c.rate),
+				against(all, base), against(all, lib), whole(c.rate),
 				millis(c.p50), millis(c.p95), millis(c.p99), allocs, kib)
 		}
 	}
@@ -75,8 +77,8 @@ const messagesTitle = `
 
 Sessions of %d clients with one message each, DNS answers cached, on a connection each: CONNECT, HELO, MAIL, RCPT, 8
 header fields, end of message. Medians of %d interleaved rounds of %v. CPU is of all processes of the program, beside
-it that of its DNS resolver; the ratios are of the sum. "%s" is a second process of the first
-program: what it differs from 1 is noise.
+it that of its DNS resolver; the ratios to the no-op milters are of the sum, and medians of each round's. "%s"
+is a second process of the first program: what it differs from 1 is noise.
 
 `
 
@@ -91,8 +93,8 @@ func (p *program) warm(t rig.T, clients pool) {
 
 // measure plays sessions for a round.
 func (p *program) measure(t rig.T, clients pool, s situation, plan plan, resolver int) cost {
+	allocs, bytes := p.allocated() // which costs CPU, too
 	before, dnsBefore := p.used(t), usedNow(t, []int{resolver})
-	allocs, bytes := p.allocated()
 	l := clients.play(p.sockets[s.network], s.atATime, plan.allMacros, during(plan.round, anyOf(clients.size)))
 	l.enough(t, fmt.Sprintf("%s, %v", p.name, s))
 	after, dnsAfter := p.used(t), usedNow(t, []int{resolver})
@@ -128,6 +130,15 @@ func (p *program) allocated() (allocs, bytes uint64) {
 		return 0, 0
 	}
 	return p.memory()
+}
+
+// against returns the median of the ratios of each round: other load on the machine was much the same for both.
+func against(samples, base []cost) string {
+	var ratios []float64
+	for i, c := range samples {
+		ratios = append(ratios, (c.cpu+c.resolver)/base[i].cpu)
+	}
+	return fmt.Sprintf("%.2f", middle(ratios))
 }
 
 // median returns the median of each value.
