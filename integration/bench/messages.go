@@ -160,11 +160,11 @@ func median(samples []cost) (m cost) {
 }
 
 func middle(values []float64) float64 {
-	slices.Sort(values)
 	n := len(values)
 	if n == 0 {
 		return 0
 	}
+	values = slices.Sorted(slices.Values(values))
 	return (values[(n-1)/2] + values[n/2]) / 2
 }
 

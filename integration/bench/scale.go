@@ -20,7 +20,7 @@ type step struct {
 	program   *program
 	clients   int // 0: each client once
 	atATime   int
-	cpu       []float64
+	costs     []cost // of each round
 	questions []float64
 }
 
@@ -42,7 +42,8 @@ func scale(t rig.T, out io.Writer, plan plan) {
 	milter.warm(t, pool{size: plan.clients}) // those that come most often
 	strangers := eachOnce(plan.curve[len(plan.curve)-1], most)
 	for range plan.rounds {
-		for _, s := range steps {
+		for _, i := range rand.Perm(len(steps)) {
+			s := steps[i]
 			next := zipfFor(s.clients, plan.round)
 			if s.clients == 0 {
 				next = during(plan.round, strangers)
@@ -67,16 +68,16 @@ the default: what it does not hold, or has not seen yet, is asked for, and that 
 // printCurve prints steps, with ratios to the first of their program.
 func printCurve(out io.Writer, steps []*step) {
 	tab := table{head: []string{"program", "clients", "at a time", "CPU µs", "ratio", "questions a message"}}
-	base := 1.0
+	var base []cost
 	for i, s := range steps {
-		cpu, clients := middle(s.cpu), fmt.Sprint(s.clients)
+		clients := fmt.Sprint(s.clients)
 		if s.clients == 0 {
 			clients = "each once"
 		}
 		if i == 0 || s.program != steps[i-1].program {
-			base = cpu
+			base = s.costs
 		}
-		tab.row(s.program.name, clients, s.atATime, whole(cpu), ratio(cpu, base),
+		tab.row(s.program.name, clients, s.atATime, whole(median(s.costs).cpu), against(s.costs, base),
 			fmt.Sprintf("%.2f", middle(s.questions)))
 	}
 	tab.print(out)
@@ -88,7 +89,7 @@ func (s *step) play(t rig.T, dns *nameserver, next picker) {
 	l := pool{}.play(s.program.sockets["unix"], s.atATime, false, next)
 	l.enough(t, fmt.Sprintf("%s, %d clients, %d at a time", s.program.name, s.clients, s.atATime))
 	n := float64(len(l.times))
-	s.cpu = append(s.cpu, micros(s.program.used(t).cpu-before.cpu)/n)
+	s.costs = append(s.costs, cost{cpu: micros(s.program.used(t).cpu-before.cpu) / n})
 	s.questions = append(s.questions, float64(dns.questions.Load()-asked)/n)
 }
 

@@ -44,5 +44,3 @@ func (t *table) print(out io.Writer) {
 func whole(f float64) string { return fmt.Sprintf("%.0f", f) }
 
 func millis(micros float64) string { return fmt.Sprintf("%.2f", micros/1000) }
-
-func ratio(a, b float64) string { return fmt.Sprintf("%.2f", a/b) }
