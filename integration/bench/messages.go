@@ -77,8 +77,8 @@ const messagesTitle = `
 
 Sessions of %d clients with one message each, DNS answers cached, on a connection each: CONNECT, HELO, MAIL, RCPT, 8
 header fields, end of message. Medians of %d interleaved rounds of %v. CPU is of all processes of the program, beside
-it that of its DNS resolver; the ratios to the no-op milters are of the sum, and medians of each round's. "%s"
-is a second process of the first program: what it differs from 1 is noise.
+it that of its DNS resolver; the ratios to the no-op milters are of the sum, and medians of each round's.
+"%s" is a second process of the first program: what it differs from 1 is noise.
 
 `
 
