@@ -56,8 +56,9 @@ const (
 //
 // Its connections read whole frames, and only those that the library can take;
 // at anything else Read fails, so that the library closes the connection. They
-// join the library's two writes a reply into one.
+// join the library's writes of an answer into one.
 type Guard struct {
+	start    time.Time
 	limits   atomic.Pointer[Limits]
 	buffers  sync.Pool // of *[smallSize]byte
 	accepted chan net.Conn
@@ -75,6 +76,7 @@ type Guard struct {
 // NewGuard returns a guard without listeners.
 func NewGuard(l Limits) *Guard {
 	g := &Guard{
+		start:     time.Now(),
 		buffers:   sync.Pool{New: func() any { return new([smallSize]byte) }},
 		accepted:  make(chan net.Conn),
 		broken:    make(chan error, 1),

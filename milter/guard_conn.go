@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"time"
+	"sync/atomic"
 )
 
 // guardConn is a connection whose Read gives well-formed frames only. One
@@ -29,13 +29,15 @@ type guardConn struct {
 	err        error
 	small      *[smallSize]byte // nil while the connection waits, as most do
 
-	// Of the writer: the head of a reply that waits for its data.
-	out [128]byte
-	lag int
+	out   replies
+	heard atomic.Bool // something has come since the last reply went out
 
-	mu        sync.Mutex
-	own, user time.Time // read deadlines: the guard's and the library's; the earlier counts
-	drained   bool      // nothing more is to be read
+	mu      sync.Mutex
+	read    deadline
+	own     moment // when the guard's own reads are to end; read is the earlier of it and the library's
+	user    moment
+	write   deadline
+	drained bool // nothing more is to be read
 }
 
 // errViolation is what Read says after a violation, the kind of which it is.
@@ -107,7 +109,7 @@ func (c *guardConn) cut(keep, size int) error {
 	if keep == size {
 		return nil
 	}
-	if _, err := io.CopyN(io.Discard, c.Conn, int64(size-keep)); err != nil {
+	if err := c.skip(size - keep); err != nil {
 		return err
 	}
 	binary.BigEndian.PutUint32(c.in, uint32(keep-4))
@@ -117,10 +119,26 @@ func (c *guardConn) cut(keep, size int) error {
 	return nil
 }
 
+// skip reads n bytes that nobody looks at.
+func (c *guardConn) skip(n int) error {
+	buf := c.guard.buffers.Get().(*[smallSize]byte)
+	defer c.guard.buffers.Put(buf)
+	for n > 0 {
+		got, err := c.Conn.Read(buf[:min(n, smallSize)])
+		if n -= got; n > 0 && err != nil && !c.early(err) {
+			return err
+		}
+	}
+	return nil
+}
+
 // fill reads what there is of a frame of size bytes, and perhaps of those
 // behind it.
 func (c *guardConn) fill(size int) error {
 	n, err := c.source.read(c, size)
+	for n == 0 && c.early(err) {
+		n, err = c.source.read(c, size)
+	}
 	c.in = c.in[:len(c.in)+n]
 	if n > 0 {
 		return nil // an error beside bytes comes again
@@ -196,68 +214,4 @@ func (c *guardConn) failure(err error) error {
 		return c.violation(kindTruncated)
 	}
 	return err
-}
-
-// Write sends p, but holds back the head of a reply until its data comes (the
-// library writes them one by one), so that a reply is one packet.
-func (c *guardConn) Write(p []byte) (int, error) {
-	if c.lag == 0 {
-		if len(p) == headLen && binary.BigEndian.Uint32(p) > 1 {
-			c.lag = copy(c.out[:], p)
-			return len(p), nil
-		}
-		return c.Conn.Write(p)
-	}
-	lag := c.lag
-	c.lag = 0
-	n, err := c.Conn.Write(append(c.out[:lag], p...))
-	return max(0, n-lag), err
-}
-
-// SetDeadline is SetReadDeadline and SetWriteDeadline.
-func (c *guardConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
-}
-
-// SetReadDeadline sets the caller's own read deadline. The library gives the
-// negotiation one second this way, and then sets none: that lifts its own, not
-// the guard's.
-func (c *guardConn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.user = t
-	return c.setReadDeadlineLocked()
-}
-
-// expire gives the guard's own reads d from now.
-func (c *guardConn) expire(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.own = time.Now().Add(d)
-	_ = c.setReadDeadlineLocked() // fails on a closed connection only, as will Read
-}
-
-// drain has Read fail, now or when it is called next.
-func (c *guardConn) drain() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.drained = true
-	_ = c.setReadDeadlineLocked()
-}
-
-func (c *guardConn) isDrained() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.drained
-}
-
-func (c *guardConn) setReadDeadlineLocked() error {
-	if c.drained {
-		return c.Conn.SetReadDeadline(time.Unix(1, 0)) // long ago
-	}
-	t := c.own
-	if t.IsZero() || !c.user.IsZero() && c.user.Before(t) {
-		t = c.user
-	}
-	return c.Conn.SetReadDeadline(t)
 }

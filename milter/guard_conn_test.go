@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -83,6 +84,67 @@ func TestGuardDeadlines(t *testing.T) {
 	}
 }
 
+// A timer is set once for many frames and replies, and counts to the nanosecond all the same.
+func TestGuardTimers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		theirs, ours := net.Pipe()
+		timers := &timed{Conn: ours}
+		conn := newGuardConn(timers, NewGuard(Limits{Idle: time.Minute}))
+		go speak(theirs, "O6"+strings.Repeat(" | +20ms | Hone~", 1000)) // for 20 s
+		for range 1001 {
+			_, _ = io.ReadFull(conn, make([]byte, 4))
+			_, _ = conn.Read(make([]byte, 32))
+		}
+		for range 200 { // for 4 s
+			_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+			go func() { _, _ = io.ReadFull(theirs, make([]byte, 5)) }()
+			if _, err := conn.Write([]byte("\x00\x00\x00\x01c")); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.SetWriteDeadline(time.Time{})
+			time.Sleep(20 * time.Millisecond)
+		}
+		if timers.reads != 1 || timers.writes != 1 {
+			t.Errorf("timers were set %d times for reads, %d for writes", timers.reads, timers.writes)
+		}
+
+		begin := time.Now()
+		_ = conn.SetWriteDeadline(begin.Add(10 * time.Second))
+		go func() { _, _ = io.ReadFull(theirs, make([]byte, 2)) }()
+		n, err := conn.Write([]byte("\x00\x00\x00\x01c"))
+		if took := time.Since(begin); n != 2 || !errors.Is(err, os.ErrDeadlineExceeded) || took != 10*time.Second {
+			t.Errorf("Write of a reply that is not read: %d, %v after %s", n, err, took)
+		}
+		begin = time.Now()
+		_ = conn.SetWriteDeadline(time.Time{})
+		go func() {
+			time.Sleep(time.Minute)
+			_, _ = io.ReadFull(theirs, make([]byte, 5))
+		}()
+		n, err = conn.Write([]byte("\x00\x00\x00\x01c"))
+		if took := time.Since(begin); n != 5 || err != nil || took != time.Minute {
+			t.Errorf("Write without deadline: %d, %v after %s", n, err, took)
+		}
+		_, _ = conn.Close(), theirs.Close()
+	})
+}
+
+// timed counts how often its timers are set.
+type timed struct {
+	net.Conn
+	reads, writes int
+}
+
+func (c *timed) SetReadDeadline(t time.Time) error {
+	c.reads++
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *timed) SetWriteDeadline(t time.Time) error {
+	c.writes++
+	return c.Conn.SetWriteDeadline(t)
+}
+
 // However the bytes are cut, the frames are the same, and a long one leaves no
 // buffer behind.
 func TestGuardPieces(t *testing.T) {
@@ -127,7 +189,8 @@ func TestGuardMemory(t *testing.T) {
 }
 
 func TestGuardWrites(t *testing.T) {
-	long := strings.Repeat("x", 254)
+	long, full := strings.Repeat("x", 254), strings.Repeat("x", 1024)
+	const insert, joined = "\x00\x00\x00\x06i|1234\x00", "\x00\x00\x00\x06i1234\x00"
 	for _, tt := range []struct{ writes, want string }{
 		{"\x00\x00\x00\x01c", "\x00\x00\x00\x01c"},                      // continue: no data to wait for
 		{"\x00\x00\x00\x05y|550\x00", "\x00\x00\x00\x05y550\x00"},       // the library's way
@@ -135,7 +198,13 @@ func TestGuardWrites(t *testing.T) {
 		{"\x00\x00\x00\x05y|5|50\x00", "\x00\x00\x00\x05y5|50\x00"},     // data in pieces
 		{"\x00\x00\x00|\x01c", "\x00\x00\x00|\x01c"},                    // a head in pieces
 		{"\x00\x00\x00\x05y550\x00", "\x00\x00\x00\x05y550\x00"},        // a frame at once
-		{"\x00\x00\x00\xffh|" + long, "\x00\x00\x00\xffh" + long},       // longer than what we keep for it
+		{"\x00\x00\x00\xffy|" + long, "\x00\x00\x00\xffy" + long},       // longer than most
+
+		// Modifications wait for the reply that ends them, progress does not, nor does what fills the buffer.
+		{insert + "|" + insert + "|\x00\x00\x00\x01a", joined + joined + "\x00\x00\x00\x01a"},
+		{insert + "|\x00\x00\x00\x05y|550\x00", joined + "\x00\x00\x00\x05y550\x00"},
+		{insert + "|\x00\x00\x00\x01p|\x00\x00\x00\x01a", joined + "\x00\x00\x00\x01p|\x00\x00\x00\x01a"},
+		{"\x00\x00\x04\x01h|" + full + "|\x00\x00\x00\x01a", "\x00\x00\x04\x01h" + full + "|\x00\x00\x00\x01a"},
 	} {
 		peer := &scripted{}
 		conn := newGuardConn(peer, NewGuard(Limits{}))

@@ -5,8 +5,8 @@ import (
 )
 
 // quickAck has the kernel acknowledge at once what has been read from a TCP
-// connection. It forgets that, so it goes before each wait for more: where a
-// reply was due, that has carried the acknowledgement.
+// connection. It forgets that, so it goes before each wait for more, unless
+// nothing was read since a reply, which has carried the acknowledgement.
 //
 // An MTA that leaves Nagle's algorithm on holds a frame back until the one
 // before is acknowledged, and the kernel takes 40 ms for that by itself. Postfix

@@ -13,27 +13,37 @@ import (
 )
 
 // The kernel leaves quick acknowledgements by itself; a read through the guard
-// that has to wait brings them back.
+// that has to wait brings them back, unless a reply has just gone out.
 func TestGuardQuickAck(t *testing.T) {
 	ln := listen(t, "tcp")
-	dial(t, ln)
+	theirs := dial(t, ln)
 	accepted, err := guarded(ln, Limits{}).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn := accepted.(*guardConn)
-	var before, after int
-	_ = conn.source.raw.Control(func(fd uintptr) {
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0)
-		before, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK)
-		conn.source.size = headLen
-		if conn.source.try(fd) {
-			t.Error("there was something to read")
-		}
-		after, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK)
-	})
-	if before != 0 || after != 1 {
+	waits := func() (before, after int) {
+		_ = conn.source.raw.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0)
+			before, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK)
+			conn.source.size = headLen
+			if conn.source.try(fd) {
+				t.Error("there was something to read")
+			}
+			after, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK)
+		})
+		return before, after
+	}
+	_, _ = theirs.Write([]byte{0})
+	if err := conn.fill(headLen); err != nil {
+		t.Fatal(err)
+	}
+	if before, after := waits(); before != 0 || after != 1 {
 		t.Errorf("TCP_QUICKACK %d, before a wait %d", before, after)
+	}
+	_, _ = conn.Write([]byte("\x00\x00\x00\x01c"))
+	if before, after := waits(); before != 0 || after != 0 {
+		t.Errorf("TCP_QUICKACK %d, before a wait after a reply %d", before, after)
 	}
 	_, _ = conn.Close(), ln.Close()
 }

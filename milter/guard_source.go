@@ -54,7 +54,7 @@ func (s *source) tryRead(c *guardConn, fd uintptr) bool {
 	switch {
 	case err == syscall.EAGAIN:
 		c.rest()
-		if s.tcp {
+		if s.tcp && c.heard.Load() {
 			quickAck(fd)
 		}
 		return false
@@ -64,6 +64,7 @@ func (s *source) tryRead(c *guardConn, fd uintptr) bool {
 		s.err = io.EOF
 	default:
 		s.n = n
+		c.heard.Store(true)
 	}
 	return true
 }
