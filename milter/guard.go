@@ -60,7 +60,8 @@ const (
 type Guard struct {
 	start    time.Time
 	limits   atomic.Pointer[Limits]
-	buffers  sync.Pool // of *[smallSize]byte
+	reads    atomic.Pointer[reads] // nil is everything
+	buffers  sync.Pool             // of *[smallSize]byte
 	accepted chan net.Conn
 	broken   chan error    // of the first listener that broke
 	closed   chan struct{} // closed by Close

@@ -29,6 +29,8 @@ type guardConn struct {
 	err        error
 	small      *[smallSize]byte // nil while the connection waits, as most do
 
+	progress progress
+
 	out   replies
 	heard atomic.Bool // something has come since the last reply went out
 
@@ -64,7 +66,7 @@ func (c *guardConn) Close() error {
 // Read fills p from one checked frame. After a violation it returns the same
 // error, which is [net.ErrClosed] to [errors.Is], for good.
 func (c *guardConn) Read(p []byte) (int, error) {
-	if c.checked == 0 {
+	for c.checked == 0 {
 		if c.err == nil {
 			c.err = c.next()
 		}
@@ -77,7 +79,7 @@ func (c *guardConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next waits for a whole frame and checks it.
+// next waits for a whole frame and checks it. It may be one that is left out.
 func (c *guardConn) next() error {
 	for begun := false; ; {
 		size, kind := frameSize(c.in, c.negotiated)
@@ -172,14 +174,19 @@ func (c *guardConn) rest() {
 	}
 }
 
-// check lets the frame in the first size bytes pass, corrected if need be.
+// check lets the frame in the first size bytes pass, corrected if need be, and without what nobody reads.
 func (c *guardConn) check(size int) error {
 	code := c.in[4]
 	surplus, kind := checkFrame(c.in[:size])
 	if kind != "" {
 		return c.violation(kind)
 	}
-	if surplus > 0 { // close the gap from the left: the next frame stays where it is
+	more, all := c.leave(c.in[:size-surplus])
+	if all {
+		c.in = c.in[size:]
+		return nil
+	}
+	if surplus += more; surplus > 0 { // close the gap from the left: the next frame stays where it is
 		copy(c.in[surplus:size], c.in[:size-surplus])
 		c.in = c.in[surplus:]
 		size -= surplus

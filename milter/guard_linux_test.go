@@ -79,8 +79,8 @@ func postfixSession() (exchanges [][]byte) {
 		"O6",
 		"DCj~mx.example.org~_~mail.example.net [192.0.2.7]~v~Postfix~ | Cmail.example.net~4--192.0.2.7~",
 		"Hmail.example.net~",
-		"DM(mail_mailer)~smtp~(mail_addr)~a@example.net~ | M<a@example.net>~SIZE=1000~",
-		"DR(rcpt_addr)~b@example.org~ | R<b@example.org>~",
+		"DM{mail_mailer}~smtp~{mail_addr}~a@example.net~ | M<a@example.net>~SIZE=1000~",
+		"DR{rcpt_addr}~b@example.org~ | R<b@example.org>~",
 		"A | Q",
 	} {
 		var exchange []byte

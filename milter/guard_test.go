@@ -38,11 +38,9 @@ func frames(item string) []byte {
 	data := strings.ReplaceAll(item, "~", "\x00")
 	if before, count, ok := strings.Cut(data, "{"); ok {
 		count, after, _ := strings.Cut(count, "}")
-		n, err := strconv.Atoi(count)
-		if err != nil {
-			panic(err)
+		if n, err := strconv.Atoi(count); err == nil { // else the name of a macro
+			data = before + strings.Repeat("x", n) + after
 		}
-		data = before + strings.Repeat("x", n) + after
 	}
 	if version, err := strconv.Atoi(data[1:]); data[0] == 'O' && err == nil {
 		optneg := binary.BigEndian.AppendUint32([]byte{'O'}, uint32(version))
@@ -131,15 +129,20 @@ func guarded(ln net.Listener, l Limits) *Guard {
 }
 
 // serve runs the library's server on ln until the test ends. It negotiates
-// every stage with replies, and no more than version 6, as our own server does.
-func serve(tb testing.TB, ln net.Listener, backend gomilter.Milter) {
+// every stage with replies, but for what protocol says, and no more than
+// version 6, as our own server does.
+func serve(tb testing.TB, ln net.Listener, backend gomilter.Milter, protocol ...gomilter.OptProtocol) {
 	tb.Helper()
+	options := gomilter.OptProtocol(0)
+	for _, p := range protocol {
+		options |= p
+	}
 	server := gomilter.NewServer(
 		gomilter.WithMilter(func() gomilter.Milter { return backend }),
 		gomilter.WithNegotiationCallback(func(mta, own uint32, _, _ gomilter.OptAction, _, _ gomilter.OptProtocol,
 			_ gomilter.DataSize,
 		) (uint32, gomilter.OptAction, gomilter.OptProtocol, gomilter.DataSize, error) {
-			return min(mta, own), 0, 0, gomilter.DataSize64K, nil
+			return min(mta, own), 0, options, gomilter.DataSize64K, nil
 		}))
 	served := make(chan error)
 	go func() { served <- server.Serve(ln) }()

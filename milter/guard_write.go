@@ -30,6 +30,9 @@ func (c *guardConn) Write(p []byte) (int, error) {
 	case o.due == 0:
 		o.code = 0 // not the library's way: it goes out as it is
 	default:
+		if o.code == 'O' {
+			c.progress.negotiated(p)
+		}
 		o.due = max(0, o.due-len(p))
 	}
 	waits := head && o.due > 0 || o.code != 0 && strings.IndexByte(modifications, o.code) >= 0

@@ -75,6 +75,25 @@ type Server struct {
 // macroClientResolve is OK, FAIL, FORGED or TEMP: what the MTA thinks of its client's name.
 const macroClientResolve gomilter.MacroName = "{client_resolve}"
 
+// macrosRead are the macros that sessions look at; of others they get to know nothing.
+var macrosRead = []gomilter.MacroName{
+	gomilter.MacroMTAFQDN, gomilter.MacroDaemonAddr, gomilter.MacroIfAddr, // at CONNECT
+	gomilter.MacroClientName, gomilter.MacroClientPTR, macroClientResolve,
+	gomilter.MacroAuthType, gomilter.MacroAuthAuthen, // at MAIL
+	gomilter.MacroQueueId, // at the end of the message
+}
+
+// fields are the names of the header fields that sessions look at.
+func (cfg *Config) fields() (names []string) {
+	if cfg.Header != "" {
+		names = append(names, cfg.Header)
+	}
+	if cfg.AuthResults {
+		names = append(names, resultsField)
+	}
+	return names
+}
+
 // changesHeader is what is needed to take out fields that claim to be ours, and to put ours in.
 const changesHeader = gomilter.OptAddHeader | gomilter.OptChangeHeader
 
@@ -82,7 +101,7 @@ const changesHeader = gomilter.OptAddHeader | gomilter.OptChangeHeader
 // some frames.
 func NewServer(cfg *Config, guard *Guard) *Server {
 	s := &Server{guard: guard}
-	s.config.Store(cfg)
+	s.Configure(cfg)
 	s.server = gomilter.NewServer(
 		gomilter.WithMilter(func() gomilter.Milter { return &session{server: s} }),
 		gomilter.WithActions(changesHeader),
@@ -103,7 +122,10 @@ func NewServer(cfg *Config, guard *Guard) *Server {
 }
 
 // Configure gives a new configuration to the sessions that begin from now on.
-func (s *Server) Configure(cfg *Config) { s.config.Store(cfg) }
+func (s *Server) Configure(cfg *Config) {
+	s.guard.read(macrosRead, cfg.fields()...)
+	s.config.Store(cfg)
+}
 
 // Serve takes sessions until Shutdown, or until a listener breaks, with its error.
 func (s *Server) Serve() error { return s.server.Serve(s.guard) }
