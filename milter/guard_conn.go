@@ -76,6 +76,7 @@ func (c *guardConn) Read(p []byte) (int, error) {
 	}
 	n := copy(p, c.in[:c.checked])
 	c.in, c.checked = c.in[n:], c.checked-n
+	c.rest()
 	return n, nil
 }
 
@@ -166,7 +167,8 @@ func (c *guardConn) room(size int) []byte {
 	return c.in[len(c.in):cap(c.in)]
 }
 
-// rest gives the room back while nothing comes.
+// rest gives the room back once all is passed on: most connections wait, and the one that ends is not read from
+// again.
 func (c *guardConn) rest() {
 	if len(c.in) == 0 && c.small != nil {
 		c.guard.buffers.Put(c.small)
