@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +47,38 @@ func TestGuardQuickAck(t *testing.T) {
 		t.Errorf("TCP_QUICKACK %d, before a wait after a reply %d", before, after)
 	}
 	_, _ = conn.Close(), ln.Close()
+}
+
+// Connections of a listener of ours have the same options as those of any listener of Go's.
+func TestListen(t *testing.T) {
+	options := func(listen func(network, address string) (net.Listener, error)) (values []int) {
+		ln, err := listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		dial(t, ln)
+		conn, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		raw, _ := conn.(*net.TCPConn).SyscallConn()
+		_ = raw.Control(func(fd uintptr) {
+			keep, _ := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE)
+			values = append(values, keep)
+			for _, option := range []int{
+				syscall.TCP_NODELAY, syscall.TCP_KEEPIDLE, syscall.TCP_KEEPINTVL, syscall.TCP_KEEPCNT,
+			} {
+				value, _ := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, option)
+				values = append(values, value)
+			}
+		})
+		return values
+	}
+	if got, want := options(Listen), options(net.Listen); !slices.Equal(got, want) {
+		t.Errorf("options %v, of a connection of Go's listener %v", got, want)
+	}
 }
 
 // One session of Postfix an operation, with the bare library and through the
