@@ -25,11 +25,10 @@ type guardConn struct {
 	// checked, whether OPTNEG has passed, and what Read says from now on.
 	in         []byte
 	checked    int
-	negotiated bool
 	err        error
 	small      *[smallSize]byte // nil while the connection waits, as most do
-
-	progress progress
+	negotiated bool
+	progress   progress
 
 	out   replies
 	heard atomic.Bool // something has come since the last reply went out
@@ -167,8 +166,8 @@ func (c *guardConn) room(size int) []byte {
 	return c.in[len(c.in):cap(c.in)]
 }
 
-// rest gives the room back once all is passed on: most connections wait, and the one that ends is not read from
-// again.
+// rest gives the room back once all is passed on: most connections wait, and the one that ends is not read
+// from again.
 func (c *guardConn) rest() {
 	if len(c.in) == 0 && c.small != nil {
 		c.guard.buffers.Put(c.small)

@@ -25,10 +25,10 @@ func (g *Guard) time(m moment) time.Time {
 	return g.start.Add(time.Duration(m))
 }
 
-// deadline is one that is set far more often than it strikes: with each frame and each reply. The connection's
-// timer, which costs more than all the rest of it, is left alone while it strikes no later than wanted and has
-// half of the time to go. If it then strikes early, it is set once more to what is wanted: a deadline never
-// counts before its time, nor after.
+// deadline is one that is set far more often than it strikes: with each frame and each reply. The
+// connection's timer, which costs more than all the rest of it, is left alone while it strikes no later than
+// wanted and has half of the time to go. If it then strikes early, it is set once more to what is wanted: a
+// deadline never counts before its time, nor after.
 type deadline struct{ want, armed moment }
 
 // set wants m, and reports whether the timer has to be set for it.

@@ -74,8 +74,8 @@ func playTo(t *testing.T, server *pipes, stream []byte, piece uint16) {
 	}
 }
 
-// ordered reports whether macros come before their command, as all MTAs have it. Where they do not, the library
-// may take a message for aborted because of macros that nobody reads.
+// ordered reports whether macros come before their command, as all MTAs have it. Where they do not, the
+// library may take a message for aborted because of macros that nobody reads.
 func ordered(stream []byte) bool {
 	var macros byte
 	for len(stream) > headLen {

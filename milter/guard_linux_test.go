@@ -27,7 +27,7 @@ func TestGuardQuickAck(t *testing.T) {
 		_ = conn.source.raw.Control(func(fd uintptr) {
 			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0)
 			before, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK)
-			conn.source.size = headLen
+			conn.source.n = headLen
 			if conn.source.try(fd) {
 				t.Error("there was something to read")
 			}

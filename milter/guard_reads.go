@@ -9,9 +9,9 @@ import (
 	gomilter "github.com/d--j/go-milter"
 )
 
-// reads is what the milter behind the library looks at in its callbacks. The guard checks the rest, and leaves
-// it out: it would cost the library a string and half a map entry for each macro, and several objects for each
-// frame.
+// reads is what the milter behind the library looks at in its callbacks. The guard checks the rest, and
+// leaves it out: it would cost the library a string and half a map entry for each macro, and several objects
+// for each frame.
 type reads struct {
 	macros []string
 	fields [][]byte // names of header fields
@@ -48,8 +48,8 @@ func (r *reads) reads(field []byte) bool {
 
 // progress is how far the library has come in a connection, as to what can be left out.
 type progress struct {
-	quiet bool  // SMFIP_NR_HDR was negotiated: header fields are not answered
-	order int   // of the last frame that orders knows, where macros count as their command
+	quiet bool  // SMFIP_NR_HDR was negotiated: header fields are not answered (of the writer, before any come)
+	order int8  // of the last frame that orders knows, where macros count as their command
 	held  uint8 // for which of stages the library has macros that are read, or more of them
 }
 
@@ -79,7 +79,7 @@ func (c *guardConn) leave(frame []byte) (surplus int, all bool) {
 		code, surplus = data[0], len(data)-kept
 	case 'L':
 		name, _, _ := bytes.Cut(data, []byte{0})
-		all = p.quiet && p.order <= strings.IndexByte(orders, 'L') && p.held>>len(stages) == 0 &&
+		all = p.quiet && int(p.order) <= strings.IndexByte(orders, 'L') && p.held>>len(stages) == 0 &&
 			!r.reads(bytes.TrimSpace(name))
 	case 'M', 'R': // ESMTP parameters
 		surplus = len(data) - 1 - bytes.IndexByte(data, 0)
@@ -88,13 +88,14 @@ func (c *guardConn) leave(frame []byte) (surplus int, all bool) {
 		p.command(code)
 	}
 	if order := strings.IndexByte(orders, code); order >= 0 {
-		p.order = order
+		p.order = int8(order)
 	}
 	return surplus, all
 }
 
 // keep moves the macros that are read to the front of a macro frame's data, behind its command, and returns
-// how long that is. A macro that lacks the end of its value, or all of it, stays as it is: it is the last one.
+// how long that is. A macro that lacks the end of its value, or all of it, stays as it is: it is the last
+// one.
 func (r *reads) keep(data []byte) int {
 	kept := 1
 	for rest := data[1:]; len(rest) > 0; {

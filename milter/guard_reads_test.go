@@ -65,8 +65,8 @@ func TestGuardReads(t *testing.T) {
 	}
 }
 
-// passed is what comes through a guard after the negotiation, in which the milter may have said that it answers
-// no header fields.
+// passed is what comes through a guard after the negotiation, in which the milter may have said that it
+// answers no header fields.
 func passed(script string, quiet bool) (string, error) {
 	guard := NewGuard(Limits{})
 	guard.read([]string{"{auth_type}", "i"}, "X-Ours")
@@ -90,8 +90,8 @@ func stream(script string) string {
 	return string(all)
 }
 
-// A session looks at no macro that the guard leaves out, nor at a header field: not even after a reload in the
-// middle of it.
+// A session looks at no macro that the guard leaves out, nor at a header field: not even after a reload in
+// the middle of it.
 func TestSessionReads(t *testing.T) {
 	server, address := startServer(t, func(c *Config) { c.Header = "X-Old" })
 	seen := macros{asked: map[string]bool{}}

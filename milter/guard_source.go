@@ -18,9 +18,9 @@ type source struct {
 	tcp bool
 	try func(fd uintptr) bool // is tryRead; made once, so that a read costs no memory
 
-	// Between tryRead and read.
-	size, n int
-	err     error
+	// Between tryRead and read: the size of the frame, then how much was read.
+	n   int
+	err error
 }
 
 func (s *source) open(c *guardConn) {
@@ -38,7 +38,7 @@ func (s *source) read(c *guardConn, size int) (int, error) {
 	if s.raw == nil {
 		return c.Conn.Read(c.room(size))
 	}
-	s.size, s.n, s.err = size, 0, nil
+	s.n, s.err = size, nil
 	if err := s.raw.Read(s.try); err != nil {
 		return 0, err
 	}
@@ -49,7 +49,7 @@ func (s *source) read(c *guardConn, size int) (int, error) {
 func (s *source) tryRead(c *guardConn, fd uintptr) bool {
 	n, err := 0, error(syscall.EINTR)
 	for err == syscall.EINTR {
-		n, err = syscall.Read(int(fd), c.room(s.size))
+		n, err = syscall.Read(int(fd), c.room(s.n))
 	}
 	switch {
 	case err == syscall.EAGAIN:
@@ -63,8 +63,8 @@ func (s *source) tryRead(c *guardConn, fd uintptr) bool {
 	case n == 0:
 		s.err = io.EOF
 	default:
-		s.n = n
 		c.heard.Store(true)
 	}
+	s.n = max(0, n)
 	return true
 }

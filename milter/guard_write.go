@@ -7,10 +7,10 @@ import (
 
 // replies is what the library says and has not been sent.
 type replies struct {
-	held  []byte           // in small
 	small *[smallSize]byte // nil while nothing is held
-	code  byte             // of the present frame, and how much of its data is still to come
-	due   int
+	held  int              // how much of it is
+	due   int              // how much of the present frame's data is still to come
+	code  byte             // of that frame
 }
 
 // modifications are the codes of replies that come before another: SMFIR_ADDRCPT, SMFIR_DELRCPT,
@@ -18,9 +18,9 @@ type replies struct {
 // SMFIR_QUARANTINE. SMFIR_PROGRESS is none of them: it has to go out at once.
 const modifications = "+-2behimq"
 
-// Write sends p, but holds back the head of a reply until its data comes (the library writes them one by one),
-// and modifications of a message until the reply that ends them: so that each answer is one packet. What does
-// not fit into a buffer goes out before.
+// Write sends p, but holds back the head of a reply until its data comes (the library writes them one by
+// one), and modifications of a message until the reply that ends them: so that each answer is one packet.
+// What does not fit into a buffer goes out before.
 func (c *guardConn) Write(p []byte) (int, error) {
 	o := &c.out
 	head := o.due == 0 && len(p) == headLen
@@ -36,12 +36,11 @@ func (c *guardConn) Write(p []byte) (int, error) {
 		o.due = max(0, o.due-len(p))
 	}
 	waits := head && o.due > 0 || o.code != 0 && strings.IndexByte(modifications, o.code) >= 0
-	if waits && len(o.held)+len(p) <= smallSize {
+	if waits && o.held+len(p) <= smallSize {
 		if o.small == nil {
 			o.small = c.guard.buffers.Get().(*[smallSize]byte)
-			o.held = o.small[:0]
 		}
-		o.held = append(o.held, p...)
+		o.held += copy(o.small[o.held:], p)
 		return len(p), nil
 	}
 	return c.flush(p)
@@ -53,10 +52,10 @@ func (c *guardConn) flush(p []byte) (int, error) {
 	if o.small == nil {
 		return c.send(p)
 	}
-	held := len(o.held)
-	n, err := c.send(append(o.held, p...))
+	held := o.held
+	n, err := c.send(append(o.small[:held], p...))
 	c.guard.buffers.Put(o.small)
-	o.small, o.held = nil, nil
+	o.small, o.held = nil, 0
 	return max(0, n-held), err
 }
 
