@@ -7,11 +7,12 @@
 //	    ◄────────────── answer, header ────────────────────────────────────────────── Reply, Header, Decision
 //
 // [Guard] is the listener: it joins all sockets, bounds how many connections there are and how long they may
-// take, and lets only such frames through as go-milter survives. [Server] hands each connection to go-milter,
-// whose callbacks reach one session per connection. A session is an adapter: CONNECT opens a
-// [checks.Session], HELO greets, MAIL begins a transaction, RCPT asks for a verdict, and the end of the
-// message inserts the header. CONNECT and HELO are answered at once, so that the lookups run while the client
-// goes on; MAIL or RCPT waits for them, never longer than checks.DNS.Timeout.
+// take, lets only such frames through as go-milter survives, and leaves out what no session reads, which would
+// cost the library more than all the rest. [Server] hands each connection to go-milter, whose callbacks reach
+// one session per connection. A session is an adapter: CONNECT opens a [checks.Session], HELO greets, MAIL
+// begins a transaction, RCPT asks for a verdict, and the end of the message inserts the header. CONNECT and
+// HELO are answered at once, so that the lookups run while the client goes on; MAIL or RCPT waits for them,
+// never longer than checks.DNS.Timeout.
 //
 // Everything that can fail in us fails open: a panic in a callback is counted by Config.OnPanic, the
 // transaction goes on unjudged, and its record and header say so ("unsure=internal").
@@ -21,7 +22,7 @@
 // A check of the guard: a kind in guard.go with a word of comment, the check in checkFrame (guard_frame.go),
 // and a line in the table of TestGuardFrames. FuzzGuard then tries it without another line.
 //
-// Something that the MTA knows (a macro): its name in [NewServer] at the stage where the MTA has it;
-// mta-facts in a comment where Postfix and Sendmail differ; read it in the callback of that stage, cut to a
-// bound, since a macro may be text from the network; and a line in the table of TestSession.
+// Something that the MTA knows (a macro): its name in [NewServer] at the stage where the MTA has it, and in
+// macrosRead; mta-facts in a comment where Postfix and Sendmail differ; read it in the callback of that stage,
+// cut to a bound, since a macro may be text from the network; and a line in the table of TestSession.
 package milter
