@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/milter"
 )
 
 // sockets are the daemon's listeners, by their address in Postfix's notation.
@@ -60,7 +61,7 @@ func (c *change) listen(a config.Address) (net.Listener, error) {
 	if a.Network == "unix" {
 		return listenUnix(a.Address, c.access())
 	}
-	return net.Listen(a.Network, a.Address)
+	return milter.Listen(a.Network, a.Address)
 }
 
 // keyError is an error about a key, unless it is known to be about another one.
