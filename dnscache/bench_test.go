@@ -172,7 +172,7 @@ func BenchmarkTurn(b *testing.B) {
 	var held []*place
 	for n := range places {
 		p := of(n)
-		l.take(&p)
+		l.take(&p, 0)
 		held = append(held, &p)
 	}
 	for n := range waitersPerPlace * places {
@@ -180,8 +180,8 @@ func BenchmarkTurn(b *testing.B) {
 	}
 	for i := 0; b.Loop(); i = (i + 1) % places {
 		l.release(held[i])
-		f := l.next()
-		if l.next() != nil {
+		f := l.next(0)
+		if l.next(0) != nil {
 			b.Fatal("two places for one")
 		}
 		held[i] = &f.place

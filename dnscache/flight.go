@@ -62,7 +62,7 @@ func (r *Resolver) board(q question, p place, prefetch bool) (f *flight, why str
 	if kept := r.peek(q); !prefetch && kept.fresh(now) { // another flight has landed since the caller looked
 		return grounded(q, kept.reply(now)), ""
 	}
-	admitted := l.admits(&p)
+	admitted := l.admits(&p, now)
 	switch {
 	case !admitted && (prefetch || !l.hasRoom(&p)):
 		return nil, noRoom
@@ -74,7 +74,7 @@ func (r *Resolver) board(q question, p place, prefetch bool) (f *flight, why str
 	f = &flight{q: q, began: now, callers: 1, place: p, landed: make(chan struct{})}
 	r.flights.open[q] = f
 	if admitted {
-		l.take(&f.place)
+		l.take(&f.place, now)
 		go r.fly(f)
 		return f, ""
 	}
@@ -159,7 +159,8 @@ func (r *resolver) fly(f *flight) {
 
 // dispatch starts the flights that a place has become free for. The caller holds mu.
 func (r *resolver) dispatch() {
-	for f := r.flights.limits.next(); f != nil; f = r.flights.limits.next() {
+	now := r.now()
+	for f := r.flights.limits.next(now); f != nil; f = r.flights.limits.next(now) {
 		f.expiry.Stop()
 		go r.fly(f)
 	}

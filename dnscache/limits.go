@@ -4,15 +4,20 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/publicsuffix"
 )
 
 const (
-	// perDomain is how many questions about one organizational domain are in flight at a time, so that a
-	// slow zone cannot hold all places.
-	perDomain = 8
+	// slowPerDomain is how many questions about one organizational domain may have been in flight for
+	// hedgeDelay or longer: while there are as many, no other one gets a place, so that a slow zone cannot
+	// hold all of them. A zone that answers sooner has no such bound, however many hosts its owner has.
+	slowPerDomain = 8
+	// domainPart is what a zone can take by surprise, before it shows that it is slow: a domain may have an
+	// eighth as many places as are free, but always leastShare. What it has answered earns it nothing.
+	domainPart = 8
 	// waitersPerPlace bounds the questions that wait, for each place that there is.
 	waitersPerPlace = 2
 	// networkPart and hostPart: a network may have a quarter as many places as are free, and one client in it
@@ -34,13 +39,17 @@ type limits struct {
 }
 
 // account counts the questions of a domain, a host or a network. It is forgotten when there are none.
-type account struct{ held, waiting int }
+type account struct {
+	held, waiting int
+	since         []time.Duration // of a domain: when those that it holds got their places, the first one first
+}
 
 // place is what a question has: a place with the servers, or one among those that wait.
 type place struct {
 	domain string     // organizational
 	client netip.Addr // the zero Addr shares with nobody
 	waits  bool
+	since  time.Duration // when it got its place, on the resolver's clock
 	// The accounts, while it has a place or waits.
 	ofDomain, ofHost, ofNetwork *account
 }
@@ -50,14 +59,15 @@ func newLimits(places int) *limits {
 }
 
 // admits reports whether there is a place for p at once. No flight that waits could have it: see next.
-func (l *limits) admits(p *place) bool {
-	return l.fits(l.domains[p.domain], l.clients[hostOf(p.client)], l.clients[networkOf(p.client)])
+func (l *limits) admits(p *place, now time.Duration) bool {
+	return l.fits(now, l.domains[p.domain], l.clients[hostOf(p.client)], l.clients[networkOf(p.client)])
 }
 
 // fits reports whether there is a place for a question of these accounts, any of which may be nil.
-func (l *limits) fits(domain, host, network *account) bool {
+// With time alone, and no place given back, there never comes to be one.
+func (l *limits) fits(now time.Duration, domain, host, network *account) bool {
 	free := l.places - l.held
-	return free > 0 && (domain == nil || domain.held < perDomain) &&
+	return free > 0 && (domain == nil || domain.held < share(free, domainPart) && !domain.slow(now)) &&
 		(host == nil || host.held < share(free, hostPart)) &&
 		(network == nil || network.held < share(free, networkPart))
 }
@@ -80,15 +90,24 @@ func (l *limits) heldBy(network netip.Prefix) int {
 	return 0
 }
 
-// take gives p a place.
-func (l *limits) take(p *place) {
+// slow reports whether a domain has as many slow questions as it may.
+func (a *account) slow(now time.Duration) bool {
+	return len(a.since) >= slowPerDomain && now-a.since[slowPerDomain-1] >= hedgeDelay
+}
+
+// take gives p a place. The time never goes back from one call to the next.
+func (l *limits) take(p *place, now time.Duration) {
 	l.open(p)
 	l.count(p, 1, 0)
+	p.since = now
+	p.ofDomain.since = append(p.ofDomain.since, now)
 }
 
 // release gives back what take got.
 func (l *limits) release(p *place) {
 	l.count(p, -1, 0)
+	i, _ := slices.BinarySearch(p.ofDomain.since, p.since)
+	p.ofDomain.since = slices.Delete(p.ofDomain.since, i, i+1)
 	l.close(p)
 }
 
@@ -112,17 +131,17 @@ func (l *limits) unwait(f *flight) {
 // next gives a place to the flight in line whose network has the fewest, then to that whose host has, then to
 // the first one, and returns it; nil if there is no place for any. It is called until then whenever a place
 // is given back.
-func (l *limits) next() *flight {
+func (l *limits) next(now time.Duration) *flight {
 	var best *flight
 	for _, f := range l.waiting {
 		p := &f.place
-		if l.fits(p.ofDomain, p.ofHost, p.ofNetwork) && (best == nil || p.before(&best.place)) {
+		if l.fits(now, p.ofDomain, p.ofHost, p.ofNetwork) && (best == nil || p.before(&best.place)) {
 			best = f
 		}
 	}
 	if best != nil {
 		l.unwait(best)
-		l.take(&best.place)
+		l.take(&best.place, now)
 	}
 	return best
 }
@@ -141,6 +160,8 @@ func (a *account) holds() int {
 	}
 	return a.held
 }
+
+func (a *account) empty() bool { return a.held == 0 && a.waiting == 0 }
 
 // open finds the accounts of p, or makes them.
 func (l *limits) open(p *place) {
@@ -162,13 +183,13 @@ func accountOf[K comparable](all map[K]*account, key K) *account {
 
 // close forgets those accounts of p that count nothing any more.
 func (l *limits) close(p *place) {
-	if *p.ofDomain == (account{}) {
+	if p.ofDomain.empty() {
 		delete(l.domains, p.domain)
 	}
-	if p.ofHost != nil && *p.ofHost == (account{}) {
+	if p.ofHost != nil && p.ofHost.empty() {
 		delete(l.clients, hostOf(p.client))
 	}
-	if p.ofNetwork != nil && *p.ofNetwork == (account{}) {
+	if p.ofNetwork != nil && p.ofNetwork.empty() {
 		delete(l.clients, networkOf(p.client))
 	}
 	p.ofDomain, p.ofHost, p.ofNetwork = nil, nil, nil

@@ -12,13 +12,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// meter is an ExchangeFunc that takes 399 ms for each query, 1 ms less than hedgeDelay, and counts how many
-// are in progress at a time.
+// meter is an ExchangeFunc that takes this long for each query, and counts how many questions are in progress
+// at a time.
 type meter struct {
-	t    *testing.T
-	mu   sync.Mutex
-	now  map[string]int // by domain, "" for all
-	most map[string]int // the greatest now
+	t     *testing.T
+	takes time.Duration
+	mu    sync.Mutex
+	now   map[string]int // queries by name
+	most  int            // the greatest len(now)
 }
 
 func (m *meter) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*dns.Msg, error) {
@@ -26,7 +27,7 @@ func (m *meter) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*dns
 	m.count(name, 1)
 	defer m.count(name, -1)
 	select {
-	case <-time.After(hedgeDelay - time.Millisecond):
+	case <-time.After(m.takes):
 		return response(m.t, query, dns.RcodeSuccess, name+" 300 A 192.0.2.1"), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -36,10 +37,10 @@ func (m *meter) exchange(ctx context.Context, _, _ string, query *dns.Msg) (*dns
 func (m *meter) count(name string, n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, domain := range []string{orgDomain(name), ""} {
-		m.now[domain] += n
-		m.most[domain] = max(m.most[domain], m.now[domain])
+	if m.now[name] += n; m.now[name] == 0 {
+		delete(m.now, name)
 	}
+	m.most = max(m.most, len(m.now))
 }
 
 // resolveMany looks up n names of domain at the same time. It returns the results in the order in which they
@@ -68,43 +69,50 @@ func resolveMany(t *testing.T, r *Resolver, n int, domain string) string {
 	return strings.Join(order, " ")
 }
 
-// The limit of one domain does not delay another.
+// A domain has an eighth of the free places, and no further ones while 8 of its questions are slow; and it
+// does not delay another. Questions are asked 450 ms apart.
 func TestPerDomain(t *testing.T) {
 	for _, test := range []struct {
 		story     string
-		questions int
+		answers   time.Duration // take this long
+		questions []int
 		domain    string
-		want      string
-		most      int // at a time, with 8 of the other
+		want      string // of each n questions
+		most      int    // at a time, with 8 of the other; 0 if two moments meet
 	}{
-		{"8 for a domain", 20, "example.com", "8x192.0.2.1@399 8x192.0.2.1@798 4x192.0.2.1@1197", 16},
-		{"fewer", 7, "example.com", "7x192.0.2.1@399", 15},
-		{"subdomains are the same domain", 9, "a.b.example.com", "8x192.0.2.1@399 1x192.0.2.1@798", 16},
-		{"a public suffix has many domains", 20, "com", "20x192.0.2.1@399", 28},
+		{"an eighth of the free places", 399, []int{200}, "example.com", "110x192.0.2.1@399 90x192.0.2.1@798", 118},
+		{"subdomains are the same domain", 399, []int{111}, "a.b.example.com", "110x192.0.2.1@399 1x192.0.2.1@798", 118},
+		{"a public suffix has many domains", 399, []int{200}, "com", "200x192.0.2.1@399", 208},
+		{"7 are slow", 1000, []int{7, 9}, "example.com", "7x192.0.2.1@1000 9x192.0.2.1@1000", 24},
+		{"8 are slow", 1000, []int{8, 9}, "example.com", "8x192.0.2.1@1000 9x192.0.2.1@1550", 0},
 		{
-			"failure after half the timeout", 70, "example.com",
-			"8x192.0.2.1@399 8x192.0.2.1@798 8x192.0.2.1@1197 " +
-				"8x192.0.2.1@1596 8x192.0.2.1@1995 8x192.0.2.1@2394 14xtoo many questions, temporary@2500 " +
-				"8x192.0.2.1@2793",
-			16,
+			"failure after half the timeout", 4000, []int{8, 9}, "example.com",
+			"8x192.0.2.1@4000 9xtoo many questions, temporary@2500", 16,
 		},
 	} {
 		t.Run(test.story, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				world := &meter{t: t, now: map[string]int{}, most: map[string]int{}}
+				world := &meter{t: t, takes: test.answers * time.Millisecond, now: map[string]int{}}
 				r := newResolver(t, Config{Servers: []string{"a:53"}, Exchange: world.exchange})
-				var other sync.WaitGroup
-				other.Go(func() {
-					if got, want := resolveMany(t, r, 8, "example.org"), "8x192.0.2.1@399"; got != want {
+				var all sync.WaitGroup
+				all.Go(func() {
+					want := fmt.Sprintf("8x192.0.2.1@%d", test.answers)
+					if got := resolveMany(t, r, 8, "example.org"); got != want {
 						t.Errorf("the other one: got %s, want %s", got, want)
 					}
 				})
-				if got := resolveMany(t, r, test.questions, test.domain); got != test.want {
+				synctest.Wait()
+				got := make([]string, len(test.questions))
+				for i, n := range test.questions {
+					all.Go(func() { got[i] = resolveMany(t, r, n, strings.Repeat("m.", i)+test.domain) })
+					time.Sleep(450 * time.Millisecond)
+				}
+				all.Wait()
+				if got := strings.Join(got, " "); got != test.want {
 					t.Errorf("got %s, want %s", got, test.want)
 				}
-				other.Wait()
-				if world.most[""] != test.most {
-					t.Errorf("%d at a time, want %d", world.most[""], test.most)
+				if test.most > 0 && world.most != test.most {
+					t.Errorf("%d at a time, want %d", world.most, test.most)
 				}
 				synctest.Wait()
 				if n, held := len(r.flights.limits.domains), r.flights.limits.held; n > 0 || held > 0 {
@@ -117,14 +125,14 @@ func TestPerDomain(t *testing.T) {
 
 func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		world := &meter{t: t, now: map[string]int{}, most: map[string]int{}}
+		world := &meter{t: t, takes: hedgeDelay - time.Millisecond, now: map[string]int{}}
 		r := newResolver(t, Config{Servers: []string{"a:53"}, InFlight: 3, Exchange: world.exchange})
 		want := "3x192.0.2.1@399 3x192.0.2.1@798 2x192.0.2.1@1197"
 		if got := resolveMany(t, r, 8, "com"); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		if world.most[""] != 3 {
-			t.Errorf("%d at a time, want 3", world.most[""])
+		if world.most != 3 {
+			t.Errorf("%d at a time, want 3", world.most)
 		}
 	})
 }
