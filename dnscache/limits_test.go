@@ -86,7 +86,9 @@ func TestPerDomain(t *testing.T) {
 		{"7 are slow", 1000, []int{7, 9}, "example.com", "7x192.0.2.1@1000 9x192.0.2.1@1000", 24},
 		{"8 are slow", 1000, []int{8, 9}, "example.com", "8x192.0.2.1@1000 9x192.0.2.1@1550", 0},
 		{
-			"failure after half the timeout", 4000, []int{8, 9}, "example.com",
+			"failure after half the timeout", 4000,
+			[]int{8, 9},
+			"example.com",
 			"8x192.0.2.1@4000 9xtoo many questions, temporary@2500", 16,
 		},
 	} {

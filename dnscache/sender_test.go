@@ -85,16 +85,16 @@ func TestSlowZone(t *testing.T) {
 		story  string
 		tarpit func(ctx context.Context, began time.Duration) error
 		helo   string // of client %d
-		client string // [1] of 250 networks, [2] of two hosts there
+		client string // of 250 networks with two hosts each
 		most   int    // places that the zone takes
 	}{
-		{"10 s for an answer", long, "mx.d%d.tarpit.example", "10.0.%d.%d", 111},
+		{"10 s for an answer", long, "mx.d%d.tarpit.example", "2001:db8:%x::%x", 111},
 		{"a zone that was fast, and is silent now", func(ctx context.Context, began time.Duration) error {
 			if began < 2*time.Second {
 				return nil
 			}
 			return silent(ctx, 0)
-		}, "mx.d%d.tarpit.example", "10.0.%d.%d", 111},
+		}, "mx.d%d.tarpit.example", "2001:db8:%x::%x", 111},
 		{"the reverse zone of a provider", silent, "mx%d.example.net", "198.51.%d.%d", 500},
 	} {
 		synctest.Test(t, func(t *testing.T) {
