@@ -167,7 +167,9 @@ func BenchmarkTurn(b *testing.B) {
 	l := newLimits(places)
 	of := func(n int) place {
 		client := netip.AddrFrom4([4]byte{198, 51, byte(n % 200), byte(n / 200)})
-		return place{domain: fmt.Sprintf("d%d.com.", n), client: client}
+		p := placeFor(fmt.Sprintf("d%d.com.", n), client)
+		l.open(&p)
+		return p
 	}
 	var held []*place
 	for n := range places {

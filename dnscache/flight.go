@@ -40,52 +40,59 @@ const (
 // under way costs the client nothing. A new one costs one of its budget and takes a place, or waits for one.
 // A prefetch is not worth a wait, nor a word: join returns nil if there is no place or no budget for it.
 func (r *Resolver) join(q question, prefetch bool) *flight {
-	place := place{domain: orgDomain(q.name), client: r.client}
-	f, why := r.board(q, place, prefetch)
-	if why != "" && !prefetch {
-		return grounded(q, r.refused(q, why))
+	q.name = strings.Clone(q.name) // it may be a substring of a large text of the caller's
+	own := &flight{q: q, callers: 1, place: placeFor(q.name, r.client), landed: make(chan struct{})}
+	f, starts, why := r.board(own, prefetch)
+	switch {
+	case starts:
+		go r.fly(f)
+	case why != "" && !prefetch:
+		return own.land(r.refused(q, why))
 	}
 	return f
 }
 
-// board is join, but for refusals: why is one, or "".
-func (r *Resolver) board(q question, p place, prefetch bool) (f *flight, why string) {
+// board is join with a new flight. It returns the flight that there was already, or the new one, and then
+// whether that starts now. For a refusal it returns why and no flight. It holds the mutex no longer than need
+// be: what can be made before or after it, is.
+func (r *Resolver) board(own *flight, prefetch bool) (f *flight, starts bool, why string) {
 	r.flights.mu.Lock()
 	defer r.flights.mu.Unlock()
-	l := r.flights.limits
+	l, q, p := r.flights.limits, own.q, &own.place
 	if f := r.flights.open[q]; f != nil {
 		f.callers++
-		r.adopt(f, p)
-		return f, ""
+		r.adopt(f, *p)
+		return f, false, ""
 	}
 	now := r.now()
 	if kept := r.peek(q); !prefetch && kept.fresh(now) { // another flight has landed since the caller looked
-		return grounded(q, kept.reply(now)), ""
+		return own.land(kept.reply(now)), false, ""
 	}
-	admitted := l.admits(&p, now)
+	l.open(p)
+	admitted := l.admits(p, now)
 	switch {
-	case !admitted && (prefetch || !l.hasRoom(&p)):
-		return nil, noRoom
+	case !admitted && (prefetch || !l.hasRoom(p)):
+		why = noRoom
 	case r.budget != nil && !r.budget.Take():
-		return nil, overBudget
+		why = overBudget
 	}
-	q.name = strings.Clone(q.name)                // it may be a substring of a large text of the caller's
-	p.domain = q.name[len(q.name)-len(p.domain):] // and so may this
-	f = &flight{q: q, began: now, callers: 1, place: p, landed: make(chan struct{})}
-	r.flights.open[q] = f
+	if why != "" {
+		l.close(p)
+		return nil, false, why
+	}
+	r.flights.open[q], own.began = own, now
 	if admitted {
-		l.take(&f.place, now)
-		go r.fly(f)
-		return f, ""
+		l.take(p, now)
+		return own, true, ""
 	}
-	l.wait(f)
-	f.expiry = time.AfterFunc(r.timeout/2, func() { r.expire(f) }) // the servers need the rest
-	return f, ""
+	l.wait(own)
+	own.expiry = time.AfterFunc(r.timeout/2, func() { r.expire(own) }) // the servers need the rest
+	return own, false, ""
 }
 
-// grounded returns a flight that ends as it begins.
-func grounded(q question, got reply) *flight {
-	f := &flight{q: q, callers: 1, landed: make(chan struct{}), reply: got}
+// land ends a flight, and returns it.
+func (f *flight) land(got reply) *flight {
+	f.reply = got
 	close(f.landed)
 	return f
 }
@@ -94,12 +101,18 @@ func grounded(q question, got reply) *flight {
 // may have one more wait: nobody is served later because somebody who floods us asked first. The caller holds
 // mu.
 func (r *resolver) adopt(f *flight, p place) {
+	if !f.place.waits {
+		return
+	}
 	l := r.flights.limits
-	if !f.place.waits || !l.hasRoom(&p) || l.heldBy(networkOf(p.client)) >= l.heldBy(networkOf(f.place.client)) {
+	l.open(&p)
+	if !l.hasRoom(&p) || p.ofNetwork.holds() >= f.place.ofNetwork.holds() {
+		l.close(&p)
 		return
 	}
 	l.unwait(f)
-	f.place.client, f.began = p.client, r.now()
+	l.close(&f.place)
+	f.place, f.began = p, r.now()
 	l.wait(f)
 	f.expiry.Reset(r.timeout / 2)
 	r.dispatch()
@@ -112,9 +125,15 @@ func (r *resolver) leave(f *flight) {
 	defer r.flights.mu.Unlock()
 	if f.callers--; f.callers == 0 && f.place.waits {
 		f.expiry.Stop()
-		r.flights.limits.unwait(f)
-		delete(r.flights.open, f.q)
+		r.flights.drop(f)
 	}
+}
+
+// drop forgets a flight that waits. The caller holds mu.
+func (a *flights) drop(f *flight) {
+	a.limits.unwait(f)
+	a.limits.close(&f.place)
+	delete(a.open, f.q)
 }
 
 // expire ends a flight that has waited too long. No server was asked, so the failure is neither kept nor
@@ -123,13 +142,11 @@ func (r *resolver) expire(f *flight) {
 	r.flights.mu.Lock()
 	waits := f.place.waits
 	if waits {
-		r.flights.limits.unwait(f)
-		delete(r.flights.open, f.q)
+		r.flights.drop(f)
 	}
 	r.flights.mu.Unlock()
 	if waits {
-		f.reply = r.recovered("", func() reply { return r.refused(f.q, tooLong) }) // of OnRefused's panic
-		close(f.landed)
+		f.land(r.recovered("", func() reply { return r.refused(f.q, tooLong) })) // of OnRefused's panic
 	}
 }
 
@@ -148,13 +165,13 @@ func (r *resolver) refused(q question, why string) reply {
 
 // fly is a flight that has a place, to its end. A panic in it is a failure of its question.
 func (r *resolver) fly(f *flight) {
-	f.reply = r.recovered("", func() reply { return r.fetch(f) })
+	got := r.recovered("", func() reply { return r.fetch(f) })
 	r.flights.mu.Lock()
 	delete(r.flights.open, f.q)
 	r.flights.limits.release(&f.place)
 	r.dispatch()
 	r.flights.mu.Unlock()
-	close(f.landed)
+	f.land(got)
 }
 
 // dispatch starts the flights that a place has become free for. The caller holds mu.
@@ -204,7 +221,7 @@ func (r *resolver) watch(ctx context.Context, q question, p place) reply {
 	if f != nil && f.kind == filtered && r.onFilter != nil {
 		r.onFilter(q.name, f.text)
 	}
-	from := asked{q: q, domain: p.domain, network: networkOf(p.client)}
+	from := asked{q: q, domain: p.domain, network: p.network}
 	if failed && r.pool.allDown() {
 		from = asked{} // no domain is to blame, and no network
 	}

@@ -46,58 +46,49 @@ type account struct {
 
 // place is what a question has: a place with the servers, or one among those that wait.
 type place struct {
-	domain string     // organizational
-	client netip.Addr // the zero Addr shares with nobody
-	waits  bool
-	since  time.Duration // when it got its place, on the resolver's clock
-	// The accounts, while it has a place or waits.
+	domain        string       // organizational
+	host, network netip.Prefix // of the client; zero if it shares with nobody
+	waits         bool
+	since         time.Duration // when it got its place, on the resolver's clock
+	// The accounts while it is open: it has a place, or waits, or is about to.
 	ofDomain, ofHost, ofNetwork *account
+}
+
+// placeFor returns the place of a question about a canonical name, which a client causes, or for the zero
+// Addr nobody.
+func placeFor(name string, client netip.Addr) place {
+	return place{domain: orgDomain(name), host: hostOf(client), network: networkOf(client)}
 }
 
 func newLimits(places int) *limits {
 	return &limits{places: places, domains: map[string]*account{}, clients: map[netip.Prefix]*account{}}
 }
 
-// admits reports whether there is a place for p at once. No flight that waits could have it: see next.
-func (l *limits) admits(p *place, now time.Duration) bool {
-	return l.fits(now, l.domains[p.domain], l.clients[hostOf(p.client)], l.clients[networkOf(p.client)])
-}
-
-// fits reports whether there is a place for a question of these accounts, any of which may be nil.
+// admits reports whether there is a place for p, which is open. No flight that waits could have it: see next.
 // With time alone, and no place given back, there never comes to be one.
-func (l *limits) fits(now time.Duration, domain, host, network *account) bool {
+func (l *limits) admits(p *place, now time.Duration) bool {
 	free := l.places - l.held
-	return free > 0 && (domain == nil || domain.held < share(free, domainPart) && !domain.slow(now)) &&
-		(host == nil || host.held < share(free, hostPart)) &&
-		(network == nil || network.held < share(free, networkPart))
+	return free > 0 && p.ofDomain.held < share(free, domainPart) && !p.ofDomain.slow(now) &&
+		(p.ofHost == nil || p.ofHost.held < share(free, hostPart)) &&
+		(p.ofNetwork == nil || p.ofNetwork.held < share(free, networkPart))
 }
 
-// hasRoom reports whether p may wait.
+// hasRoom reports whether p, which is open, may wait.
 func (l *limits) hasRoom(p *place) bool {
 	free := waitersPerPlace*l.places - len(l.waiting)
-	host, network := l.clients[hostOf(p.client)], l.clients[networkOf(p.client)]
-	return free > 0 && (host == nil || host.waiting < share(free, hostPart)) &&
-		(network == nil || network.waiting < share(free, networkPart))
+	return free > 0 && (p.ofHost == nil || p.ofHost.waiting < share(free, hostPart)) &&
+		(p.ofNetwork == nil || p.ofNetwork.waiting < share(free, networkPart))
 }
 
 func share(free, part int) int { return max(leastShare, free/part) }
-
-// heldBy returns how many places a network has. No client has none.
-func (l *limits) heldBy(network netip.Prefix) int {
-	if a := l.clients[network]; a != nil {
-		return a.held
-	}
-	return 0
-}
 
 // slow reports whether a domain has as many slow questions as it may.
 func (a *account) slow(now time.Duration) bool {
 	return len(a.since) >= slowPerDomain && now-a.since[slowPerDomain-1] >= hedgeDelay
 }
 
-// take gives p a place. The time never goes back from one call to the next.
+// take gives p, which is open, a place. The time never goes back from one call to the next.
 func (l *limits) take(p *place, now time.Duration) {
-	l.open(p)
 	l.count(p, 1, 0)
 	p.since = now
 	p.ofDomain.since = append(p.ofDomain.since, now)
@@ -111,21 +102,19 @@ func (l *limits) release(p *place) {
 	l.close(p)
 }
 
-// wait puts a flight last in line.
+// wait puts a flight, whose place is open, last in line.
 func (l *limits) wait(f *flight) {
-	l.open(&f.place)
 	l.count(&f.place, 0, 1)
 	f.place.waits = true
 	l.waiting = append(l.waiting, f)
 }
 
-// unwait takes a flight out of the line.
+// unwait takes a flight out of the line. Its place stays open.
 func (l *limits) unwait(f *flight) {
 	i := slices.Index(l.waiting, f)
 	l.waiting = slices.Delete(l.waiting, i, i+1)
 	f.place.waits = false
 	l.count(&f.place, 0, -1)
-	l.close(&f.place)
 }
 
 // next gives a place to the flight in line whose network has the fewest, then to that whose host has, then to
@@ -135,7 +124,7 @@ func (l *limits) next(now time.Duration) *flight {
 	var best *flight
 	for _, f := range l.waiting {
 		p := &f.place
-		if l.fits(now, p.ofDomain, p.ofHost, p.ofNetwork) && (best == nil || p.before(&best.place)) {
+		if l.admits(p, now) && (best == nil || p.before(&best.place)) {
 			best = f
 		}
 	}
@@ -166,9 +155,9 @@ func (a *account) empty() bool { return a.held == 0 && a.waiting == 0 }
 // open finds the accounts of p, or makes them.
 func (l *limits) open(p *place) {
 	p.ofDomain = accountOf(l.domains, p.domain)
-	if p.client.IsValid() {
-		p.ofHost = accountOf(l.clients, hostOf(p.client))
-		p.ofNetwork = accountOf(l.clients, networkOf(p.client))
+	if p.host.IsValid() {
+		p.ofHost = accountOf(l.clients, p.host)
+		p.ofNetwork = accountOf(l.clients, p.network)
 	}
 }
 
@@ -187,10 +176,10 @@ func (l *limits) close(p *place) {
 		delete(l.domains, p.domain)
 	}
 	if p.ofHost != nil && p.ofHost.empty() {
-		delete(l.clients, hostOf(p.client))
+		delete(l.clients, p.host)
 	}
 	if p.ofNetwork != nil && p.ofNetwork.empty() {
-		delete(l.clients, networkOf(p.client))
+		delete(l.clients, p.network)
 	}
 	p.ofDomain, p.ofHost, p.ofNetwork = nil, nil, nil
 }
