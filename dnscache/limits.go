@@ -121,6 +121,9 @@ func (l *limits) unwait(f *flight) {
 // the first one, and returns it; nil if there is no place for any. It is called until then whenever a place
 // is given back.
 func (l *limits) next(now time.Duration) *flight {
+	if l.held == l.places { // as is usual for the second call, if many wait
+		return nil
+	}
 	var best *flight
 	for _, f := range l.waiting {
 		p := &f.place
