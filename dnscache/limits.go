@@ -13,7 +13,8 @@ import (
 const (
 	// slowPerDomain is how many questions about one organizational domain may have been in flight for
 	// hedgeDelay or longer: while there are as many, no other one gets a place, so that a slow zone cannot
-	// hold all of them. A zone that answers sooner has no such bound, however many hosts its owner has.
+	// hold all of them. A zone that answers sooner is bounded by domainPart alone, so that the hosts of a big
+	// sender do not queue.
 	slowPerDomain = 8
 	// domainPart is what a zone can take by surprise, before it shows that it is slow: a domain may have an
 	// eighth as many places as are free, but always leastShare. What it has answered earns it nothing.
