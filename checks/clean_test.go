@@ -82,7 +82,11 @@ func (s said) check(t *testing.T) {
 		t.Error("strict takes a client whose PTR name is not confirmed")
 	}
 	cleanHeader(t, d.Verdict.Header(d.ID, f), f.LastHelo().Raw)
-	cleanRecord(t, d.Record(true).String(), s)
+	record := d.Record(true)
+	cleanRecord(t, record.String(), s)
+	if got, want := record.String(), marshalled(t, record); got != want {
+		t.Errorf("a record is\n%s\nand by its tags\n%s", got, want)
+	}
 	cleanLog(t, d)
 }
 

@@ -1,11 +1,8 @@
 package checks
 
 import (
-	"encoding/json"
 	"net/netip"
 	"time"
-
-	"helo-milter/checks/clean"
 )
 
 // Record is one decision with all that led to it, version 1: what `check --json` prints, and a line of the
@@ -119,12 +116,5 @@ func (v *Verdict) written(all bool) []RuleFinding {
 	return list
 }
 
-// String returns the record as a line of JSON, without a newline. What JSON leaves as it is and a terminal
-// obeys, DEL, C1 controls and bidi marks among it, is escaped.
-func (r *Record) String() string {
-	line, err := json.Marshal(r)
-	if err != nil {
-		return err.Error()
-	}
-	return clean.JSON(string(line))
-}
+// String returns the record as AppendJSON writes it.
+func (r *Record) String() string { return string(r.AppendJSON(nil)) }

@@ -53,6 +53,42 @@ func Log(text string) string { return eachRune(first(text, 4096), isLogged, mask
 // C1 controls and bidi marks as they are, and a terminal obeys them.
 func JSON(line string) string { return eachRune(line, unicode.IsPrint, escapeJSON) }
 
+// AppendJSON appends a text as a string of JSON with its quotes: what JSON makes, to the byte, of what
+// json.Marshal has made of the text, in one pass.
+func AppendJSON(b []byte, text string) []byte {
+	b = append(b, '"')
+	for len(text) > 0 {
+		n := 0
+		for n < len(text) && isLiteral(text[n]) {
+			n++
+		}
+		b, text = append(b, text[:n]...), text[n:]
+		if r, size := utf8.DecodeRuneInString(text); size > 0 {
+			b, text = appendRune(b, r, size), text[size:]
+		}
+	}
+	return append(b, '"')
+}
+
+// isLiteral reports whether a byte stands for itself in a string of json.Marshal, which is fit for HTML, too.
+func isLiteral(c byte) bool {
+	return ' ' <= c && c <= '~' && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
+}
+
+// appendRune appends a rune of size bytes that is not literal.
+func appendRune(b []byte, r rune, size int) []byte {
+	switch i := strings.IndexRune("\"\\\b\f\n\r\t", r); {
+	case r == utf8.RuneError && size == 1: // no UTF-8
+		return append(b, `\ufffd`...)
+	case i >= 0:
+		return append(b, '\\', `"\bfnrt`[i])
+	case r > '~' && unicode.IsPrint(r):
+		return utf8.AppendRune(b, r)
+	default:
+		return append(b, escapeJSON(r)...)
+	}
+}
+
 // Terminal is for text among words on a terminal. It stays whole, since it may be there to be copied.
 func Terminal(text string) string { return eachRune(text, unicode.IsPrint, escapeGo) }
 

@@ -133,7 +133,7 @@ func quotes(t *testing.T, text string, limit int) {
 	}
 }
 
-// escapes checks that a line of JSON decodes to the same text.
+// escapes checks that a line of JSON decodes to the same text, and is the same where it is written in one pass.
 func escapes(t *testing.T, text string) {
 	t.Helper()
 	line, err := json.Marshal(text)
@@ -147,5 +147,8 @@ func escapes(t *testing.T, text string) {
 	}
 	if said != want || JSON(got) != got || !printable.MatchString(got) || !utf8.ValidString(got) {
 		t.Errorf("%q: JSON: %q", text, got)
+	}
+	if appended := string(AppendJSON([]byte("a"), text)); appended != "a"+got {
+		t.Errorf("%q: AppendJSON: %q, and JSON: %q", text, appended, got)
 	}
 }
