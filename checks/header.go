@@ -1,9 +1,7 @@
 package checks
 
 import (
-	"cmp"
-	"fmt"
-	"strings"
+	"strconv"
 
 	"helo-milter/checks/clean"
 )
@@ -18,35 +16,45 @@ func (v *Verdict) Header(id string, f *Facts) string {
 	if f.Client.IsValid() {
 		client = clean.Token(f.Client.String())
 	}
-	return fmt.Sprintf("%s; client=%s; helo=%s; iprev=%s; score=%.1f;\n\trules=%s; unsure=%s; id=%s",
-		v.Want(), client, helo, f.Iprev(), v.Score, v.Failed(), v.Unsure(), clean.Token(id))
+	b := make([]byte, 0, 256)
+	b = append(append(b, v.Want()...), "; client="...)
+	b = append(append(b, client...), "; helo="...)
+	b = append(append(b, helo...), "; iprev="...)
+	b = append(append(b, f.Iprev()...), "; score="...)
+	b = append(strconv.AppendFloat(b, v.Score, 'f', 1, 64), ";\n\trules="...)
+	b = append(v.appendNames(b, Fail), "; unsure="...)
+	b = append(v.appendNames(b, Unsure), "; id="...)
+	return string(append(b, clean.Token(id)...))
 }
 
 // Failed returns the names of the rules that failed and are not off, separated by commas, in the order of All;
 // "none" when there are none.
-func (v *Verdict) Failed() string { return v.names(Fail) }
+func (v *Verdict) Failed() string { return string(v.appendNames(nil, Fail)) }
 
 // Unsure returns the names of the rules that are unsure, as Failed does, after "allow" if it is open whether the
 // allow list exempts the client; or Internal.
-func (v *Verdict) Unsure() string {
-	switch names := v.names(Unsure); {
-	case v.Internal:
-		return Internal
-	case v.Open && names == "none":
-		return AllowList
-	case v.Open:
-		return AllowList + "," + names
-	default:
-		return names
-	}
-}
+func (v *Verdict) Unsure() string { return string(v.appendNames(nil, Unsure)) }
 
-func (v *Verdict) names(result Result) string {
-	var names []string
-	for i, f := range v.Findings {
-		if f.Result == result && f.Action != Off {
-			names = append(names, All[i].Name)
-		}
+func (v *Verdict) appendNames(b []byte, result Result) []byte {
+	start := len(b)
+	switch {
+	case result == Unsure && v.Internal:
+		return append(b, Internal...)
+	case result == Unsure && v.Open:
+		b = append(b, AllowList...)
 	}
-	return cmp.Or(strings.Join(names, ","), "none")
+	for i := range v.Findings {
+		f := &v.Findings[i]
+		if f.Result != result || f.Action == Off {
+			continue
+		}
+		if len(b) > start {
+			b = append(b, ',')
+		}
+		b = append(b, All[i].Name...)
+	}
+	if len(b) == start {
+		return append(b, "none"...)
+	}
+	return b
 }

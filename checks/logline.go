@@ -30,8 +30,8 @@ func (d *Decision) AppendLog(b []byte, json bool) []byte {
 	l.word("iprev", f.Iprev())
 	l.word("want", v.Want())
 	l.word("did", d.Did.Outcome())
-	l.names("rules", v.Failed())
-	l.names("unsure", v.Unsure())
+	l.names("rules", v, Fail)
+	l.names("unsure", v, Unsure)
 	l.number("score", v.Score)
 	l.number("ms", d.millis())
 	l.text("mail_from", d.MailFrom)
@@ -93,16 +93,18 @@ func (l *logLine) number(name string, value float64) {
 	l.buf = strconv.AppendFloat(l.buf, value, 'f', -1, 64)
 }
 
-// names appends a list of Failed or Unsure.
-func (l *logLine) names(name, list string) {
-	switch {
-	case !l.json:
-		l.word(name, list)
-	case list == "none":
-		l.list(name, nil)
-	default:
-		l.list(name, strings.Split(list, ","))
+// names appends what Failed or Unsure returns, in JSON as a list.
+func (l *logLine) names(name string, v *Verdict, result Result) {
+	if !l.json {
+		l.name(name)
+		l.buf = v.appendNames(l.buf, result)
+		return
 	}
+	var list []string
+	if names := string(v.appendNames(nil, result)); names != "none" {
+		list = strings.Split(names, ",")
+	}
+	l.list(name, list)
 }
 
 func (l *logLine) list(name string, list []string) {

@@ -147,8 +147,11 @@ func isASCII(r rune) bool { return ' ' <= r && r <= '~' }
 func isQuotable(r rune) bool { return isASCII(r) && r != '"' && r != '\\' }
 
 func isToken(r rune) bool {
-	letter := 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
-	return letter || '0' <= r && r <= '9' || strings.ContainsRune("-.:[]_", r)
+	switch r {
+	case '-', '.', ':', '[', ']', '_':
+		return true
+	}
+	return 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9'
 }
 
 func isLogged(r rune) bool { return unicode.IsPrint(r) && r != utf8.RuneError }
@@ -169,9 +172,16 @@ func firstRunes(text string, limit int) string {
 }
 
 func eachByte(text string, keep func(rune) bool) string {
+	i := 0
+	for i < len(text) && keep(rune(text[i])) {
+		i++
+	}
+	if i == len(text) {
+		return text
+	}
 	b := []byte(text)
-	for i, c := range b {
-		if !keep(rune(c)) {
+	for ; i < len(b); i++ {
+		if !keep(rune(b[i])) {
 			b[i] = '?'
 		}
 	}
