@@ -65,9 +65,10 @@ func (l *lines) decided(d *checks.Decision) {
 	if json {
 		begin, format, middle, end = `{"time":"`, time.RFC3339Nano, `","level":"INFO","msg":"decision"`, "}\n"
 	}
-	b := append(make([]byte, 0, 512), begin...)
-	b = append(time.Now().AppendFormat(b, format), middle...)
-	_, _ = l.Write(append(d.AppendLog(b, json), end...))
+	l.Append(func(b []byte) []byte {
+		b = append(time.Now().AppendFormat(append(b, begin...), format), middle...)
+		return append(d.AppendLog(b, json), end...)
+	})
 }
 
 // printable is for lines of slog's JSON handler, which leaves in them what a terminal obeys.

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"cmp"
-	"fmt"
 	"net"
 	"reflect"
 	"time"
@@ -85,7 +84,7 @@ func (d *Daemon) serving(c *change) *milter.Config {
 			d.metrics.decided(decision)
 		}
 		if cfg.DecisionLog != "" {
-			fmt.Fprintln(d.decisions, decision.Record(false))
+			d.decisions.Append(func(b []byte) []byte { return append(decision.Record(false).AppendJSON(b), '\n') })
 		}
 	}
 	return serving

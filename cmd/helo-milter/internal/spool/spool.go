@@ -20,6 +20,8 @@ import (
 const (
 	// limit is the maximum of bytes that wait; as many again may be in the batch that is being written.
 	limit = 4 << 20
+	// maxBuffer is the size from which the buffer of a line is not used again.
+	maxBuffer = 16 << 10
 	// retry is the pause after a failed write.
 	retry = time.Second
 	// parting is how long Use waits for lines from before it to be written to the old file.
@@ -33,6 +35,7 @@ type Spool struct {
 	lines   chan struct{} // signals waiting lines
 	news    chan struct{} // signals another file, or Close
 	done    chan struct{} // closed when the goroutine has ended
+	buffers sync.Pool     // of *[]byte
 
 	mu       sync.Mutex
 	file     io.Writer
@@ -70,6 +73,20 @@ func (s *Spool) Write(lines []byte) (int, error) {
 		signal(s.lines)
 	}
 	return len(lines), nil
+}
+
+// Append takes the lines that line appends to a buffer, as Write does. The buffer is used again: line must not
+// keep it.
+func (s *Spool) Append(line func([]byte) []byte) {
+	b, _ := s.buffers.Get().(*[]byte)
+	if b == nil {
+		b = new([]byte)
+	}
+	*b = line((*b)[:0])
+	_, _ = s.Write(*b)
+	if cap(*b) <= maxBuffer {
+		s.buffers.Put(b)
+	}
 }
 
 // Use makes lines go to another file from now on, and closes the old one if it is an io.Closer. Lines that

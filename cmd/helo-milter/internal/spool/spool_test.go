@@ -185,7 +185,7 @@ func TestUse(t *testing.T) {
 		_, _ = s.Write([]byte("a\n"))
 	}
 	s.Use(next)
-	_, _ = s.Write([]byte("b\n"))
+	s.Append(func(b []byte) []byte { return append(b, "b\n"...) })
 	s.Close(time.Minute)
 	if got := len(old.text); got != 2000 || string(next.text) != "b\n" {
 		t.Errorf("%d bytes are in the old file, %q in the new one", got, next.text)
