@@ -44,10 +44,11 @@ type Config struct {
 	// less sets a deadline on its context.
 	Timeout time.Duration
 	// InFlight is how many places there are: the questions that are with the servers at the same time; 0
-	// means DefaultInFlight. Each may have SocketsPerServer sockets open with each of the servers. At most 8
-	// of them are about names of one organizational domain, and the clients of a network, a /24 or a /48,
-	// have at most a quarter as many as are free, or 8. Twice as many questions may wait for a place, at most
-	// half of Timeout; the network with the fewest places comes first.
+	// means DefaultInFlight. Each may have SocketsPerServer sockets open with each of the servers. The names
+	// of one organizational domain have at most an eighth as many as are free, or 8, and get no further ones
+	// while 8 of their questions have been out for 400 ms. The clients of a network, a /24 or a /48, have at
+	// most a quarter as many as are free, or 8. Twice as many questions may wait for a place, at most half of
+	// Timeout; the network with the fewest places comes first.
 	InFlight int
 	// OnDegraded, if not nil, is called with the new state whenever Degraded changes, once for each change
 	// and never concurrently. Lookups may wait for it.
