@@ -23,7 +23,7 @@ func (d asker) ptrNames(ctx context.Context, client netip.Addr) Answer[string] {
 // what block lists say.
 func (d asker) ptrHosts(ctx context.Context, names []string, client netip.Addr, lists asker) []Host {
 	hosts := make([]Host, len(names))
-	var lookups group
+	lookups := d.group()
 	for i, name := range names {
 		lookups.Go(func() {
 			host := &hosts[i]
@@ -72,7 +72,8 @@ type askers struct{ addrs, spf, rest asker }
 // greeting asks for what there is to know of a HELO name, all at once: but for the MX, which is asked
 // only when there is no address, or with the hosts, and the brand's SPF record. Neither waits for the other.
 func (d askers) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
-	var addrs, spf, rest group
+	g.MX, g.BrandSPF, g.Hosts = Answer[string]{}, Answer[string]{}, nil // which an attempt may have found
+	addrs, spf, rest := d.rest.group(), d.rest.group(), d.rest.group()
 	defer rest.running.Wait() // if another one panics
 	defer spf.running.Wait()
 	spf.Go(func() { g.SPF = d.spf.spf(ctx, g.Helo.Name, client) })
@@ -141,9 +142,7 @@ func (d asker) unfiltered(ctx context.Context, network, name string) ([]netip.Ad
 		return hosts, err
 	}
 	first := addrs[0].Unmap().String()
-	if d.Filtered != nil {
-		d.Filtered(name, first)
-	}
+	d.report(d.Filtered, name, first)
 	return nil, &net.DNSError{Err: "filtered: the resolver answers " + first, IsTemporary: true}
 }
 
@@ -157,7 +156,7 @@ const maxHosts = 10
 
 // hosts asks for the MX and NS hosts of a HELO name and for their addresses.
 func (d asker) hosts(ctx context.Context, g *Greeting, client netip.Addr) {
-	var lookups group
+	lookups := d.group()
 	lookups.Go(func() { g.MX = d.mx(ctx, g.Helo.Name) })
 	lookups.Go(func() { g.NS = d.ns(ctx, g.Helo.Name) })
 	lookups.Wait()
@@ -210,7 +209,7 @@ func (d asker) listed(ctx context.Context, name string) Answer[string] {
 		return Answer[string]{}
 	}
 	answers := make([]Answer[netip.Addr], len(d.Lists))
-	var lookups group
+	lookups := d.group()
 	for i, list := range d.Lists {
 		lookups.Go(func() { answers[i] = d.addrs(ctx, "ip4", domain+"."+list, netip.Addr{}) })
 	}
@@ -219,7 +218,7 @@ func (d asker) listed(ctx context.Context, name string) Answer[string] {
 	for i, a := range answers {
 		if bad := slices.IndexFunc(a.Values, noListing); bad >= 0 {
 			a = Answer[netip.Addr]{Status: Failed, Err: "the list says " + a.Values[bad].String()}
-			d.trouble(d.Lists[i], answers[i].Values[bad])
+			d.report(d.Trouble, d.Lists[i], answers[i].Values[bad].String())
 		}
 		switch a.Status {
 		case Found:
@@ -236,12 +235,6 @@ func (d asker) listed(ctx context.Context, name string) Answer[string] {
 		all.Status = Failed
 	}
 	return all
-}
-
-func (d asker) trouble(list string, addr netip.Addr) {
-	if d.Trouble != nil {
-		d.Trouble(list, addr.String())
-	}
 }
 
 // listings and listErrors: an answer of a list is in 127/8 (RFC 5782 §2.3); 127.255.255.0/24 is how

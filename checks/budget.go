@@ -86,11 +86,30 @@ func (p *purses) again() bool {
 type asker struct {
 	*DNS
 	Resolver Resolver // instead of that of DNS
+	try      Attempt  // which that is, or nil: its lookups are for one goroutine
 }
 
-func (d *DNS) asker(client netip.Addr, b *Budget) asker {
-	if d.ForClient == nil {
-		return asker{d, d.Resolver}
+// asker returns one that asks within a budget, or by an attempt if there is one.
+func (d *DNS) asker(client netip.Addr, b *Budget, try Attempt) asker {
+	switch {
+	case try != nil:
+		return asker{d, try, try}
+	case d.ForClient == nil:
+		return asker{d, d.Resolver, nil}
 	}
-	return asker{d, d.ForClient(client, b)}
+	return asker{d, d.ForClient(client, b), nil}
+}
+
+// group returns one for lookups of the asker.
+func (d asker) group() group { return group{inline: d.try != nil} }
+
+// report calls one of the functions of DNS, which may be nil. The lookup that counts does, not an attempt.
+func (d asker) report(to func(about, answer string), about, answer string) {
+	switch {
+	case to == nil:
+	case d.try != nil:
+		d.try.Miss()
+	default:
+		to(about, answer)
+	}
 }

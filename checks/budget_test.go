@@ -23,58 +23,61 @@ type servers struct {
 }
 
 // counted is servers as one budget sees them.
-type counted struct {
-	*servers
-	budget *checks.Budget
-}
-
-func (c counted) ask(qtype, name string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	key := qtype + " " + name
-	if c.asked[key] {
+func (s *servers) counted(budget *checks.Budget) gate {
+	return gate{s.Zone, func(qtype, name string) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		key := qtype + " " + name
+		if s.asked[key] {
+			return nil
+		}
+		if !budget.Take() {
+			return &net.DNSError{Err: "budget of this session is used up", Name: name, IsTemporary: true}
+		}
+		s.asked[key] = true
 		return nil
-	}
-	if !c.budget.Take() {
-		return &net.DNSError{Err: "budget of this session is used up", Name: name, IsTemporary: true}
-	}
-	c.asked[key] = true
-	return nil
+	}}
 }
 
-func (c counted) LookupAddr(ctx context.Context, addr string) ([]string, error) {
-	if err := c.ask("PTR", addr); err != nil {
-		return nil, err
-	}
-	return c.Zone.LookupAddr(ctx, addr)
+// gate is a zone that a question comes to if may has no error.
+type gate struct {
+	checkstest.Zone
+	may func(qtype, name string) error
 }
 
-func (c counted) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	if err := c.ask(network, host); err != nil {
+func (g gate) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	if err := g.may("PTR", addr); err != nil {
 		return nil, err
 	}
-	return c.Zone.LookupNetIP(ctx, network, host)
+	return g.Zone.LookupAddr(ctx, addr)
 }
 
-func (c counted) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	if err := c.ask("MX", name); err != nil {
+func (g gate) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if err := g.may(network, host); err != nil {
 		return nil, err
 	}
-	return c.Zone.LookupMX(ctx, name)
+	return g.Zone.LookupNetIP(ctx, network, host)
 }
 
-func (c counted) LookupNS(ctx context.Context, name string) ([]*net.NS, error) {
-	if err := c.ask("NS", name); err != nil {
+func (g gate) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	if err := g.may("MX", name); err != nil {
 		return nil, err
 	}
-	return c.Zone.LookupNS(ctx, name)
+	return g.Zone.LookupMX(ctx, name)
 }
 
-func (c counted) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	if err := c.ask("TXT", name); err != nil {
+func (g gate) LookupNS(ctx context.Context, name string) ([]*net.NS, error) {
+	if err := g.may("NS", name); err != nil {
 		return nil, err
 	}
-	return c.Zone.LookupTXT(ctx, name)
+	return g.Zone.LookupNS(ctx, name)
+}
+
+func (g gate) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if err := g.may("TXT", name); err != nil {
+		return nil, err
+	}
+	return g.Zone.LookupTXT(ctx, name)
 }
 
 // bomb adds names whose SPF record makes more than a hundred questions about others: 10 mx
@@ -161,7 +164,7 @@ func TestSessionBudget(t *testing.T) {
 		all := &servers{Zone: zone, asked: map[string]bool{}}
 		dns := &checks.DNS{
 			Resolver: zone, Timeout: time.Second, Lists: []string{"dbl.example"},
-			ForClient: func(_ netip.Addr, b *checks.Budget) checks.Resolver { return counted{all, b} },
+			ForClient: func(_ netip.Addr, b *checks.Budget) checks.Resolver { return all.counted(b) },
 		}
 		judge := &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Standard)}
 		site := checks.Site{Names: checks.Names{".example.net"}}

@@ -20,16 +20,29 @@ type Resolver interface {
 
 var _ Resolver = (*net.Resolver)(nil)
 
+// Attempt is a Resolver that answers from a cache, and asks nobody. What is not there is a failed lookup. It is for one
+// goroutine.
+type Attempt interface {
+	Resolver
+	// Miss gives it up.
+	Miss()
+	// Keep reports whether all answers were there, and counts them. If not, nothing of the attempt counts.
+	Keep() bool
+}
+
 // DNS says whom to ask and what. It must not be modified once in use.
 type DNS struct {
 	Resolver Resolver
 	// ForClient, if not nil, returns the Resolver for questions that a client causes. It takes from the
 	// budget what it has to ask the servers, and fails beyond. Without it there is no limit.
 	ForClient func(client netip.Addr, b *Budget) Resolver
-	Timeout   time.Duration // for all questions about a client, and for all about a greeting
-	Lists     []string      // block lists of domains: zones in canonical form
-	Hosts     bool          // whether to ask for the MX and NS hosts of HELO names, for a deny list
-	Allowed   Names         // PTR names that matter more than others, if there are more than MaxPTR
+	// Attempt, if not nil, returns a Resolver that answers from a cache. A lookup whose answers are all there takes
+	// no goroutine and no budget.
+	Attempt func() Attempt
+	Timeout time.Duration // for all questions about a client, and for all about a greeting
+	Lists   []string      // block lists of domains: zones in canonical form
+	Hosts   bool          // whether to ask for the MX and NS hosts of HELO names, for a deny list
+	Allowed Names         // PTR names that matter more than others, if there are more than MaxPTR
 	// Degraded reports whether most of the resolver's lookups fail; nil is never.
 	Degraded func() bool
 	// Trouble, if not nil, is called by several goroutines when a block list gives an answer that is not
@@ -88,23 +101,23 @@ func newLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *lo
 	ctx, cancel := context.WithCancel(ctx)
 	l := &lookups{dns: dns, ctx: ctx, cancel: cancel, client: client.Unmap().WithZone(""), site: site}
 	l.purses.fill()
-	l.start(func(ctx context.Context) {
-		l.ptrNames = dns.asker(l.client, &l.purses.client).ptrNames(ctx, l.client)
+	l.start(func(ctx context.Context, try Attempt) {
+		l.ptrNames, l.ptr = dns.asker(l.client, &l.purses.client, try).ptrNames(ctx, l.client), nil
 		if names := l.ptrNames.Values; 0 < len(names) && len(names) <= MaxPTR {
-			l.ptr = l.ptrHosts(ctx, names)
+			l.ptr = l.ptrHosts(ctx, names, try)
 		}
 	})
 	return l
 }
 
 // ptrHosts looks up PTR names.
-func (l *lookups) ptrHosts(ctx context.Context, names []string) []Host {
-	ask := l.dns.asker(l.client, &l.purses.client)
+func (l *lookups) ptrHosts(ctx context.Context, names []string, try Attempt) []Host {
+	ask := l.dns.asker(l.client, &l.purses.client, try)
 	lists := ask
 	if len(l.dns.Lists) > 0 {
 		b := new(Budget)
 		b.partOf(&l.purses.greetings, l.purses.half())
-		lists = l.dns.asker(l.client, b)
+		lists = l.dns.asker(l.client, b, try)
 	}
 	return ask.ptrHosts(ctx, names, l.client, lists)
 }
@@ -133,7 +146,7 @@ func (l *lookups) greet(h Helo) {
 		g.claim = l.claims(h)
 		g.rest.partOf(&l.purses.greetings, l.purses.half())
 		g.spf.partOf(&g.rest, l.purses.half()-basics)
-		g.stop = l.start(func(ctx context.Context) { l.lookUp(ctx, g) })
+		g.stop = l.start(func(ctx context.Context, try Attempt) { l.lookUp(ctx, g, try) })
 	}
 }
 
@@ -151,21 +164,21 @@ func (l *lookups) claims(h Helo) bool {
 }
 
 // lookUp looks up the name of a greeting.
-func (l *lookups) lookUp(ctx context.Context, g *greeting) {
-	rest := l.dns.asker(l.client, &g.rest)
+func (l *lookups) lookUp(ctx context.Context, g *greeting, try Attempt) {
+	rest := l.dns.asker(l.client, &g.rest, try)
 	ask := askers{addrs: rest, rest: rest}
 	if g.claim {
-		ask.addrs = l.dns.asker(l.client, &l.purses.claims)
+		ask.addrs = l.dns.asker(l.client, &l.purses.claims, try)
 		ask.spf = ask.addrs
 	} else {
-		ask.spf = l.dns.asker(l.client, &g.spf)
+		ask.spf = l.dns.asker(l.client, &g.spf, try)
 	}
 	ask.greeting(ctx, &g.Greeting, l.client)
 }
 
-// start begins a lookup and returns what ends it and waits for that.
-func (l *lookups) start(lookup func(context.Context)) (stop func()) {
-	if l.dns == nil {
+// start does a lookup by an attempt, or else begins it and returns what ends it and waits for that.
+func (l *lookups) start(lookup func(context.Context, Attempt)) (stop func()) {
+	if l.dns == nil || l.attempt(lookup) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
@@ -177,12 +190,30 @@ func (l *lookups) start(lookup func(context.Context)) (stop func()) {
 		// keeps while its connection is idle, to 8 KiB.
 		ctx, cancel := context.WithTimeout(ctx, l.dns.Timeout)
 		defer cancel()
-		lookup(ctx)
+		lookup(ctx, nil)
 	})
 	return func() {
 		cancel()
 		<-done
 	}
+}
+
+// attempt does a lookup by what is in the cache, and reports whether that was enough. If not, what was found is
+// nothing: the lookup begins anew.
+func (l *lookups) attempt(lookup func(context.Context, Attempt)) bool {
+	if l.dns.Attempt == nil {
+		return false
+	}
+	try := l.dns.Attempt()
+	var alone group
+	elsewhere(func() { alone.run(func() { lookup(l.ctx, try) }) })
+	if !try.Keep() {
+		return false
+	}
+	if alone.first != nil {
+		l.running.keep(alone.first)
+	}
+	return true
 }
 
 // wait waits for the lookups, at most until the last one's timeout, and returns what is known. It panics
@@ -216,7 +247,7 @@ func (l *lookups) lookUpForemost() {
 	if l.ptr != nil && !l.purses.again() {
 		return // those that were looked up before have to do: others would fail, and that may help a liar
 	}
-	l.start(func(ctx context.Context) { l.ptr = l.ptrHosts(ctx, names) })
+	l.start(func(ctx context.Context, try Attempt) { l.ptr = l.ptrHosts(ctx, names, try) })
 	l.running.Wait()
 }
 

@@ -45,7 +45,9 @@ func (r *Resolver) readThrough(ctx context.Context, q question) reply {
 	now := r.now()
 	kept, _ := r.cache.GetIfPresent(q)
 	if kept.fresh(now) {
-		if kept.prefetchDue(now) {
+		due := kept.prefetchDue(now)
+		kept.hit()
+		if due && kept.hits.CompareAndSwap(prefetchHits, prefetched) {
 			r.join(q, true)
 		}
 		return kept.reply(now)
@@ -93,16 +95,18 @@ func (e *entry) reply(now time.Duration) reply {
 	return got
 }
 
-// prefetchDue counts a hit, and reports whether it is the one that starts the prefetch: in the last tenth
-// of the TTL, when there have been prefetchHits. It does so once for each entry.
-func (e *entry) prefetchDue(now time.Duration) bool {
-	hits := e.hits.Load()
-	if hits < prefetchHits && e.hits.CompareAndSwap(hits, hits+1) {
-		hits++
+// hit counts a hit.
+func (e *entry) hit() {
+	if hits := e.hits.Load(); hits < prefetchHits {
+		e.hits.CompareAndSwap(hits, hits+1)
 	}
-	tenth := time.Duration(e.ttl) * time.Second / 10
-	return hits == prefetchHits && e.expires-now <= tenth && e.failed() == nil &&
-		e.hits.CompareAndSwap(prefetchHits, prefetched)
+}
+
+// prefetchDue reports whether one hit more is to start the prefetch: in the last tenth of the TTL, when that makes
+// prefetchHits. There is one for each entry.
+func (e *entry) prefetchDue(now time.Duration) bool {
+	hits, tenth := e.hits.Load(), time.Duration(e.ttl)*time.Second/10
+	return hits >= prefetchHits-1 && hits != prefetched && e.expires-now <= tenth && e.failed() == nil
 }
 
 // peek returns the entry of q, or nil, without counting as a use of it.

@@ -104,8 +104,9 @@ type ExchangeFunc func(ctx context.Context, network, server string, query *dns.M
 // the failure that it is; a caller that can do with yesterday's answer uses the values.
 type Resolver struct {
 	*resolver
-	client netip.Addr // for whom it asks, or the zero Addr
-	budget Budget     // or nil
+	client  netip.Addr // for whom it asks, or the zero Addr
+	budget  Budget     // or nil
+	attempt *Attempt   // whose Resolver this is, or nil
 }
 
 // resolver is what all that For returns share.
@@ -247,17 +248,26 @@ func (r *Resolver) LookupTXT(ctx context.Context, name string) ([]string, error)
 // name as the caller wrote it.
 func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) ([]T, error) {
 	trace := traceOf(ctx)
+	if r.attempt != nil && trace != nil {
+		r.attempt.Miss() // a trace shows the lookup that counts
+		trace = nil
+	}
 	var began time.Time
 	if trace != nil {
 		began = time.Now()
 	}
 	var found reply
-	if name, ok := canonical(q.name); ok {
+	name, ok := canonical(q.name)
+	switch {
+	case !ok:
+		found.result = &failure{kind: missing, text: "not a DNS name"}
+	case r.attempt != nil:
+		q.name = name
+		found = r.attempt.recall(q)
+	default:
 		q.name = name
 		found = r.readThrough(ctx, q)
 		r.requested(found)
-	} else {
-		found.result = &failure{kind: missing, text: "not a DNS name"}
 	}
 	err := found.error(asked)
 	if trace != nil {

@@ -30,6 +30,7 @@ func (c *Config) Asking(r *dnscache.Resolver) *checks.DNS {
 	dns := c.DNS
 	dns.Resolver, dns.Degraded = r, r.Degraded
 	dns.ForClient = func(client netip.Addr, b *checks.Budget) checks.Resolver { return r.For(client, b) }
+	dns.Attempt = func() checks.Attempt { return r.Attempt() }
 	return &dns
 }
 
