@@ -73,7 +73,8 @@ type askers struct{ addrs, spf, rest asker }
 // only when there is no address, or with the hosts, and the brand's SPF record. Neither waits for the other.
 func (d askers) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
 	g.MX, g.BrandSPF, g.Hosts = Answer[string]{}, Answer[string]{}, nil // which an attempt may have found
-	addrs, spf, rest := d.rest.group(), d.rest.group(), d.rest.group()
+	groups := &struct{ addrs, spf, rest group }{d.rest.group(), d.rest.group(), d.rest.group()}
+	addrs, spf, rest := &groups.addrs, &groups.spf, &groups.rest
 	defer rest.running.Wait() // if another one panics
 	defer spf.running.Wait()
 	spf.Go(func() { g.SPF = d.spf.spf(ctx, g.Helo.Name, client) })
@@ -99,8 +100,8 @@ func (d askers) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
 // asksBrand reports whether the name is below a brand's domain, and neither its addresses nor its SPF record
 // vouch for the client.
 func (g *Greeting) asksBrand(client netip.Addr) bool {
-	return brandOf(g.Helo.Name) != nil && orgDomain(g.Helo.Name) != g.Helo.Name &&
-		!slices.Contains(g.Addrs(), client) && !slices.Contains(g.SPF.Values, "pass")
+	return !slices.Contains(g.Addrs(), client) && !slices.Contains(g.SPF.Values, "pass") &&
+		brandOf(g.Helo.Name) != nil && orgDomain(g.Helo.Name) != g.Helo.Name
 }
 
 // maxValues is how many values of an answer are kept: the owner of a name could fill a message of 64 KiB,
@@ -117,7 +118,10 @@ func cutValues[T any](a Answer[T]) Answer[T] {
 // addrs asks for the addresses of a name. That of the client is among those that are kept.
 func (d asker) addrs(ctx context.Context, network, name string, client netip.Addr) Answer[netip.Addr] {
 	addrs, err := d.unfiltered(ctx, network, name)
-	found := classify(addrs, err, netip.Addr.Unmap)
+	for i, addr := range addrs {
+		addrs[i] = addr.Unmap()
+	}
+	found := classify(addrs, err)
 	if i := slices.Index(found.Values, client); i >= maxValues {
 		found.Values[0] = client
 	}
@@ -137,11 +141,14 @@ func MadeUp(addr netip.Addr) bool { return madeUp.Contains(addr.Unmap()) }
 // else says nothing about the name: it is a failed lookup.
 func (d asker) unfiltered(ctx context.Context, network, name string) ([]netip.Addr, error) {
 	addrs, err := d.Resolver.LookupNetIP(ctx, network, name)
-	hosts := slices.DeleteFunc(slices.Clone(addrs), MadeUp)
-	if len(hosts) > 0 || len(addrs) == 0 {
+	madeUp := slices.IndexFunc(addrs, MadeUp)
+	if madeUp < 0 {
+		return addrs, err
+	}
+	first := addrs[madeUp].Unmap().String()
+	if hosts := slices.DeleteFunc(addrs, MadeUp); len(hosts) > 0 {
 		return hosts, err
 	}
-	first := addrs[0].Unmap().String()
 	d.report(d.Filtered, name, first)
 	return nil, &net.DNSError{Err: "filtered: the resolver answers " + first, IsTemporary: true}
 }
@@ -264,21 +271,17 @@ func classifyNames[R any](records []R, err error, host func(R) string) Answer[st
 			names = append(names, name)
 		}
 	}
-	return classify(names, err, func(name string) string { return name })
+	return classify(names, err)
 }
 
-// classify sorts what the resolver returned, each value in its canonical form. It is the only place
+// classify sorts what the resolver returned, values in their canonical form. It is the only place
 // that knows of DNS errors. What comes with an error in spite of it is stale.
-func classify[R, T any](values []R, err error, form func(R) T) Answer[T] {
-	var dnsErr *net.DNSError
+func classify[T any](values []T, err error) Answer[T] {
+	dnsErr, _ := errors.AsType[*net.DNSError](err)
 	switch {
 	case len(values) > 0:
-		a := Answer[T]{Status: Found, Values: make([]T, len(values)), Stale: err != nil}
-		for i, v := range values {
-			a.Values[i] = form(v)
-		}
-		return a
-	case err == nil || errors.As(err, &dnsErr) && dnsErr.IsNotFound:
+		return Answer[T]{Status: Found, Values: values, Stale: err != nil}
+	case err == nil || dnsErr != nil && dnsErr.IsNotFound:
 		return Answer[T]{Status: Missing}
 	case dnsErr != nil:
 		return Answer[T]{Status: Failed, Err: dnsErr.Err}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"blitiri.com.ar/go/spf"
 )
@@ -19,7 +20,11 @@ func (d asker) spf(ctx context.Context, name string, client netip.Addr) (a Answe
 			a = Answer[string]{Status: Failed, Err: fmt.Sprint("internal error: ", p)}
 		}
 	}()
-	resolver := &spfResolver{dns: d, client: client}
+	resolver := &spfResolver{dns: d, client: client, name: name}
+	resolver.texts, resolver.err = d.Resolver.LookupTXT(ctx, name)
+	if isMissing(resolver.err) || resolver.err == nil && !slices.ContainsFunc(resolver.texts, isSPF) {
+		return Answer[string]{Status: Missing} // as most names do: the library would say the same, later
+	}
 	result, err := spf.CheckHostWithSender(client.AsSlice(), name, "postmaster@"+name,
 		spf.WithContext(ctx), spf.WithResolver(resolver))
 	if resolver.failed != nil && result != spf.Pass && result != spf.PermError {
@@ -30,7 +35,7 @@ func (d asker) spf(ctx context.Context, name string, client netip.Addr) (a Answe
 		return Answer[string]{Status: Missing}
 	case spf.TempError, spf.PermError:
 		a = Answer[string]{Status: Failed, Err: string(result)}
-		if dnsErr := new(net.DNSError); errors.As(err, &dnsErr) {
+		if dnsErr, ok := errors.AsType[*net.DNSError](err); ok {
 			a.Err += ": " + dnsErr.Err
 		}
 		return a
@@ -45,9 +50,15 @@ func (d asker) spf(ctx context.Context, name string, client netip.Addr) (a Answe
 type spfResolver struct {
 	dns    asker
 	client netip.Addr
+	name   string // that is judged, and the answer to the first question for its texts
+	texts  []string
+	err    error
 	stale  bool
 	failed error // the last failure
 }
+
+// isSPF reports whether a text may be an SPF record: RFC 7208 §4.5. The library looks again.
+func isSPF(text string) bool { return len(text) >= 6 && strings.EqualFold(text[:6], "v=spf1") }
 
 // accept takes a stale answer for an answer, and remembers that there was one, or a failure.
 func accept[T any](r *spfResolver, values []T, err error) ([]T, error) {
@@ -62,7 +73,11 @@ func accept[T any](r *spfResolver, values []T, err error) ([]T, error) {
 }
 
 func (r *spfResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	texts, err := r.dns.Resolver.LookupTXT(ctx, name)
+	texts, err := r.texts, r.err
+	if r.name == "" || name != r.name {
+		texts, err = r.dns.Resolver.LookupTXT(ctx, name)
+	}
+	r.name = ""
 	return accept(r, texts, err)
 }
 
@@ -101,8 +116,8 @@ func (r *spfResolver) LookupIPAddr(ctx context.Context, host string) ([]net.IPAd
 }
 
 func isMissing(err error) bool {
-	dnsErr := new(net.DNSError)
-	return errors.As(err, &dnsErr) && dnsErr.IsNotFound
+	dnsErr, ok := errors.AsType[*net.DNSError](err)
+	return ok && dnsErr.IsNotFound
 }
 
 func (r *spfResolver) family(ctx context.Context, network, host string) ([]net.IPAddr, error) {

@@ -19,8 +19,11 @@ func (c *Case) Proven() bool {
 
 // mayProve reports whether a PTR name of the client, if it is confirmed, says whose the HELO name is.
 func (c *Case) mayProve(name string) bool {
+	if sameOrg(name, c.Helo.Name) {
+		return true
+	}
 	b := brandOf(c.Helo.Name)
-	return sameOrg(name, c.Helo.Name) || b != nil && b.has(name)
+	return b != nil && b.has(name)
 }
 
 // outcomes sorts the answers of a case by how their questions ended. An answer of several questions can be

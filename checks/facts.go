@@ -65,8 +65,13 @@ type Greeting struct {
 	Hosts    []Host         `json:"hosts,omitzero"` // those of MX and NS; with NS
 }
 
-// Addrs returns the IPv4 and the IPv6 addresses of the name.
-func (g *Greeting) Addrs() []netip.Addr { return slices.Concat(g.A.Values, g.AAAA.Values) }
+// Addrs returns the IPv4 and the IPv6 addresses of the name, which must not be modified.
+func (g *Greeting) Addrs() []netip.Addr {
+	if len(g.AAAA.Values) == 0 {
+		return slices.Clip(g.A.Values)
+	}
+	return slices.Concat(g.A.Values, g.AAAA.Values)
+}
 
 // Site is who we are: a greeting that claims to be us is a lie.
 type Site struct {

@@ -9,7 +9,8 @@ import (
 )
 
 // Resolver asks the DNS: the part of *net.Resolver that is needed here, with its errors. Every method
-// returns soon after its context ends. Values that come with an error are stale ones (RFC 8767).
+// returns soon after its context ends. Values belong to the caller; those that come with an error are stale ones
+// (RFC 8767).
 type Resolver interface {
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)

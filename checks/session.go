@@ -39,28 +39,21 @@ type transaction struct {
 // it is exempt by its address, or dns is nil. The address is taken as ClientAddr has it. Close must be
 // called.
 func (j *Judge) Open(ctx context.Context, dns *DNS, client netip.Addr, site Site) *Session {
-	s := j.session(client)
-	if s.exempt == "" { // nor by the address that a translator has made of it
+	exempt := j.Exempt.address(client)
+	if exempt == "" { // nor by the address that a translator has made of it
 		client = ClientAddr(client)
-		s = j.session(client)
+		exempt = j.Exempt.address(client)
 	}
-	if s.exempt != "" {
+	if exempt != "" {
 		dns = nil
 	}
-	s.lookups = newLookups(ctx, dns, client, site)
-	return s
+	return &Session{judge: j, exempt: exempt, lookups: newLookups(ctx, dns, client, site)}
 }
 
 // Reopen opens the session that recorded facts are from. Its greetings are in the facts: nothing is looked up,
 // and the facts are not modified.
 func (j *Judge) Reopen(f *Facts) *Session {
-	s := j.session(f.Client)
-	s.recorded = f
-	return s
-}
-
-func (j *Judge) session(client netip.Addr) *Session {
-	return &Session{judge: j, exempt: j.Exempt.address(client)}
+	return &Session{judge: j, exempt: j.Exempt.address(f.Client), recorded: f}
 }
 
 // MTAResolved notes what the MTA found out about its client's name.
