@@ -169,7 +169,7 @@ func heloSPF(c *Case) string {
 }
 
 func heloGeneric(c *Case) string {
-	if !lookOf(c.Helo.Name, c.Client).generic() {
+	if !c.spelled(c.Helo.Name).look.generic() {
 		return ""
 	}
 	return said(c)

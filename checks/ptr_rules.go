@@ -25,8 +25,9 @@ func ptrUnconfirmed(c *Case) string {
 // ptrMalformed is content with one host name among others that are none. As heloUnknownTLD does, it believes the DNS
 // more than the list of TLDs.
 func ptrMalformed(c *Case) string {
-	newTLD := func(name string) bool { return ParseHelo(name).Form == FormUnknownTLD }
-	if slices.ContainsFunc(c.ptrNames(), isHostName) || c.anyConfirmed(newTLD) {
+	newTLD := func(name string) bool { return c.spelled(name).form == FormUnknownTLD }
+	host := func(h Host) bool { return hostForm(h.Name, c.spelled(h.Name).form) }
+	if slices.ContainsFunc(c.PTR.Values, host) || c.anyConfirmed(newTLD) {
 		return ""
 	}
 	return c.ptrText()
@@ -42,9 +43,9 @@ func (c *Case) ptrText() string {
 }
 
 func ptrReserved(c *Case) string {
-	for _, name := range c.ptrNames() {
-		if ParseHelo(name).Form&(FormLocalhost|FormReserved|FormPrivate) != 0 {
-			return name
+	for _, h := range c.PTR.Values {
+		if c.spelled(h.Name).form&(FormLocalhost|FormReserved|FormPrivate) != 0 {
+			return h.Name
 		}
 	}
 	return ""
@@ -71,7 +72,7 @@ func ptrDynamic(c *Case) string {
 // ptrMalformed's business.
 func (c *Case) eachPTR(as func(look) bool) string {
 	for _, h := range c.PTR.Values {
-		if under(h.Name, "arpa") || !as(lookOf(h.Name, c.Client)) {
+		if under(h.Name, "arpa") || !as(c.spelled(h.Name).look) {
 			return ""
 		}
 	}
@@ -79,9 +80,10 @@ func (c *Case) eachPTR(as func(look) bool) string {
 }
 
 func ptrDenied(c *Case) string {
-	names := c.ptrNames()
-	if i := slices.IndexFunc(names, c.Deny.ptr); i >= 0 {
-		return names[i]
+	for _, h := range c.PTR.Values {
+		if c.Deny.ptr(h.Name) {
+			return h.Name
+		}
 	}
 	return ""
 }
@@ -98,9 +100,10 @@ func ptrListed(c *Case) string {
 // isHostName reports whether a PTR name could be a host's: as with HELO, but an underscore is a fault, and no
 // host has its name under arpa. localhost and the reserved names, home.arpa's among them, are ptrReserved's
 // business.
-func isHostName(name string) bool {
+func isHostName(name string) bool { return hostForm(name, ParseHelo(name).Form) }
+
+func hostForm(name string, form Form) bool {
 	const fine = FormPublic | FormReserved | FormPrivate | FormLocalhost
-	form := ParseHelo(name).Form
 	return form&fine != 0 && !strings.Contains(name, "_") && (form != FormPublic || !under(name, "arpa"))
 }
 

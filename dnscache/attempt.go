@@ -10,6 +10,8 @@ type Attempt struct {
 	Resolver
 	now    time.Duration
 	missed bool
+	said   string // the name of the last lookup, and what canonical made of it: several are about one name
+	name   string
 	found  []*entry
 	room   [6]*entry // for found: what a host's HELO or its PTR record takes
 }
@@ -31,6 +33,21 @@ func (a *Attempt) Keep() bool {
 		a.requested(e.reply(a.now))
 	}
 	return true
+}
+
+// spell is canonical. A nil attempt is none.
+func (a *Attempt) spell(name string) (string, bool) {
+	if a == nil {
+		return canonical(name)
+	}
+	if a.said == name && name != "" {
+		return a.name, true
+	}
+	spelled, ok := canonical(name)
+	if ok {
+		a.said, a.name = name, spelled
+	}
+	return spelled, ok
 }
 
 // Miss gives the attempt up.

@@ -1,6 +1,9 @@
 package dnscache
 
 import (
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -39,6 +42,9 @@ func canonical(name string) (string, bool) {
 		return "", false
 	}
 	name = dns.Fqdn(name)
+	if ready(name) {
+		return name, true
+	}
 	var wire [255]byte
 	end, err := dns.PackDomainName(name, wire[:], 0, nil, false)
 	if err != nil {
@@ -50,6 +56,43 @@ func canonical(name string) (string, bool) {
 		}
 	}
 	return strings.ToLower(name), true
+}
+
+// ready reports whether name is canonical as it is, but for the final dot that it has: nearly every name is.
+func ready(name string) bool {
+	label := 0
+	for _, c := range []byte(name) {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+			label++
+		case c == '.' && 0 < label && label <= 63:
+			label = 0
+		default:
+			return false
+		}
+	}
+	return label == 0 && len(name) <= 254
+}
+
+// reverseName returns the owner name of the PTR records of addr (RFC 1035 §3.5, RFC 3596 §2.5), or "" for the zero
+// Addr.
+func reverseName(addr netip.Addr) string {
+	const hex = "0123456789abcdef"
+	var room [72]byte
+	name := room[:0]
+	switch {
+	case addr.Is4():
+		for _, octet := range slices.Backward(addr.AsSlice()) {
+			name = append(strconv.AppendUint(name, uint64(octet), 10), '.')
+		}
+		name = append(name, "in-addr.arpa."...)
+	case addr.Is6():
+		for _, octet := range slices.Backward(addr.AsSlice()) {
+			name = append(name, hex[octet&15], '.', hex[octet>>4], '.')
+		}
+		name = append(name, "ip6.arpa."...)
+	}
+	return string(name)
 }
 
 // plain reports whether name needs no escaping. Nearly no name does.

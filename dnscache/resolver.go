@@ -195,8 +195,7 @@ func (r *Resolver) Load() (inFlight, waiting int) {
 // IPv6 zone is ignored.
 func (r *Resolver) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	ip, _ := netip.ParseAddr(addr) // the reverse name of anything else is "", which is never asked
-	name, _ := dns.ReverseAddr(ip.Unmap().WithZone("").String())
-	return lookup[string](ctx, r, question{name, dns.TypePTR}, addr)
+	return lookup[string](ctx, r, question{reverseName(ip.Unmap()), dns.TypePTR}, addr)
 }
 
 // LookupNetIP returns the addresses of host: its A records if network is "ip4", its AAAA records if it is
@@ -257,7 +256,7 @@ func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) (
 		began = time.Now()
 	}
 	var found reply
-	name, ok := canonical(q.name)
+	name, ok := r.attempt.spell(q.name)
 	switch {
 	case !ok:
 		found.result = &failure{kind: missing, text: "not a DNS name"}
