@@ -66,7 +66,7 @@ const maxGreetings = 20
 type lookups struct {
 	dns      *DNS
 	ctx      context.Context
-	cancel   context.CancelFunc
+	cancel   context.CancelFunc // nil before the first goroutine
 	client   netip.Addr
 	site     Site
 	purses   purses
@@ -77,12 +77,12 @@ type lookups struct {
 	claimed  map[*brand]bool // the brands in whose domains it has greeted, and nil for ours
 }
 
-// greeting is one with what ends its lookup.
+// greeting is one with what ends its lookup, and the budgets of that: nil where there is none.
 type greeting struct {
 	Greeting
-	claim     bool // the first in a brand's domain or in ours: see claimQuestions
-	stop      func()
-	rest, spf Budget
+	claim bool // the first in a brand's domain or in ours: see claimQuestions
+	stop  func()
+	parts *struct{ rest, spf Budget }
 }
 
 // Lookup gathers the facts of a client that connected to a site and greeted with these names, in their order.
@@ -99,16 +99,20 @@ func Lookup(ctx context.Context, dns *DNS, client netip.Addr, site Site, helos .
 // newLookups starts the lookup of a client's PTR names. Each lookup ends by itself after the timeout, or with
 // the context. With a nil DNS nothing is looked up. close must be called.
 func newLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *lookups {
-	ctx, cancel := context.WithCancel(ctx)
-	l := &lookups{dns: dns, ctx: ctx, cancel: cancel, client: client.Unmap().WithZone(""), site: site}
+	l := &lookups{dns: dns, ctx: ctx, client: client.Unmap().WithZone(""), site: site}
 	l.purses.fill()
-	l.start(func(ctx context.Context, try Attempt) {
-		l.ptrNames, l.ptr = dns.asker(l.client, &l.purses.client, try).ptrNames(ctx, l.client), nil
-		if names := l.ptrNames.Values; 0 < len(names) && len(names) <= MaxPTR {
-			l.ptr = l.ptrHosts(ctx, names, try)
-		}
-	})
+	if !l.attempt(l.lookUpClient) {
+		l.start(l.lookUpClient)
+	}
 	return l
+}
+
+// lookUpClient looks up the PTR names, but for those of a client with very many.
+func (l *lookups) lookUpClient(ctx context.Context, try Attempt) {
+	l.ptrNames, l.ptr = l.dns.asker(l.client, &l.purses.client, try).ptrNames(ctx, l.client), nil
+	if names := l.ptrNames.Values; 0 < len(names) && len(names) <= MaxPTR {
+		l.ptr = l.ptrHosts(ctx, names, try)
+	}
 }
 
 // ptrHosts looks up PTR names.
@@ -138,17 +142,25 @@ func (l *lookups) greet(h Helo) {
 				last = i
 			}
 		}
-		l.greeted[last].stop() // or a client that goes on greeting fills memory with lookups
+		if stop := l.greeted[last].stop; stop != nil { // or a client that goes on greeting fills memory with lookups
+			stop()
+		}
 		l.greeted = slices.Delete(l.greeted, last, last+1)
 	}
-	g := &greeting{Greeting: Greeting{Helo: h}, stop: func() {}}
+	g := &greeting{Greeting: Greeting{Helo: h}}
 	l.greeted = append(l.greeted, g)
-	if h.Form&FormLookedUp != 0 {
-		g.claim = l.claims(h)
-		g.rest.partOf(&l.purses.greetings, l.purses.half())
-		g.spf.partOf(&g.rest, l.purses.half()-basics)
-		g.stop = l.start(func(ctx context.Context, try Attempt) { l.lookUp(ctx, g, try) })
+	if h.Form&FormLookedUp == 0 {
+		return
 	}
+	g.claim = l.claims(h)
+	lookup := func(ctx context.Context, try Attempt) { l.lookUp(ctx, g, try) }
+	if l.attempt(lookup) {
+		return
+	}
+	g.parts = new(struct{ rest, spf Budget })
+	g.parts.rest.partOf(&l.purses.greetings, l.purses.half())
+	g.parts.spf.partOf(&g.parts.rest, l.purses.half()-basics)
+	g.stop = l.start(lookup)
 }
 
 // claims reports whether a greeting is the first in a brand's domain, or in ours.
@@ -166,21 +178,26 @@ func (l *lookups) claims(h Helo) bool {
 
 // lookUp looks up the name of a greeting.
 func (l *lookups) lookUp(ctx context.Context, g *greeting, try Attempt) {
-	rest := l.dns.asker(l.client, &g.rest, try)
-	ask := askers{addrs: rest, rest: rest}
-	if g.claim {
-		ask.addrs = l.dns.asker(l.client, &l.purses.claims, try)
+	var ask askers
+	switch {
+	case try != nil:
+		ask.rest = l.dns.asker(l.client, nil, try)
+		ask.addrs, ask.spf = ask.rest, ask.rest
+	case g.claim:
+		ask.rest = l.dns.asker(l.client, &g.parts.rest, nil)
+		ask.addrs = l.dns.asker(l.client, &l.purses.claims, nil)
 		ask.spf = ask.addrs
-	} else {
-		ask.spf = l.dns.asker(l.client, &g.spf, try)
+	default:
+		ask.rest = l.dns.asker(l.client, &g.parts.rest, nil)
+		ask.addrs, ask.spf = ask.rest, l.dns.asker(l.client, &g.parts.spf, nil)
 	}
 	ask.greeting(ctx, &g.Greeting, l.client)
 }
 
-// start does a lookup by an attempt, or else begins it and returns what ends it and waits for that.
+// start begins a lookup and returns what ends it and waits for that.
 func (l *lookups) start(lookup func(context.Context, Attempt)) (stop func()) {
-	if l.dns == nil || l.attempt(lookup) {
-		return func() {}
+	if l.cancel == nil {
+		l.ctx, l.cancel = context.WithCancel(l.ctx)
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	done := make(chan struct{})
@@ -199,15 +216,19 @@ func (l *lookups) start(lookup func(context.Context, Attempt)) (stop func()) {
 	}
 }
 
-// attempt does a lookup by what is in the cache, and reports whether that was enough. If not, what was found is
-// nothing: the lookup begins anew.
+// attempt does a lookup by what is in the cache, and reports whether that was enough, or there is no DNS to ask. If
+// not, what it found is worth nothing: the lookup begins anew.
 func (l *lookups) attempt(lookup func(context.Context, Attempt)) bool {
-	if l.dns.Attempt == nil {
+	switch {
+	case l.dns == nil:
+		return true
+	case l.dns.Attempt == nil:
 		return false
 	}
 	try := l.dns.Attempt()
 	var alone group
-	elsewhere(func() { alone.run(func() { lookup(l.ctx, try) }) })
+	ctx := l.ctx
+	elsewhere(func() { alone.run(func() { lookup(ctx, try) }) })
 	if !try.Keep() {
 		return false
 	}
@@ -248,7 +269,10 @@ func (l *lookups) lookUpForemost() {
 	if l.ptr != nil && !l.purses.again() {
 		return // those that were looked up before have to do: others would fail, and that may help a liar
 	}
-	l.start(func(ctx context.Context, try Attempt) { l.ptr = l.ptrHosts(ctx, names, try) })
+	lookup := func(ctx context.Context, try Attempt) { l.ptr = l.ptrHosts(ctx, names, try) }
+	if !l.attempt(lookup) {
+		l.start(lookup)
+	}
 	l.running.Wait()
 }
 
@@ -263,6 +287,8 @@ func (l *lookups) withoutDNS() *Facts {
 
 // close ends the lookups that are still running. It panics as wait does, unless wait has.
 func (l *lookups) close() {
-	l.cancel()
+	if l.cancel != nil {
+		l.cancel()
+	}
 	l.running.close()
 }

@@ -12,6 +12,8 @@ import (
 func FuzzCanonical(f *testing.F) {
 	for _, name := range []string{
 		"mx.example.org", "MX.example.org.", ".", `a\.b`, `a\032b`, "a b", "é.example", `a\`, "a..b", "\x00",
+		strings.Repeat("a", 63) + ".b", strings.Repeat("a", 64) + ".b",
+		strings.Repeat("a.", 126) + "a", strings.Repeat("a.", 126) + "aa", // 255 octets on the wire, and 256
 	} {
 		f.Add(name)
 	}
