@@ -28,7 +28,7 @@ type replayCmd struct {
 
 // Run judges past mail.
 func (c *replayCmd) Run(p *program) error {
-	defer reserve()()
+	defer collect(100, 16<<20)()
 	cfg, err := p.configuration()
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ type reportCmd struct {
 
 // Run reports on decision logs. For mailboxes and MTA logs, replay --json makes them.
 func (c *reportCmd) Run(p *program) error {
-	defer reserve()()
+	defer collect(100, 16<<20)()
 	cfg, err := p.configuration()
 	if err != nil {
 		return err
