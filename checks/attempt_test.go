@@ -35,8 +35,8 @@ func (m *memory) Miss() { m.missed = true }
 
 func (m *memory) Keep() bool { return !m.missed }
 
-// Wherever an attempt is given up, the facts, the questions that cost something and what is reported are the same as
-// without one; with all answers there, no question costs anything.
+// Wherever an attempt is given up, the facts, the questions that cost something and what is reported are the
+// same as without one; with all answers there, no question costs anything.
 func TestAttempt(t *testing.T) {
 	zone := checkstest.Parse(t, listWorld)
 	zone.Add(t, `
@@ -81,7 +81,8 @@ spf.microsoft.com     TXT "v=spf1 ip4:198.51.100.1 ?all"
 			if answers >= 0 {
 				dns.Attempt = func() checks.Attempt { return newMemory(zone, &left) }
 			}
-			f = checks.Lookup(t.Context(), dns, netip.MustParseAddr(tt.client), checks.Site{}, checks.ParseHelo(tt.helo))
+			client, helo := netip.MustParseAddr(tt.client), checks.ParseHelo(tt.helo)
+			f = checks.Lookup(t.Context(), dns, client, checks.Site{}, helo)
 			return f, asked.Load(), reported.Load(), left
 		}
 		want, cost, reports, _ := ask(-1)

@@ -9,7 +9,7 @@ type Case struct {
 	Deny *DenyList
 	Rcpt string // the recipient's domain in canonical form, or ""
 
-	names *[]spelling // of all greetings: see spelled
+	names []spelling // of all greetings: see spelled
 }
 
 // spelling is what a name looks like, by itself and to the client.
@@ -19,19 +19,16 @@ type spelling struct {
 	look look
 }
 
-// spelled returns the spelling of a name in canonical form. It is found out once for all rules and greetings: most
-// of a client's names are one, and the list of public suffixes is large.
+// spelled returns the spelling of a name in canonical form. It is found out once for all rules and greetings:
+// most of a client's names are one, and the list of public suffixes is large.
 func (c *Case) spelled(name string) spelling {
-	if c.names == nil {
-		c.names = new([]spelling)
-	}
-	for _, s := range *c.names {
+	for _, s := range c.names {
 		if s.name == name {
 			return s
 		}
 	}
 	s := spelling{name, ParseHelo(name).Form, lookOf(name, c.Client)}
-	*c.names = append(*c.names, s)
+	c.names = append(c.names, s)
 	return s
 }
 

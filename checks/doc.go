@@ -14,6 +14,9 @@
 // Only lookup.go, ask.go and ask_spf.go do I/O. All else is a pure function of plain data that survives JSON unchanged,
 // so that a decision log, read again, gives the same verdict to the byte.
 //
+// A lookup is first attempted with what a cache has, since nearly all of them end there, and takes goroutines and
+// a budget only where an answer is missing: lookups.attempt.
+//
 // What a session makes us ask is bounded, and shared out so that no greeting hides another: budget.go.
 //
 // The DNS has three answers, never two ([Status]): found, missing, and failed. A rule sees a failed answer as

@@ -44,13 +44,13 @@ const NoAnswer = "no answer"
 // domain of the recipient in question, or "". A nil deny list is an empty one.
 func Evaluate(f *Facts, deny *DenyList, rcpt string) []Finding {
 	findings := make([]Finding, len(All))
-	names := make([]spelling, 0, 2)
 	greetings := f.Greetings
 	if len(greetings) == 0 {
 		greetings = []Greeting{{Helo: f.LastHelo()}}
 	}
+	c := Case{Facts: f, Deny: deny, Rcpt: rcpt}
 	for i := range greetings {
-		c := Case{Facts: f, Greeting: &greetings[i], Deny: deny, Rcpt: rcpt, names: &names}
+		c.Greeting = &greetings[i]
 		o := outcomesOf(&c)
 		for j := range All {
 			if found := All[j].evaluate(&c, o); found.Result > findings[j].Result {

@@ -71,9 +71,9 @@ func (g *group) close() {
 	g.Wait()
 }
 
-// elsewhere runs f on another stack, and returns when it has: a stack that grows keeps its size, and a session's
-// goroutine would keep 8 KiB instead of 4 while its connection is idle. A coroutine takes no turn of the scheduler, and
-// wakes no other thread as a goroutine would.
+// elsewhere runs f on another stack, and returns when it has: a stack that grows keeps its size, and a
+// session's goroutine would keep 8 KiB instead of 4 while its connection is idle. A coroutine takes no turn
+// of the scheduler, and wakes no other thread as a goroutine would.
 func elsewhere(f func()) {
 	next, stop := iter.Pull(func(func(struct{}) bool) {
 		deepen()
@@ -83,8 +83,8 @@ func elsewhere(f func()) {
 	next()
 }
 
-// deepen makes its goroutine's stack grow once, to what a lookup takes. It would grow three times, and be copied each
-// time, with all frames: that took a third of a session's time.
+// deepen makes its goroutine's stack grow once, to what a lookup takes. It would grow three times, and be
+// copied each time, with all frames: that took a third of a session's time.
 //
 //go:noinline
 func deepen() {

@@ -106,6 +106,9 @@ func ParseHelo(raw string) Helo {
 // bareIP reads an IPv4 or IPv6 address without brackets; the tag of an IPv6 literal and a zone do not
 // make it anything else.
 func bareIP(s string) netip.Addr {
+	if s == "" || !strings.Contains(s, ":") && !isNumber(s[len(s)-1:]) {
+		return netip.Addr{} // as for nearly every HELO, and an error costs more
+	}
 	addr, err := netip.ParseAddr(strings.TrimPrefix(s, "ipv6:"))
 	if err != nil {
 		return netip.Addr{}

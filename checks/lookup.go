@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Resolver asks the DNS: the part of *net.Resolver that is needed here, with its errors. Every method
-// returns soon after its context ends. Values belong to the caller; those that come with an error are stale ones
-// (RFC 8767).
+// Resolver asks the DNS: the part of *net.Resolver that is needed here, with its errors. Every method returns
+// soon after its context ends. Values belong to the caller; those that come with an error are stale ones (RFC
+// 8767).
 type Resolver interface {
 	LookupAddr(ctx context.Context, addr string) ([]string, error)
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -21,8 +21,8 @@ type Resolver interface {
 
 var _ Resolver = (*net.Resolver)(nil)
 
-// Attempt is a Resolver that answers from a cache, and asks nobody. What is not there is a failed lookup. It is for one
-// goroutine.
+// Attempt is a Resolver that answers from a cache, and asks nobody. What is not there is a failed lookup. It
+// is for one goroutine.
 type Attempt interface {
 	Resolver
 	// Miss gives it up.
@@ -37,8 +37,8 @@ type DNS struct {
 	// ForClient, if not nil, returns the Resolver for questions that a client causes. It takes from the
 	// budget what it has to ask the servers, and fails beyond. Without it there is no limit.
 	ForClient func(client netip.Addr, b *Budget) Resolver
-	// Attempt, if not nil, returns a Resolver that answers from a cache. A lookup whose answers are all there takes
-	// no goroutine and no budget.
+	// Attempt, if not nil, returns a Resolver that answers from a cache. A lookup whose answers are all there
+	// takes no goroutine and no budget.
 	Attempt func() Attempt
 	Timeout time.Duration // for all questions about a client, and for all about a greeting
 	Lists   []string      // block lists of domains: zones in canonical form
@@ -79,10 +79,11 @@ type lookups struct {
 
 // greeting is one with what ends its lookup, and the budgets of that: nil where there is none.
 type greeting struct {
-	Greeting
-	claim bool // the first in a brand's domain or in ours: see claimQuestions
-	stop  func()
-	parts *struct{ rest, spf Budget }
+	*Greeting // of known
+	known     [1]Greeting
+	claim     bool // the first in a brand's domain or in ours: see claimQuestions
+	stop      func()
+	parts     *struct{ rest, spf Budget }
 }
 
 // Lookup gathers the facts of a client that connected to a site and greeted with these names, in their order.
@@ -142,12 +143,13 @@ func (l *lookups) greet(h Helo) {
 				last = i
 			}
 		}
-		if stop := l.greeted[last].stop; stop != nil { // or a client that goes on greeting fills memory with lookups
-			stop()
+		if stop := l.greeted[last].stop; stop != nil {
+			stop() // or a client that goes on greeting fills memory with lookups
 		}
 		l.greeted = slices.Delete(l.greeted, last, last+1)
 	}
-	g := &greeting{Greeting: Greeting{Helo: h}}
+	g := &greeting{known: [1]Greeting{{Helo: h}}}
+	g.Greeting = &g.known[0]
 	l.greeted = append(l.greeted, g)
 	if h.Form&FormLookedUp == 0 {
 		return
@@ -191,7 +193,7 @@ func (l *lookups) lookUp(ctx context.Context, g *greeting, try Attempt) {
 		ask.rest = l.dns.asker(l.client, &g.parts.rest, nil)
 		ask.addrs, ask.spf = ask.rest, l.dns.asker(l.client, &g.parts.spf, nil)
 	}
-	ask.greeting(ctx, &g.Greeting, l.client)
+	ask.greeting(ctx, g.Greeting, l.client)
 }
 
 // start begins a lookup and returns what ends it and waits for that.
@@ -216,8 +218,8 @@ func (l *lookups) start(lookup func(context.Context, Attempt)) (stop func()) {
 	}
 }
 
-// attempt does a lookup by what is in the cache, and reports whether that was enough, or there is no DNS to ask. If
-// not, what it found is worth nothing: the lookup begins anew.
+// attempt does a lookup by what is in the cache, and reports whether that was enough, or there is no DNS to
+// ask. If not, what it found is worth nothing: the lookup begins anew.
 func (l *lookups) attempt(lookup func(context.Context, Attempt)) bool {
 	switch {
 	case l.dns == nil:
@@ -243,15 +245,20 @@ func (l *lookups) attempt(lookup func(context.Context, Attempt)) bool {
 func (l *lookups) wait() *Facts {
 	l.running.Wait()
 	l.lookUpForemost()
-	f := l.withoutDNS()
+	f := &Facts{Client: l.client, Site: l.site}
 	f.PTR = Answer[Host]{Status: l.ptrNames.Status, Err: l.ptrNames.Err, Stale: l.ptrNames.Stale, Values: l.ptr}
 	f.PTRCount = len(l.ptrNames.Values)
 	if l.dns != nil {
 		f.Degraded = l.dns.Degraded != nil && l.dns.Degraded()
 		f.Lists = l.dns.Lists
 	}
+	if len(l.greeted) == 1 {
+		f.Greetings = l.greeted[0].known[:] // which is written no more
+		return f
+	}
+	f.Greetings = make([]Greeting, len(l.greeted))
 	for i, g := range l.greeted {
-		f.Greetings[i] = g.Greeting
+		f.Greetings[i] = *g.Greeting
 	}
 	return f
 }

@@ -2,10 +2,10 @@ package dnscache
 
 import "time"
 
-// Attempt is a Resolver that answers from the cache alone, and asks nobody: what is not there is a failure, with Err
-// "not cached". A caller whose answers are all there needs no goroutine, no deadline and no budget; one that missed
-// something begins again with Resolver.For. Nothing counts before Keep: no hit of an entry, no OnRequest. An entry
-// that was fresh when the attempt began is fresh to its end. It is for one goroutine.
+// Attempt is a Resolver that answers from the cache alone, and asks nobody: what is not there is a failure,
+// with Err "not cached". A caller whose answers are all there needs no goroutine, no deadline and no budget;
+// one that missed something begins again with Resolver.For. Nothing counts before Keep: no hit of an entry,
+// no OnRequest. An entry that was fresh when the attempt began is fresh to its end. It is for one goroutine.
 type Attempt struct {
 	Resolver
 	now    time.Duration
@@ -23,7 +23,8 @@ func (r *Resolver) Attempt() *Attempt {
 	return a
 }
 
-// Keep reports whether each lookup had its answer, and if so counts them: the attempt was all that was needed.
+// Keep reports whether each lookup had its answer, and if so counts them: the attempt was all that was
+// needed.
 func (a *Attempt) Keep() bool {
 	if a.missed {
 		return false
@@ -53,8 +54,8 @@ func (a *Attempt) spell(name string) (string, bool) {
 // Miss gives the attempt up.
 func (a *Attempt) Miss() { a.missed = true }
 
-// recall returns the fresh answer in the cache. One that is due to be fetched again counts as missed. After a miss
-// there is nothing more to learn.
+// recall returns the fresh answer in the cache. One that is due to be fetched again counts as missed. After a
+// miss there is nothing more to learn.
 func (a *Attempt) recall(q question) reply {
 	if !a.missed {
 		kept, _ := a.cache.GetIfPresent(q)

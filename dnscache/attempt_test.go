@@ -32,8 +32,9 @@ func TestAttempt(t *testing.T) {
 		resolve(t.Context(), r, "A mx.example.org")
 		calls.take()
 
-		if got, kept := try("A MX.example.org."); got != "192.0.2.1" || !kept || calls.take() != "hit" || hits() != 1 {
-			t.Errorf("cached: %s, %v, %d hits", got, kept, hits())
+		got, kept := try("A MX.example.org.")
+		if counted := calls.take(); got != "192.0.2.1" || !kept || counted != "hit" || hits() != 1 {
+			t.Errorf("cached: %s, %v, %s, %d hits", got, kept, counted, hits())
 		}
 		if _, kept := try("A mx.example.org", "A mx2.example.org"); kept || calls.take() != "" || hits() != 1 {
 			t.Errorf("given up after a hit: %v, %d hits", kept, hits())

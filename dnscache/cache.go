@@ -102,8 +102,8 @@ func (e *entry) hit() {
 	}
 }
 
-// prefetchDue reports whether one hit more is to start the prefetch: in the last tenth of the TTL, when that makes
-// prefetchHits. There is one for each entry.
+// prefetchDue reports whether one hit more is to start the prefetch: in the last tenth of the TTL, when that
+// makes prefetchHits. There is one for each entry.
 func (e *entry) prefetchDue(now time.Duration) bool {
 	hits, tenth := e.hits.Load(), time.Duration(e.ttl)*time.Second/10
 	return hits >= prefetchHits-1 && hits != prefetched && e.expires-now <= tenth && e.failed() == nil

@@ -30,6 +30,9 @@
 // servers, case.go is the random case on the wire, and observe.go has what a program can count: cache
 // results, and questions that have ended.
 //
+// A caller that would rather know at once whether all its answers are in the cache makes an [Attempt]
+// (attempt.go), and comes to this ladder if it misses one.
+//
 // # Whose questions they are
 //
 // A question that an SMTP client causes is asked through [Resolver.For]. Three things are shared out there,

@@ -74,8 +74,8 @@ func ready(name string) bool {
 	return label == 0 && len(name) <= 254
 }
 
-// reverseName returns the owner name of the PTR records of addr (RFC 1035 §3.5, RFC 3596 §2.5), or "" for the zero
-// Addr.
+// reverseName returns the owner name of the PTR records of addr (RFC 1035 §3.5, RFC 3596 §2.5), or "" for the
+// zero Addr.
 func reverseName(addr netip.Addr) string {
 	const hex = "0123456789abcdef"
 	var room [72]byte
