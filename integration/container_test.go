@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"helo-milter/integration/rig"
 )
@@ -38,6 +39,13 @@ func newPodman(t *testing.T) podman {
 	t.Cleanup(func() {
 		_ = holder.Process.Kill()
 		_ = holder.Wait()
+		// What podman has left running may still write there.
+		for range 100 {
+			if os.RemoveAll(dir) == nil {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
 	})
 	if _, err := ready.Read(make([]byte, 1)); err != nil {
 		t.Fatalf("control groups: %v", err)
