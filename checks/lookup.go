@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -66,23 +68,23 @@ const maxGreetings = 20
 type lookups struct {
 	dns      *DNS
 	ctx      context.Context
-	cancel   context.CancelFunc // nil before the first goroutine
 	client   netip.Addr
 	site     Site
 	purses   purses
 	running  group // whose goroutines write what follows, each its own part
+	named    *run  // what looks up the client, or nil
 	ptrNames Answer[string]
 	ptr      []Host // as many of them as are looked up
 	greeted  []*greeting
 	claimed  map[*brand]bool // the brands in whose domains it has greeted, and nil for ours
 }
 
-// greeting is one with what ends its lookup, and the budgets of that: nil where there is none.
+// greeting is one with its lookup, and the budgets of that: nil where there is none.
 type greeting struct {
 	*Greeting // of known
 	known     [1]Greeting
 	claim     bool // the first in a brand's domain or in ours: see claimQuestions
-	stop      func()
+	run       *run
 	parts     *struct{ rest, spf Budget }
 }
 
@@ -103,7 +105,7 @@ func newLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *lo
 	l := &lookups{dns: dns, ctx: ctx, client: client.Unmap().WithZone(""), site: site}
 	l.purses.fill()
 	if !l.attempt(l.lookUpClient) {
-		l.start(l.lookUpClient)
+		l.named = l.start(l.lookUpClient)
 	}
 	return l
 }
@@ -143,9 +145,7 @@ func (l *lookups) greet(h Helo) {
 				last = i
 			}
 		}
-		if stop := l.greeted[last].stop; stop != nil {
-			stop() // or a client that goes on greeting fills memory with lookups
-		}
+		l.greeted[last].run.stop() // or a client that goes on greeting fills memory with lookups
 		l.greeted = slices.Delete(l.greeted, last, last+1)
 	}
 	g := &greeting{known: [1]Greeting{{Helo: h}}}
@@ -162,7 +162,7 @@ func (l *lookups) greet(h Helo) {
 	g.parts = new(struct{ rest, spf Budget })
 	g.parts.rest.partOf(&l.purses.greetings, l.purses.half())
 	g.parts.spf.partOf(&g.parts.rest, l.purses.half()-basics)
-	g.stop = l.start(lookup)
+	g.run = l.start(lookup)
 }
 
 // claims reports whether a greeting is the first in a brand's domain, or in ours.
@@ -196,26 +196,48 @@ func (l *lookups) lookUp(ctx context.Context, g *greeting, try Attempt) {
 	ask.greeting(ctx, g.Greeting, l.client)
 }
 
-// start begins a lookup and returns what ends it and waits for that.
-func (l *lookups) start(lookup func(context.Context, Attempt)) (stop func()) {
-	if l.cancel == nil {
-		l.ctx, l.cancel = context.WithCancel(l.ctx)
+// run is a lookup in a goroutine. It holds nothing more once that has ended: most sessions wait for their client
+// then, and many at a time. A nil *run has ended.
+type run struct {
+	cancel atomic.Pointer[context.CancelFunc]
+	ended  sync.WaitGroup
+}
+
+// end has the lookup end soon.
+func (r *run) end() {
+	if r == nil {
+		return
 	}
+	if cancel := r.cancel.Load(); cancel != nil {
+		(*cancel)()
+	}
+}
+
+// stop ends the lookup, and waits for that.
+func (r *run) stop() {
+	if r != nil {
+		r.end()
+		r.ended.Wait()
+	}
+}
+
+// start begins a lookup.
+func (l *lookups) start(lookup func(context.Context, Attempt)) *run {
+	r := new(run)
 	ctx, cancel := context.WithCancel(l.ctx)
-	done := make(chan struct{})
+	r.cancel.Store(&cancel)
+	r.ended.Add(1)
 	l.running.Go(func() {
-		defer close(done)
+		defer r.ended.Done()
 		defer cancel()
+		defer r.cancel.Store(nil)
 		// The timer is made here: made by the session's goroutine it would double the stack that that one
 		// keeps while its connection is idle, to 8 KiB.
 		ctx, cancel := context.WithTimeout(ctx, l.dns.Timeout)
 		defer cancel()
 		lookup(ctx, nil)
 	})
-	return func() {
-		cancel()
-		<-done
-	}
+	return r
 }
 
 // attempt does a lookup by what is in the cache, and reports whether that was enough, or there is no DNS to
@@ -294,8 +316,9 @@ func (l *lookups) withoutDNS() *Facts {
 
 // close ends the lookups that are still running. It panics as wait does, unless wait has.
 func (l *lookups) close() {
-	if l.cancel != nil {
-		l.cancel()
+	l.named.end()
+	for _, g := range l.greeted {
+		g.run.end()
 	}
 	l.running.close()
 }
