@@ -2,21 +2,20 @@ package milter
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 
 	gomilter "github.com/d--j/go-milter"
-	"github.com/emersion/go-msgauth/authres"
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
+	"helo-milter/door"
 )
 
 // results is testServer with Authentication-Results.
-func results(t *testing.T, change func(*Config)) (address string) {
+func results(t *testing.T, change func(*door.Config)) (address string) {
 	t.Helper()
-	return testServer(t, func(c *Config) {
+	return testServer(t, func(c *door.Config) {
 		c.AuthResults = true
 		if change != nil {
 			change(c)
@@ -58,7 +57,7 @@ func TestAuthResults(t *testing.T) {
 	)
 	for _, tt := range []struct {
 		story  string
-		change func(*Config)
+		change func(*door.Config)
 		script string
 		want   string
 	}{
@@ -77,7 +76,7 @@ func TestAuthResults(t *testing.T) {
 		},
 		{
 			"a name that does not fit",
-			func(c *Config) {
+			func(c *door.Config) {
 				zone := c.DNS.Resolver.(checkstest.Zone)
 				zone.Set("203.0.113.1", "PTR", `a)\;b`)
 				zone.Set(`a)\;b`, "A", "203.0.113.1")
@@ -86,12 +85,12 @@ func TestAuthResults(t *testing.T) {
 			ours + "pass policy.iprev=203.0.113.1" + accept,
 		},
 		{
-			"our name is configured", func(c *Config) { c.Site.Hostname = "example.net" },
+			"our name is configured", func(c *door.Config) { c.Site.Hostname = "example.net" },
 			hello + " | X Authentication-Results: example.net; x=y | X Authentication-Results: mx.example.net; x=y",
 			fmt.Sprintf(gone, 1) + strings.Replace(passes, "mx.", "", 1) + accept,
 		},
 		{
-			"our name does not fit", func(c *Config) { c.Site.Hostname = "mx;x=y" },
+			"our name does not fit", func(c *door.Config) { c.Site.Hostname = "mx;x=y" },
 			hello + " | X Authentication-Results: mx; x=y", "X-HELO-Check 0 accept",
 		},
 		{
@@ -107,17 +106,17 @@ func TestAuthResults(t *testing.T) {
 			fmt.Sprintf(gone, 1) + "X-HELO-Check 0 exempt",
 		},
 		{
-			"an internal error", func(c *Config) { c.Exempt = nil },
+			"an internal error", func(c *door.Config) { c.Exempt = nil },
 			hello + " | X Authentication-Results: mx.example.net; iprev=pass",
 			fmt.Sprintf(gone, 1) + "X-HELO-Check 0 accept",
 		},
 		{
-			"no other header", func(c *Config) { c.Header = "" },
+			"no other header", func(c *door.Config) { c.Header = "" },
 			hello + " | X Authentication-Results: mx.example.net; x=y | X X-HELO-Check: x",
 			fmt.Sprintf(gone, 1) + passes,
 		},
 		{
-			"not wanted", func(c *Config) { c.AuthResults = false },
+			"not wanted", func(c *door.Config) { c.AuthResults = false },
 			hello + " | X Authentication-Results: mx.example.net; x=y", "X-HELO-Check 0 accept",
 		},
 	} {
@@ -142,110 +141,6 @@ func TestManyResults(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	m.Close()
-}
-
-// What we write is read back as it was meant.
-func TestAuthResultsText(t *testing.T) {
-	for _, addr := range []string{"203.0.113.9", "2001:db8::9"} {
-		client := netip.MustParseAddr(addr)
-		name := checks.Host{Name: "mail.example.org", Addrs: checks.Answer[netip.Addr]{Values: []netip.Addr{client}}}
-		ptr := checks.Answer[checks.Host]{Status: checks.Found, Values: []checks.Host{name}}
-		id, list, err := authres.Parse(authResults("mx.example.net", &checks.Facts{Client: client, PTR: ptr}))
-		if err != nil || id != "mx.example.net" || len(list) != 1 {
-			t.Fatalf("%s: %s, %v, %v", addr, id, list, err)
-		}
-		r, ok := list[0].(*authres.IPRevResult)
-		if !ok || r.Value != authres.ResultPass || strings.Trim(r.IP, `"`) != addr {
-			t.Errorf("%s: %+v", addr, list[0])
-		}
-	}
-}
-
-// Whose a field is. The name is always mx.example.net.
-func TestClaims(t *testing.T) {
-	for _, tt := range []struct {
-		ours  bool
-		value string
-	}{
-		{true, "mx.example.net; iprev=pass"},
-		{true, "mx.example.net"},
-		{true, "  MX.Example.NET. ;none"},
-		{true, "mx.example.net 1; spf=pass"},
-		{true, "mx.example.net 2; spf=pass"}, // a version that nobody knows: RFC 8601 §2.2
-		{true, "\n\tmx.example.net\n\t;\n\tspf=pass"},
-		{true, "(a) (b(c;d)\\)) mx.example.net (e)1(f);spf=pass"},
-		{true, `"mx.example.net"; spf=pass`},
-		{true, `"mx.e\xample.net" 1; spf=pass`},
-		{true, "mx.example.net; spf=pass (no end"}, // what follows the name does not matter
-		{true, "mx.example.net;;;="},
-
-		{false, "example.org; spf=pass smtp.helo=mx.example.net"},
-		{false, "example.org (seen by mx.example.net;); spf=pass"},
-		{false, "example.org 1; spf=pass (mx.example.net"},
-		{false, "mx.example.net.example.org; spf=pass"},
-		{false, "a.mx.example.net; spf=pass"},
-		{false, "example.net; spf=pass"},
-		{false, "bücher.example; spf=pass smtp.helo=mx.example.net"}, // RFC 8601 §5 has no ASCII only
-		{false, `"a@example.org"; spf=pass smtp.helo=mx.example.net`},
-		{false, "example.org; x=y" + strings.Repeat("(", 60_000)},
-		{false, ""},
-		{false, "; none"},
-
-		// Nothing by the RFC: without our name it is nobody's, with it somebody may read it so.
-		{false, "example.org spf=pass"},
-		{false, "(no end example.org; spf=pass"},
-		{true, "(mx.example.net; spf=pass"},
-		{true, "(mx.example.net; spf=pass)"},
-		{true, `"mx.example.net; spf=pass`},
-		{true, "mx.example.net spf=pass; dkim=pass"},
-		{true, "mx.example.net, spf=pass"},
-		{true, "<mx.example.net>; spf=pass"},
-		{true, "mx.example.net/1; spf=pass"},
-		{true, "; mx.example.net; spf=pass"},
-		{true, "\u200bmx.example.net; spf=pass"},
-		{true, "MX.exam\u00adple.net; spf=pass"},
-		{true, "mx.example.net\xf9; spf=pass"},
-		{true, "\"mx.example.net\x7f\"; spf=pass"},
-		{true, "\u00a0mx.example.net; spf=pass"}, // a space to package authres
-		{true, "=?utf-8?q?mx=2eexample?=.net; spf=pass"},
-		{true, "=?utf-8?b?bXguZXhhbXBsZS5uZXQ7IHNwZj1wYXNz?="},
-		{true, "=?utf-7?q?mx.ex?= =?utf-7?q?ample.net?=; spf=pass"}, // who knows what that is
-	} {
-		if got := claims(tt.value, "mx.example.net"); got != tt.ours {
-			t.Errorf("%.80q: %v", tt.value, got)
-		}
-	}
-	if claims("; none", "") || claims("(x", "") {
-		t.Error("who has no name has no fields")
-	}
-}
-
-// Whatever a field holds, the library reads it as ours only where we do, comments do not hide a name, and
-// what comes behind a foreign one does not make it ours.
-func FuzzAuthres(f *testing.F) {
-	for _, seed := range []string{
-		"mx.example.net; iprev=pass", "mx.example.net 1;", `"mx.example.net";`, "(a) mx.example.net (b",
-		"\u00a0mx.example.net;", "=?utf-8?q?mx.example.net?=;", "example.org 1; x=y", `(\)"`, "\xff",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		const host = "mx.example.net"
-		ours := claims(text, host)
-		if id, _, _ := authres.Parse(text); checks.Canonical(id) == host && !ours {
-			t.Errorf("%q is ours to the library", text)
-		}
-		if ours && !claims("(c) "+text, host) {
-			t.Errorf("a comment hides %q", text)
-		}
-		if !claims(host+";"+text, host) || claims("example.org;"+text, host) {
-			t.Errorf("%q changes whose it is", text)
-		}
-		hidden := strings.NewReplacer("(", "", ")", "", `\`, "").Replace(text)
-		if !claims("("+hidden+")"+host+"("+hidden+");", host) {
-			t.Errorf("%q hides the name", hidden)
-		}
-	})
 }
 
 // What the MTA thinks is in the record where it is not what we found, and decides nothing.

@@ -14,6 +14,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
+	"helo-milter/door"
 )
 
 // messageScript is a message as Postfix sends it to a milter that wants neither DATA nor body: what it writes at
@@ -34,7 +35,7 @@ var messageScript = []string{
 
 // benchServer serves on a listener until the benchmark ends.
 func benchServer(b *testing.B, ln net.Listener) {
-	cfg := &Config{
+	cfg := &door.Config{
 		Judge: &checks.Judge{
 			Policy: checks.NewPolicy(checks.Standard),
 			Exempt: &checks.Exemptions{Private: true, Authenticated: true},

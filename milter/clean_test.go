@@ -12,6 +12,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
+	"helo-milter/door"
 )
 
 // The log has only lines that logfmt can read, of printable text, whatever the client and its DNS say, and
@@ -22,7 +23,7 @@ func TestClean(t *testing.T) {
 		for _, mode := range []checks.Mode{checks.Observe, checks.Enforce} {
 			var log bytes.Buffer
 			t.Run(name+" "+mode.String(), func(t *testing.T) { // ends with the server
-				address := testServer(t, func(c *Config) {
+				address := testServer(t, func(c *door.Config) {
 					c.Policy = checks.NewPolicy(checks.Strict)
 					c.Policy.Mode = mode
 					c.DNS.Resolver.(checkstest.Zone).Set("203.0.113.9", "PTR", text)

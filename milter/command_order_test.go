@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/door"
 )
 
 // exchange sends frames as they are, and returns the replies: the code of each, with the summary of a header
@@ -105,7 +106,7 @@ func TestCommandOrder(t *testing.T) {
 	} {
 		var decisions []string
 		t.Run(tt.story, func(t *testing.T) { // ends with the server
-			server, address := startServer(t, func(c *Config) {
+			server, address := startServer(t, func(c *door.Config) {
 				c.Decided = func(d *checks.Decision) { decisions = append(decisions, line(d)) }
 			})
 			if got := exchange(t, address, tt.script); got != tt.want {
@@ -113,7 +114,7 @@ func TestCommandOrder(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			if err := server.wait(ctx); err != nil || server.Transactions() != 0 {
+			if err := server.transactions.Wait(ctx); err != nil || server.Transactions() != 0 {
 				t.Errorf("%d transactions are open at the end: %v", server.Transactions(), err)
 			}
 		})

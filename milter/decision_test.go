@@ -13,13 +13,14 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/checks"
+	"helo-milter/door"
 )
 
 // decided is testServer's with the records of its decisions.
-func decided(t *testing.T, change func(*Config)) (address string, records <-chan *checks.Record) {
+func decided(t *testing.T, change func(*door.Config)) (address string, records <-chan *checks.Record) {
 	t.Helper()
 	said := make(chan *checks.Record, 10)
-	return testServer(t, func(c *Config) {
+	return testServer(t, func(c *door.Config) {
 		if change != nil {
 			change(c)
 		}
@@ -30,10 +31,10 @@ func decided(t *testing.T, change func(*Config)) (address string, records <-chan
 // The record has what was said, what was answered, and what was added to the message. Want is the record's parts, in
 // the order of its members.
 func TestDecision(t *testing.T) {
-	observe := func(c *Config) { c.Policy.Mode = checks.Observe }
+	observe := func(c *door.Config) { c.Policy.Mode = checks.Observe }
 	for _, tt := range []struct {
 		story  string
-		change func(*Config)
+		change func(*door.Config)
 		script string
 		want   string
 	}{
@@ -42,7 +43,7 @@ func TestDecision(t *testing.T) {
 			"mx.example.net Q1 a@example.org [b@example.net c@example.net] 0 accept/accept",
 		},
 		{
-			"our name is configured", func(c *Config) { c.Site.Hostname = "mx2.example.net" },
+			"our name is configured", func(c *door.Config) { c.Site.Hostname = "mx2.example.net" },
 			"C 203.0.113.1 | H mail.example.org | M | R | .",
 			"mx2.example.net Q1 a@example.org [b@example.net] 0 accept/accept",
 		},
@@ -59,7 +60,7 @@ func TestDecision(t *testing.T) {
 			"mx.example.net Q1 a@example.org [b@example.net b@example.com] 5 reject/reject",
 		},
 		{
-			"no header wanted", func(c *Config) { c.Header = "" },
+			"no header wanted", func(c *door.Config) { c.Header = "" },
 			"C 203.0.113.1 | H mail.example.org | M | R | .",
 			"mx.example.net Q1 a@example.org [b@example.net] 0 accept/accept",
 		},
@@ -68,11 +69,11 @@ func TestDecision(t *testing.T) {
 			"mx.example.net Q1 a@example.org [b@example.net] 0 exempt/accept",
 		},
 		{
-			"refused at MAIL", func(c *Config) { c.ReplyAt = AtMail }, "C 203.0.113.1 | H 0x7f000001 | M | A",
+			"refused at MAIL", func(c *door.Config) { c.ReplyAt = door.AtMail }, "C 203.0.113.1 | H 0x7f000001 | M | A",
 			"mx.example.net - a@example.org [] 1 reject/reject",
 		},
 	} {
-		address, records := decided(t, func(c *Config) {
+		address, records := decided(t, func(c *door.Config) {
 			c.Policy.Actions[checks.Index("helo-rcpt-domain")] = checks.Reject
 			if tt.change != nil {
 				tt.change(c)

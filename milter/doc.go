@@ -1,21 +1,17 @@
 // Package milter is the MTA's side of helo-milter: it takes SMTP sessions from Postfix or Sendmail over the
-// milter protocol, has them judged by package checks, and gives the answer.
+// milter protocol, has them judged by way of package door, and gives the answer.
 //
 // # How a session flows
 //
-//	MTA ── bytes ──► Guard ── well-formed frames ──► go-milter ── callbacks ──► session ──► checks.Session
-//	    ◄────────────── answer, header ────────────────────────────────────────────── Reply, Header, Decision
+//	MTA ── bytes ──► Guard ── well-formed frames ──► go-milter ── callbacks ──► session ──► door.Session ──► checks
+//	    ◄────────────── answer, header ────────────────────────────────────────────── Reply, Value
 //
 // [Guard] is the listener: it joins all sockets, bounds how many connections there are and how long they may
 // take, lets only such frames through as go-milter survives, and leaves out what no session reads, which would
 // cost the library more than all the rest. [Server] hands each connection to go-milter, whose callbacks reach
-// one session per connection. A session is an adapter: CONNECT opens a [checks.Session], HELO greets, MAIL
-// begins a transaction, RCPT asks for a verdict, and the end of the message inserts the header. CONNECT and
-// HELO are answered at once, so that the lookups run while the client goes on; MAIL or RCPT waits for them,
-// never longer than checks.DNS.Timeout.
-//
-// Everything that can fail in us fails open: a panic in a callback is counted by Config.OnPanic, the
-// transaction goes on unjudged, and its record and header say so ("unsure=internal").
+// one session per connection. A session is an adapter: CONNECT opens a [door.Session], HELO greets, MAIL
+// begins a transaction, RCPT asks for a reply, and the end of the message inserts the header. CONNECT and
+// HELO are answered at once, so that the lookups run while the client goes on; MAIL or RCPT waits for them.
 //
 // # How to add something
 //

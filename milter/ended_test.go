@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+
+	"helo-milter/door"
 )
 
 // Each SMTP session that has ended is of one class, and what was taken out of its messages is counted.
@@ -29,7 +31,7 @@ func TestEnded(t *testing.T) {
 		},
 	} {
 		ended, stripped := make(chan string, 2), atomic.Int32{}
-		play(t, testServer(t, func(c *Config) {
+		play(t, testServer(t, func(c *door.Config) {
 			c.Exempt.Network(netip.MustParsePrefix("198.51.100.0/24"))
 			c.Ended = func(class string) { ended <- class }
 			c.Stripped = func(n int) { stripped.Add(int32(n)) }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/door"
 	"helo-milter/milter"
 )
 
@@ -25,7 +26,7 @@ func ExampleGuard() {
 		OnViolation: func(_ net.Addr, kind string) { fmt.Println("violation:", kind) },
 	})
 	guard.Add(ln)
-	server := milter.NewServer(&milter.Config{
+	server := milter.NewServer(&door.Config{
 		Judge: &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Careful)},
 		Log:   slog.New(slog.DiscardHandler),
 	}, guard)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	gomilter "github.com/d--j/go-milter"
+
+	"helo-milter/door"
 )
 
 // What the library sees of what an MTA sends, where {auth_type}, i and j are read and the field X-Ours.
@@ -93,7 +95,7 @@ func stream(script string) string {
 // A session looks at no macro that the guard leaves out, nor at a header field: not even after a reload in
 // the middle of it.
 func TestSessionReads(t *testing.T) {
-	server, address := startServer(t, func(c *Config) { c.Header = "X-Old" })
+	server, address := startServer(t, func(c *door.Config) { c.Header = "X-Old" })
 	seen := macros{asked: map[string]bool{}}
 	s := &session{server: server}
 	_ = s.NewConnection(seen)

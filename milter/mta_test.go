@@ -16,6 +16,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
+	"helo-milter/door"
 )
 
 const testZone = `
@@ -27,15 +28,15 @@ six.example.org   AAAA  2001:db8::1
 `
 
 // testServer serves on a unix socket until the test ends.
-func testServer(t *testing.T, change func(*Config)) (address string) {
+func testServer(t *testing.T, change func(*door.Config)) (address string) {
 	t.Helper()
 	_, address = startServer(t, change)
 	return address
 }
 
-func startServer(t *testing.T, change func(*Config)) (server *Server, address string) {
+func startServer(t *testing.T, change func(*door.Config)) (server *Server, address string) {
 	t.Helper()
-	cfg := &Config{
+	cfg := &door.Config{
 		Judge: &checks.Judge{
 			Policy: checks.NewPolicy(checks.Standard),
 			Exempt: &checks.Exemptions{Private: true, Authenticated: true},

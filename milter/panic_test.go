@@ -7,17 +7,18 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
+	"helo-milter/door"
 )
 
 // panicAt makes the resolver panic at a question, "TYPE OWNER". No real server can be made to do that.
-func panicAt(c *Config, question string) {
+func panicAt(c *door.Config, question string) {
 	qtype, owner, _ := strings.Cut(question, " ")
 	c.DNS.Resolver.(checkstest.Zone).Set(owner, "dnstest", "panic "+qtype)
 }
 
 // fails is a resolver that breaks at a question.
-func fails(question string) func(*Config) {
-	return func(c *Config) {
+func fails(question string) func(*door.Config) {
+	return func(c *door.Config) {
 		c.DNS.Hosts = true
 		panicAt(c, question)
 	}
@@ -34,7 +35,7 @@ func TestPanic(t *testing.T) {
 	)
 	for _, tt := range []struct {
 		story     string
-		change    func(*Config)
+		change    func(*door.Config)
 		script    string
 		want      string
 		decisions string
@@ -58,22 +59,22 @@ func TestPanic(t *testing.T) {
 			"0:exempt,x,none", "exempt/accept", 0,
 		},
 		{
-			"CONNECT", func(c *Config) { c.Exempt = nil }, session + message + message, bad + " | " + bad,
+			"CONNECT", func(c *door.Config) { c.Exempt = nil }, session + message + message, bad + " | " + bad,
 			"accept/accept? accept/accept?", 1,
 		},
 		{
-			"MAIL", func(c *Config) { c.Policy.Actions, c.ReplyAt = nil, AtMail }, session + message, bad,
+			"MAIL", func(c *door.Config) { c.Policy.Actions, c.ReplyAt = nil, door.AtMail }, session + message, bad,
 			"accept/accept?", 1,
 		},
 		{
-			"the judgement", func(c *Config) { c.Policy.Actions = nil }, session + message + message,
+			"the judgement", func(c *door.Config) { c.Policy.Actions = nil }, session + message + message,
 			bad + " | " + bad, "accept/accept? accept/accept?", 2,
 		},
 	} {
 		var told atomic.Int32
 		var decisions []string
 		t.Run(tt.story, func(t *testing.T) { // ends with the server
-			address := testServer(t, func(c *Config) {
+			address := testServer(t, func(c *door.Config) {
 				tt.change(c)
 				c.OnPanic = func(value any, stack []byte) {
 					told.Add(1)
@@ -108,23 +109,23 @@ func line(d *checks.Decision) string {
 func TestPanicAtEnd(t *testing.T) {
 	for _, tt := range []struct {
 		story string
-		spoil func(*Config)
+		spoil func(*door.Config)
 		want  string
 		next  string
 	}{
 		{
-			"Decided", func(c *Config) { c.Decided = func(*checks.Decision) { panic("full") } },
+			"Decided", func(c *door.Config) { c.Decided = func(*checks.Decision) { panic("full") } },
 			"1:deleted 0:accept,[192.0.2.7],helo-literal-mismatch",
 			"0:accept,[192.0.2.7],helo-literal-mismatch",
 		},
 		{
-			"the header", func(c *Config) { c.Policy.Actions = nil },
+			"the header", func(c *door.Config) { c.Policy.Actions = nil },
 			"1:deleted 0:accept,[192.0.2.7],none ?internal", "0:accept,[192.0.2.7],none ?internal",
 		},
 	} {
-		var cfg *Config
+		var cfg *door.Config
 		var told atomic.Int32
-		address := testServer(t, func(c *Config) {
+		address := testServer(t, func(c *door.Config) {
 			c.OnPanic = func(any, []byte) { told.Add(1) }
 			cfg = c
 		})
@@ -161,11 +162,11 @@ func TestPanicOverRecipient(t *testing.T) {
 			"0:accept,mx.example.net,none ?internal | 550 5.7.1 helo-own-name", "accept/accept? reject/reject",
 		},
 	} {
-		var cfg *Config
+		var cfg *door.Config
 		var told atomic.Int32
 		var decisions, got []string
 		t.Run(tt.story, func(t *testing.T) { // ends with the server
-			address := testServer(t, func(c *Config) {
+			address := testServer(t, func(c *door.Config) {
 				clear(c.Policy.Actions)
 				c.Policy.Actions[checks.Index("helo-own-name")] = checks.Reject
 				c.OnPanic = func(any, []byte) { told.Add(1) }

@@ -2,78 +2,30 @@ package milter
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	gomilter "github.com/d--j/go-milter"
 
-	"helo-milter/checks"
-	"helo-milter/checks/enum"
-)
-
-// Stage is where the verdict is given.
-type Stage uint8
-
-// The stages. What speaks against one recipient is always said at RCPT.
-const (
-	AtRcpt Stage = iota
-	AtMail
-)
-
-var stageWords = enum.Words[Stage]{{AtMail, "mail"}, {AtRcpt, "rcpt"}}
-
-// MarshalText implements encoding.TextMarshaler.
-func (s Stage) MarshalText() ([]byte, error) { return stageWords.Marshal(s) }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (s *Stage) UnmarshalText(text []byte) error { return stageWords.Unmarshal(s, text) }
-
-// Config is all that a session needs. It must not be modified once a Server has it.
-type Config struct {
-	*checks.Judge // of its Site, the hostname is the MTA's when empty, and the MTA's addresses are added
-
-	DNS     *checks.DNS // its timeout is that of the wait at MAIL or RCPT
-	ReplyAt Stage
-	Header  string // the name of the header field; "" adds none
-	// AuthResults adds Authentication-Results (RFC 8601), too, and removes those that claim to be ours.
-	AuthResults bool
-	Log         *slog.Logger // warnings; for decisions there is Decided
-
-	// Decided, if not nil, is called for each transaction in its session's goroutine. It must not block.
-	Decided func(*checks.Decision)
-	// Ended, if not nil, is called when an SMTP session has ended, with what its last decision made of the
-	// client: Judged, why it was exempt (see checks.Verdict), or Undecided. It must not block.
-	Ended func(class string)
-	// Stripped, if not nil, is called with how many header fields that claim to be ours were taken out of a
-	// message, if there were any. It must not block.
-	Stripped func(fields int)
-	// OnPanic, if not nil, is called for each internal error that a session survived, in the session's
-	// goroutine.
-	OnPanic func(value any, stack []byte)
-}
-
-// What Config.Ended is called with for clients that were not exempt.
-const (
-	Judged    = "judged"
-	Undecided = "none" // no transaction came to a decision, or an internal error kept it from one
+	"helo-milter/door"
 )
 
 // Server serves milter sessions.
 type Server struct {
-	config       atomic.Pointer[Config]
+	config       atomic.Pointer[door.Config]
 	server       *gomilter.Server
 	guard        *Guard
-	transactions transactions
+	transactions door.Transactions
 	unable       atomic.Bool // it was logged that an MTA does not let us change the header
 }
 
 // macroClientResolve is OK, FAIL, FORGED or TEMP: what the MTA thinks of its client's name.
 const macroClientResolve gomilter.MacroName = "{client_resolve}"
+
+// maxMacro is how much of a macro is kept, in bytes: of a host name.
+const maxMacro = 255
 
 // macrosRead are the macros that sessions look at; of others they get to know nothing.
 var macrosRead = []gomilter.MacroName{
@@ -84,12 +36,12 @@ var macrosRead = []gomilter.MacroName{
 }
 
 // fields are the names of the header fields that sessions look at.
-func (cfg *Config) fields() (names []string) {
+func fields(cfg *door.Config) (names []string) {
 	if cfg.Header != "" {
 		names = append(names, cfg.Header)
 	}
 	if cfg.AuthResults {
-		names = append(names, resultsField)
+		names = append(names, door.ResultsField)
 	}
 	return names
 }
@@ -99,7 +51,7 @@ const changesHeader = gomilter.OptAddHeader | gomilter.OptChangeHeader
 
 // NewServer returns a server of that configuration for what comes through a guard: the library panics on
 // some frames.
-func NewServer(cfg *Config, guard *Guard) *Server {
+func NewServer(cfg *door.Config, guard *Guard) *Server {
 	s := &Server{guard: guard}
 	s.Configure(cfg)
 	s.server = gomilter.NewServer(
@@ -122,13 +74,16 @@ func NewServer(cfg *Config, guard *Guard) *Server {
 }
 
 // Configure gives a new configuration to the sessions that begin from now on.
-func (s *Server) Configure(cfg *Config) {
-	s.guard.read(macrosRead, cfg.fields()...)
+func (s *Server) Configure(cfg *door.Config) {
+	s.guard.read(macrosRead, fields(cfg)...)
 	s.config.Store(cfg)
 }
 
 // Serve takes sessions until Shutdown, or until a listener breaks, with its error.
 func (s *Server) Serve() error { return s.server.Serve(s.guard) }
+
+// Transactions returns how many mail transactions are open.
+func (s *Server) Transactions() int { return s.transactions.Open() }
 
 // partingTime is how long sessions may take to end once nothing is read any more.
 const partingTime = 2 * time.Second
@@ -137,7 +92,7 @@ const partingTime = 2 * time.Second
 // returns an error. It closes the connections last, each after the reply that it is about to give.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.guard.Close()
-	if waitErr := s.wait(ctx); waitErr != nil {
+	if waitErr := s.transactions.Wait(ctx); waitErr != nil {
 		err = errors.Join(err, fmt.Errorf("%d transactions are still open: %w", s.Transactions(), waitErr))
 	}
 	s.guard.drain()
@@ -164,11 +119,8 @@ func (s *Server) negotiate(
 	}
 	wanted := gomilter.OptNoBody | gomilter.OptNoEOH | gomilter.OptNoData | gomilter.OptNoUnknown |
 		gomilter.OptNoHeaderReply
-	if cfg.ReplyAt != AtMail {
+	if cfg.ReplyAt != door.AtMail {
 		wanted |= gomilter.OptNoMailReply
 	}
 	return min(mtaVersion, ourVersion), mtaActions & ourActions, offered & wanted, size, nil
 }
-
-// newID returns a session's name: 26 characters that no other session has.
-func newID() string { return strings.ToLower(rand.Text()) }

@@ -1,37 +1,30 @@
 package milter
 
 import (
-	"cmp"
-	"context"
 	"net/netip"
-	"slices"
 	"strings"
 
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
+	"helo-milter/door"
 )
 
 // session is one SMTP session, as the MTA tells it. CONNECT and HELO start lookups and are answered at
 // once; MAIL or RCPT waits for them.
 type session struct {
 	gomilter.NoOpMilter
-	server   *Server
-	cfg      *Config // the one that the session began with
-	id       string
-	internal bool   // an error of ours: none of its messages is judged
-	host     string // our own name
-	pipe     *checks.Session
-	class    string // by its last decision, see Config.Ended; "" before
-	message  message
+	door.Session
+	server  *Server
+	own     inbound // fields of our header's name in the message
+	results inbound // Authentication-Results
 }
 
 // NewConnection is called first, and again when the MTA uses a connection for another SMTP session.
 func (s *session) NewConnection(gomilter.Modifier) error {
 	s.Cleanup(nil)
-	cfg := s.server.config.Load()
-	*s = session{server: s.server, cfg: cfg, id: newID(), host: cfg.Site.Hostname}
+	*s = session{server: s.server, Session: door.New(s.server.config.Load(), &s.server.transactions)}
 	return nil
 }
 
@@ -40,60 +33,23 @@ func (s *session) Connect(
 	_, family string, _ uint16, addr string, m gomilter.Modifier,
 ) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
-	s.internal = false
 	client := netip.Addr{}
 	if family == "tcp4" || family == "tcp6" {
 		client = parseAddr(addr)
 	}
 	macro := func(name gomilter.MacroName) string { return clean.Text(m.Get(name), maxMacro) }
-	site := s.cfg.Site
-	site.Hostname = cmp.Or(site.Hostname, checks.Canonical(macro(gomilter.MacroMTAFQDN)))
-	site.Addresses = slices.Clone(site.Addresses)
-	for _, name := range []gomilter.MacroName{gomilter.MacroDaemonAddr, gomilter.MacroIfAddr} {
-		if a := parseAddr(macro(name)); a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() {
-			site.Addresses = append(site.Addresses, a)
-		}
-	}
-	s.host = site.Hostname
-	s.open(client, site)
-	s.pipe.MTAResolved(checks.MTAResolve{
+	s.Session.Connect(client, macro(gomilter.MacroMTAFQDN),
+		parseAddr(macro(gomilter.MacroDaemonAddr)), parseAddr(macro(gomilter.MacroIfAddr)))
+	s.Resolved(checks.MTAResolve{
 		Resolve: macro(macroClientResolve), Name: macro(gomilter.MacroClientName), PTR: macro(gomilter.MacroClientPTR),
 	})
 	return gomilter.RespContinue, nil
 }
 
-// open opens the session of a client that speaks to a site.
-func (s *session) open(client netip.Addr, site checks.Site) {
-	s.leave()
-	s.pipe = s.cfg.Open(context.Background(), s.cfg.DNS, client, site)
-}
-
-// leave ends the lookups. A panic in one that was not waited for has not affected any transaction.
-func (s *session) leave() {
-	defer func() { s.report(recover()) }()
-	if s.pipe == nil {
-		return
-	}
-	if s.cfg.Ended != nil {
-		s.cfg.Ended(cmp.Or(s.class, Undecided))
-	}
-	pipe := s.pipe
-	s.pipe, s.class = nil, ""
-	pipe.Close()
-}
-
-// connected makes up for a CONNECT that did not come.
-func (s *session) connected() {
-	if s.pipe == nil {
-		s.open(netip.Addr{}, s.cfg.Site)
-	}
-}
-
 // Helo starts the lookup of the name.
 func (s *session) Helo(name string, _ gomilter.Modifier) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
-	s.connected()
-	s.pipe.Greet(checks.ParseHelo(name))
+	s.Greet(name)
 	return gomilter.RespContinue, nil
 }
 
@@ -101,12 +57,12 @@ func (s *session) Helo(name string, _ gomilter.Modifier) (resp *gomilter.Respons
 func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
 	s.finish("")
-	s.begin(from)
+	s.Mail(from)
 	if m.Get(gomilter.MacroAuthType) != "" || m.Get(gomilter.MacroAuthAuthen) != "" {
-		s.pipe.LoggedIn()
+		s.LoggedIn()
 	}
-	if s.cfg.ReplyAt == AtMail && m.Protocol()&gomilter.OptNoMailReply == 0 {
-		return s.answer(""), nil
+	if s.Config.ReplyAt == door.AtMail && m.Protocol()&gomilter.OptNoMailReply == 0 {
+		return response(s.Judge()), nil
 	}
 	return gomilter.RespContinue, nil
 }
@@ -114,32 +70,24 @@ func (s *session) MailFrom(from, _ string, m gomilter.Modifier) (resp *gomilter.
 // RcptTo answers for one recipient.
 func (s *session) RcptTo(to, _ string, _ gomilter.Modifier) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
-	if !s.message.open {
-		s.begin("") // no MTA does this
-	}
-	before := s.pipe.Findings()
-	defer func() { s.message.add(to, !slices.Equal(before, s.pipe.Findings())) }()
-	return s.answer(checks.Domain(to)), nil
+	return response(s.Rcpt(to)), nil
 }
 
 // Header counts the fields that came with the message and of which some may claim to be ours.
 func (s *session) Header(name, value string, _ gomilter.Modifier) (resp *gomilter.Response, _ error) {
 	defer s.failOpen(&resp)
 	switch name = strings.TrimSpace(name); {
-	case s.cfg.Header != "" && strings.EqualFold(name, s.cfg.Header):
-		s.message.own.add(true)
-	case s.cfg.AuthResults && strings.EqualFold(name, resultsField):
-		s.message.results.add(claims(value, s.host))
+	case s.Config.Header != "" && strings.EqualFold(name, s.Config.Header):
+		s.own.add(true)
+	case s.Config.AuthResults && strings.EqualFold(name, door.ResultsField):
+		s.results.add(door.Claims(value, s.Host))
 	}
 	return gomilter.RespContinue, nil
 }
 
 // EndOfMessage takes out the fields that claim to be ours and puts ours in.
 func (s *session) EndOfMessage(m gomilter.Modifier) (*gomilter.Response, error) {
-	if s.message.open && !s.pipe.Settled() {
-		s.try(func() { s.answer("") }) // a message whose recipients the MTA did not report
-	}
-	s.try(func() { s.mark(m) })
+	s.Try(func() { s.mark(m) })
 	s.finish(m.Get(gomilter.MacroQueueId))
 	return gomilter.RespAccept, nil
 }
@@ -150,50 +98,19 @@ func (s *session) Abort(gomilter.Modifier) error {
 	return nil
 }
 
+// finish ends the transaction.
+func (s *session) finish(queueID string) {
+	s.Finish(queueID)
+	s.own, s.results = inbound{}, inbound{}
+}
+
 // Cleanup ends the session.
-func (s *session) Cleanup(gomilter.Modifier) {
-	s.finish("")
-	s.leave()
-}
+func (s *session) Cleanup(gomilter.Modifier) { s.Leave() }
 
-// failOpen lets the mail go on when a callback panics, which would end the daemon. The open transaction is not
-// judged any further, or none of the session's where none is open. A recipient that was refused before stays
-// refused.
+// failOpen lets the mail go on when a callback panics, which would end the daemon.
 func (s *session) failOpen(resp **gomilter.Response) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	if s.message.open {
-		s.pipe.Abandon()
-	} else {
-		s.internal = true
-	}
-	if resp != nil {
+	if s.Survives(recover()) {
 		*resp = gomilter.RespContinue
-	}
-	s.report(p)
-}
-
-// try does what a callback must not fail for, and reports whether it did without a panic.
-func (s *session) try(do func()) (ok bool) {
-	defer s.failOpen(nil)
-	do()
-	return true
-}
-
-// retry does what takes a judgement, and once more as for an internal error where it panics.
-func (s *session) retry(do func()) {
-	if !s.try(do) {
-		s.try(do)
-	}
-}
-
-// report passes on what recover returned.
-func (s *session) report(recovered any) {
-	if recovered != nil && s.cfg.OnPanic != nil {
-		p := checks.Caught(recovered)
-		s.cfg.OnPanic(p.Value, p.Stack)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
+	"helo-milter/door"
 )
 
 func TestSession(t *testing.T) {
@@ -91,24 +92,24 @@ func TestSession(t *testing.T) {
 }
 
 func TestSessionConfigured(t *testing.T) {
-	set := func(rule string, a checks.Action) func(*Config) {
-		return func(c *Config) { c.Policy.Actions[checks.Index(rule)] = a }
+	set := func(rule string, a checks.Action) func(*door.Config) {
+		return func(c *door.Config) { c.Policy.Actions[checks.Index(rule)] = a }
 	}
 	const mail = "C 203.0.113.1 | H 0x7f000001 | M | R | ."
 	for _, tt := range []struct {
 		story  string
-		change func(*Config)
+		change func(*door.Config)
 		macros map[string]string
 		script string
 		want   string
 	}{
 		{
-			"observing", func(c *Config) { c.Policy.Mode = checks.Observe }, nil, mail,
+			"observing", func(c *door.Config) { c.Policy.Mode = checks.Observe }, nil, mail,
 			"0:reject,0x7f000001,helo-numeric",
 		},
 		{"authenticated", nil, map[string]string{"{auth_authen}": "joe"}, mail, "0:exempt,0x7f000001,none"},
 		{
-			"authenticated and judged", func(c *Config) { c.Exempt.Authenticated = false },
+			"authenticated and judged", func(c *door.Config) { c.Exempt.Authenticated = false },
 			map[string]string{"{auth_authen}": "joe"},
 			"C 203.0.113.1 | H 0x7f000001 | M | R", "504 5.5.2 helo-numeric",
 		},
@@ -118,12 +119,12 @@ func TestSessionConfigured(t *testing.T) {
 			"C 203.0.113.1 | H [127.0.0.1] | M | R | .", "0:accept,[127.0.0.1],helo-literal-mismatch",
 		},
 		{
-			"reply at MAIL", func(c *Config) { c.ReplyAt = AtMail }, nil,
+			"reply at MAIL", func(c *door.Config) { c.ReplyAt = door.AtMail }, nil,
 			"C 203.0.113.1 | H 0x7f000001 | M", "504 5.5.2 helo-numeric",
 		},
-		{"no header wanted", func(c *Config) { c.Header, c.Policy.Mode = "", checks.Observe }, nil, mail, ""},
+		{"no header wanted", func(c *door.Config) { c.Header, c.Policy.Mode = "", checks.Observe }, nil, mail, ""},
 		{
-			"another header name", func(c *Config) { c.Header, c.Policy.Mode = "X-Other", checks.Observe }, nil,
+			"another header name", func(c *door.Config) { c.Header, c.Policy.Mode = "X-Other", checks.Observe }, nil,
 			"C 203.0.113.1 | H 0x7f000001 | M | R | X X-HELO-Check: x | X X-OTHER: x | .",
 			"1:deleted 0:reject,0x7f000001,helo-numeric",
 		},
@@ -132,7 +133,7 @@ func TestSessionConfigured(t *testing.T) {
 			"C 203.0.113.1 | H 0x7f000001 | M | R", "450 4.5.2 helo-numeric",
 		},
 		{
-			"help_url", func(c *Config) { c.HelpURL = "https://mx.example.net/helo?100%25" }, nil,
+			"help_url", func(c *door.Config) { c.HelpURL = "https://mx.example.net/helo?100%25" }, nil,
 			"C 203.0.113.1 | H 0x7f000001 | M | R", "504 5.5.2 https://mx.example.net/helo?100%%25",
 		}, // % for the MTA
 		{
@@ -198,7 +199,7 @@ func TestNegotiation(t *testing.T) {
 func TestUnableToMark(t *testing.T) {
 	for header, want := range map[string]int{"X-HELO-Check": 1, "": 0} {
 		var log bytes.Buffer
-		address := testServer(t, func(c *Config) {
+		address := testServer(t, func(c *door.Config) {
 			c.Log, c.Header = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})), header
 		})
 		for range 2 {
@@ -229,7 +230,7 @@ func TestDecided(t *testing.T) {
 	} {
 		var got []string
 		t.Run(tt.story, func(t *testing.T) { // ends with the server
-			address := testServer(t, func(c *Config) {
+			address := testServer(t, func(c *door.Config) {
 				c.Decided = func(d *checks.Decision) { got = append(got, line(d)) }
 				panicAt(c, "PTR 203.0.113.6")
 			})
@@ -253,7 +254,7 @@ mail.example.org  TXT  "dnstest" "drop"
 func TestSessionWaits(t *testing.T) {
 	const timeout = time.Second
 	dns := checkstest.Parse(t, stuck)
-	address := testServer(t, func(c *Config) { c.DNS = &checks.DNS{Resolver: dns, Timeout: timeout} })
+	address := testServer(t, func(c *door.Config) { c.DNS = &checks.DNS{Resolver: dns, Timeout: timeout} })
 	run := func(script string, opts ...gomilter.Option) (string, time.Duration) {
 		begin := time.Now()
 		got := play(t, address, script, nil, opts...)
@@ -270,7 +271,7 @@ func TestSessionWaits(t *testing.T) {
 		t.Errorf("without an answer: %s after %v", got, took)
 	}
 	// Who hangs up leaves no lookup behind (goleak).
-	patient := testServer(t, func(c *Config) { c.DNS = &checks.DNS{Resolver: dns, Timeout: time.Hour} })
+	patient := testServer(t, func(c *door.Config) { c.DNS = &checks.DNS{Resolver: dns, Timeout: time.Hour} })
 	play(t, patient, "C 203.0.113.1 | H mail.example.org | M", nil)
 	if got, took = run("C 192.168.1.1" + mail); got != "0:exempt,mail.example.org,none" || took >= timeout {
 		t.Errorf("exempt: %s after %v", got, took)

@@ -5,17 +5,19 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"helo-milter/door"
 )
 
 // A transaction is open from MAIL to its end, whatever ends it; a waiter returns once none is.
 func TestTransactions(t *testing.T) {
-	server, address := startServer(t, func(c *Config) { c.ReplyAt = AtMail }) // it is open when play returns
+	server, address := startServer(t, func(c *door.Config) { c.ReplyAt = door.AtMail }) // it is open when play returns
 	a, b := connect(t, address, nil), connect(t, address, nil)
 	defer a.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	waited := make(chan error)
-	waits := func() { waited <- server.wait(ctx) }
+	waits := func() { waited <- server.transactions.Wait(ctx) }
 	for _, step := range []struct {
 		story  string
 		mta    *mta
@@ -39,7 +41,7 @@ func TestTransactions(t *testing.T) {
 	go waits()
 	over, end := context.WithCancel(ctx)
 	end()
-	if err := server.wait(over); !errors.Is(err, context.Canceled) {
+	if err := server.transactions.Wait(over); !errors.Is(err, context.Canceled) {
 		t.Errorf("with one open, to wait in vain ends with %v", err)
 	}
 	b.Close() // hangs up
@@ -48,7 +50,7 @@ func TestTransactions(t *testing.T) {
 			t.Errorf("to wait ends with %v", err)
 		}
 	}
-	if err := server.wait(over); err != nil || server.Transactions() != 0 {
+	if err := server.transactions.Wait(over); err != nil || server.Transactions() != 0 {
 		t.Errorf("%d transactions are left, %v", server.Transactions(), err)
 	}
 }

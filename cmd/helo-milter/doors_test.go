@@ -24,11 +24,13 @@ var doors = map[string][]string{
 	},
 	"cmd/helo-milter/internal/completion": {"github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/config": {
-		"helo-milter/checks", "helo-milter/checks/enum", "helo-milter/dnscache", "helo-milter/milter",
+		"helo-milter/checks", "helo-milter/checks/enum", "helo-milter/dnscache", "helo-milter/door",
+		"helo-milter/milter",
 		"github.com/BurntSushi/toml", "github.com/agnivade/levenshtein",
 	},
 	"cmd/helo-milter/internal/daemon": {
-		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache", "helo-milter/milter",
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache", "helo-milter/door",
+		"helo-milter/milter",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"github.com/d--j/go-milter", "golang.org/x/net/netutil",
@@ -52,7 +54,10 @@ var doors = map[string][]string{
 	"cmd/helo-milter/internal/spool": {},
 
 	"milter": {
-		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/enum", "github.com/d--j/go-milter",
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door", "github.com/d--j/go-milter",
+	},
+	"door": {
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/enum",
 		"github.com/emersion/go-msgauth/authres",
 	},
 	"checks": {

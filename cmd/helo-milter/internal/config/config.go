@@ -45,6 +45,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/dnscache"
+	"helo-milter/door"
 	"helo-milter/milter"
 )
 
@@ -59,7 +60,7 @@ type Config struct {
 	Listen      []Address
 	SocketMode  fs.FileMode
 	SocketGroup string // "" is the daemon's own
-	ReplyAt     milter.Stage
+	ReplyAt     door.Stage
 	DecisionLog string // a file; "-" is standard output, and "" none
 	Log         LogForm
 	LogLevel    slog.Level

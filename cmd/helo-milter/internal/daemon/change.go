@@ -11,7 +11,7 @@ import (
 
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/dnscache"
-	"helo-milter/milter"
+	"helo-milter/door"
 )
 
 // change is a configuration with all that it needs, open and not in use yet.
@@ -19,7 +19,7 @@ type change struct {
 	cfg      *config.Config
 	files    files
 	resolver *dnscache.Resolver
-	serving  *milter.Config
+	serving  *door.Config
 	sockets  sockets      // all, those that stay included
 	gid      int          // the group of unix sockets; -1: the daemon's own
 	http     net.Listener // nil: as it is, or none

@@ -14,6 +14,7 @@ import (
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/spool"
+	"helo-milter/door"
 	"helo-milter/milter"
 )
 
@@ -55,7 +56,7 @@ func newMetrics() *metrics {
 		}),
 		sessions: newSeries("sessions_total", "SMTP sessions that have ended, by what the last decision made of "+
 			"the client: judged, or why it was exempt; none without a decision.", label{"class", []string{
-			milter.Judged, "private", "authenticated", checks.AllowList, "no-address", milter.Undecided,
+			door.Judged, "private", "authenticated", checks.AllowList, "no-address", door.Undecided,
 		}}),
 		stripped: counter("header_fields_stripped_total",
 			"Header fields that claimed to be ours, taken out of messages."),

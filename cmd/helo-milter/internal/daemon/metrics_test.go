@@ -24,6 +24,7 @@ import (
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
+	"helo-milter/door"
 	"helo-milter/milter"
 )
 
@@ -203,7 +204,7 @@ func full(t *testing.T) *prometheus.Registry {
 	m.spool("log", log)
 	m.spool("decision_log", log)
 	guard := milter.NewGuard(milter.Limits{})
-	m.watch(milter.NewServer(&milter.Config{}, guard), guard)
+	m.watch(milter.NewServer(&door.Config{}, guard), guard)
 	c, err := config.Parse("", nil)
 	if err != nil {
 		t.Fatal(err)

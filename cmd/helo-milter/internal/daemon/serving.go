@@ -10,6 +10,7 @@ import (
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/dnscache"
+	"helo-milter/door"
 	"helo-milter/milter"
 )
 
@@ -56,7 +57,7 @@ func (d *Daemon) filtered(name, answer string) {
 }
 
 // serving is a change as package milter has it.
-func (d *Daemon) serving(c *change) *milter.Config {
+func (d *Daemon) serving(c *change) *door.Config {
 	cfg, dns := c.cfg, c.cfg.Asking(c.resolver)
 	dns.Trouble = func(list, answer string) {
 		d.metrics.trouble.count(list)
@@ -66,7 +67,7 @@ func (d *Daemon) serving(c *change) *milter.Config {
 		}
 	}
 	dns.Filtered = d.filtered
-	serving := &milter.Config{
+	serving := &door.Config{
 		Judge: cfg.Judge, DNS: dns, ReplyAt: cfg.ReplyAt, AuthResults: cfg.Header.AuthenticationResults,
 		Log: d.log, OnPanic: d.onPanic,
 	}

@@ -1,25 +1,25 @@
-package milter
+package door
 
 import (
 	"context"
 	"sync"
 )
 
-// transactions counts those that are open: from MAIL to the end of the message, an abort, or the end of
-// the session.
-type transactions struct {
+// Transactions counts the mail transactions that are open: from MAIL to the end of the message, an abort, or the end
+// of the session. Its methods are safe for concurrent use.
+type Transactions struct {
 	mu   sync.Mutex
 	open int
 	none chan struct{} // closed when open comes to 0; nil while nobody waits for it
 }
 
-func (t *transactions) begin() {
+func (t *Transactions) begin() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open++
 }
 
-func (t *transactions) end() {
+func (t *Transactions) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open--
@@ -29,17 +29,16 @@ func (t *transactions) end() {
 	}
 }
 
-// Transactions returns how many mail transactions are open.
-func (s *Server) Transactions() int {
-	s.transactions.mu.Lock()
-	defer s.transactions.mu.Unlock()
-	return s.transactions.open
+// Open returns how many transactions are open.
+func (t *Transactions) Open() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.open
 }
 
-// wait returns when no transaction is open, or with the context's error when that ends. The answer to the
+// Wait returns when no transaction is open, or with the context's error when that ends. The answer to the
 // message that ended last may still be on its way to the MTA.
-func (s *Server) wait(ctx context.Context) error {
-	t := &s.transactions
+func (t *Transactions) Wait(ctx context.Context) error {
 	t.mu.Lock()
 	if t.open == 0 {
 		t.mu.Unlock()

@@ -1,4 +1,4 @@
-package milter
+package door
 
 import (
 	"fmt"
@@ -13,12 +13,13 @@ import (
 	"helo-milter/checks/clean"
 )
 
-const resultsField = "Authentication-Results"
+// ResultsField is the name of the header field of RFC 8601.
+const ResultsField = "Authentication-Results"
 
-// authResults is what the host says in Authentication-Results (RFC 8601 §2.7.3), with the name that was
+// AuthResults is what the host says in Authentication-Results (RFC 8601 §2.7.3), with the name that was
 // confirmed as a comment. It is "", for no field, where nothing was looked up: "none" (§2.2) would speak for
 // all that share our name, such as a DKIM verifier behind us, and stand on mail that our users send.
-func authResults(host string, f *checks.Facts) string {
+func AuthResults(host string, f *checks.Facts) string {
 	iprev := f.Iprev()
 	if iprev == "none" || !isPlain(host) {
 		return ""
@@ -36,18 +37,18 @@ func authResults(host string, f *checks.Facts) string {
 // isPlain reports whether a name can stand in a field as it is, unlike some that the DNS has.
 func isPlain(name string) bool {
 	const bytes = "abcdefghijklmnopqrstuvwxyz0123456789.-_"
-	return name != "" && len(name) <= maxMacro && strings.Trim(name, bytes) == ""
+	return name != "" && len(name) <= maxName && strings.Trim(name, bytes) == ""
 }
 
-// claims reports whether an Authentication-Results field says that the host wrote it: RFC 8601 §5 has those
+// Claims reports whether an Authentication-Results field says that the host wrote it: RFC 8601 §5 has those
 // removed at the border, whatever their version. What does not begin as §2.2 has it tells nothing to those
 // who go by the RFC, and who does not may find our name anywhere in it: it is ours if the name is there,
 // even as a MIME word, which Python's email package decodes in any field.
-func claims(value, host string) bool {
+func Claims(value, host string) bool {
 	head, ok := plainHead(value)
 	id, _, err := authres.Parse(head)
 	if ok && err == nil && id != "" {
-		return checks.Canonical(clean.Text(id, maxMacro)) == host
+		return checks.Canonical(clean.Text(id, maxName)) == host
 	}
 	text, err := new(mime.WordDecoder).DecodeHeader(value)
 	return host != "" && (err != nil || strings.Contains(strings.Map(bare, text), host))
