@@ -19,10 +19,10 @@ func TestMain(m *testing.M) {
 func TestTables(t *testing.T) {
 	tiny := plan{
 		rounds: 1, round: 30 * time.Millisecond, clients: 20, situations: []situation{{"inet", 1}, {"unix", 16}},
-		idle: 30, hold: 10 * time.Millisecond, cold: 2, curve: []int{10, 100},
+		idle: 30, hold: 10 * time.Millisecond, cold: 2, curve: []int{10, 100}, known: []int{10, 20},
 	}
 	rows := map[string]int{
-		"messages": len(tiny.situations) * len(programNames), "idle": 4, "cold": 8, "scale": len(tiny.curve) + 1 + 6,
+		"messages": len(tiny.situations) * len(programNames), "idle": 4, "cold": 8, "scale": len(tiny.curve) + 1 + 6 + len(tiny.known),
 	}
 	for _, part := range parts {
 		if rows[part.name] == 0 {

@@ -24,6 +24,7 @@ type plan struct {
 	hold       time.Duration // how long they are held before their memory is looked at
 	cold       int           // sessions of new clients, by how many are at a time
 	curve      []int         // numbers of clients
+	known      []int         // numbers of clients that are all in the cache
 	sessions   int           // of an SMTP client through each MTA with each milter
 	allMacros  bool
 }
@@ -31,12 +32,14 @@ type plan struct {
 var usualPlan = plan{
 	rounds: 8, round: 600 * time.Millisecond, clients: 10_000, situations: situations,
 	idle: 10_000, hold: 2 * time.Second, cold: 60, curve: []int{1000, 10_000, 100_000, 1_000_000}, sessions: 150,
+	known: []int{1000, 10_000, 100_000},
 }
 
 // quickPlan takes about a minute.
 var quickPlan = plan{
 	rounds: 4, round: 150 * time.Millisecond, clients: 1000, situations: situations,
 	idle: 2000, hold: time.Second, cold: 10, curve: []int{1000, 1_000_000}, sessions: 10,
+	known: []int{1000, 10_000},
 }
 
 var situations = []situation{{"inet", 1}, {"inet", 16}, {"inet", 256}, {"unix", 1}, {"unix", 16}, {"unix", 256}}
@@ -66,6 +69,7 @@ func main() {
 	quick := flag.Bool("quick", false, "a minute, with less certain figures")
 	all := flag.Bool("macros", false, "send all macros, not as Postfix does those that the milter asked for")
 	profiles := flag.String("profile", "", "also write CPU profiles of ours to this directory")
+	known := flag.Int("known", 0, "also measure as many clients that are all in the cache: a million take ten minutes and 1.5 GB")
 	flag.Usage = help
 	flag.Parse()
 	for _, name := range flag.Args() {
@@ -80,6 +84,9 @@ func main() {
 		plan = quickPlan
 	}
 	plan.allMacros = *all
+	if *known > 0 {
+		plan.known = append(slices.Clone(plan.known), *known)
+	}
 	for _, part := range parts {
 		if flag.NArg() == 0 && part.name != "smtp" || slices.Contains(flag.Args(), part.name) {
 			b := &bench{}

@@ -22,7 +22,7 @@ func profile(t rig.T, out io.Writer, plan plan, dir string) {
 	clients := pool{size: plan.clients}
 	startUnbound(t, clients, profileResolver)
 	milter := &program{name: ours}
-	milter.startOurs(t, profileResolver, "", "pprof = true")
+	milter.startOurs(t, profileResolver, "", "pprof = true", "")
 	milter.wait(t)
 	milter.warm(t, clients)
 	if err := os.MkdirAll(dir, 0o777); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,7 +56,38 @@ func scale(t rig.T, out io.Writer, plan plan) {
 	printCurve(out, steps[:len(plan.curve)+1])
 	fmt.Fprintln(out)
 	printCurve(out, steps[len(plan.curve)+1:])
+	scaleKnown(t, out, plan, dns)
 }
+
+// namesOf is how many names a client has in the cache, at most.
+const namesOf = 8
+
+// scaleKnown measures what a message costs with more clients that are all in the cache.
+func scaleKnown(t rig.T, out io.Writer, plan plan, dns *nameserver) {
+	most := slices.Max(plan.known)
+	p := &program{name: ours}
+	p.startOurs(t, scaleResolver, "", "", fmt.Sprintf("cache_entries = %d", max(cacheEntries, namesOf*most)))
+	p.wait(t)
+	p.warm(t, pool{size: most})
+	var steps []*step
+	for _, clients := range plan.known {
+		steps = append(steps, &step{program: p, clients: clients, atATime: 16})
+	}
+	for range plan.rounds {
+		for _, i := range rand.Perm(len(steps)) {
+			steps[i].play(t, dns, during(plan.round, anyOf(steps[i].clients)))
+		}
+	}
+	fmt.Fprintf(out, knownTitle, namesOf)
+	printCurve(out, steps)
+}
+
+const knownTitle = `
+## More clients, all of them in the cache
+
+On unix sockets; any client is as likely as any other. cache_entries is %d times the most clients.
+
+`
 
 const scaleTitle = `
 ## More clients, more sessions at a time
