@@ -45,7 +45,7 @@ func (d *Daemon) ready(ctx context.Context) error {
 	if d.stopping.Load() {
 		return errors.New("stopping")
 	}
-	return d.guard.Probe(ctx)
+	return d.gate.Probe(ctx)
 }
 
 // maxScrapers is how many connections /metrics and the others have at a time.
