@@ -2,6 +2,7 @@ package rig
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -34,9 +35,15 @@ func startExim(t T, sink *Sink, change func(e *Exim, conf string) (string, error
 	t.Helper()
 	e := &Exim{newServer(t, "exim")}
 	_, port, _ := strings.Cut(sink.Addr, "]:")
-	conf, err := change(e, strings.NewReplacer("{exim}", eximBin, "{dir}", e.dir, "{sink}", port).Replace(eximConf))
+	examples, err := examplesDir()
+	conf := ""
 	if err == nil {
-		conf = strings.NewReplacer("{mx}", e.Addr.String(), "{mx6}", e.Addr6.String()).Replace(conf)
+		conf, err = change(e, strings.NewReplacer("{exim}", eximBin, "{dir}", e.dir, "{sink}", port).Replace(eximConf))
+	}
+	if err == nil {
+		conf = strings.NewReplacer(
+			"{mx}", e.Addr.String(), "{mx6}", e.Addr6.String(), "{examples}", examples,
+		).Replace(conf)
 		err = e.furnish(conf)
 	}
 	if err == nil {
@@ -95,9 +102,29 @@ func eximOffer(t T, need string) []string {
 	return []string{need}
 }
 
-// EximPolicy returns the lines of the main section for helo-milter as a policy service at a socket, and those of
-// the ACLs of examples/exim.
-func EximPolicy(socket string, settings ...string) string { return strings.Join(settings, "\n") }
+// EximPolicy returns the lines of the main section for helo-milter as a policy service at a socket, policy:unix:PATH or
+// policy:inet:HOST:PORT: those of examples/exim, and settings.
+func EximPolicy(socket string, settings ...string) string {
+	socket = strings.TrimPrefix(strings.TrimPrefix(socket, "policy:"), "unix:")
+	lines := []string{".include {examples}/main", "HELO_MILTER_SOCKET == " + socket}
+	return strings.Join(append(lines, settings...), "\n")
+}
+
+// examplesDir returns the directory of the examples, examples/exim above the working directory.
+func examplesDir() (string, error) {
+	dir, err := os.Getwd()
+	for err == nil {
+		at := filepath.Join(dir, "examples", "exim")
+		if _, missing := os.Stat(at); missing == nil {
+			return at, nil
+		}
+		if dir == "/" {
+			err = errors.New("no examples/exim")
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "", err
+}
 
 var eximSessionEnd = regexp.MustCompile(`(?m)^.* SMTP connection from .*(closed by|lost)`)
 
@@ -181,6 +208,10 @@ acl_smtp_data = acl_check_data
 
 begin acl
 
+.ifdef HELO_MILTER_SOCKET
+.include {examples}/acl
+.endif
+
 acl_check_rcpt:
   deny    condition = ${if eq {$received_port}{587}}
           !authenticated = *
@@ -190,9 +221,15 @@ acl_check_rcpt:
           domains = +local_domains : +relay_to_domains
   require message = 550 5.1.1 <$local_part@$domain> is unknown
           verify = recipient
+.ifdef HELO_MILTER_SOCKET
+  require acl = acl_helo_milter_rcpt
+.endif
   accept
 
 acl_check_data:
+.ifdef HELO_MILTER_SOCKET
+  warn    acl = acl_helo_milter_data
+.endif
   accept
 
 begin routers
