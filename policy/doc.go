@@ -22,6 +22,9 @@
 //
 // CONNECT, HELO, EHLO, VRFY and ETRN: DUNNO at once. The lookups run while the client goes on.
 //
+// QUIT: DUNNO, and the session is over. Postfix has no such state, and knows no server_name: its name, by which we know
+// that a client claims it. Other mail servers say both.
+//
 // MAIL: DUNNO, or the refusal where that is wanted at MAIL.
 //
 // RCPT: DUNNO, a reply such as 550 5.7.1, or DEFER_IF_PERMIT for a temporary one, so that a recipient whom Postfix

@@ -134,6 +134,9 @@ func (s *Server) Speak(conn net.Conn) error {
 func (s *Server) answer(c *conn, r *request) string {
 	switch r.state {
 	case "CONNECT", "HELO", "EHLO", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE":
+	case "QUIT":
+		s.sessions.quit(c.keyOf(r))
+		return dunno
 	default:
 		return dunno
 	}

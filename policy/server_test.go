@@ -293,6 +293,11 @@ func TestSession(t *testing.T) {
 		{"no greeting", nil, "RCPT helo=", "503,5.5.1,helo-missing", "reject/reject/b@example.net =judged"},
 		{"our name", nil, "RCPT helo=mx.example.net", "550,5.7.1,helo-own-name", ""},
 		{"our address", nil, "RCPT helo=[192.0.2.25]", "550,5.7.1,helo-own-address", ""},
+		{
+			"our name is the server's", func(c *door.Config) { c.Site.Hostname = "" },
+			"RCPT helo=mx9.example.net server_name=mx9.example.net", "550,5.7.1,helo-own-name", "",
+		},
+		{"QUIT", nil, "CONNECT|QUIT|QUIT|RCPT", "- - - -", "=none accept/accept/b@example.net =judged"},
 		{"IPv6", nil, "RCPT client_address=2001:db8::1 helo=six.example.org|DATA client_address=2001:db8::1 helo=six.example.org", "- +accept,six.example.org,none", ""},
 		{"a private client", nil, "RCPT helo=0x7f000001 client_address=192.168.7.7|DATA helo=0x7f000001 client_address=192.168.7.7", "- +exempt,0x7f000001,none", "exempt/accept/b@example.net =private"},
 		{"no address", nil, "RCPT helo=0x7f000001 client_address=unknown", "-", "exempt/accept/b@example.net =no-address"},

@@ -118,6 +118,16 @@ func (t *sessions) end(s *session) {
 	}
 }
 
+// quit ends the session of a key, if there is one.
+func (t *sessions) quit(k key) {
+	t.mu.Lock()
+	e := t.known[k]
+	t.mu.Unlock()
+	if e != nil {
+		t.end(e.Value.(*session))
+	}
+}
+
 // endAll ends all sessions.
 func (t *sessions) endAll() {
 	var over []*session
