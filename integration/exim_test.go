@@ -221,7 +221,8 @@ func TestEximDebian(t *testing.T) {
 				etc.Write("exim4.conf.template", strings.Replace(etc.Read("exim4.conf.template"), "begin acl\n", "begin acl\n"+acl, 1))
 			})
 			for _, tt := range []struct{ client, says, result string }{
-				{good, greeting, judged}, {good, "EHLO mx.example.net", "550"},
+				{good, greeting, judged},
+				{good, "EHLO mx.example.net", "550"},
 				{good, "EHLO mx.example.net|EHLO mail.example.org", "550"},
 				{"127.0.0.1", "EHLO friend", "X-HELO-Check: forged"}, // a host that it relays for
 			} {

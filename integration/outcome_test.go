@@ -90,7 +90,7 @@ func (s *session) checkRefusal(o outcome) {
 	}
 	reply := s.reply(at)
 	text := fmt.Sprint(reply.Code, " ", reply.Text)
-	if s.mta == "Exim" { // the protocol of policy services has one code for all that may be tried again
+	if s.asksPolicy() { // the protocol of policy services has one code for all that may be tried again
 		o.reply = strings.Replace(o.reply, "451 ", "450 ", 1)
 	}
 	if !strings.HasPrefix(text, o.reply) {

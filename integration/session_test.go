@@ -86,9 +86,10 @@ func acceptedMessages(replies []rig.Reply) (n int) {
 // anyHelo makes each MTA accept what the stories say: Sendmail and Exim answer an invalid HELO themselves unless
 // configured otherwise, Exim also a MAIL without one, and Postfix takes XCLIENT only from trusted clients.
 var anyHelo = map[string]string{
-	"Postfix":  "smtpd_authorized_xclient_hosts = 0.0.0.0/0",
-	"Sendmail": "define(`confALLOW_BOGUS_HELO', `True')dnl",
-	"Exim":     "helo_accept_junk_hosts = *\nhosts_require_helo =",
+	"Postfix":        "smtpd_authorized_xclient_hosts = 0.0.0.0/0",
+	"Postfix policy": "smtpd_authorized_xclient_hosts = 0.0.0.0/0",
+	"Sendmail":       "define(`confALLOW_BOGUS_HELO', `True')dnl",
+	"Exim":           "helo_accept_junk_hosts = *\nhosts_require_helo =",
 }
 
 // reply returns the reply to the last command that starts with a text.

@@ -35,7 +35,8 @@ func pairwiseVariants(t *testing.T, test func(*testing.T, variant)) {
 // runs reports whether the i-th story of a table is run in the variant. A story that ends in a refusal is run
 // in both modes on each MTA, with a different socket family in each mode. Any other story looks the same in
 // both modes: it is run in one mode on one MTA and in the other mode on the other MTA, or in both modes if
-// only Postfix supports it. Exim runs each story once: a refusal in enforce mode, and any other in observe mode.
+// only Postfix supports it. With the policy service, each story runs once: a refusal in enforce mode, and any other in
+// observe mode.
 func (v variant) runs(i int, says, outcome string) bool {
 	observes := v.mode == "observe"
 	if familyMatches := (i%2 == 0) == (observes == (v.network == "unix")); !familyMatches {
@@ -43,7 +44,7 @@ func (v variant) runs(i int, says, outcome string) bool {
 	}
 	want := parseOutcome(outcome).want
 	refusal := want == "reject" || want == "tempfail"
-	if v.mta == "Exim" {
+	if v.asksPolicy() {
 		return refusal != observes
 	}
 	both := refusal || variant{mta: "Sendmail"}.unsupported(says) != ""
@@ -56,11 +57,14 @@ func (v variant) run(t *testing.T, test func(*testing.T, variant)) {
 
 // socket returns the kind of the milter's socket, see rig.StartMilter.
 func (v variant) socket() string {
-	if v.mta == "Exim" {
+	if v.asksPolicy() {
 		return "policy:" + v.network
 	}
 	return v.network
 }
+
+// asksPolicy reports whether the MTA asks helo-milter as a policy service.
+func (v variant) asksPolicy() bool { return v.mta == "Exim" || v.mta == "Postfix policy" }
 
 // unsupported returns why the MTA cannot run a session, or "" if it can.
 func (v variant) unsupported(session string) string {
@@ -77,6 +81,11 @@ func (v variant) config(story string) string {
 	profile := "profile = \"standard\"\n"
 	if strings.Contains(story, "profile = ") {
 		profile = ""
+	}
+	if v.mta == "Postfix policy" { // which does not say its name
+		const site = "[site]\n"
+		before, after, _ := strings.Cut(story, site)
+		story = before + "\n" + site + "hostname = \"mx.example.net\"\n" + after
 	}
 	return fmt.Sprintf("mode = %q\n%s%s\n", v.mode, profile, story)
 }

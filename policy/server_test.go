@@ -289,6 +289,10 @@ func TestSession(t *testing.T) {
 		{"without a port, another instance is another session", nil, "RCPT helo=0x7f000001 client_port=|RCPT inst=2 client_port=unknown", "504,5.5.2,helo-numeric -", ""},
 		{"another port is another session", nil, "RCPT helo=0x7f000001|RCPT inst=2 client_port=4712", "504,5.5.2,helo-numeric -", "reject/reject/b@example.net =judged accept/accept/b@example.net =judged"},
 		{"CONNECT begins another one", nil, "RCPT helo=0x7f000001|CONNECT|EHLO|RCPT inst=2", "504,5.5.2,helo-numeric - - -", "reject/reject/b@example.net =judged accept/accept/b@example.net =judged"},
+		{
+			"a greeting that Postfix changes once it has asked about it", nil, "EHLO helo=mail;<b>\xff|RCPT helo=mail??b??",
+			"- 501,5.5.2,helo-malformed", "",
+		},
 		{"a server that forgets the greeting", nil, "EHLO|RCPT helo=|DATA helo=", "- - " + good, ""},
 		{"no greeting", nil, "RCPT helo=", "503,5.5.1,helo-missing", "reject/reject/b@example.net =judged"},
 		{"our name", nil, "RCPT helo=mx.example.net", "550,5.7.1,helo-own-name", ""},

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -104,7 +105,7 @@ func parseAddr(text string) netip.Addr {
 // greet notes a greeting that was not asked about last. It ends a transaction: RFC 5321 §4.1.4. A server that has
 // forgotten the greeting, as after STARTTLS, does not undo it.
 func (s *session) greet(r *request) {
-	if r.helo == "" || r.helo == s.helo {
+	if r.helo == "" || r.helo == s.helo || neutered(r.helo) == neutered(s.helo) {
 		return
 	}
 	if s.helo != "" {
@@ -112,6 +113,17 @@ func (s *session) greet(r *request) {
 	}
 	s.helo = r.helo
 	s.Greet(r.helo)
+}
+
+// neutered is what Postfix makes of a greeting once it has asked about it at HELO (helo_cmd in smtpd.c, printable.c).
+func neutered(helo string) string {
+	bytes := []byte(helo)
+	for i, c := range bytes {
+		if c < ' ' || c > '~' || strings.IndexByte(` <>()\";@`, c) >= 0 {
+			bytes[i] = '?'
+		}
+	}
+	return string(bytes)
 }
 
 // finish ends the message.

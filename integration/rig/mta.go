@@ -37,11 +37,11 @@ type MTA interface {
 // MTAs are the mail servers with milters, and Hosts are all: the names that Start accepts.
 var (
 	MTAs  = []string{"Postfix", "Sendmail"}
-	Hosts = append(MTAs[:2:2], "Exim")
+	Hosts = append(MTAs[:2:2], "Exim", "Postfix policy")
 )
 
-// Start starts an MTA with the milter at a socket, or without one for "". For Exim that is a socket of the policy
-// service. needs are what the MTA must offer, STARTTLS, AUTH, SMTPUTF8 or "submission" (port 587), or lines of its
+// Start starts an MTA with the milter at a socket, or without one for "". For Exim and "Postfix policy" that is a
+// socket of the policy service. needs are what the MTA must offer, STARTTLS, AUTH, SMTPUTF8 or "submission" (port 587), or lines of its
 // configuration.
 func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA {
 	t.Helper()
@@ -51,6 +51,10 @@ func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA 
 		offer, filter = sendmailOffer, SendmailMilter
 	case "Exim":
 		offer, filter = eximOffer, EximPolicy
+	case "Postfix policy":
+		filter = func(socket string, _ ...string) string {
+			return PolicyService(t, socket, "policy.cf", "policy-early.cf")
+		}
 	}
 	var lines []string
 	if socket != "" {
@@ -64,6 +68,8 @@ func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA 
 		return StartSendmail(t, sink, lines...)
 	case "Exim":
 		return StartExim(t, sink, lines...)
+	case "Postfix policy":
+		return startPolicyPostfix(t, sink, lines...)
 	}
 	return StartPostfix(t, sink, lines...)
 }
