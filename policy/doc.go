@@ -15,6 +15,9 @@
 // smtpd process of Postfix has one client at a time), when the client connects anew, or [sessionLife] after its last
 // request. All its greetings count.
 //
+// Two things that Postfix does not have are for examples/exim: the state QUIT, with which a session ends at once, and the
+// attribute server_name, what the server calls itself.
+//
 // A message is known by instance, which Postfix sets at MAIL. Where that is the same for all messages of a session, it
 // is another one after DATA, or when the sender changes.
 //

@@ -35,7 +35,8 @@ func (v violation) Error() string { return "policy: " + string(v) }
 // request is what is read of a request.
 type request struct {
 	kind, state                string
-	client, port, server       string
+	client, port               string
+	server, serverName         string
 	clientName, reverseName    string
 	helo, sender, recipient    string
 	instance, queueID, context string
@@ -55,6 +56,8 @@ func (r *request) field(name []byte) *string {
 		return &r.port
 	case "server_address":
 		return &r.server
+	case "server_name":
+		return &r.serverName
 	case "client_name":
 		return &r.clientName
 	case "reverse_client_name":

@@ -133,6 +133,9 @@ func (s *Server) Speak(conn net.Conn) error {
 // answer returns the action for a request on a connection.
 func (s *Server) answer(c *conn, r *request) string {
 	switch r.state {
+	case "QUIT":
+		s.sessions.quit(c.keyOf(r))
+		return dunno
 	case "CONNECT", "HELO", "EHLO", "MAIL", "RCPT", "DATA", "END-OF-MESSAGE":
 	default:
 		return dunno

@@ -81,7 +81,7 @@ func (s *session) connect(r *request) {
 	}
 	s.connected = true
 	client, server := parseAddr(r.client), parseAddr(r.server)
-	s.Connect(client, "", server)
+	s.Connect(client, clean.Text(r.serverName, maxKey), server)
 	if r.clientName != "" && r.clientName != unknown {
 		s.Resolved(checks.MTAResolve{
 			Resolve: "OK", Name: clean.Text(r.clientName, maxKey), PTR: clean.Text(r.reverseName, maxKey),

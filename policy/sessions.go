@@ -118,6 +118,20 @@ func (t *sessions) end(s *session) {
 	}
 }
 
+// quit ends the session of a key, if there is one.
+func (t *sessions) quit(k key) {
+	t.mu.Lock()
+	e := t.known[k]
+	var s *session
+	if e != nil {
+		s = t.removeLocked(e)
+	}
+	t.mu.Unlock()
+	if s != nil {
+		s.end()
+	}
+}
+
 // endAll ends all sessions.
 func (t *sessions) endAll() {
 	var over []*session

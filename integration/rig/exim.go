@@ -58,10 +58,27 @@ func startExim(t T, sink *Sink, change func(e *Exim, conf string) (string, error
 			t.Errorf("exim: %s", trouble)
 		}
 	})
-	if err := within(func() error { return cmp.Or(e.proc.running(), listening(25, e.Addr, e.Addr6)) }); err != nil {
+	err = within(func() error {
+		if e.proc.running() != nil {
+			return nil
+		}
+		return listening(25, e.listens()...)
+	})
+	if err = cmp.Or(e.proc.running(), err); err != nil {
 		t.Fatalf("exim: %v\n%s%s", err, e.proc.output(), e.Log())
 	}
 	return e
+}
+
+// listens returns the addresses that are in the configuration.
+func (e *Exim) listens() (addrs []netip.Addr) {
+	conf, _ := os.ReadFile(e.Conf())
+	for _, addr := range []netip.Addr{e.Addr, e.Addr6} {
+		if strings.Contains(string(conf), addr.String()) {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
 }
 
 // Conf returns the path of the configuration file.
@@ -148,12 +165,15 @@ func (e *Exim) Refusals(log, at string) int {
 	return len(regexp.MustCompile(` rejected `+at+` [^:]*: .*Rule: `).FindAllString(log, -1))
 }
 
-// Refusal returns a regular expression for the log entry of such a refusal.
-func (e *Exim) Refusal(at string, client netip.Addr, _ int, helo string) string {
-	if helo != "" {
-		helo = `.*\(` + regexp.QuoteMeta(helo) + `\)`
+// Refusal returns a regular expression for the log entry of such a refusal. Its HELO is in parentheses, unless that is
+// the client's name or address.
+func (e *Exim) Refusal(at string, client netip.Addr, code int, helo string) string {
+	from := `\[` + regexp.QuoteMeta(client.String()) + `\]`
+	host := `[^ ]* ?`
+	if quoted := regexp.QuoteMeta(helo); helo != "" && !strings.Contains(helo, client.String()) {
+		host = `((?i:` + quoted + `) |[^ ]* ?\(` + quoted + `\) )`
 	}
-	return fmt.Sprintf(`H=%s.*\[%s\].* rejected %s .*: `, helo, regexp.QuoteMeta(client.String()), at)
+	return fmt.Sprintf(`H=%s%s.* rejected %s [^ ]*: %d `, host, from, at, code)
 }
 
 // Submit submits a message with sendmail(1), as local programs do.
