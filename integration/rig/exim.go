@@ -170,7 +170,7 @@ func (e *Exim) Refusals(log, at string) int {
 func (e *Exim) Refusal(at string, client netip.Addr, code int, helo string) string {
 	from := `\[` + regexp.QuoteMeta(client.String()) + `\]`
 	host := `[^ ]* ?`
-	if quoted := regexp.QuoteMeta(helo); helo != "" && !strings.Contains(helo, client.String()) {
+	if quoted := regexp.QuoteMeta(helo); helo != "" && !strings.EqualFold(helo, "["+client.String()+"]") {
 		host = `((?i:` + quoted + `) |[^ ]* ?\(` + quoted + `\) )`
 	}
 	return fmt.Sprintf(`H=%s%s.* rejected %s [^ ]*: %d `, host, from, at, code)
@@ -221,7 +221,7 @@ smtputf8_advertise_hosts =
 LOCAL_DOMAINS =
 .endif
 domainlist local_domains = LOCAL_DOMAINS
-domainlist relay_to_domains = example.net : example.com
+domainlist relay_to_domains = example.net : *.example.net : example.com : *.example.com
 hostlist relay_from_hosts =
 acl_smtp_rcpt = acl_check_rcpt
 acl_smtp_data = acl_check_data
@@ -256,6 +256,7 @@ begin routers
 
 local:
   driver = redirect
+  allow_fail
   domains = +local_domains
   data = ${if eq {$local_part}{root}{:blackhole:}{:fail: unknown}}
 
