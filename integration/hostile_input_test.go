@@ -108,6 +108,8 @@ func TestHostileTextToMTA(t *testing.T) {
 		for name, text := range texts {
 			if v.mta == "Sendmail" { // it hangs up after a long line (RFC 5321 §4.5.3.1.4: 512 octets)
 				text = text[:min(len(text), 400)]
+			} else if v.mta == "Exim" { // it hangs up after 16 KiB
+				text = text[:min(len(text), 16_000)]
 			}
 			said := strings.ReplaceAll(script, "%", strings.ReplaceAll(text, "|", "!")) // | separates the steps
 			s.replies = rig.Talk(t, client, server.Endpoint(client), said, rig.Message)

@@ -204,6 +204,7 @@ auth_advertise_hosts = ${if or {{!eq {$received_port}{587}}{def:tls_in_cipher}}{
 daemon_smtp_ports = 25
 .endif
 smtp_accept_max = 0
+smtp_accept_queue_per_connection = 0
 keep_environment =
 host_lookup = *
 dns_retrans = 2s
