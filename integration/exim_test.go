@@ -224,7 +224,7 @@ func TestEximDebian(t *testing.T) {
 				{good, greeting, judged},
 				{good, "EHLO mx.example.net", "550"},
 				{good, "EHLO mx.example.net|EHLO mail.example.org", "550"},
-				{"127.0.0.1", "EHLO friend", "X-HELO-Check: forged"}, // a host that it relays for
+				{"127.0.0.1", "EHLO friend", "X-HELO-Check: forged;"}, // a host that it relays for
 			} {
 				sink.Reset()
 				got := ""

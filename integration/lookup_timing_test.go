@@ -23,9 +23,9 @@ mail.example.org.             TXT  "dnstest" "slow" "A"
 10.113.0.203.in-addr.arpa.    TXT  "dnstest" "slow" "PTR"
 `)
 	const slow = 600 * time.Millisecond // what a lookup would take that starts at RCPT
-	pairwiseVariants(t, func(t *testing.T, v variant) {
+	pairwiseHosts(t, func(t *testing.T, v variant) {
 		t.Parallel()
-		milter := rig.StartMilter(t, v.network, fmt.Sprintf("mode = %q\n[dns]\nservers = [%q]", v.mode, dns.Addr()))
+		milter := rig.StartMilter(t, v.socket(), fmt.Sprintf("mode = %q\n[dns]\nservers = [%q]", v.mode, dns.Addr()))
 		sink := rig.StartSink(t)
 		server := rig.Start(t, v.mta, sink, milter.Socket)
 		client := netip.MustParseAddr("203.0.113.10")

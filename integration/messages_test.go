@@ -53,7 +53,7 @@ func TestManyMessages(t *testing.T) {
 		}
 		script += fmt.Sprintf("|MAIL FROM:<sender%d@example.org>|RCPT TO:<%s>|%s", n, rcpt, end)
 	}
-	pairwiseVariants(t, func(t *testing.T, v variant) {
+	pairwiseHosts(t, func(t *testing.T, v variant) {
 		t.Parallel()
 		s := v.session(t, rcptRejects, good, script+"|QUIT", rig.Message)
 		codes := map[int]int{}

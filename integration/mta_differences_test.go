@@ -27,6 +27,7 @@ var unsupportedFeatures = []struct{ mta, what, keyword, name, why string }{
 		"rejected with 501 by Sendmail itself; with `confALLOW_BOGUS_HELO` what precedes the blank counts",
 	},
 	{"Exim", "XCLIENT ", "XCLIENT", "XCLIENT", "not supported by 4.96"},
+	{"Exim", "^STARTTLS", "", "STARTTLS before any HELO", "rejected with 503 by Exim itself"},
 	{"Exim", "non_smtpd_milters", "", "local submission with `sendmail`", "does not ask: it is no SMTP session"},
 	{"Exim", "milter_protocol", "", "old versions of the milter protocol", "has no milters"},
 }

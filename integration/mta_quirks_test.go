@@ -119,7 +119,7 @@ const (
 func TestMTAQuirks(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		for i, tt := range quirkStories {
-			all := tt.says + " " + tt.needs
+			all := "^" + tt.says + " " + tt.needs
 			if !v.runs(i, all, tt.outcome) || v.unsupported(all) != "" {
 				continue
 			}

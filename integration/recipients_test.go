@@ -34,12 +34,13 @@ var recipients = map[string]struct{ address, refusal string }{
 var localUsers = map[string]string{
 	"Postfix":  "mydestination = mx.example.net\nlocal_recipient_maps = inline:{root=x}",
 	"Sendmail": "LOCAL_DOMAIN(`mx.example.net')dnl\ndefine(`ALIAS_FILE', `null:')dnl",
+	"Exim":     "LOCAL_DOMAINS = mx.example.net",
 }
 
 // Some recipients are accepted, some are refused by the milter and some by the MTA, command by command or,
 // with the milter on TCP, pipelined (RFC 2920): each gets its own reply, the message goes to the accepted
-// ones, and its header is about them. The record has the recipients that the milter saw. Neither MTA passes
-// on a recipient that it refuses itself: if it refuses all, there is nothing to decide.
+// ones, and its header is about them. The record has the recipients that the milter saw. No MTA passes on a
+// recipient that it refuses itself: if it refuses all, there is nothing to decide.
 func TestRecipients(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		for _, tt := range envelopes {

@@ -32,6 +32,13 @@ func pairwiseVariants(t *testing.T, test func(*testing.T, variant)) {
 	variant{"Sendmail", "enforce", "unix"}.run(t, test)
 }
 
+// pairwiseHosts is pairwiseVariants and half of those of Exim.
+func pairwiseHosts(t *testing.T, test func(*testing.T, variant)) {
+	pairwiseVariants(t, test)
+	variant{"Exim", "observe", "inet"}.run(t, test)
+	variant{"Exim", "enforce", "unix"}.run(t, test)
+}
+
 // runs reports whether the i-th story of a table is run in the variant. A story that ends in a refusal is run
 // in both modes on each MTA, with a different socket family in each mode. Any other story looks the same in
 // both modes: it is run in one mode on one MTA and in the other mode on the other MTA, or in both modes if

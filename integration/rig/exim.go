@@ -58,10 +58,27 @@ func startExim(t T, sink *Sink, change func(e *Exim, conf string) (string, error
 			t.Errorf("exim: %s", trouble)
 		}
 	})
-	if err := within(func() error { return cmp.Or(e.proc.running(), listening(25, e.Addr, e.Addr6)) }); err != nil {
+	err = within(func() error {
+		if e.proc.running() != nil {
+			return nil
+		}
+		return listening(25, e.listens()...)
+	})
+	if err = cmp.Or(e.proc.running(), err); err != nil {
 		t.Fatalf("exim: %v\n%s%s", err, e.proc.output(), e.Log())
 	}
 	return e
+}
+
+// listens returns the addresses that are in the configuration.
+func (e *Exim) listens() (addrs []netip.Addr) {
+	conf, _ := os.ReadFile(e.Conf())
+	for _, addr := range []netip.Addr{e.Addr, e.Addr6} {
+		if strings.Contains(string(conf), addr.String()) {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs
 }
 
 // Conf returns the path of the configuration file.
@@ -148,12 +165,15 @@ func (e *Exim) Refusals(log, at string) int {
 	return len(regexp.MustCompile(` rejected `+at+` [^:]*: .*Rule: `).FindAllString(log, -1))
 }
 
-// Refusal returns a regular expression for the log entry of such a refusal.
-func (e *Exim) Refusal(at string, client netip.Addr, _ int, helo string) string {
-	if helo != "" {
-		helo = `.*\(` + regexp.QuoteMeta(helo) + `\)`
+// Refusal returns a regular expression for the log entry of such a refusal. Its HELO is in parentheses, unless that is
+// the client's name or address.
+func (e *Exim) Refusal(at string, client netip.Addr, code int, helo string) string {
+	from := `\[` + regexp.QuoteMeta(client.String()) + `\]`
+	host := `[^ ]* ?`
+	if quoted := regexp.QuoteMeta(helo); helo != "" && !strings.EqualFold(helo, "["+client.String()+"]") {
+		host = `((?i:` + quoted + `) |[^ ]* ?\(` + quoted + `\) )`
 	}
-	return fmt.Sprintf(`H=%s.*\[%s\].* rejected %s .*: `, helo, regexp.QuoteMeta(client.String()), at)
+	return fmt.Sprintf(`H=%s%s.* rejected %s [^ ]*: %d `, host, from, at, code)
 }
 
 // Submit submits a message with sendmail(1), as local programs do.
@@ -184,6 +204,7 @@ auth_advertise_hosts = ${if or {{!eq {$received_port}{587}}{def:tls_in_cipher}}{
 daemon_smtp_ports = 25
 .endif
 smtp_accept_max = 0
+smtp_accept_queue_per_connection = 0
 keep_environment =
 host_lookup = *
 dns_retrans = 2s
@@ -201,7 +222,7 @@ smtputf8_advertise_hosts =
 LOCAL_DOMAINS =
 .endif
 domainlist local_domains = LOCAL_DOMAINS
-domainlist relay_to_domains = example.net : example.com
+domainlist relay_to_domains = example.net : *.example.net : example.com : *.example.com
 hostlist relay_from_hosts =
 acl_smtp_rcpt = acl_check_rcpt
 acl_smtp_data = acl_check_data
@@ -236,6 +257,7 @@ begin routers
 
 local:
   driver = redirect
+  allow_fail
   domains = +local_domains
   data = ${if eq {$local_part}{root}{:blackhole:}{:fail: unknown}}
 

@@ -45,12 +45,13 @@ func (e *Exim) debianConf(sink *Sink, split bool, change func(*DebianExim)) (str
 		return "", err
 	}
 	d := &DebianExim{dir: etc}
-	local := "conf.d/main/0_rig"
+	local := "conf.d/main/000_a_rig"
 	if !split {
 		local = "exim4.conf.localmacros"
 	}
-	d.Write("update-exim4.conf.conf", fmt.Sprintf(debianAnswers, e.Addr, strings.Trim(sink.Addr, "[]"), split))
-	d.Write(local, strings.NewReplacer("{dir}", e.dir, "{exim}", eximBin).Replace(debianMacros))
+	smarthost := strings.NewReplacer("[", "", "]:", "::").Replace(sink.Addr)
+	d.Write("update-exim4.conf.conf", fmt.Sprintf(debianAnswers, e.Addr, smarthost, split))
+	d.Write(local, strings.ReplaceAll(debianMacros, "{dir}", e.dir))
 	d.Write("mailname", "mx.example.net\n")
 	change(d)
 	script, err := os.ReadFile(eximTree + "/usr/sbin/update-exim4.conf")
@@ -66,7 +67,7 @@ func (e *Exim) debianConf(sink *Sink, split bool, change func(*DebianExim)) (str
 	conf, err := os.ReadFile(e.Conf())
 	// The sink is on this host, which Exim does not deliver to by SMTP unless told so.
 	return strings.NewReplacer(
-		"/etc/exim4", etc, "driver = manualroute", "driver = manualroute\n  self = send",
+		"/etc/exim4", etc, "/usr/sbin/exim4", eximBin, "driver = manualroute", "driver = manualroute\n  self = send",
 		"driver = smtp", "driver = smtp\n  allow_localhost",
 	).Replace(string(conf)), err
 }
@@ -90,7 +91,6 @@ dc_localdelivery='mail_spool'
 const debianMacros = `
 MAIN_HARDCODE_PRIMARY_HOSTNAME = mx.example.net
 SPOOLDIR = {dir}/spool
-exim_path = {exim}
 log_file_path = {dir}/%slog
 pid_file_path = {dir}/pid
 MAIN_LOG_SELECTOR = +smtp_connection
