@@ -30,6 +30,13 @@ var unsupportedFeatures = []struct{ mta, what, keyword, name, why string }{
 	{"Exim", "^STARTTLS", "", "STARTTLS before any HELO", "rejected with 503 by Exim itself"},
 	{"Exim", "non_smtpd_milters", "", "local submission with `sendmail`", "does not ask: it is no SMTP session"},
 	{"Exim", "milter_protocol", "", "old versions of the milter protocol", "has no milters"},
+	{"Postfix policy", " HELO=mail", "", "XCLIENT", "works, and a name with HELO= is the greeting"},
+	{"Postfix policy", "non_smtpd_milters", "", "local submission with `sendmail`", "does not ask: it is no SMTP session"},
+	{"Postfix policy", "milter_protocol", "", "old versions of the milter protocol", "no milter"},
+	{
+		"Postfix policy", "forged", "", "removal of header fields that claim to be ours",
+		"not possible: only the one at the very top is ours",
+	},
 }
 
 // Each feature is still unsupported, even if the MTA is configured for it, and the other MTA supports it.
@@ -60,7 +67,7 @@ func TestUnsupportedFeatures(t *testing.T) {
 			}
 			for _, feature := range unsupportedFeatures {
 				has := strings.Contains(replies[1].Text, feature.keyword)
-				if feature.mta != "Exim" && feature.keyword != "" && has == (feature.mta == mta) {
+				if !(variant{mta: feature.mta}).asksPolicy() && feature.keyword != "" && has == (feature.mta == mta) {
 					t.Errorf("%s: %t in\n%s\n%s", feature.keyword, has, replies[1].Text, server.Log())
 				}
 			}
@@ -76,8 +83,8 @@ func TestUnsupportedFeatures(t *testing.T) {
 
 // differences are sessions that the MTAs handle differently in enforce mode.
 var differences = []struct {
-	what, says, config      string
-	postfix, sendmail, exim behaviour
+	what, says, config              string
+	postfix, sendmail, exim, policy behaviour
 }{
 	{
 		"a HELO that is not a host name, `EHLO a,b;c`", "EHLO a,b;c", "",
@@ -95,6 +102,10 @@ var differences = []struct {
 				"judges it",
 			"220 501 503 503 503 221", "sender not yet given", "",
 		},
+		behaviour{
+			"helo-milter judges it",
+			"220 250 250 501 554 221", "Rule: helo-malformed", "reject/203.0.113.10/a,b;c",
+		},
 	},
 	{
 		"no HELO", "", "",
@@ -108,6 +119,9 @@ var differences = []struct {
 			"rejects MAIL with 503 itself. Where `hosts_require_helo` is empty, helo-milter judges it",
 			"220 503 503 503 221", "sender not yet given", "",
 		},
+		behaviour{
+			"helo-milter judges it", "220 250 503 554 221", "Rule: helo-missing", "reject/203.0.113.10/",
+		},
 	},
 	{
 		"a refusal at RCPT", "EHLO mx.example.net", "",
@@ -120,6 +134,21 @@ var differences = []struct {
 			"in lines of about 75 characters, and a temporary one is always 450",
 			"220 250 250 550 503 221", "\n5.7.1 ", ownNameRejected,
 		},
+		behaviour{
+			"the recipient is inserted, `550 5.7.1 <reader@example.net>: Recipient address rejected: HELO`, in one line, " +
+				"and a temporary one is always 450",
+			"220 250 250 550 554 221", "5.7.1 <reader@example.net>: Recipient address rejected: HELO", ownNameRejected,
+		},
+	},
+	{
+		"a greeting before the last", "EHLO mx.example.net|EHLO mail.example.org", "",
+		behaviour{"counts", "220 250 250 250 550 554 221", "Rule: helo-own-name", "reject/203.0.113.10/mail.example.org"},
+		behaviour{"counts", "220 250 250 250 550 503 221", "Rule: helo-own-name", "reject/203.0.113.10/mail.example.org"},
+		behaviour{"counts", "220 250 250 250 550 503 221", "Rule: helo-own-name", "reject/203.0.113.10/mail.example.org"},
+		behaviour{
+			"counts if it was asked about: at once with `smtpd_delay_reject = no`, otherwise at a recipient",
+			"220 250 250 250 550 554 221", "Rule: helo-own-name", "reject/203.0.113.10/mail.example.org",
+		},
 	},
 }
 
@@ -131,7 +160,7 @@ type behaviour struct{ words, codes, reply, decided string }
 func TestMTADifferences(t *testing.T) {
 	for _, tt := range differences {
 		for mta, want := range map[string]behaviour{
-			"Postfix": tt.postfix, "Sendmail": tt.sendmail, "Exim": tt.exim,
+			"Postfix": tt.postfix, "Sendmail": tt.sendmail, "Exim": tt.exim, "Postfix policy": tt.policy,
 		} {
 			t.Run(mta+" "+tt.what, func(t *testing.T) {
 				t.Parallel()
@@ -199,12 +228,15 @@ func differencesTable() string {
 	}
 	for _, d := range differences {
 		row(d.what, map[string]string{
-			"Postfix": d.postfix.words, "Sendmail": d.sendmail.words, "Exim": d.exim.words,
+			"Postfix": d.postfix.words, "Sendmail": d.sendmail.words, "Exim": d.exim.words, "Postfix policy": d.policy.words,
 		})
 	}
 	done := map[string]bool{}
 	for _, feature := range unsupportedFeatures {
-		words := map[string]string{"Postfix": "works", "Sendmail": "works", "Exim": "works"}
+		words := map[string]string{}
+		for _, mta := range rig.Hosts {
+			words[mta] = "works"
+		}
 		for _, other := range unsupportedFeatures {
 			if other.name == feature.name {
 				words[other.mta] = other.why
@@ -219,6 +251,10 @@ func differencesTable() string {
 	for _, d := range downTests {
 		words[d.mta] += "<br>" + settingText(d.setting) + ": " + d.words
 	}
+	for _, d := range policyDownTests {
+		words["Postfix policy"] += "<br>" + settingText(d.setting) + ": " + d.words
+	}
+	words["Postfix policy"] = strings.TrimPrefix(words["Postfix policy"], "<br>")
 	for mta, text := range shortTimeouts {
 		words[mta] = strings.TrimPrefix(words[mta], "<br>")
 		patience[mta] = "`" + text + "`"

@@ -35,6 +35,8 @@ var localUsers = map[string]string{
 	"Postfix":  "mydestination = mx.example.net\nlocal_recipient_maps = inline:{root=x}",
 	"Sendmail": "LOCAL_DOMAIN(`mx.example.net')dnl\ndefine(`ALIAS_FILE', `null:')dnl",
 	"Exim":     "LOCAL_DOMAINS = mx.example.net",
+
+	"Postfix policy": "mydestination = mx.example.net\nlocal_recipient_maps = inline:{root=x}",
 }
 
 // Some recipients are accepted, some are refused by the milter and some by the MTA, command by command or,

@@ -77,9 +77,9 @@ func (v variant) stage(t *testing.T, config string, needs ...string) *stage {
 	config = fmt.Sprintf("%s%s\n[http]\nlisten = %q\n", decisionLog, v.config(config), s.http)
 	if s.milter == nil {
 		s.milter = rig.NewMilter(s, v.socket(), config)
-		// The race detector costs more than all else. Exim asks in no other way than Postfix, and the tests that are
-		// only about Exim have it.
-		s.milter.Plain = v.mta == "Exim"
+		// The race detector costs more than all else. The policy service is asked in no other way by the tests that have
+		// it.
+		s.milter.Plain = v.asksPolicy()
 		s.milter.Start(s)
 		if v.mta != "" {
 			s.sink = rig.StartSink(s)

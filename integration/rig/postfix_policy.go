@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -53,7 +54,9 @@ func exampleFile(name string) (string, error) {
 }
 
 // Refusals counts the refusals by a policy service at an SMTP command in a log.
-func (p PolicyPostfix) Refusals(log, at string) int { return strings.Count(log, "reject: "+at) }
+func (p PolicyPostfix) Refusals(log, at string) int {
+	return len(regexp.MustCompile(`: reject: `+at+` .* Rule: `).FindAllString(log, -1))
+}
 
 // Refusal returns a regular expression for the log entry of such a refusal. Without a HELO the entry has none.
 func (p PolicyPostfix) Refusal(at string, client netip.Addr, code int, helo string) string {
