@@ -19,7 +19,7 @@ func startPolicyPostfix(t T, sink *Sink, needs ...string) PolicyPostfix {
 	return PolicyPostfix{StartPostfixAs(t, sink, func(p *Postfix) {
 		services, err := os.ReadFile(p.Conf("master.cf"))
 		if err == nil {
-			once := strings.ReplaceAll(string(services), " smtpd\n", " smtpd -o max_use=1\n")
+			once := strings.ReplaceAll(string(services), " - - smtpd", " - - smtpd -o max_use=1")
 			err = os.WriteFile(p.Conf("master.cf"), []byte(once), 0o644)
 		}
 		if err != nil {
