@@ -261,8 +261,11 @@ func differencesTable() string {
 	}
 	row("setting, and its effect while the milter is down, silent, or hangs at RCPT or later",
 		words)
+	patience["Postfix policy"] = "`timeout=1s`"
 	row("setting for a timeout below two seconds", patience)
-	row("a session during which the milter restarts; the next one is judged", restartCells())
+	restart := restartCells()
+	restart["Postfix policy"] = "is judged: Postfix asks again" // TestPolicyRestart
+	row("a session during which the milter restarts; the next one is judged", restart)
 	return table
 }
 

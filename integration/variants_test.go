@@ -32,11 +32,13 @@ func pairwiseVariants(t *testing.T, test func(*testing.T, variant)) {
 	variant{"Sendmail", "enforce", "unix"}.run(t, test)
 }
 
-// pairwiseHosts is pairwiseVariants and half of those of Exim.
+// pairwiseHosts is pairwiseVariants and half of those that ask the policy service.
 func pairwiseHosts(t *testing.T, test func(*testing.T, variant)) {
 	pairwiseVariants(t, test)
 	variant{"Exim", "observe", "inet"}.run(t, test)
 	variant{"Exim", "enforce", "unix"}.run(t, test)
+	variant{"Postfix policy", "observe", "inet"}.run(t, test)
+	variant{"Postfix policy", "enforce", "unix"}.run(t, test)
 }
 
 // runs reports whether the i-th story of a table is run in the variant. A story that ends in a refusal is run
