@@ -109,12 +109,17 @@ type stream struct {
 // after it.
 func (l *loadTest) stream(action string) *stream {
 	l.Helper()
+	return l.streamBy(fmt.Sprintf("smtpd_milters = { %s, default_action=%s }", l.milter.Socket, action))
+}
+
+// streamBy is stream with lines of main.cf for the milter, or for the policy service.
+func (l *loadTest) streamBy(lines string) *stream {
+	l.Helper()
 	ctx, cancel := context.WithCancel(l.Context())
 	sink := rig.StartSink(l)
 	s := &stream{
 		loadTest: l, sink: sink, cancel: cancel, done: make(chan struct{}), accepted: map[string]int{},
-		postfix: rig.StartPostfix(l, sink,
-			fmt.Sprintf("smtpd_milters = { %s, default_action=%s }", l.milter.Socket, action)),
+		postfix: rig.StartPostfix(l, sink, lines),
 	}
 	l.Cleanup(func() { <-s.done })
 	go func() {
