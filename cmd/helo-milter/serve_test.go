@@ -59,8 +59,9 @@ func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	file, socket := filepath.Join(dir, "helo-milter.toml"), filepath.Join(dir, "sock")
 	configure := func(mode, log string) {
-		text := fmt.Sprintf("mode = %q\nlog = %q\nlisten = [%q]\ntimeout = \"100ms\"\n"+
-			"[dns]\nservers = [\"127.0.0.1:1\"]\n", mode, log, "unix:"+socket)
+		text := fmt.Sprintf("mode = %q\nlog = %q\nlisten = [%q, %q]\ntimeout = \"100ms\"\n"+
+			"[dns]\nservers = [\"127.0.0.1:1\"]\n", mode, log, "unix:"+socket,
+			"policy:unix:"+socket+"2")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +74,7 @@ func TestServe(t *testing.T) {
 	stderr.waitFor(t, "msg=serving")
 
 	for _, line := range []string{
-		"smtpd_milters = { unix:" + socket, "INPUT_MAIL_FILTER(`helo-milter', `S=local:" + socket,
+		"check_policy_service { unix:" + socket + "2, ", "smtpd_milters = { unix:" + socket + ", ", "INPUT_MAIL_FILTER(`helo-milter', `S=local:" + socket,
 	} {
 		if !strings.Contains(stdout.String(), line) {
 			t.Errorf("nothing to paste with %s in\n%s", line, stdout.String())

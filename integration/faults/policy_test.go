@@ -115,6 +115,35 @@ func TestPolicySockets(t *testing.T) {
 	}
 }
 
+// systemd passes on a socket for the policy service, known by its name or by its address.
+func TestPolicyActivation(t *testing.T) {
+	for how, wrap := range map[string][]string{
+		"name": {"systemd-socket-activate", "--fdname=policy", "-l"}, "address": {"systemd-socket-activate", "-l"},
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			m := rig.NewMilter(t, "policy:unix", "")
+			address := strings.TrimPrefix(m.Socket, "policy:unix:")
+			if how == "name" {
+				m.Configure(t, "")
+			}
+			m.Wrap = append(wrap, address)
+			m.Start(t)
+			for range 2 {
+				conn, err := net.Dial("unix", address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := asks(conn); err != nil {
+					t.Error(err)
+				}
+				_ = conn.Close()
+				m.Reload(t)
+			}
+		})
+	}
+}
+
 // asks asks a policy service about a good client, which must be accepted.
 func asks(conn net.Conn) error {
 	const want = "action=DUNNO\n\n"

@@ -12,6 +12,13 @@ func TestParseListen(t *testing.T) {
 		{"inet6:8891@[::1]", "tcp6 [::1]:8891"},
 		{"unix:/run/helo-milter/sock", "unix /run/helo-milter/sock"},
 		{"local:/run/helo-milter/sock", "unix /run/helo-milter/sock"},
+		{"policy:inet:127.0.0.1:8892", "policy tcp 127.0.0.1:8892"},
+		{"policy:inet6:8892@::1", "policy tcp6 [::1]:8892"},
+		{"policy:unix:/run/helo-milter/policy", "policy unix /run/helo-milter/policy"},
+		{"policy:/run/helo-milter/policy", "error"},
+		{"policy:policy:unix:/run/sock", "error"},
+		{"policy:", "error"},
+		{"unix:policy:/run/sock", "error"},
 		{"inet:8891", "error"},
 		{"inet:host:port", "error"},
 		{"inet:127.0.0.1:0", "error"},
@@ -19,8 +26,12 @@ func TestParseListen(t *testing.T) {
 		{"tcp:127.0.0.1:8891", "error"},
 		{"", "error"},
 	} {
-		network, address, err := parseListen(tt.listen)
-		got := network + " " + address
+		var a Address
+		err := a.UnmarshalText([]byte(tt.listen))
+		got := a.Network + " " + a.Address
+		if a.Policy {
+			got = "policy " + got
+		}
 		if err != nil {
 			got = "error"
 		}
