@@ -32,7 +32,8 @@ func policyExample(t *testing.T, sink *rig.Sink, socket, way string, lines ...st
 	return rig.Start(t, "Postfix", sink, "", append(lines, text)...)
 }
 
-// Each way of examples/postfix/policy.cf does what its comment says. A result is the replies, and what is at the top of
+// Each way of examples/postfix/policy.cf does what its comment says. A result is the replies, and what is at
+// the top of
 // a message; what is logged is a regular expression.
 func TestPolicyExamples(t *testing.T) {
 	const (
@@ -42,9 +43,18 @@ func TestPolicyExamples(t *testing.T) {
 	)
 	for _, tt := range []struct{ way, says, want, top, logged string }{
 		{"", greeting + toNet, delivered, judged, ""},
-		{"", "EHLO mx.example.net" + toNet, refused, "", `reject: RCPT from .*: 550 5\.7\.1 <reader@example.net>: .*helo-own-name`},
-		{"", "EHLO mx.example.net|RSET|EHLO mail.example.org" + toNet, "220 250 250 250 250 250 354 250 221", judged, ""},
-		{"", "EHLO mx.example.net|MAIL FROM:<>|RCPT TO:<reader@example.net>|EHLO mail.example.org" + toNet, "220 250 250 550 250 250 550 554 221", "", "helo-own-name"},
+		{
+			"", "EHLO mx.example.net" + toNet, refused, "",
+			`reject: RCPT from .*: 550 5\.7\.1 <reader@example.net>: .*helo-own-name`,
+		},
+		{
+			"", "EHLO mx.example.net|RSET|EHLO mail.example.org" + toNet,
+			"220 250 250 250 250 250 354 250 221", judged, "",
+		},
+		{
+			"", "EHLO mx.example.net|MAIL FROM:<>|RCPT TO:<reader@example.net>|EHLO mail.example.org" + toNet,
+			"220 250 250 550 250 250 550 554 221", "", "helo-own-name",
+		},
 		{"domains", "EHLO mx.example.net" + toAll, "220 250 250 250 550 354 250 221", "", "helo-own-name"},
 		{"domains", greeting + toAll, "220 250 250 250 250 354 250 221", judged, ""},
 		{"domains", "EHLO mx.example.net" + toCom, delivered, "", ""},
@@ -76,7 +86,8 @@ func TestPolicyExamples(t *testing.T) {
 	}
 }
 
-// policyDownTests have Postfix's setting for a policy service that does not answer, and the codes of all replies: if it
+// policyDownTests have Postfix's setting for a policy service that does not answer, and the codes of all
+// replies: if it
 // is down, or accepts a connection and sends nothing; if it hangs at DATA. words are for examples/README.md.
 var policyDownTests = []struct{ setting, down, atData, words string }{
 	{"default_action=DUNNO", delivered, delivered, "mail continues unjudged, a second later"},
@@ -86,13 +97,15 @@ var policyDownTests = []struct{ setting, down, atData, words string }{
 	},
 }
 
-// If the policy service is down or hangs, Postfix's setting decides what happens to mail, and a client waits at most
+// If the policy service is down or hangs, Postfix's setting decides what happens to mail, and a client waits at
+// most
 // twice the timeout and a second for each request. No other reply comes of it.
 func TestPolicyDown(t *testing.T) {
 	t.Parallel()
 	for _, tt := range policyDownTests {
 		for how, want := range map[string]string{
-			"down inet": tt.down, "down unix": tt.down, "hangs inet RCPT": tt.down, "hangs unix DATA": tt.atData,
+			"down inet": tt.down, "down unix": tt.down, "hangs inet RCPT": tt.down,
+			"hangs unix DATA": tt.atData,
 		} {
 			t.Run(tt.setting+" "+how, func(t *testing.T) {
 				t.Parallel()
@@ -102,7 +115,8 @@ func TestPolicyDown(t *testing.T) {
 					socket = hangingPolicy(t, words[1], words[2])
 				}
 				sink := rig.StartSink(t)
-				service := fmt.Sprintf("check_policy_service { %s, timeout=1s, %s }", strings.TrimPrefix(socket, "policy:"), tt.setting)
+				service := fmt.Sprintf("check_policy_service { %s, timeout=1s, %s }",
+					strings.TrimPrefix(socket, "policy:"), tt.setting)
 				server := rig.Start(t, "Postfix", sink, "",
 					"smtpd_recipient_restrictions = "+service, "smtpd_data_restrictions = "+service)
 				client := netip.MustParseAddr(good)
@@ -163,7 +177,8 @@ func TestPolicyRestart(t *testing.T) {
 	for _, how := range []string{"killed", "stopped"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			milter, sink := rig.StartMilter(t, "policy:unix", "[site]\nhostname = \"mx.example.net\""), rig.StartSink(t)
+			milter := rig.StartMilter(t, "policy:unix", "[site]\nhostname = \"mx.example.net\"")
+			sink := rig.StartSink(t)
 			server := policyExample(t, sink, milter.Socket, "")
 			client := netip.MustParseAddr(good)
 			c := rig.Dial(t, client, server.Endpoint(client))

@@ -6,9 +6,9 @@
 //	MTA ── bytes ──► Guard ── well-formed frames ──► go-milter ── callbacks ──► session ──► door.Session ──► checks
 //	    ◄────────────── answer, header ────────────────────────────────────────────── Reply, Value
 //
-// [Guard] is the listener: it joins all sockets, bounds how many connections there are and how long they may
-// take, lets only such frames through as go-milter survives, and leaves out what no session reads, which would
-// cost the library more than all the rest. [Server] hands each connection to go-milter, whose callbacks reach
+// Package gate lets connections in, from all sockets. [Guard] is the listener that go-milter gets them from: it bounds
+// how long they may take, lets only such frames through as the library survives, and leaves out what no session reads,
+// which would cost it more than all the rest. [Server] hands each connection to go-milter, whose callbacks reach
 // one session per connection. A session is an adapter: CONNECT opens a [door.Session], HELO greets, MAIL
 // begins a transaction, RCPT asks for a reply, and the end of the message inserts the header. CONNECT and
 // HELO are answered at once, so that the lookups run while the client goes on; MAIL or RCPT waits for them.

@@ -25,8 +25,14 @@ func TestProtocol(t *testing.T) {
 		{"three at once", ask + ask + ask, answer + answer + answer, ""},
 		{"in any order", "protocol_state=CONNECT\nnew_in_postfix_4=x=y\n" + head + "\n", answer, ""},
 		{"a name twice", head + head + "\n", answer, ""},
-		{"a value with a CR", head + "protocol_state=RCPT\nsender=a\r@example.org\nclient_address=192.168.7.7\n\n", answer, ""},
-		{"a value that is no UTF-8", head + "protocol_state=RCPT\nsender=\xff\nclient_address=192.168.7.7\n\n", answer, ""},
+		{
+			"a value with a CR",
+			head + "protocol_state=RCPT\nsender=a\r@example.org\nclient_address=192.168.7.7\n\n", answer, "",
+		},
+		{
+			"a value that is no UTF-8",
+			head + "protocol_state=RCPT\nsender=\xff\nclient_address=192.168.7.7\n\n", answer, "",
+		},
 		{"an empty request", "\n", "", "!request"},
 		{"no request", "protocol_state=RCPT\n\n", "", "!request"},
 		{"another request", "request=junk\n\n", "", "!request"},
@@ -37,7 +43,10 @@ func TestProtocol(t *testing.T) {
 		{"a NUL", head + "sender=a\x00b\n\n", "", "!attribute"},
 		{"SMTP", "EHLO mail.example.org\r\n", "", "!attribute"},
 		{"HTTP", "GET /?a=b HTTP/1.1\r\nHost: x\r\n\r\n", "", "!attribute"},
-		{"a milter", string([]byte{0, 0, 0, 13, 'O', 0, 0, 0, 6, 0, 0, 1, 255, 0, 31, 255, 255}), "", "!truncated"},
+		{
+			"a milter", string([]byte{0, 0, 0, 13, 'O', 0, 0, 0, 6, 0, 0, 1, 255, 0, 31, 255, 255}), "",
+			"!truncated",
+		},
 		{"a line that does not end", strings.Repeat("x", maxLine), "", "!size"},
 		{"a long line", head + "sender=" + strings.Repeat("x", maxLine-100) + "\n\n", answer, ""},
 		{"many bytes", head + strings.Repeat("a="+strings.Repeat("x", 8000)+"\n", 9) + "\n", "", "!size"},
@@ -89,7 +98,8 @@ func FuzzPolicy(f *testing.F) {
 	h := setUp(f, limits{}, nil)
 	f.Cleanup(func() { h.stop(f) })
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		whole, pieces := newReader(bytes.NewReader(stream)), newReader(iotest.OneByteReader(bytes.NewReader(stream)))
+		whole := newReader(bytes.NewReader(stream))
+		pieces := newReader(iotest.OneByteReader(bytes.NewReader(stream)))
 		for {
 			r, err := read(whole, func() {})
 			same, sameErr := read(pieces, func() {})

@@ -99,20 +99,27 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.restLocked()
 	s.mu.Unlock()
 	s.gate.Drain()
-	var err error
+	defer s.sessions.endAll()
 	select {
 	case <-s.idle:
+		return nil
 	case <-ctx.Done():
-		s.mu.Lock()
-		err = fmt.Errorf("%d policy requests are still open: %w", len(s.conns), ctx.Err())
-		for c := range s.conns {
-			_ = c.Close()
-		}
-		s.mu.Unlock()
 	}
-	s.sessions.endAll()
-	return err
+	select {
+	case <-s.idle:
+		return nil
+	case <-time.After(partingTime):
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close()
+	}
+	return fmt.Errorf("%d policy requests are still open: %w", len(s.conns), ctx.Err())
 }
+
+// partingTime is how long answers may still take when a shutdown has taken all of its time.
+const partingTime = 2 * time.Second
 
 // Speak asks as a mail server does, about nobody.
 func (s *Server) Speak(conn net.Conn) error {

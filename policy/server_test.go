@@ -113,7 +113,8 @@ func (h *host) stop(t testing.TB) {
 	}
 }
 
-// requestText is a request in short: STATE NAME=VALUE...; what it does not say is as in a good session. A name is that
+// requestText is a request in short: STATE NAME=VALUE...; what it does not say is as in a good session. A name
+// is that
 // of the attribute, or its first letters.
 func requestText(short string) string {
 	words := strings.Fields(short)
@@ -148,8 +149,9 @@ func requestText(short string) string {
 }
 
 var (
-	prepended = regexp.MustCompile(`^PREPEND X-[\w-]+: (\w+); client=\S+; helo=(\S*); .*; rules=(\S+); unsure=(\S+); id=\w{26}$`)
-	refused   = regexp.MustCompile(`^(\d{3}|DEFER_IF_PERMIT) ([45]\.\d\.\d+) [ -~]* Rule: (\S+)( .*)?$`)
+	prepended = regexp.MustCompile(`^PREPEND X-[\w-]+: (\w+); client=\S+; helo=(\S*); .*; rules=(\S+); ` +
+		`unsure=(\S+); id=\w{26}$`)
+	refused = regexp.MustCompile(`^(\d{3}|DEFER_IF_PERMIT) ([45]\.\d\.\d+) [ -~]* Rule: (\S+)( .*)?$`)
 )
 
 // shortAction is an action in short: "-" for DUNNO, "+WANT,HELO,RULES" for a header, CODE,RULE for a refusal.
@@ -240,16 +242,29 @@ func TestSession(t *testing.T) {
 		script, want string
 		events       string // at the end, those of violations apart
 	}{
-		{"good mail", nil, "RCPT|DATA queue=A|END-OF-MESSAGE queue=A", "- " + good + " -", "accept/accept/b@example.net =judged"},
+		{
+			"good mail", nil, "RCPT|DATA queue=A|END-OF-MESSAGE queue=A", "- " + good + " -",
+			"accept/accept/b@example.net =judged",
+		},
 		{
 			"all states", nil, "CONNECT|EHLO|MAIL|RCPT|DATA|END-OF-MESSAGE", "- - - - " + good + " -",
 			"accept/accept/b@example.net =judged",
 		},
-		{"a refusal", nil, "CONNECT|EHLO helo=0x7f000001|MAIL helo=0x7f000001|RCPT helo=0x7f000001", "- - - 504,5.5.2,helo-numeric", "reject/reject/b@example.net =judged"},
-		{"without anything before", nil, "RCPT helo=0x7f000001", "504,5.5.2,helo-numeric", "reject/reject/b@example.net =judged"},
-		{"a temporary refusal", tempFail, "RCPT helo=0x7f000001", "DEFER_IF_PERMIT,4.5.2,helo-numeric", "tempfail/tempfail/b@example.net =judged"},
 		{
-			"each recipient is answered", rcptDomain, "RCPT helo=example.net|RCPT helo=example.net rec=c@example.com",
+			"a refusal", nil, "CONNECT|EHLO helo=0x7f000001|MAIL helo=0x7f000001|RCPT helo=0x7f000001",
+			"- - - 504,5.5.2,helo-numeric", "reject/reject/b@example.net =judged",
+		},
+		{
+			"without anything before", nil, "RCPT helo=0x7f000001", "504,5.5.2,helo-numeric",
+			"reject/reject/b@example.net =judged",
+		},
+		{
+			"a temporary refusal", tempFail, "RCPT helo=0x7f000001", "DEFER_IF_PERMIT,4.5.2,helo-numeric",
+			"tempfail/tempfail/b@example.net =judged",
+		},
+		{
+			"each recipient is answered", rcptDomain,
+			"RCPT helo=example.net|RCPT helo=example.net rec=c@example.com",
 			"550,5.7.1,helo-rcpt-domain -", "reject/reject/b@example.net,c@example.com =judged",
 		},
 		{
@@ -262,35 +277,77 @@ func TestSession(t *testing.T) {
 			"550,5.7.1,helo-rcpt-domain - " + bare + " -", "",
 		},
 		{
-			"refused, and it comes nevertheless (warn_if_reject)", nil, "RCPT helo=0x7f000001|DATA helo=0x7f000001",
+			"refused, and it comes nevertheless (warn_if_reject)", nil,
+			"RCPT helo=0x7f000001|DATA helo=0x7f000001",
 			"504,5.5.2,helo-numeric +reject,0x7f000001,helo-numeric", "reject/reject/b@example.net =judged",
 		},
 		{"nobody asked at RCPT", nil, "DATA", good, "accept/accept/ =judged"},
-		{"the header at RCPT", nil, "RCPT policy_context=header|RCPT rec=c@example.net policy_context=header|DATA", good + " - -", "accept/accept/b@example.net,c@example.net =judged"},
 		{
-			"the header at RCPT, not for one that is refused", rcptDomain, "RCPT helo=example.net policy_context=header|RCPT helo=example.net policy_context=header rec=c@example.com",
+			"the header at RCPT", nil,
+			"RCPT policy_context=header|RCPT rec=c@example.net policy_context=header|DATA", good + " - -",
+			"accept/accept/b@example.net,c@example.net =judged",
+		},
+		{
+			"the header at RCPT, not for one that is refused", rcptDomain,
+			"RCPT helo=example.net policy_context=header|RCPT helo=example.net policy_context=header rec=c@example.com",
 			"550,5.7.1,helo-rcpt-domain " + bare, "",
 		},
-		{"a host that is silent at DATA", nil, "RCPT|RCPT instance=2|DATA instance=2", "- - " + good, "accept/accept/b@example.net accept/accept/b@example.net =judged"},
-		{"two messages", nil, "RCPT|DATA|RCPT instance=2|DATA instance=2", "- " + good + " - " + good, "accept/accept/b@example.net accept/accept/b@example.net =judged"},
+		{
+			"a host that is silent at DATA", nil, "RCPT|RCPT instance=2|DATA instance=2", "- - " + good,
+			"accept/accept/b@example.net accept/accept/b@example.net =judged",
+		},
+		{
+			"two messages", nil, "RCPT|DATA|RCPT instance=2|DATA instance=2", "- " + good + " - " + good,
+			"accept/accept/b@example.net accept/accept/b@example.net =judged",
+		},
 		{
 			"two messages of one instance", nil, "RCPT|DATA|RCPT|DATA", "- " + good + " - " + good,
 			"accept/accept/b@example.net accept/accept/b@example.net =judged",
 		},
-		{"two senders of one instance", nil, "RCPT|RCPT sender=|DATA sender=", "- - " + good, "accept/accept/b@example.net accept/accept/b@example.net =judged"},
 		{
-			"DATA refused by another, then one more recipient", nil, "RCPT queue=A|DATA queue=A|RCPT queue=A rec=c@example.net|DATA queue=A",
+			"two senders of one instance", nil, "RCPT|RCPT sender=|DATA sender=", "- - " + good,
+			"accept/accept/b@example.net accept/accept/b@example.net =judged",
+		},
+		{
+			"DATA refused by another, then one more recipient", nil,
+			"RCPT queue=A|DATA queue=A|RCPT queue=A rec=c@example.net|DATA queue=A",
 			"- " + good + " - -", "accept/accept/b@example.net accept/accept/c@example.net =judged",
 		},
-		{"a second greeting is no way around", nil, "EHLO helo=0x7f000001|EHLO|RCPT", "- - 504,5.5.2,helo-numeric", "reject/reject/b@example.net =judged"},
-		{"nor is one after a refusal", nil, "RCPT helo=0x7f000001|RCPT instance=2", "504,5.5.2,helo-numeric 504,5.5.2,helo-numeric", "reject/reject/b@example.net reject/reject/b@example.net =judged"},
-		{"nor on another connection", nil, "RCPT helo=0x7f000001|^RCPT instance=2", "504,5.5.2,helo-numeric 504,5.5.2,helo-numeric", ""},
-		{"nor without a port", nil, "EHLO helo=0x7f000001 client_port= inst=7|^^RCPT inst=7 client_port=", "- 504,5.5.2,helo-numeric", ""},
-		{"without a port, another instance is another session", nil, "RCPT helo=0x7f000001 client_port=|RCPT inst=2 client_port=unknown", "504,5.5.2,helo-numeric -", ""},
-		{"another port is another session", nil, "RCPT helo=0x7f000001|RCPT inst=2 client_port=4712", "504,5.5.2,helo-numeric -", "reject/reject/b@example.net =judged accept/accept/b@example.net =judged"},
-		{"CONNECT begins another one", nil, "RCPT helo=0x7f000001|CONNECT|EHLO|RCPT inst=2", "504,5.5.2,helo-numeric - - -", "reject/reject/b@example.net =judged accept/accept/b@example.net =judged"},
 		{
-			"a greeting that Postfix changes once it has asked about it", nil, "EHLO helo=mail;<b>\xff|RCPT helo=mail??b??",
+			"a second greeting is no way around", nil, "EHLO helo=0x7f000001|EHLO|RCPT",
+			"- - 504,5.5.2,helo-numeric", "reject/reject/b@example.net =judged",
+		},
+		{
+			"nor is one after a refusal", nil, "RCPT helo=0x7f000001|RCPT instance=2",
+			"504,5.5.2,helo-numeric 504,5.5.2,helo-numeric",
+			"reject/reject/b@example.net reject/reject/b@example.net =judged",
+		},
+		{
+			"nor on another connection", nil, "RCPT helo=0x7f000001|^RCPT instance=2",
+			"504,5.5.2,helo-numeric 504,5.5.2,helo-numeric", "",
+		},
+		{
+			"nor without a port", nil, "EHLO helo=0x7f000001 client_port= inst=7|^^RCPT inst=7 client_port=",
+			"- 504,5.5.2,helo-numeric", "",
+		},
+		{
+			"without a port, another instance is another session", nil,
+			"RCPT helo=0x7f000001 client_port=|RCPT inst=2 client_port=unknown", "504,5.5.2,helo-numeric -",
+			"",
+		},
+		{
+			"another port is another session", nil, "RCPT helo=0x7f000001|RCPT inst=2 client_port=4712",
+			"504,5.5.2,helo-numeric -",
+			"reject/reject/b@example.net =judged accept/accept/b@example.net =judged",
+		},
+		{
+			"CONNECT begins another one", nil, "RCPT helo=0x7f000001|CONNECT|EHLO|RCPT inst=2",
+			"504,5.5.2,helo-numeric - - -",
+			"reject/reject/b@example.net =judged accept/accept/b@example.net =judged",
+		},
+		{
+			"a greeting that Postfix changes once it has asked about it", nil,
+			"EHLO helo=mail;<b>\xff|RCPT helo=mail??b??",
 			"- 501,5.5.2,helo-malformed", "",
 		},
 		{"a server that forgets the greeting", nil, "EHLO|RCPT helo=|DATA helo=", "- - " + good, ""},
@@ -302,20 +359,58 @@ func TestSession(t *testing.T) {
 			"RCPT helo=mx9.example.net server_name=mx9.example.net", "550,5.7.1,helo-own-name", "",
 		},
 		{"QUIT", nil, "CONNECT|QUIT|QUIT|RCPT", "- - - -", "=none accept/accept/b@example.net =judged"},
-		{"IPv6", nil, "RCPT client_address=2001:db8::1 helo=six.example.org|DATA client_address=2001:db8::1 helo=six.example.org", "- +accept,six.example.org,none", ""},
-		{"a private client", nil, "RCPT helo=0x7f000001 client_address=192.168.7.7|DATA helo=0x7f000001 client_address=192.168.7.7", "- +exempt,0x7f000001,none", "exempt/accept/b@example.net =private"},
-		{"no address", nil, "RCPT helo=0x7f000001 client_address=unknown", "-", "exempt/accept/b@example.net =no-address"},
-		{"authenticated", nil, "RCPT helo=0x7f000001 sasl_u=joe", "-", "exempt/accept/b@example.net =authenticated"},
-		{"authenticated, without a name", nil, "RCPT helo=0x7f000001 sasl_m=EXTERNAL", "-", "exempt/accept/b@example.net =authenticated"},
-		{"not for the next message", nil, "RCPT helo=0x7f000001 sasl_u=joe|RCPT inst=2 helo=0x7f000001", "- 504,5.5.2,helo-numeric", ""},
-		{"observed", observe, "RCPT helo=0x7f000001|DATA helo=0x7f000001", "- +reject,0x7f000001,helo-numeric", "reject/accept/b@example.net =judged"},
-		{"no header wanted", func(c *door.Config) { c.Header = "" }, "RCPT|DATA", "- -", "accept/accept/b@example.net =judged"},
+		{
+			"IPv6", nil,
+			"RCPT client_address=2001:db8::1 helo=six.example.org|DATA client_address=2001:db8::1 helo=six.example.org",
+			"- +accept,six.example.org,none", "",
+		},
+		{
+			"a private client", nil,
+			"RCPT helo=0x7f000001 client_address=192.168.7.7|DATA helo=0x7f000001 client_address=192.168.7.7",
+			"- +exempt,0x7f000001,none", "exempt/accept/b@example.net =private",
+		},
+		{
+			"no address", nil, "RCPT helo=0x7f000001 client_address=unknown", "-",
+			"exempt/accept/b@example.net =no-address",
+		},
+		{
+			"authenticated", nil, "RCPT helo=0x7f000001 sasl_u=joe", "-",
+			"exempt/accept/b@example.net =authenticated",
+		},
+		{
+			"authenticated, without a name", nil, "RCPT helo=0x7f000001 sasl_m=EXTERNAL", "-",
+			"exempt/accept/b@example.net =authenticated",
+		},
+		{
+			"not for the next message", nil, "RCPT helo=0x7f000001 sasl_u=joe|RCPT inst=2 helo=0x7f000001",
+			"- 504,5.5.2,helo-numeric", "",
+		},
+		{
+			"observed", observe, "RCPT helo=0x7f000001|DATA helo=0x7f000001",
+			"- +reject,0x7f000001,helo-numeric", "reject/accept/b@example.net =judged",
+		},
+		{
+			"no header wanted", func(c *door.Config) { c.Header = "" }, "RCPT|DATA", "- -",
+			"accept/accept/b@example.net =judged",
+		},
 		{"another name", func(c *door.Config) { c.Header = "X-Other" }, "RCPT|DATA", "- " + good, ""},
-		{"the verdict at MAIL", atMail, "CONNECT|EHLO helo=0x7f000001|MAIL helo=0x7f000001", "- - 504,5.5.2,helo-numeric", "reject/reject/ =judged"},
-		{"MAIL, asked about in two lists", atMail, "MAIL|MAIL|RCPT|DATA", "- - - " + good, "accept/accept/b@example.net =judged"},
-		{"MAIL begins another message", nil, "MAIL|RCPT|MAIL|RCPT inst=2", "- - - -", "accept/accept/b@example.net accept/accept/b@example.net =judged"},
+		{
+			"the verdict at MAIL", atMail, "CONNECT|EHLO helo=0x7f000001|MAIL helo=0x7f000001",
+			"- - 504,5.5.2,helo-numeric", "reject/reject/ =judged",
+		},
+		{
+			"MAIL, asked about in two lists", atMail, "MAIL|MAIL|RCPT|DATA", "- - - " + good,
+			"accept/accept/b@example.net =judged",
+		},
+		{
+			"MAIL begins another message", nil, "MAIL|RCPT|MAIL|RCPT inst=2", "- - - -",
+			"accept/accept/b@example.net accept/accept/b@example.net =judged",
+		},
 		{"the DNS fails", nil, "RCPT client_address=203.0.113.4 helo=mail.example.net", "-", ""},
-		{"the DNS is silent", nil, "RCPT client_address=203.0.113.5|DATA client_address=203.0.113.5", "- +accept,mail.example.org,helo-ip-mismatch", ""},
+		{
+			"the DNS is silent", nil, "RCPT client_address=203.0.113.5|DATA client_address=203.0.113.5",
+			"- +accept,mail.example.org,helo-ip-mismatch", "",
+		},
 		{"what is about no mail", nil, "VRFY|ETRN|FOO", "- - -", ""},
 		{"the end of a message that nobody knows", nil, "END-OF-MESSAGE", "-", "=none"},
 		{"the end of another message", nil, "RCPT|END-OF-MESSAGE inst=2", "- -", ""},
