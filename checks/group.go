@@ -42,12 +42,20 @@ func (g *group) Go(f func()) {
 }
 
 func (g *group) run(f func()) {
+	if p := catch(f); p != nil {
+		g.keep(p)
+	}
+}
+
+// catch runs f, and returns its panic, if there is one.
+func catch(f func()) (caught *Panic) {
 	defer func() {
 		if p := recover(); p != nil {
-			g.keep(Caught(p))
+			caught = Caught(p)
 		}
 	}()
 	f()
+	return nil
 }
 
 // keep keeps a panic, if it is the first one.
