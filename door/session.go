@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"helo-milter/checks"
 )
@@ -20,13 +19,24 @@ type Session struct {
 	transactions *Transactions
 	internal     bool // an error of ours: none of its messages is judged
 	pipe         *checks.Session
-	class        string // by its last decision, see Config.Ended; "" before
-	message      message
+	class        string   // by its last decision, see Config.Ended; "" before
+	message      *message // nil while none is open: most sessions wait, and many at a time
 }
 
 // New returns a session of a client that has not connected yet. Its transactions are counted there.
 func New(cfg *Config, transactions *Transactions) Session {
-	return Session{Config: cfg, ID: strings.ToLower(rand.Text()), Host: cfg.Site.Hostname, transactions: transactions}
+	return Session{Config: cfg, ID: newID(), Host: cfg.Site.Hostname, transactions: transactions}
+}
+
+// newID returns the characters of rand.Text, in lower case.
+func newID() string {
+	const alphabet = "abcdefghijklmnopqrstuvwxyz234567" // RFC 4648 §6
+	var id [26]byte
+	_, _ = rand.Read(id[:]) // never fails
+	for i, b := range id {
+		id[i] = alphabet[b%32]
+	}
+	return string(id[:])
 }
 
 // Connect opens the session of a client, and starts the lookup of its PTR names. An invalid address is that of a
@@ -95,7 +105,7 @@ func (s *Session) Survives(recovered any) bool {
 	if recovered == nil {
 		return false
 	}
-	if s.message.open {
+	if s.Open() {
 		s.pipe.Abandon()
 	} else {
 		s.internal = true
