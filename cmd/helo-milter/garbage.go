@@ -30,12 +30,14 @@ const (
 	restEvery = 500 * time.Millisecond
 	restMost  = 512 << 10 // bytes allocated in that time, at most
 	restWorth = 8 << 20   // bytes allocated since the last time, at least
+	restMany  = 1000      // goroutines, at least
 	restShare = 50        // one part in so many of the time goes into it, at most
 )
 
 // tidy collects the garbage and returns memory to the operating system when the program comes to rest after a
 // burst, until the context ends. The collector runs only when enough is allocated, so that what a burst leaves
-// behind would stay for as long as nothing happens. GOGC in the environment wins.
+// behind would stay for as long as nothing happens. It is worth that where many goroutines wait, one for each
+// connection: after fewer, the next burst would pay for getting the memory back. GOGC in the environment wins.
 func tidy(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -53,7 +55,8 @@ func tidy(ctx context.Context) {
 		now, before := allocated(), last
 		last = now
 		begun := time.Now()
-		if now-before > restMost || now-tidied < restWorth || begun.Before(pause) {
+		calm := now-before <= restMost && !begun.Before(pause)
+		if !calm || now-tidied < restWorth || runtime.NumGoroutine() < restMany {
 			continue
 		}
 		debug.FreeOSMemory()

@@ -14,6 +14,9 @@ func TestTidy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go tidy(ctx)
+		for range restMany {
+			go func() { <-ctx.Done() }()
+		}
 		forced := func() uint32 {
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
