@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"helo-milter/checks"
 )
@@ -25,18 +26,7 @@ type Session struct {
 
 // New returns a session of a client that has not connected yet. Its transactions are counted there.
 func New(cfg *Config, transactions *Transactions) Session {
-	return Session{Config: cfg, ID: newID(), Host: cfg.Site.Hostname, transactions: transactions}
-}
-
-// newID returns the characters of rand.Text, in lower case.
-func newID() string {
-	const alphabet = "abcdefghijklmnopqrstuvwxyz234567" // RFC 4648 §6
-	var id [26]byte
-	_, _ = rand.Read(id[:]) // never fails
-	for i, b := range id {
-		id[i] = alphabet[b%32]
-	}
-	return string(id[:])
+	return Session{Config: cfg, ID: strings.ToLower(rand.Text()), Host: cfg.Site.Hostname, transactions: transactions}
 }
 
 // Connect opens the session of a client, and starts the lookup of its PTR names. An invalid address is that of a
