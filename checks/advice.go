@@ -13,6 +13,7 @@ type Advice struct {
 	Name    string // what the client should be called: in HELO, in its PTR record and in the DNS
 	Example bool   // Name is a placeholder: the facts suggest no name
 	Names   bool   // names or DNS records are wrong; false if the client is only on a list
+	Fixed   bool   // they are of a provider, and nobody who sends mail by it can change them
 	Steps   []Step // in the order in which to take them
 }
 
@@ -38,7 +39,7 @@ const exampleName = "mail.example.org"
 func Advise(r *Record, judge func(helo string) *Record) Advice {
 	name := r.Facts.bestName(r.RcptTo)
 	if name == "" {
-		return Advice{exampleName, true, failuresOf(r).ofNames(), steps(r, exampleName, true)}
+		return advise(r, exampleName, true)
 	}
 	a := AdviseName(r, name)
 	if judge == nil || r.Helo.Name == name || !slices.ContainsFunc(a.Steps, Step.ofHelo) {
@@ -59,8 +60,11 @@ func without(steps, others []Step) []Step {
 }
 
 // AdviseName returns the advice for a client that is to be called by a certain name.
-func AdviseName(r *Record, name string) Advice {
-	return Advice{Name: name, Names: failuresOf(r).ofNames(), Steps: steps(r, name, false)}
+func AdviseName(r *Record, name string) Advice { return advise(r, name, false) }
+
+func advise(r *Record, name string, example bool) Advice {
+	names := failuresOf(r).ofNames()
+	return Advice{name, example, names, names && r.Facts.ofMicrosoft365(), steps(r, name, example)}
 }
 
 // bestName is the name that needs the fewest changes: a confirmed one, preferably that of the HELO; the HELO

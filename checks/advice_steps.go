@@ -15,6 +15,9 @@ func steps(r *Record, name string, example bool) []Step {
 	failed, f, confirmed := failuresOf(r), r.Facts, slices.Contains(r.Facts.Confirmed(), name)
 	// It may well have a name, and then there is no other to be made for it.
 	unknown := example && f.Client.IsValid() && Public(f.Client) && f.mayConfirm(anyName)
+	if failed.ofNames() && f.ofMicrosoft365() {
+		return append([]Step{microsoft365}, failed.denied()...)
+	}
 	var list []Step
 	switch {
 	case !failed.ofNames() || !f.Client.IsValid():
@@ -48,11 +51,33 @@ func steps(r *Record, name string, example bool) []Step {
 			list = append(list, f.allow(name))
 		}
 	}
-	if failed.any("helo-denied", "helo-host-denied", "ptr-denied") {
-		list = append(list, Step{Text: "You are on the receiving server's own deny list. " +
-			"Its postmaster can tell you why, and remove you from it."})
+	return append(append(list, failed.denied()...), f.delist(name, failed)...)
+}
+
+// denied is about the receiving server's deny list.
+func (f failures) denied() []Step {
+	if !f.any("helo-denied", "helo-host-denied", "ptr-denied") {
+		return nil
 	}
-	return append(list, f.delist(name, failed)...)
+	return []Step{{Text: "You are on the receiving server's own deny list. " +
+		"Its postmaster can tell you why, and remove you from it."}}
+}
+
+// ofMicrosoft365 reports whether the DNS proves that the client is a host by which Microsoft 365 sends the mail of
+// its customers.
+func (f *Facts) ofMicrosoft365() bool {
+	return slices.ContainsFunc(f.Confirmed(), Names{".outbound.protection.outlook.com"}.Match)
+}
+
+// microsoft365 is all that a customer can do. Its hosts share HELO names that cannot resolve to all of them
+// (Microsoft's article 3019655, "Recipient rejects mail from Microsoft 365 and host name does not match IP
+// address"), and Set-SendConnector is available only in on-premises Exchange.
+var microsoft365 = Step{
+	Text: "This is a host of Microsoft 365, whose customers can change neither its HELO name nor its DNS " +
+		"records; that the two names differ is Microsoft's design. Ask the postmaster of the receiving server " +
+		"to make an exception for hosts with a confirmed name under outbound.protection.outlook.com, or send " +
+		"this mail through a server of your own: a connector of Exchange Online (New-OutboundConnector " +
+		"-SmartHosts) can hand it over to that.",
 }
 
 // address is the record that leads from the name to the client. A name that nobody has looked up may have it.
@@ -126,8 +151,10 @@ func greet(target, name string, failed failures) Step {
 }
 
 // settings are those of the mail servers that people run themselves: postconf(5); Sendmail's option HeloName,
-// since 8.14; Exim's specification, smtp transport; smtpd.conf(5); qmail-remote(8); Exchange's
-// Set-SendConnector; the tab Basics of Domino's Server document.
+// since 8.14; Exim's specification, smtp transport; smtpd.conf(5); qmail-remote(8); the tab Basics of Domino's
+// Server document. Exchange's Set-SendConnector is run on a mailbox server also for a subscribed Edge server;
+// without -Fqdn, a connector says the server's own name, often one of an internal domain. What
+// Set-ReceiveConnector -Fqdn sets is for those who send to it.
 func settings(name string) []Setting {
 	return []Setting{
 		{"Postfix, main.cf", "smtp_helo_name = " + name},
@@ -135,7 +162,7 @@ func settings(name string) []Setting {
 		{"Exim, smtp transport", "helo_data = " + name},
 		{"OpenSMTPD, smtpd.conf", `action "outbound" relay helo ` + name},
 		{"qmail, control/helohost", name},
-		{"Exchange", `Set-SendConnector "your connector" -Fqdn ` + name},
+		{"Exchange, send connector", `Set-SendConnector "your connector" -Fqdn ` + name},
 		{"Domino, Server document", "Fully qualified Internet host name: " + name},
 	}
 }

@@ -43,6 +43,30 @@ func TestAdviceWithoutRecords(t *testing.T) {
 	}
 }
 
+// A customer of Microsoft 365 can change nothing about its hosts, and is told so; another client that claims to be
+// one of them is not.
+func TestAdviceMicrosoft365(t *testing.T) {
+	for _, tt := range []struct {
+		client, helo string
+		fixed        bool
+		says         string
+	}{
+		{"203.0.113.125", "eur-obe.outbound.protection.outlook.com", true, "[{This is a host of Microsoft 365"},
+		{"203.0.113.9", "eur-obe.outbound.protection.outlook.com", false, "belongs to somebody else"},
+		{"203.0.113.125", "mail-pool25.outbound.protection.outlook.com", false, "[]"},
+	} {
+		p := &patient{
+			client: netip.MustParseAddr(tt.client), helos: []string{tt.helo}, zone: checkstest.Parse(t, world),
+		}
+		advice, _ := p.advise(t)
+		sets := slices.ContainsFunc(advice.Steps, func(s checks.Step) bool { return len(s.Records)+len(s.Settings) > 0 })
+		text := fmt.Sprint(advice.Steps)
+		if advice.Fixed != tt.fixed || tt.fixed && sets || !strings.Contains(text, tt.says) {
+			t.Errorf("%s HELO %s: fixed is %t: %s", tt.client, tt.helo, advice.Fixed, text)
+		}
+	}
+}
+
 // Who is only on a list has nothing to change in its names. A PTR record that could
 // not be looked up may be right already.
 func TestAdviceNames(t *testing.T) {

@@ -46,7 +46,7 @@ func (d *DNS) foremost(names []string, greeted []*greeting) []string {
 	}
 	said, orgs := map[string]bool{}, map[string]bool{}
 	for _, g := range greeted {
-		said[g.Helo.Name], orgs[orgDomain(g.Helo.Name)] = true, true
+		said[g.helo().Name], orgs[orgDomain(g.helo().Name)] = true, true
 	}
 	delete(orgs, "") // nobody's domain
 	rank := func(name string) int {
@@ -71,7 +71,7 @@ type askers struct{ addrs, spf, rest asker }
 
 // greeting asks for what there is to know of a HELO name, all at once: but for the MX, which is asked
 // only when there is no address, or with the hosts, and the brand's SPF record. Neither waits for the other.
-func (d askers) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
+func (d *askers) greeting(ctx context.Context, g *Greeting, client netip.Addr) {
 	g.MX, g.BrandSPF, g.Hosts = Answer[string]{}, Answer[string]{}, nil // which an attempt may have found
 	groups := &struct{ addrs, spf, rest group }{d.rest.group(), d.rest.group(), d.rest.group()}
 	addrs, spf, rest := &groups.addrs, &groups.spf, &groups.rest
@@ -211,8 +211,11 @@ func (d asker) ns(ctx context.Context, name string) Answer[string] {
 
 // listed asks the block lists for the organisational domain of a name.
 func (d asker) listed(ctx context.Context, name string) Answer[string] {
+	if len(d.Lists) == 0 {
+		return Answer[string]{}
+	}
 	domain := orgDomain(name)
-	if domain == "" || len(d.Lists) == 0 {
+	if domain == "" {
 		return Answer[string]{}
 	}
 	answers := make([]Answer[netip.Addr], len(d.Lists))

@@ -20,11 +20,11 @@ func (d asker) spf(ctx context.Context, name string, client netip.Addr) (a Answe
 			a = Answer[string]{Status: Failed, Err: fmt.Sprint("internal error: ", p)}
 		}
 	}()
-	resolver := &spfResolver{dns: d, client: client, name: name}
-	resolver.texts, resolver.err = d.Resolver.LookupTXT(ctx, name)
-	if isMissing(resolver.err) || resolver.err == nil && !slices.ContainsFunc(resolver.texts, isSPF) {
+	texts, err := d.Resolver.LookupTXT(ctx, name)
+	if isMissing(err) || err == nil && !slices.ContainsFunc(texts, isSPF) {
 		return Answer[string]{Status: Missing} // as most names do: the library would say the same, later
 	}
+	resolver := &spfResolver{dns: d, client: client, name: name, texts: texts, err: err}
 	result, err := spf.CheckHostWithSender(client.AsSlice(), name, "postmaster@"+name,
 		spf.WithContext(ctx), spf.WithResolver(resolver))
 	if resolver.failed != nil && result != spf.Pass && result != spf.PermError {

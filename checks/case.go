@@ -27,7 +27,11 @@ func (c *Case) spelled(name string) spelling {
 			return s
 		}
 	}
-	s := spelling{name, ParseHelo(name).Form, lookOf(name, c.Client)}
+	form := c.Helo.Form
+	if name != c.Helo.Name {
+		form = ParseHelo(name).Form
+	}
+	s := spelling{name, form, lookOf(name, c.Client)}
 	c.names = append(c.names, s)
 	return s
 }

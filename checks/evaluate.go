@@ -27,13 +27,16 @@ func (r Result) MarshalText() ([]byte, error) { return resultWords.Marshal(r) }
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (r *Result) UnmarshalText(text []byte) error { return resultWords.Unmarshal(r, text) }
 
-// Finding is what a rule found and, once a policy has decided, what that rule asks for.
+// Finding is what a rule found.
 type Finding struct {
-	Result Result
-	Action Action  // what the policy asks for when the rule fails; Off before
-	Score  float64 // its weight to the policy; 0 before
-	Helo   string  // the greeting that was judged, as it was said: text from the network, not cleaned
-	Detail string  // what is wrong with it, for Fail and Unsure: the same
+	Result  Result
+	Problem *Problem // for Fail and Unsure; nil for Skip and Pass, which nearly all are
+}
+
+// Problem is what is wrong with a client. Its texts are from the network, and not cleaned.
+type Problem struct {
+	Helo   string // the greeting that was judged, as it was said
+	Detail string // what is wrong with it
 }
 
 // NoAnswer is the detail of a finding that is unsure because all answers that the rule reads failed.
@@ -67,11 +70,15 @@ func Worst(a, b []Finding) []Finding {
 	if a == nil {
 		return b
 	}
-	worst := slices.Clone(a)
+	worst, own := a, false
 	for i := range b {
-		if b[i].Result > worst[i].Result {
-			worst[i] = b[i]
+		if b[i].Result <= worst[i].Result {
+			continue
 		}
+		if !own {
+			worst, own = slices.Clone(a), true
+		}
+		worst[i] = b[i]
 	}
 	return worst
 }
@@ -92,12 +99,12 @@ func (r *Rule) evaluate(c *Case, o outcomes) Finding {
 	case detail == "" && r.Reads != 0 && r.Reads&o.asked == 0:
 		return Finding{}
 	case detail == "" && r.Reads&o.failed&^o.found != 0:
-		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: NoAnswer}
+		return Finding{Unsure, &Problem{c.Helo.Raw, NoAnswer}}
 	case detail == "":
 		return Finding{Result: Pass}
 	case r.Clears&o.failed != 0, (r.Reads|r.Clears)&o.stale != 0:
-		return Finding{Result: Unsure, Helo: c.Helo.Raw, Detail: detail}
+		return Finding{Unsure, &Problem{c.Helo.Raw, detail}}
 	default:
-		return Finding{Result: Fail, Helo: c.Helo.Raw, Detail: detail}
+		return Finding{Fail, &Problem{c.Helo.Raw, detail}}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 )
 
 // Panic is a panic that was caught, with the stack of the goroutine that it happened in.
@@ -26,10 +27,9 @@ func Caught(recovered any) *Panic {
 // stead, where somebody can recover. Wait and close are for the goroutine that owns the group.
 type group struct {
 	inline  bool // Go runs what it gets itself
+	raised  bool // Wait has panicked
 	running sync.WaitGroup
-	once    sync.Once
-	first   *Panic
-	raised  bool
+	first   atomic.Pointer[Panic]
 }
 
 // Go runs f in a goroutine.
@@ -42,23 +42,31 @@ func (g *group) Go(f func()) {
 }
 
 func (g *group) run(f func()) {
+	if p := catch(f); p != nil {
+		g.keep(p)
+	}
+}
+
+// catch runs f, and returns its panic, if there is one.
+func catch(f func()) (caught *Panic) {
 	defer func() {
 		if p := recover(); p != nil {
-			g.keep(Caught(p))
+			caught = Caught(p)
 		}
 	}()
 	f()
+	return nil
 }
 
 // keep keeps a panic, if it is the first one.
-func (g *group) keep(p *Panic) { g.once.Do(func() { g.first = p }) }
+func (g *group) keep(p *Panic) { g.first.CompareAndSwap(nil, p) }
 
 // Wait waits for all goroutines. Every time, it panics with the first *Panic of them, if there was one.
 func (g *group) Wait() {
 	g.running.Wait()
-	if g.first != nil {
+	if p := g.first.Load(); p != nil {
 		g.raised = true
-		panic(g.first)
+		panic(p)
 	}
 }
 

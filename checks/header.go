@@ -43,9 +43,8 @@ func (v *Verdict) appendNames(b []byte, result Result) []byte {
 	case result == Unsure && v.Open:
 		b = append(b, AllowList...)
 	}
-	for i := range v.Findings {
-		f := &v.Findings[i]
-		if f.Result != result || f.Action == Off {
+	for i, f := range v.Findings {
+		if f.Result != result || v.policy.Actions[i] == Off {
 			continue
 		}
 		if len(b) > start {

@@ -85,7 +85,7 @@ func listed(t *testing.T, client, helo string, deny ...string) (line string, tro
 		}
 		switch f.Result {
 		case checks.Fail:
-			parts = append(parts, name+"("+f.Detail+")")
+			parts = append(parts, name+"("+f.Problem.Detail+")")
 		case checks.Unsure:
 			parts = append(parts, "?"+name)
 		}

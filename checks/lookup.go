@@ -81,12 +81,13 @@ type lookups struct {
 
 // greeting is one with its lookup, and the budgets of that: nil where there is none.
 type greeting struct {
-	*Greeting // of known
-	known     [1]Greeting
-	claim     bool // the first in a brand's domain or in ours: see claimQuestions
-	run       *run
-	parts     *struct{ rest, spf Budget }
+	known [1]Greeting
+	claim bool // the first in a brand's domain or in ours: see claimQuestions
+	run   *run
+	parts *struct{ rest, spf Budget }
 }
+
+func (g *greeting) helo() *Helo { return &g.known[0].Helo }
 
 // Lookup gathers the facts of a client that connected to a site and greeted with these names, in their order.
 // It waits for the DNS, at most for DNS.Timeout, and panics with a *Panic when a lookup did.
@@ -133,7 +134,7 @@ func (l *lookups) ptrHosts(ctx context.Context, names []string, try Attempt) []H
 // greet notes a greeting and starts the lookup of its name. The same greeting again starts none, but is the
 // last one now.
 func (l *lookups) greet(h Helo) {
-	if i := slices.IndexFunc(l.greeted, func(g *greeting) bool { return g.Helo.Same(h) }); i >= 0 {
+	if i := slices.IndexFunc(l.greeted, func(g *greeting) bool { return g.helo().Same(h) }); i >= 0 {
 		again := l.greeted[i]
 		l.greeted = append(slices.Delete(l.greeted, i, i+1), again)
 		return
@@ -149,7 +150,6 @@ func (l *lookups) greet(h Helo) {
 		l.greeted = slices.Delete(l.greeted, last, last+1)
 	}
 	g := &greeting{known: [1]Greeting{{Helo: h}}}
-	g.Greeting = &g.known[0]
 	l.greeted = append(l.greeted, g)
 	if h.Form&FormLookedUp == 0 {
 		return
@@ -193,7 +193,7 @@ func (l *lookups) lookUp(ctx context.Context, g *greeting, try Attempt) {
 		ask.rest = l.dns.asker(l.client, &g.parts.rest, nil)
 		ask.addrs, ask.spf = ask.rest, l.dns.asker(l.client, &g.parts.spf, nil)
 	}
-	ask.greeting(ctx, g.Greeting, l.client)
+	ask.greeting(ctx, &g.known[0], l.client)
 }
 
 // run is a lookup in a goroutine. It holds nothing more once that has ended: most sessions wait for their client
@@ -250,14 +250,14 @@ func (l *lookups) attempt(lookup func(context.Context, Attempt)) bool {
 		return false
 	}
 	try := l.dns.Attempt()
-	var alone group
+	var caught *Panic
 	ctx := l.ctx
-	elsewhere(func() { alone.run(func() { lookup(ctx, try) }) })
+	elsewhere(func() { caught = catch(func() { lookup(ctx, try) }) })
 	if !try.Keep() {
 		return false
 	}
-	if alone.first != nil {
-		l.running.keep(alone.first)
+	if caught != nil {
+		l.running.keep(caught)
 	}
 	return true
 }
@@ -280,7 +280,7 @@ func (l *lookups) wait() *Facts {
 	}
 	f.Greetings = make([]Greeting, len(l.greeted))
 	for i, g := range l.greeted {
-		f.Greetings[i] = *g.Greeting
+		f.Greetings[i] = g.known[0]
 	}
 	return f
 }
@@ -309,7 +309,7 @@ func (l *lookups) lookUpForemost() {
 func (l *lookups) withoutDNS() *Facts {
 	f := &Facts{Client: l.client, Site: l.site, Greetings: make([]Greeting, len(l.greeted))}
 	for i, g := range l.greeted {
-		f.Greetings[i].Helo = g.Helo
+		f.Greetings[i].Helo = *g.helo()
 	}
 	return f
 }

@@ -114,6 +114,7 @@ type Verdict struct {
 
 	// Findings are those that were decided on, in the order of All: nil where the client was not judged.
 	Findings []Finding
+	policy   *Policy // that decided, where there are findings
 }
 
 // Want is what the policy wants, whatever the mode: accept, tempfail, reject or exempt.
@@ -132,23 +133,20 @@ func (v *Verdict) Did() Action {
 	return v.Action
 }
 
-// Decide draws the verdict from the findings of Evaluate. It sets their Action and Score, and the verdict keeps
-// them. An unsure rule asks for its own action, but never for more than OnDNSError.
+// Decide draws the verdict from the findings of Evaluate, which the verdict keeps. An unsure rule asks for its own
+// action, but never for more than OnDNSError.
 func (p *Policy) Decide(findings []Finding) Verdict {
-	v := Verdict{Mode: p.Mode, Findings: findings}
+	v := Verdict{Mode: p.Mode, Findings: findings, policy: p}
 	heaviest := -1
-	for i := range findings {
-		findings[i].Action, findings[i].Score = p.Actions[i], p.Scores[i]
-	}
 	for i, f := range findings {
-		action := f.Action
+		action := p.Actions[i]
 		switch f.Result {
 		case Fail:
 			if action == Off {
 				continue
 			}
-			v.Score += f.Score
-			if heaviest < 0 || f.Score > findings[heaviest].Score {
+			v.Score += p.Scores[i]
+			if heaviest < 0 || p.Scores[i] > p.Scores[heaviest] {
 				heaviest = i
 			}
 		case Unsure:

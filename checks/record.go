@@ -109,9 +109,15 @@ func (v *Verdict) written(all bool) []RuleFinding {
 		list = append(list, RuleFinding{Rule: AllowList, Result: Unsure, Action: Off})
 	}
 	for i, f := range v.Findings {
-		if all || f.Result >= Unsure && f.Action != Off {
-			list = append(list, RuleFinding{All[i].Name, f.Result, f.Action, f.Score, f.Detail})
+		action := v.policy.Actions[i]
+		if !all && (f.Result < Unsure || action == Off) {
+			continue
 		}
+		detail := ""
+		if f.Problem != nil {
+			detail = f.Problem.Detail
+		}
+		list = append(list, RuleFinding{All[i].Name, f.Result, action, v.policy.Scores[i], detail})
 	}
 	return list
 }

@@ -24,6 +24,7 @@ type Recorded struct {
 	Client  netip.Addr // unmapped; the zero Addr when nothing came over a network
 	Helo    string     // what the client sent, if Said; "" when it is known to have sent nothing
 	Said    bool       // whether the host recorded that: most logs do not
+	Earlier []string   // what the client had sent in HELO before, in the same session
 	Reverse Reverse
 	Name    string // the PTR name that Reverse is about, in canonical form
 	Login   bool   // the client had logged in
@@ -41,8 +42,10 @@ func unrecorded[T any]() Answer[T] { return Answer[T]{Status: Failed, Err: notRe
 func (r *Recorded) Facts(site Site) *Facts {
 	f := &Facts{Client: r.Client, PTR: r.ptr(), Site: site, Unheard: !r.Said, Login: r.Login}
 	f.PTRCount = len(f.PTR.Values)
-	if r.Helo != "" {
-		f.Greetings = []Greeting{r.greeting()}
+	for _, helo := range append(slices.Clone(r.Earlier), r.Helo) {
+		if helo != "" {
+			f.Greetings = append(f.Greetings, r.greeting(helo))
+		}
 	}
 	return f
 }
@@ -68,8 +71,8 @@ func (r *Recorded) ptr() Answer[Host] {
 	return Answer[Host]{Status: Found, Values: []Host{host}}
 }
 
-func (r *Recorded) greeting() Greeting {
-	g := Greeting{Helo: ParseHelo(r.Helo)}
+func (r *Recorded) greeting(helo string) Greeting {
+	g := Greeting{Helo: ParseHelo(helo)}
 	switch {
 	case g.Helo.Form&FormLookedUp == 0: // never looked up
 	case r.Reverse == ReverseConfirmed && g.Helo.Name == r.Name, slices.Contains(r.Confirmed, g.Helo.Name):

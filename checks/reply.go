@@ -66,7 +66,7 @@ func (v *Verdict) accused(f *Facts) string {
 	if v.Rule.On == FormMissing {
 		return client
 	}
-	helo, detail := clean.Reply(v.Finding.Helo), clean.Reply(v.Finding.Detail)
+	helo, detail := clean.Reply(v.Finding.Problem.Helo), clean.Reply(v.Finding.Problem.Detail)
 	who := fmt.Sprintf("HELO %q from %s", helo, client)
 	if f.Unheard {
 		who = client

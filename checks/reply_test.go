@@ -50,7 +50,8 @@ func TestReplyClasses(t *testing.T) {
 	for i := range checks.All {
 		for _, action := range []checks.Action{checks.TempFail, checks.Reject} {
 			for _, result := range []checks.Result{checks.Fail, checks.Unsure} {
-				v := checks.Verdict{Action: action, Rule: &checks.All[i], Finding: checks.Finding{Result: result}}
+				finding := checks.Finding{Result: result, Problem: &checks.Problem{}}
+				v := checks.Verdict{Action: action, Rule: &checks.All[i], Finding: finding}
 				reply := v.Reply(f, "").String()
 				class := map[bool]string{true: `^5\d\d 5\.\d\.\d+ `, false: `^4\d\d 4\.\d\.\d+ `}
 				permanent := action == checks.Reject && result == checks.Fail

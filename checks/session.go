@@ -30,6 +30,8 @@ type transaction struct {
 	exempt   string    // why it is not judged, or ""
 	open     bool      // a failed lookup left open whether the allow list exempts it
 	facts    *Facts    // the same for all recipients; nil until Rcpt needs them
+	rcpt     string    // the domain of the last recipient
+	found    []Finding // for it
 	judged   []Finding // the worst of all recipients
 	passing  []Finding // the worst of those that were not refused
 	did      Action    // the strictest answer so far
@@ -85,13 +87,15 @@ func (s *Session) Rcpt(domain string) Verdict {
 	if t.exempt != "" || t.internal {
 		return s.verdict(nil)
 	}
-	findings := Evaluate(t.facts, s.judge.Deny, domain)
-	v := s.verdict(findings)
-	t.judged = Worst(t.judged, findings)
+	if t.found == nil || t.rcpt != domain {
+		t.rcpt, t.found = domain, Evaluate(t.facts, s.judge.Deny, domain)
+	}
+	v := s.verdict(t.found)
+	t.judged = Worst(t.judged, t.found)
 	if did := v.Did(); did > Off {
 		t.did = max(t.did, did)
 	} else {
-		t.passing = Worst(t.passing, findings)
+		t.passing = Worst(t.passing, t.found)
 	}
 	return v
 }

@@ -19,7 +19,6 @@ const (
 
 // message is one mail transaction.
 type message struct {
-	open   bool
 	start  time.Time
 	from   string
 	rcpts  []string // the first ones, up to maxRcpts
@@ -32,7 +31,7 @@ func (s *Session) Mail(from string) {
 	s.Finish("")
 	s.connected()
 	s.transactions.begin()
-	s.message = message{open: true, start: time.Now(), from: clean.Text(from, maxPath)}
+	s.message = &message{start: time.Now(), from: clean.Text(from, maxPath)}
 	s.pipe.Mail(s.message.start)
 	if s.internal {
 		s.pipe.Abandon()
@@ -40,7 +39,7 @@ func (s *Session) Mail(from string) {
 }
 
 // Open reports whether a transaction is open.
-func (s *Session) Open() bool { return s.message.open }
+func (s *Session) Open() bool { return s.message != nil }
 
 // add keeps a recipient. One that has made the judgement worse is always kept, so that the record leads to the
 // same verdict again.
@@ -53,7 +52,7 @@ func (m *message) add(rcpt string, worse bool) {
 
 // Rcpt judges the client for one recipient, and returns the reply that refuses it, or nil. It waits for the lookups.
 func (s *Session) Rcpt(to string) *checks.Reply {
-	if !s.message.open {
+	if !s.Open() {
 		s.Mail("") // no MTA does this
 	}
 	before := s.pipe.Findings()
@@ -75,7 +74,7 @@ func (s *Session) judge(domain string) *checks.Reply {
 // Value returns the value of our header field for a message: what it says of the recipients that the message goes to.
 // A message whose recipients the MTA did not report is judged now. It is "" for no field. It does not panic.
 func (s *Session) Value() (value string) {
-	if !s.message.open {
+	if !s.Open() {
 		return ""
 	}
 	if !s.pipe.Settled() {
@@ -92,15 +91,19 @@ func (s *Session) Value() (value string) {
 }
 
 // Marked notes that the message got our header field with that value.
-func (s *Session) Marked(value string) { s.message.header = value }
+func (s *Session) Marked(value string) {
+	if s.Open() {
+		s.message.header = value
+	}
+}
 
 // Finish ends the transaction, with Config.Decided if anything was judged. It does not panic.
 func (s *Session) Finish(queueID string) {
-	if !s.message.open {
+	if !s.Open() {
 		return
 	}
 	defer func() {
-		s.message = message{}
+		s.message = nil
 		s.transactions.end()
 	}()
 	if !s.pipe.Settled() {
@@ -126,7 +129,7 @@ func classOf(v *checks.Verdict) string {
 }
 
 func (s *Session) decision(queueID string) *checks.Decision {
-	d, msg := s.pipe.Decision(), &s.message
+	d, msg := s.pipe.Decision(), s.message
 	d.ID, d.QueueID, d.MailFrom, d.RcptTo, d.Header = s.ID, queueID, msg.from, msg.rcpts, msg.header
 	d.Took = time.Since(msg.start)
 	return d

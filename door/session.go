@@ -20,8 +20,8 @@ type Session struct {
 	transactions *Transactions
 	internal     bool // an error of ours: none of its messages is judged
 	pipe         *checks.Session
-	class        string // by its last decision, see Config.Ended; "" before
-	message      message
+	class        string   // by its last decision, see Config.Ended; "" before
+	message      *message // nil while none is open: most sessions wait, and many at a time
 }
 
 // New returns a session of a client that has not connected yet. Its transactions are counted there.
@@ -95,7 +95,7 @@ func (s *Session) Survives(recovered any) bool {
 	if recovered == nil {
 		return false
 	}
-	if s.message.open {
+	if s.Open() {
 		s.pipe.Abandon()
 	} else {
 		s.internal = true

@@ -39,12 +39,14 @@ func (w Words[E]) Marshal(value E) ([]byte, error) {
 // Unmarshal sets a value by its text, for encoding.TextUnmarshaler. The error for any other text lists those
 // that there are, and leaves the value as it was.
 func (w Words[E]) Unmarshal(value *E, text []byte) error {
-	all := make([]string, len(w))
-	for i, word := range w {
+	for _, word := range w {
 		if word.Text == string(text) {
 			*value = word.Value
 			return nil
 		}
+	}
+	all := make([]string, len(w))
+	for i, word := range w {
 		all[i] = word.Text
 	}
 	return fmt.Errorf("%q is none of %s", text, strings.Join(all, ", "))

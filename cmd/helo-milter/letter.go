@@ -39,7 +39,7 @@ func letter(out io.Writer, r *checks.Record, a checks.Advice) {
 	say(why(r, a.Names))
 	fmt.Fprintln(out, "\nWHAT TO CHANGE")
 	advise(out, &a, narrow)
-	if a.Names && checks.Public(r.Client) {
+	if a.Names && !a.Fixed && checks.Public(r.Client) {
 		fmt.Fprintln(out, "\nHOW TO CHECK IT")
 		test(out, r, &a)
 	}

@@ -18,7 +18,9 @@ const coldResolver = "192.0.2.201"
 func cold(t rig.T, out io.Writer, plan plan) {
 	serve(t, coldResolver, rtt)
 	milter := start(t, coldResolver, ours)[0]
-	tab := table{head: []string{"at a time", "clients", "HELO name", "p50 in RTT", "p95", "up to HELO: p95 ms"}}
+	tab := table{head: []string{
+		"at a time", "clients", "HELO name", "p50 in RTT", "p95", "questions alone: p50", "p95", "up to HELO: p95 ms",
+	}}
 	next := map[bool]int{} // of the one organisation, and of many
 	for _, atATime := range []int{1, 16} {
 		for _, one := range []bool{true, false} {
@@ -29,9 +31,11 @@ func cold(t rig.T, out io.Writer, plan plan) {
 					clients.first(plan.cold*atATime))
 				l.enough(t, "cold")
 				next[one] = from + clients.room(plan.cold*atATime)
+				alone := pool{one: one}.ask(t, atATime, clients.first(plan.cold*atATime))
 				tab.row(atATime, map[bool]string{true: "of one organisation", false: "of many"}[one],
 					map[bool]string{true: "another one", false: "the reverse name"}[other],
-					inRTT(l.times, 0.5), inRTT(l.times, 0.95), millis(micros(quantile(l.greeted, 0.95))))
+					inRTT(l.times, 0.5), inRTT(l.times, 0.95), inRTT(alone, 0.5), inRTT(alone, 0.95),
+					millis(micros(quantile(l.greeted, 0.95))))
 			}
 		}
 	}
@@ -44,6 +48,7 @@ const coldTitle = `
 
 Whole sessions, each of a client that is not in the cache; the resolver answers after %v, one RTT. A client whose HELO
 name is its reverse name takes one RTT, another one two: the reverse name's addresses are asked for when it is known.
+"Questions alone" are the same ones, asked by a client that does nothing else, just after and as many at a time.
 
 `
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"helo-milter/integration/rig"
@@ -17,6 +18,7 @@ import (
 type nameserver struct {
 	conn      net.PacketConn
 	delay     time.Duration
+	delayed   chan delayed
 	questions atomic.Int64
 }
 
@@ -27,25 +29,48 @@ func serve(t rig.T, address string, delay time.Duration) *nameserver {
 		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	s := &nameserver{conn: conn, delay: delay}
+	s := &nameserver{conn: conn, delay: delay, delayed: make(chan delayed, 10_000)}
 	go s.read()
+	go s.send()
 	return s
 }
 
+// delayed is an answer that is sent later.
+type delayed struct {
+	due    time.Time
+	answer []byte
+	to     net.Addr
+}
+
+// send sends answers when they are due, which is in the order of the questions. It sleeps in the kernel: where nothing
+// else runs, a timer of Go's runtime comes up to a millisecond late (epoll_wait(2) counts in milliseconds), and that
+// would count as the milter's.
+func (s *nameserver) send() {
+	for d := range s.delayed {
+		for wait := time.Until(d.due); wait > 0; wait = time.Until(d.due) {
+			ts := syscall.NsecToTimespec(wait.Nanoseconds())
+			_ = syscall.Nanosleep(&ts, nil)
+		}
+		_, _ = s.conn.WriteTo(d.answer, d.to)
+	}
+}
+
 func (s *nameserver) read() {
+	defer close(s.delayed)
 	for {
 		packet := make([]byte, 1232)
 		n, from, err := s.conn.ReadFrom(packet)
 		if err != nil {
 			return
 		}
+		came := time.Now()
 		s.questions.Add(1)
 		answer := answerTo(packet[:n])
 		if s.delay == 0 {
 			_, _ = s.conn.WriteTo(answer, from)
 			continue
 		}
-		time.AfterFunc(s.delay, func() { _, _ = s.conn.WriteTo(answer, from) })
+		s.delayed <- delayed{came.Add(s.delay), answer, from}
 	}
 }
 
@@ -54,6 +79,8 @@ const (
 	typeA    = 1
 	typeSOA  = 6
 	typePTR  = 12
+	typeTXT  = 16
+	typeAAAA = 28
 	response = 0x8180 // an answer with recursion
 	noName   = 3      // NXDOMAIN
 	ttl      = 86400

@@ -109,9 +109,13 @@ func missing() (what []string) {
 
 func milterBinary(dir string, buildFlags []string) (string, error) {
 	milter := filepath.Join(dir, "helo-milter")
+	shipped := len(buildFlags) == 0
+	if shipped { // what the builds of the release and of the Debian package have compiled will do
+		buildFlags = []string{"-trimpath"}
+	}
 	args := append([]string{"build", "-buildvcs=false", "-o", milter}, buildFlags...)
 	cmd := exec.Command("go", append(args, "helo-milter/cmd/helo-milter")...)
-	if len(buildFlags) == 0 { // static, as it is shipped; the race detector needs cgo
+	if shipped { // static; the race detector needs cgo
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	}
 	out, err := cmd.CombinedOutput()

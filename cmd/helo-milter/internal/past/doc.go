@@ -16,13 +16,15 @@
 //	    handOver   handover.go     the field of the host that received it from outside
 //	                               provider.go: whose hosts nobody has to list
 //	    hop        received.go     its clauses; forms.go: the client in it ────────► Hop
-//	  Log          log.go          mail log: line by line; block.go: records of several lines
+//	  Log          log.go          mail log: line by line; block.go: records of several lines; session.go: what is
+//	                               known of a connection, and of a message in the queue
 //	    parse      carrier.go      what a container engine put around a line; json.go: as JSON
 //	    parseLine  syslog.go       time, host, program and text of a line, in any format; date.go
 //	    origin     program.go      which mail server a program is of
 //	    postfix    postfix.go      what the text says about a connection or a message
 //	    sendmail   sendmail.go
-//	    exim       exim.go ────────────────────────────────────────────────────────► Hop
+//	    exim       exim.go
+//	    exchange   exchange.go ────────────────────────────────────────────────────► Hop
 //
 // A Hop has only what was recorded. In its facts, every answer that was not recorded is a failed lookup, so
 // that no rule fails because of it. An error about a line or a message is a *Broken, and reading continues.
@@ -105,7 +107,7 @@
 //     them. Add the table to FuzzLog, too.
 //  2. Add the names of its programs to origin of program.go, and for broken lines a part of its lines to signs
 //     there. Add a case to readWhole of log.go.
-//  3. Read the text in a file of its own. session returns what is known of a connection, meet sets its
+//  3. Read the text in a file of its own (session.go has what helps): session returns what is known of a connection, meet sets its
 //     client, and says its HELO; hop makes a Hop of that. open begins a message in the queue and done ends
 //     it; refuse adds a refusal. Read text that the client can choose (sender, HELO, subject) last, or from
 //     the end.

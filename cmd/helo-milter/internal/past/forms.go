@@ -174,9 +174,14 @@ type match struct {
 // which of them is the client's is unknown, and it may have written the other.
 func (r received) match() *match {
 	host, from := r.host(), r.text("from")
+	var tried string
+	is := true // of the empty expression
 	for i := range forms {
 		f := &forms[i]
-		if !f.host.MatchString(host) {
+		if server := f.host.String(); server != tried { // several rows have the same
+			tried, is = server, f.host.MatchString(host)
+		}
+		if !is {
 			continue
 		}
 		at := f.client.FindStringSubmatchIndex(from)
@@ -195,7 +200,7 @@ func (r received) match() *match {
 // address twice, or that of a host inside first.
 func (m *match) ambiguous() bool {
 	more, first := m.parts["more"]+" "+m.rest, ip(m.parts["name"])
-	return hasAddress(more) || said.MatchString(more) ||
+	return hasAddress(more) || holds(more, "lo") && said.MatchString(more) ||
 		first.IsValid() && first != m.addr && !checks.Private(first)
 }
 

@@ -1,6 +1,7 @@
 package past
 
 import (
+	"net/netip"
 	"time"
 
 	"helo-milter/checks"
@@ -11,10 +12,11 @@ import (
 // recorded is zero: unknown, which is never the same as missing. Texts are from the network.
 type Hop struct {
 	checks.Recorded
-	Place   string    // FILE:LINE, or the file of a message
-	Time    time.Time // when the host wrote it
-	By      string    // the receiving host's name, in canonical form
-	From    string    // envelope sender
+	Place   string     // FILE:LINE, or the file of a message
+	Time    time.Time  // when the host wrote it
+	By      string     // the receiving host's name, in canonical form
+	Local   netip.Addr // the address that its client had connected to
+	From    string     // envelope sender
 	To      []string
 	QueueID string
 	Spam    Label
@@ -41,6 +43,9 @@ func (h *Hop) tidy() {
 	}
 	for _, text := range []*string{&h.Helo, &h.From} {
 		*text = clean.Text(*text, clean.Whole)
+	}
+	for i, helo := range h.Earlier {
+		h.Earlier[i] = clean.Text(helo, clean.Whole)
 	}
 	for i, to := range h.To {
 		h.To[i] = clean.Text(to, clean.Whole)

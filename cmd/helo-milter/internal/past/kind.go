@@ -45,7 +45,7 @@ func kindOf(head []byte) kind {
 		return blankFile
 	case bytes.HasPrefix(head, []byte("From ")) && separator.Match(head):
 		return mailbox
-	case isCarriedLog(head):
+	case isCarriedLog(head), isExchangeLog(head):
 		return mailLog
 	case emlx.Match(head) && firstField.Match(second):
 		return singleMail
@@ -77,6 +77,12 @@ func isCarriedLog(head []byte) bool {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	e, ok := newLogReader("", time.Now()).parse(strings.TrimRight(string(line), "\r"))
 	return ok && e.origin() != fromOther
+}
+
+// isExchangeLog reports whether a file begins as the logs of Exchange, whichever it is of them.
+func isExchangeLog(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("#")) && bytes.Contains(head, []byte("#Log-type: ")) &&
+		bytes.Contains(head, []byte("#Software: Microsoft Exchange"))
 }
 
 // aRecord begins a line of a decision log.

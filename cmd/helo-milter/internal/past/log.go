@@ -25,13 +25,14 @@ const (
 	oneAttempt = time.Minute // within which refused recipients belong to one attempt
 )
 
-// Log reads the logs of Postfix, Sendmail and Exim, each in its own file or all in one: files of syslog in the
-// old and the new format (RFC 3164, RFC 5424), of syslog-ng, busybox, FreeBSD, Solaris and illumos, Postfix's
-// maillog_file, Exim's main log, and the output of journalctl in every format that has a date (but not
-// verbose), OpenWrt's logread and macOS's log. Each may be as a container engine, a supervisor or a collector
-// has written it: docker's json-file, journald and syslog drivers, docker logs and docker compose logs with
-// and without -t and colours, CRI, kubectl logs, stern, podman, s6-log, svlogd, multilog, grep, and JSON of
-// Filebeat, Logstash, Fluentd, Vector, rsyslog, syslog-ng, Loki and others.
+// Log reads the logs of Postfix, Sendmail, Exim and Exchange, each in its own file or all in one: files of
+// syslog in the old and the new format (RFC 3164, RFC 5424), of syslog-ng, busybox, FreeBSD, Solaris and
+// illumos, Postfix's maillog_file, Exim's main log, the protocol log of Exchange's receive connectors, and
+// the output of journalctl in every format that has a date (but not verbose), OpenWrt's logread and macOS's
+// log. Each may be as a container engine, a supervisor or a collector has written it: docker's json-file,
+// journald and syslog drivers, docker logs and docker compose logs with and without -t and colours, CRI,
+// kubectl logs, stern, podman, s6-log, svlogd, multilog, grep, and JSON of Filebeat, Logstash, Fluentd,
+// Vector, rsyslog, syslog-ng, Loki and others.
 //
 // Lines of other programs are skipped. A line of a mail server in a format that is not known is a *Broken. A
 // date without a year is the latest one that is not in the future (a day of clock skew is allowed), and a
@@ -50,6 +51,7 @@ const (
 //	           its syntax and, if PrivacyOptions has authwarnings, that there was none
 //	Exim       all mail; but if a client was refused and no HELO is shown, it may have said its own verified
 //	           name or nothing
+//	Exchange   all mail, and each HELO of a session
 //
 // Reverse DNS:
 //
@@ -59,6 +61,7 @@ const (
 //	           unconfirmed name, or one whose own lookup failed
 //	Exim       shows confirmed names, and logs clients without a PTR name (log selector host_lookup_failed).
 //	           The other cases cannot be distinguished
+//	Exchange   looks up no names
 func Log(name string, r io.Reader, now time.Time) iter.Seq2[Hop, error] {
 	return func(yield func(Hop, error) bool) {
 		l := newLogReader(name, now)
@@ -96,6 +99,9 @@ type logReader struct {
 	sessions *lru.LRU[key, *session]
 	messages *lru.LRU[key, *message]
 	ready    []result
+
+	exchanges bool // a line of Exchange was read
+	foreign   bool // its lines are of a log that is not of receive connectors
 }
 
 // key is a process id, an address or a queue id, with its host.
@@ -106,32 +112,6 @@ func (e *entry) key(id string) key { return key{cut(e.host), cut(id)} }
 type result struct {
 	hop Hop
 	err error
-}
-
-// client is a connected client, and what the host found out about its name.
-type client struct {
-	addr    netip.Addr
-	reverse checks.Reverse
-	name    string
-}
-
-// session is what is known of a connection; for Exim, of all connections from an address.
-type session struct {
-	client
-	helo    string
-	said    bool
-	user    bool
-	whole   bool // logged from its beginning, so that Sendmail would have logged an invalid HELO
-	refused *Hop // a refused attempt that may have more recipients
-
-	hint client    // a lookup's result, logged before the client
-	when time.Time // of hint
-}
-
-// message is a message in the queue, with the number of recipients that are still to be delivered.
-type message struct {
-	Hop
-	left int
 }
 
 func newLogReader(name string, now time.Time) *logReader {
@@ -147,6 +127,10 @@ func (l *logReader) place() string { return fmt.Sprintf("%s:%d", l.name, l.line)
 // read takes the next line, or adds it to a record of several lines (block.go).
 func (l *logReader) read(line string) {
 	l.line++
+	if header := strings.TrimPrefix(line, "\ufeff"); strings.HasPrefix(header, "#") { // files may be joined
+		line = header
+		l.exchangeHeader(line)
+	}
 	if l.block != nil || beginsBlock(line) {
 		var more bool
 		if line, more = l.gather(line); more {
@@ -167,9 +151,16 @@ func (l *logReader) readWhole(line string) {
 		l.sendmail(&e)
 	case fromExim:
 		l.exim(&e)
+	case fromExchange:
+		if l.exchanges = true; !l.foreign {
+			l.exchange(&e)
+		}
 	case fromOther:
+		if l.exchanges && strings.HasPrefix(line, "#") || l.foreign && isExchangeLine(line) {
+			return
+		}
 		quotes := e.program == "" || strings.Contains(e.text, "]: ") // of a record, or as another program's text
-		if ok && quotes && quotesServer(e.text) || !ok && isOurs(line) {
+		if ok && quotes && quotesServer(e.text) || !ok && (isOurs(line) || l.exchanges && line != "") {
 			l.broken(unparsed, line)
 		}
 	}
@@ -218,79 +209,6 @@ func (l *logReader) yield(h Hop) {
 func (l *logReader) broken(reason, text string) {
 	l.ready = append(l.ready, result{err: &Broken{Place: l.place(), Reason: reason, Text: keep(text)}})
 }
-
-// session returns the session of an id, or a new one.
-func (l *logReader) session(e *entry, id string) *session {
-	s, ok := l.sessions.Get(e.key(id))
-	if !ok {
-		s = &session{}
-		l.sessions.Add(key{keep(e.host), keep(id)}, s)
-	}
-	return s
-}
-
-// message returns the message of a queue id, or nil.
-func (l *logReader) message(e *entry, id string) *message {
-	m, _ := l.messages.Get(e.key(id))
-	return m
-}
-
-func (l *logReader) open(e *entry, id string, h Hop) *message {
-	m := &message{Hop: h}
-	l.messages.Remove(e.key(id)) // queue ids are reused
-	m.QueueID = keep(id)
-	l.messages.Add(key{keep(e.host), m.QueueID}, m)
-	return m
-}
-
-// done ends a message, and so yields its hop.
-func (l *logReader) done(e *entry, id string) { l.messages.Remove(e.key(id)) }
-
-// hop returns a hop with the time and host of the entry and the client of the session.
-func (l *logReader) hop(e *entry, s *session) Hop {
-	return Hop{
-		Place: l.place(), Time: e.time, By: canonical(e.host), Recorded: checks.Recorded{
-			Client: s.addr, Reverse: s.reverse, Name: s.name, Login: s.user, Helo: s.helo, Said: s.said,
-		},
-	}
-}
-
-// refuse adds a refusal to the session's attempt, or begins another: each recipient may be refused in a line
-// of its own.
-func (l *logReader) refuse(s *session, h Hop) {
-	if o := s.refused; o != nil && o.Client == h.Client && o.Helo == h.Helo && o.From == h.From &&
-		o.Login == h.Login && h.Time.Sub(o.Time) < oneAttempt {
-		for _, to := range h.To {
-			o.addTo(to)
-		}
-		return
-	}
-	l.giveUp(s)
-	s.refused = &h
-}
-
-// giveUp ends a refused attempt, and so yields its hop.
-func (l *logReader) giveUp(s *session) {
-	if s.refused != nil {
-		l.yield(*s.refused)
-		s.refused = nil
-	}
-}
-
-// meet sets the client of a session. If it is another one than before, the end of the old connection was not
-// logged.
-func (l *logReader) meet(s *session, c client) {
-	if c.reverse == checks.ReverseUnrecorded && c.addr == s.hint.addr {
-		c = s.hint
-	}
-	if s.addr.IsValid() && s.addr != c.addr {
-		l.giveUp(s)
-		*s = session{hint: s.hint, when: s.when}
-	}
-	s.client = c
-}
-
-func (s *session) says(helo string) { s.helo, s.said = keep(helo), true }
 
 func (h *Hop) addTo(to string) bool {
 	if to == "" || len(h.To) == maxTo || slices.Contains(h.To, to) {

@@ -17,7 +17,7 @@ import (
 var today = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // readLog returns a line for each hop of a log: the number of its line, the client, what is known of its
-// name, helo= if recorded, user if authenticated, sender, recipients and queue id. An error is its text.
+// name, helo= if recorded, after what was said before, user if authenticated, sender, recipients and queue id. An error is its text.
 func readLog(text string) (lines []string) {
 	for h, err := range Log("log", strings.NewReader(text), today) {
 		if err != nil {
@@ -31,6 +31,9 @@ func readLog(text string) (lines []string) {
 		}
 		if h.Said {
 			line += " helo=" + h.Helo
+		}
+		if len(h.Earlier) > 0 {
+			line += fmt.Sprint(" after ", h.Earlier)
 		}
 		if h.Login {
 			line += " user"
@@ -153,14 +156,14 @@ func TestLogMemory(t *testing.T) {
 
 // Any log yields at most one hop or error per line, and every hop has a client.
 func FuzzLog(f *testing.F) {
-	for _, file := range []string{"postfix.log", "sendmail.log", "sendmail-16.log"} {
+	for _, file := range []string{"postfix.log", "sendmail.log", "sendmail-16.log", "exchange.log"} {
 		text, err := os.ReadFile("testdata/" + file)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(string(text))
 	}
-	for _, tests := range [][]logTest{postfixTests, sendmailTests, eximTests} {
+	for _, tests := range [][]logTest{postfixTests, sendmailTests, eximTests, exchangeTests} {
 		for _, tt := range tests {
 			f.Add(tt.log)
 		}

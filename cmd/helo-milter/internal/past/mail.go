@@ -92,6 +92,11 @@ const (
 	maxHeader     = 256 << 10 // bytes; the rest of a longer header is skipped like a body
 )
 
+// isNamed reports whether a field has a name, which has no upper case.
+func isNamed(name []byte, lower string) bool {
+	return len(name) == len(lower) && name[0]|0x20 == lower[0] && strings.EqualFold(string(name), lower)
+}
+
 // mailReader reads lines of any length, and holds one at a time.
 type mailReader struct {
 	in     *bufio.Reader
@@ -139,11 +144,12 @@ func (m *mailReader) header() (fields []field, ok bool) {
 			}
 			continue
 		}
-		before, value, colon := bytes.Cut(m.line, []byte(":"))
-		name := strings.ToLower(string(bytes.TrimRight(before, " \t")))
-		ok = ok || n == 0 && colon && !strings.ContainsAny(name, " \t")
-		if keep = colon && slices.Contains(wanted, name); keep {
-			fields = append(fields, field{name, bytes.Clone(bytes.TrimSpace(value))})
+		name, value, colon := bytes.Cut(m.line, []byte(":"))
+		name = bytes.TrimRight(name, " \t")
+		ok = ok || n == 0 && colon && !bytes.ContainsAny(name, " \t")
+		which := slices.IndexFunc(wanted, func(w string) bool { return isNamed(name, w) })
+		if keep = colon && which >= 0; keep {
+			fields = append(fields, field{wanted[which], bytes.Clone(bytes.TrimSpace(value))})
 		}
 	}
 	return fields, ok

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/mail"
 	"os"
 	"reflect"
 	"strings"
@@ -12,7 +13,8 @@ import (
 	"helo-milter/checks"
 )
 
-// Any field yields a hop or an error, and the text of the error is printable ASCII.
+// Any field yields a hop or an error, and the text of the error is printable ASCII. What is looked at before a
+// regular expression, or before all forms of a date, decides as these do.
 func FuzzReceived(f *testing.F) {
 	for _, test := range receivedTests(f) {
 		f.Add(test.field)
@@ -22,6 +24,18 @@ func FuzzReceived(f *testing.F) {
 		for word := range words(text) {
 			if strings.Trim(word, blanks) == "" {
 				t.Fatalf("a word without text in %q", text)
+			}
+			if hidden.MatchString(word) && !holds(word, "by") || said.MatchString(word) && !holds(word, "lo") ||
+				loggedIn.MatchString(word) && !strings.ContainsAny(word, "aA") {
+				t.Errorf("%q is ruled out", word)
+			}
+		}
+		for date := range strings.SplitSeq(text, ";") {
+			date = strings.TrimSpace(date)
+			got, err := parseDate(date)
+			want, wrong := mail.ParseDate(date)
+			if !got.Equal(want) || (err == nil) != (wrong == nil) {
+				t.Errorf("%q is %s (%v), want %s (%v)", date, got, err, want, wrong)
 			}
 		}
 		h, broken := parseReceived(text).hop()

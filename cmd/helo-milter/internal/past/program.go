@@ -13,6 +13,7 @@ const (
 	fromPostfix
 	fromSendmail
 	fromExim
+	fromExchange
 )
 
 // origin returns the mail server of an entry, by its program.
@@ -36,6 +37,8 @@ func (e *entry) origin() origin {
 			return fromSendmail
 		case strings.HasPrefix(daemon, "exim"):
 			return fromExim
+		case daemon == exchangeProgram:
+			return fromExchange
 		case daemon == "postfix", strings.HasPrefix(daemon, "postfix@"), daemon == "postfix.service":
 			return fromPostfix
 		}

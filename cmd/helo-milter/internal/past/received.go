@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"helo-milter/checks"
 )
@@ -30,7 +31,7 @@ const unclear = "unclear"
 // HELO stands the address. And another "by" further on, even inside a comment or in quotes, makes the field
 // unclear.
 func parseReceived(field string) received {
-	r, all := received{}, slices.Collect(words(field))
+	r, all := received{}, slices.AppendSeq(make([]string, 0, 32), words(field))
 	rest, last := all, []string(nil)
 	if n := clientWords(all); n > 0 {
 		client := slices.DeleteFunc(slices.Clone(all[1:n]), func(word string) bool { return word == ";" })
@@ -39,23 +40,30 @@ func parseReceived(field string) received {
 		}
 		r["from"], rest = client, all[n:]
 	}
-	at, value := "from", false
+	at, begin, value := "from", 0, false
 	for i, word := range rest {
 		if len(rest) < len(all) && (i > 0 && !value && isBy(rest[i:]) || hidesBy(word)) {
 			r[unclear] = []string{word}
 		}
 		key := strings.ToLower(word)
-		if !value && slices.Contains(keywords, key) && r[key] == nil {
-			at, value = key, true
-			continue
+		first := (key != at || i == 0) && r[key] == nil
+		if value = !value && first && slices.Contains(keywords, key); value {
+			r.add(at, rest[begin:i])
+			at, begin = key, i+1
 		}
-		r[at] = append(r[at], word)
-		value = false
 	}
+	r.add(at, rest[begin:])
 	if last != nil && r[last[0]] == nil {
 		r[last[0]] = last[1:]
 	}
 	return r
+}
+
+// add adds words to a clause. It copies them: clauses must not share their room to grow.
+func (r received) add(key string, words []string) {
+	if len(words) > 0 {
+		r[key] = append(r[key], words...)
+	}
 }
 
 // clientWords returns how many words stand before "by" in a field that begins with "from", or 0. If "by" is in
@@ -82,8 +90,22 @@ func isBy(all []string) bool {
 // hidesBy reports whether "by" is in a comment or in quotes, such as those that a client has opened in its HELO
 // and closed in its envelope sender. Servers write it there only before the last word: "(authenticated by me)".
 func hidesBy(word string) bool {
-	found := hidden.FindAllStringIndex(word, 2)
-	return len(found) == 2 || len(found) == 1 && !lastWord.MatchString(word[found[0][1]:])
+	if !holds(word, "by") {
+		return false
+	}
+	found := hidden.FindStringIndex(word)
+	return found != nil && !lastWord.MatchString(word[found[1]:])
+}
+
+// holds reports whether a text has some letters of ASCII in it, in upper or lower case. It rules out most texts
+// before a regular expression, which takes far longer.
+func holds(text, lower string) bool {
+	for i := range len(text) - len(lower) + 1 {
+		if text[i]|0x20 == lower[0] && strings.EqualFold(text[i:i+len(lower)], lower) {
+			return true
+		}
+	}
+	return false
 }
 
 var (
@@ -242,7 +264,7 @@ func (r received) queued() bool {
 // envelope returns what a field says of the message.
 func (r received) envelope() Hop {
 	h := Hop{By: r.by(), QueueID: r.word("id"), From: address(r.word("envelope-from"))}
-	if at, err := mail.ParseDate(r.text(";")); err == nil {
+	if at, err := parseDate(r.text(";")); err == nil {
 		h.Time = at.UTC()
 	}
 	if to := address(r.word("for")); to != "" {
@@ -250,6 +272,9 @@ func (r received) envelope() Hop {
 	}
 	for _, key := range keywords {
 		for _, word := range r[key] {
+			if !strings.HasPrefix(word, "(envelope-") {
+				continue
+			}
 			if m := sender.FindStringSubmatch(word); m != nil {
 				h.From = address(m[1])
 			}
@@ -258,13 +283,29 @@ func (r received) envelope() Hop {
 	return h
 }
 
+// parseDate is mail.ParseDate, which tries 24 other forms before the one that nearly all servers write.
+func parseDate(text string) (time.Time, error) {
+	date, zone, named := strings.Cut(text, " (")
+	if !named || strings.IndexAny(zone, "()\\\r") == len(zone)-1 && strings.HasSuffix(zone, ")") {
+		if at, err := time.Parse("Mon, 2 Jan 2006 15:04:05 -0700", date); err == nil {
+			return at, nil
+		}
+	}
+	return mail.ParseDate(text)
+}
+
 // login reports whether the host wrote that the client has logged in: in the protocol, or in a comment. rest
 // is the clause from without what the client may have written.
 func (r received) login(rest string) bool {
-	if slices.ContainsFunc(r["with"], loggedIn.MatchString) {
-		return true
+	for _, word := range r["with"] {
+		if strings.ContainsAny(word, "aA") && loggedIn.MatchString(word) {
+			return true
+		}
 	}
 	for word := range words(rest + " " + r.host()) {
+		if word[0] != '(' {
+			continue
+		}
 		if m := login.FindStringSubmatch(word); m != nil && !strings.EqualFold(m[1], "none") {
 			return true
 		}

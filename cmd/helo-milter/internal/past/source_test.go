@@ -25,6 +25,13 @@ const (
 		`"_HOSTNAME":"mx","__REALTIME_TIMESTAMP":"1794297600000000"}` + "\n"
 )
 
+// exchangeHead begins a receive connector's log; anExchange is a line of it.
+const (
+	exchangeHead = "\ufeff#Software: Microsoft Exchange Server\r\n#Version: 15.0.0.0\r\n" +
+		"#Log-type: SMTP Receive Protocol Log\r\n#Date: 2026-11-10T08:00:00.123Z\r\n#Fields: date-time,connector-id\r\n"
+	anExchange = "2026-11-10T08:00:00.123Z,EX01\\Default,08DE1,3,192.0.2.25:25,203.0.113.9:40001,<,MAIL FROM:<>,\r\n"
+)
+
 // aContainer is a line of docker's json-file.
 const aContainer = `{"log":"Nov 10 08:00:00 mx postfix/smtpd[7]: 4C1: client=unknown[203.0.113.9]\n",` +
 	`"stream":"stdout","time":"2026-11-10T08:00:00.123456789Z"}` + "\n"
@@ -86,6 +93,13 @@ func TestSource(t *testing.T) {
 		{"new.log", "level=info text=" + aMaillog, Unlabelled, "broken:1"},
 		{"1.emlx", "198  \n" + aMessage + "<?xml version=\"1.0\"?>\n \n<plist>\n", Unlabelled, "hop"},
 		{"web.log", `{"level":"info","ts":1794297600.1,"msg":"handled"}` + "\n", Unlabelled, ""},
+		{"logs/RECV2026111008-1.LOG", exchangeHead + anExchange + anExchange, Unlabelled, "hop hop"},
+		{"RECV2026111008-2.LOG.gz", packed(exchangeHead + anExchange), Unlabelled, "hop"},
+		{"RECV2026111008-3.LOG", anExchange[5:] + anExchange, Unlabelled, "hop"}, // without its beginning
+		{"RECV2026111008-4.LOG", exchangeHead + anExchange[:50], Unlabelled, "broken:6"},
+		{"RECV2026111009-1.LOG", exchangeHead, Unlabelled, ""},
+		{"logs/MSGTRK2026111008-1.LOG", strings.Replace(exchangeHead, "SMTP Receive Protocol", "Message Tracking", 1) +
+			"2026-11-10T08:00:00.123Z,203.0.113.9,mail.example.org,192.0.2.25,EX01\r\n", Unlabelled, "broken:3"},
 		{"inbox", aMbox, Unlabelled, "hop"},
 		{"inbox", "\r\n\n" + aMbox, Unlabelled, "hop"},
 		{"notes", "From here on\n", Unlabelled, "error"},

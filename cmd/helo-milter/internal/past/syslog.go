@@ -12,6 +12,7 @@ type entry struct {
 	program string // postfix/smtpd
 	pid     string
 	text    string
+	cells   []string // of Exchange, instead of a text
 }
 
 // parseLine parses a line as a syslog daemon or a mail server writes it, by its first bytes. ok is false if
@@ -28,6 +29,8 @@ func (l *logReader) parseLine(line string, around carrier) (entry, bool) {
 		switch {
 		case isDigit(rest[0]) && rest[10] == ' ' && rest[4] == '-':
 			return l.parseSpaced(rest, around)
+		case isExchangeLine(rest):
+			return l.parseExchange(rest)
 		case isDigit(rest[0]):
 			return l.parseISO(rest)
 		case rest[3] == ' ' && (rest[6] == ' ' || rest[5] == ' '):

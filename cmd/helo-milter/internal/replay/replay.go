@@ -32,6 +32,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"slices"
 
 	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/inorder"
@@ -112,6 +113,9 @@ func (r *Replay) Decision(then *checks.Record) *Outcome {
 func (r *Replay) hop(ctx context.Context, hop *past.Hop) *Outcome {
 	site := r.Judge.Site
 	site.Hostname = cmp.Or(site.Hostname, hop.By)
+	if a := hop.Local; a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() {
+		site.Addresses = append(slices.Clone(site.Addresses), a)
+	}
 	o := &Outcome{Hop: true, Then: decide(r.Judge.Reopen(hop.Facts(site)), hop, "recorded")}
 	if r.DNS == nil {
 		return o
@@ -122,11 +126,13 @@ func (r *Replay) hop(ctx context.Context, hop *past.Hop) *Outcome {
 	}
 	s := r.Judge.Open(ctx, dns, hop.Client, site)
 	defer s.Close()
-	switch {
-	case !hop.Said:
+	for _, helo := range append(slices.Clone(hop.Earlier), hop.Helo) {
+		if helo != "" {
+			s.Greet(checks.ParseHelo(helo))
+		}
+	}
+	if !hop.Said {
 		s.Unheard()
-	case hop.Helo != "":
-		s.Greet(checks.ParseHelo(hop.Helo))
 	}
 	o.Now = decide(s, hop, "now")
 	return o
