@@ -7,11 +7,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"helo-milter/checks"
 	"helo-milter/integration/rig"
 )
 
@@ -101,7 +103,7 @@ func (p *policyPeer) serve(t *testing.T, conn net.Conn, hangsAt string) {
 }
 
 // eximTimeout is a shorter wait for an answer than that of examples/exim.
-const eximTimeout = "HELO_MILTER_TIMEOUT == 2s"
+const eximTimeout = "HELO_MILTER_TIMEOUT == 2s" // == replaces it
 
 // Without an answer, be it that the service is down or that it hangs, mail goes on: the client waits once for at most
 // the timeout, and Exim's log says so once.
@@ -149,8 +151,12 @@ func TestEximDown(t *testing.T) {
 	}
 }
 
-// eximRestart is for examples/README.md.
-const eximRestart = "is judged: each question has all that is known"
+// What TestEximDown and TestEximRestart show, for examples/README.md.
+const (
+	eximDown     = "`examples/exim`: mail continues unjudged, and a client waits once"
+	eximPatience = "`HELO_MILTER_TIMEOUT = 2s`"
+	eximRestart  = "is judged, unless a question comes meanwhile"
+)
 
 // Each question comes on a connection of its own, so a restart within a session is noticed only if a question comes
 // meanwhile.
@@ -238,5 +244,36 @@ func TestEximDebian(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Replay reads the same verdicts from Exim's log as were given, of refused mail, too.
+func TestEximPast(t *testing.T) {
+	t.Parallel()
+	config := "profile = \"standard\"\n" + fqdnOnly
+	milter := rig.StartMilter(t, "policy:inet", "mode = \"enforce\"\n"+decisionLog+config)
+	server := rig.Start(t, "Exim", rig.StartSink(t), milter.Socket)
+	for _, tt := range pastMail {
+		_ = deliver(t, server, "25", tt.client, tt.says, rig.Message)
+	}
+	log := filepath.Join(milter.Dir, "mail.log")
+	if err := os.WriteFile(log, []byte(server.Session(t)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	milter.Stop(t)
+	verdicts := func(records []*checks.Record, of string) (list []string) {
+		for _, r := range records {
+			if r.Source == nil || r.Source.DNS == of {
+				list = append(list, fmt.Sprint(r.Client, " ", r.Verdict.Want, " ", r.Verdict.Rule))
+			}
+		}
+		slices.Sort(list) // the log has the refusals last
+		return list
+	}
+	args := []string{"--config", filepath.Join(milter.Dir, "helo-milter.toml")}
+	decided := verdicts(replayRecords(t, append(args, filepath.Join(milter.Dir, "decisions"))...), "")
+	again := verdicts(replayRecords(t, append(args, log)...), "now")
+	if !slices.Equal(decided, again) || !strings.Contains(fmt.Sprint(again), "203.0.113.21 reject helo-not-fqdn") {
+		t.Errorf("decided %q\nreplayed %q\n%s", decided, again, server.Log())
 	}
 }

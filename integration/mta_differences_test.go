@@ -247,7 +247,7 @@ func differencesTable() string {
 		}
 		done[feature.name] = true
 	}
-	words, patience := map[string]string{}, map[string]string{}
+	words, patience := map[string]string{"Exim": eximDown}, map[string]string{"Exim": eximPatience}
 	for _, d := range downTests {
 		words[d.mta] += "<br>" + settingText(d.setting) + ": " + d.words
 	}
@@ -262,7 +262,9 @@ func differencesTable() string {
 	row("setting, and its effect while the milter is down, silent, or hangs at RCPT or later",
 		words)
 	row("setting for a timeout below two seconds", patience)
-	row("a session during which the milter restarts; the next one is judged", restartCells())
+	restarts := restartCells()
+	restarts["Exim"] = eximRestart
+	row("a session during which the milter restarts; the next one is judged", restarts)
 	return table
 }
 
