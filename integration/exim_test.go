@@ -181,6 +181,17 @@ func TestEximRestart(t *testing.T) {
 	}
 }
 
+// A client that hangs up without QUIT is decided on at once, too.
+func TestEximHangup(t *testing.T) {
+	t.Parallel()
+	s := variant{"Exim", "enforce", "unix"}.stage(t, "")
+	client := netip.MustParseAddr(good)
+	c := rig.Dial(t, client, s.server.Endpoint(client))
+	c.Say("EHLO mx.example.net|MAIL FROM:<sender@example.org>|RCPT TO:<reader@example.net>", "")
+	c.Close()
+	checkDecisions(t, s.milter, ownNameRejected)
+}
+
 // What a client says cannot become a line of a request, whatever control characters are in it.
 func TestEximRequest(t *testing.T) {
 	t.Parallel()
@@ -212,11 +223,12 @@ func TestEximDebian(t *testing.T) {
 			t.Parallel()
 			milter := rig.StartMilter(t, "policy:unix", "mode = \"enforce\"\nprofile = \"standard\"\n")
 			sink := rig.StartSink(t)
-			here := strings.NewReplacer("/run/helo-milter/policy.sock", strings.TrimPrefix(milter.Socket, "policy:unix:"),
+			here := strings.NewReplacer("inet:127.0.0.1:8892", strings.TrimPrefix(milter.Socket, "policy:unix:"),
 				"/etc/exim4", "{etc}")
 			server := rig.StartDebianExim(t, sink, split, func(etc *rig.DebianExim) {
 				main, acl := here.Replace(example(t, "exim/debian/main")), example(t, "exim/acl")
 				etc.Write("helo-milter.rcpt", example(t, "exim/debian/rcpt"))
+				etc.Write("host_local_deny_exceptions", "203.0.113.20\n")
 				etc.Write("helo-milter.data", example(t, "exim/debian/data"))
 				if split {
 					etc.Write("conf.d/main/000_helo-milter", main)
@@ -230,7 +242,8 @@ func TestEximDebian(t *testing.T) {
 				{good, greeting, judged},
 				{good, "EHLO mx.example.net", "550"},
 				{good, "EHLO mx.example.net|EHLO mail.example.org", "550"},
-				{"127.0.0.1", "EHLO friend", "X-HELO-Check: forged;"}, // a host that it relays for
+				{"203.0.113.20", "EHLO mx.example.net", "X-HELO-Check: reject; client=203.0.113.20"}, // an exception
+				{"127.0.0.1", "EHLO friend", "X-HELO-Check: forged;"},                                // a host that it relays for
 			} {
 				sink.Reset()
 				got := ""
