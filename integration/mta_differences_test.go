@@ -98,8 +98,8 @@ var differences = []struct {
 			"220 501 250 503 503 221", "Rule: helo-missing", "reject/203.0.113.10/",
 		},
 		behaviour{
-			"rejects it with 501 itself, and MAIL without a HELO with 503. With `helo_accept_junk_hosts` helo-milter " +
-				"judges it",
+			"rejects it with 501 itself, and MAIL without a HELO with 503. With `helo_accept_junk_hosts` " +
+				"helo-milter judges it",
 			"220 501 503 503 503 221", "sender not yet given", "",
 		},
 		behaviour{
@@ -168,7 +168,8 @@ func TestMTADifferences(t *testing.T) {
 				milter := rig.StartMilter(t, v.socket(), v.config(tt.config))
 				server := rig.Start(t, mta, rig.StartSink(t), milter.Socket)
 				client := netip.MustParseAddr(good)
-				replies := rig.Talk(t, client, server.Endpoint(client), strings.TrimPrefix(tt.says+toNet, "|"), rig.Message)
+				says := strings.TrimPrefix(tt.says+toNet, "|")
+				replies := rig.Talk(t, client, server.Endpoint(client), says, rig.Message)
 				s := &session{T: t, replies: replies, milter: milter}
 				if got := codes(replies); got != want.codes {
 					t.Errorf("codes %s, want %s", got, want.codes)

@@ -73,7 +73,8 @@ func TestPastMail(t *testing.T) {
 				if got := then.Helo.Raw + " " + then.Iprev; got != mail || judgement(then) != judgement(fromMail[i]) {
 					t.Errorf("%s, by Received: %s, want %s\n%s", tt.client, got, mail, fromMail[i])
 				}
-				if r := fromLog[i]; r.Iprev != logged || r.Facts.Unheard == (mta == "Exim") || r.Client.String() != tt.client ||
+				heard := mta == "Exim"
+				if r := fromLog[i]; r.Iprev != logged || r.Facts.Unheard == heard || r.Client.String() != tt.client ||
 					r.QueueID != was.QueueID {
 					t.Errorf("by the log: want %s of\n%s, got\n%s", logged, was, r)
 				}
