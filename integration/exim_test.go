@@ -7,11 +7,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"helo-milter/checks"
 	"helo-milter/integration/rig"
 )
 
@@ -101,10 +103,10 @@ func (p *policyPeer) serve(t *testing.T, conn net.Conn, hangsAt string) {
 }
 
 // eximTimeout is a shorter wait for an answer than that of examples/exim.
-const eximTimeout = "HELO_MILTER_TIMEOUT == 2s"
+const eximTimeout = "HELO_MILTER_TIMEOUT == 2s" // == replaces it
 
-// Without an answer, be it that the service is down or that it hangs, mail goes on: the client waits once for at most
-// the timeout, and Exim's log says so once.
+// Without an answer, be it that the service is down or that it hangs, mail goes on: the client waits once for
+// at most the timeout, and Exim's log says so once.
 func TestEximDown(t *testing.T) {
 	for _, how := range []string{
 		"down unix", "down inet", "hangs unix CONNECT", "hangs inet HELO", "hangs unix MAIL", "hangs unix RCPT",
@@ -149,11 +151,15 @@ func TestEximDown(t *testing.T) {
 	}
 }
 
-// eximRestart is for examples/README.md.
-const eximRestart = "is judged: each question has all that is known"
+// What TestEximDown and TestEximRestart show, for examples/README.md.
+const (
+	eximDown     = "`examples/exim`: mail continues unjudged, and a client waits once"
+	eximPatience = "`HELO_MILTER_TIMEOUT = 2s`"
+	eximRestart  = "is judged, unless a question comes meanwhile"
+)
 
-// Each question comes on a connection of its own, so a restart within a session is noticed only if a question comes
-// meanwhile.
+// Each question comes on a connection of its own, so a restart within a session is noticed only if a question
+// comes meanwhile.
 func TestEximRestart(t *testing.T) {
 	t.Parallel()
 	milter, sink := rig.StartMilter(t, "policy:unix", ""), rig.StartSink(t)
@@ -173,6 +179,17 @@ func TestEximRestart(t *testing.T) {
 		s := &session{T: t, client: client, replies: c.Replies}
 		s.checkHeader(mail, parseOutcome("accept pass only"))
 	}
+}
+
+// A client that hangs up without QUIT is decided on at once, too.
+func TestEximHangup(t *testing.T) {
+	t.Parallel()
+	s := variant{"Exim", "enforce", "unix"}.stage(t, "")
+	client := netip.MustParseAddr(good)
+	c := rig.Dial(t, client, s.server.Endpoint(client))
+	c.Say("EHLO mx.example.net|MAIL FROM:<sender@example.org>|RCPT TO:<reader@example.net>", "")
+	c.Close()
+	checkDecisions(t, s.milter, ownNameRejected)
 }
 
 // What a client says cannot become a line of a request, whatever control characters are in it.
@@ -201,16 +218,18 @@ func TestEximRequest(t *testing.T) {
 
 // Debian's two kinds of configuration, with the files of examples/exim where their heads say.
 func TestEximDebian(t *testing.T) {
+	const forged = "X-HELO-Check: forged;"
 	for _, split := range []bool{true, false} {
 		t.Run(fmt.Sprintf("split=%t", split), func(t *testing.T) {
 			t.Parallel()
 			milter := rig.StartMilter(t, "policy:unix", "mode = \"enforce\"\nprofile = \"standard\"\n")
 			sink := rig.StartSink(t)
-			here := strings.NewReplacer("/run/helo-milter/policy.sock", strings.TrimPrefix(milter.Socket, "policy:unix:"),
+			here := strings.NewReplacer("inet:127.0.0.1:8892", strings.TrimPrefix(milter.Socket, "policy:unix:"),
 				"/etc/exim4", "{etc}")
 			server := rig.StartDebianExim(t, sink, split, func(etc *rig.DebianExim) {
 				main, acl := here.Replace(example(t, "exim/debian/main")), example(t, "exim/acl")
 				etc.Write("helo-milter.rcpt", example(t, "exim/debian/rcpt"))
+				etc.Write("host_local_deny_exceptions", "203.0.113.20\n")
 				etc.Write("helo-milter.data", example(t, "exim/debian/data"))
 				if split {
 					etc.Write("conf.d/main/000_helo-milter", main)
@@ -218,25 +237,59 @@ func TestEximDebian(t *testing.T) {
 					return
 				}
 				etc.Write("exim4.conf.localmacros", etc.Read("exim4.conf.localmacros")+main)
-				etc.Write("exim4.conf.template", strings.Replace(etc.Read("exim4.conf.template"), "begin acl\n", "begin acl\n"+acl, 1))
+				template := etc.Read("exim4.conf.template")
+				etc.Write("exim4.conf.template", strings.Replace(template, "begin acl\n", "begin acl\n"+acl, 1))
 			})
 			for _, tt := range []struct{ client, says, result string }{
 				{good, greeting, judged},
 				{good, "EHLO mx.example.net", "550"},
 				{good, "EHLO mx.example.net|EHLO mail.example.org", "550"},
-				{"127.0.0.1", "EHLO friend", "X-HELO-Check: forged;"}, // a host that it relays for
+				// An exception, and a host that it relays for.
+				{"203.0.113.20", "EHLO mx.example.net", "X-HELO-Check: reject; client=203.0.113.20"},
+				{"127.0.0.1", "EHLO friend", forged},
 			} {
 				sink.Reset()
-				got := ""
-				if code := deliver(t, server, "25", tt.client, tt.says, "X-HELO-Check: forged;\n"+rig.Message); code != 250 {
-					got = fmt.Sprint(code)
-				} else {
+				code := deliver(t, server, "25", tt.client, tt.says, forged+"\n"+rig.Message)
+				got := fmt.Sprint(code)
+				if code == 250 {
 					got = fields(sink.Wait(t, 1)[0], "X-HELO-Check")
 				}
 				if got != tt.result {
-					t.Errorf("%s %s: got %q, want %q\n%s\n%s", tt.client, tt.says, got, tt.result, server.Log(), milter.Log())
+					t.Errorf("%s %s: got %q, want %q\n%s", tt.client, tt.says, got, tt.result, server.Log())
 				}
 			}
 		})
+	}
+}
+
+// Replay reads the same verdicts from Exim's log as were given, of refused mail, too.
+func TestEximPast(t *testing.T) {
+	t.Parallel()
+	config := "profile = \"standard\"\n" + fqdnOnly
+	milter := rig.StartMilter(t, "policy:inet", "mode = \"enforce\"\n"+decisionLog+config)
+	server := rig.Start(t, "Exim", rig.StartSink(t), milter.Socket)
+	for _, tt := range pastMail {
+		_ = deliver(t, server, "25", tt.client, tt.says, rig.Message)
+	}
+	log := filepath.Join(milter.Dir, "mail.log")
+	if err := os.WriteFile(log, []byte(server.Session(t)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	milter.Stop(t)
+	verdicts := func(records []*checks.Record, of string) (list []string) {
+		for _, r := range records {
+			if r.Source == nil || r.Source.DNS == of {
+				list = append(list, fmt.Sprint(r.Client, " ", r.Verdict.Want, " ", r.Verdict.Rule))
+			}
+		}
+		slices.Sort(list) // the log has the refusals last
+		return list
+	}
+	args := []string{"--config", filepath.Join(milter.Dir, "helo-milter.toml")}
+	decided := verdicts(replayRecords(t, append(args, filepath.Join(milter.Dir, "decisions"))...), "")
+	again := verdicts(replayRecords(t, append(args, log)...), "now")
+	refused := slices.Contains(again, "203.0.113.21 reject helo-not-fqdn")
+	if !slices.Equal(decided, again) || !refused {
+		t.Errorf("decided %q\nreplayed %q\n%s", decided, again, server.Log())
 	}
 }

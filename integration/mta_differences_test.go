@@ -98,8 +98,8 @@ var differences = []struct {
 			"220 501 250 503 503 221", "Rule: helo-missing", "reject/203.0.113.10/",
 		},
 		behaviour{
-			"rejects it with 501 itself, and MAIL without a HELO with 503. With `helo_accept_junk_hosts` helo-milter " +
-				"judges it",
+			"rejects it with 501 itself, and MAIL without a HELO with 503. With `helo_accept_junk_hosts` " +
+				"helo-milter judges it",
 			"220 501 503 503 503 221", "sender not yet given", "",
 		},
 		behaviour{
@@ -168,7 +168,8 @@ func TestMTADifferences(t *testing.T) {
 				milter := rig.StartMilter(t, v.socket(), v.config(tt.config))
 				server := rig.Start(t, mta, rig.StartSink(t), milter.Socket)
 				client := netip.MustParseAddr(good)
-				replies := rig.Talk(t, client, server.Endpoint(client), strings.TrimPrefix(tt.says+toNet, "|"), rig.Message)
+				says := strings.TrimPrefix(tt.says+toNet, "|")
+				replies := rig.Talk(t, client, server.Endpoint(client), says, rig.Message)
 				s := &session{T: t, replies: replies, milter: milter}
 				if got := codes(replies); got != want.codes {
 					t.Errorf("codes %s, want %s", got, want.codes)
@@ -247,7 +248,7 @@ func differencesTable() string {
 		}
 		done[feature.name] = true
 	}
-	words, patience := map[string]string{}, map[string]string{}
+	words, patience := map[string]string{"Exim": eximDown}, map[string]string{"Exim": eximPatience}
 	for _, d := range downTests {
 		words[d.mta] += "<br>" + settingText(d.setting) + ": " + d.words
 	}
@@ -263,9 +264,10 @@ func differencesTable() string {
 		words)
 	patience["Postfix policy"] = "`timeout=1s`"
 	row("setting for a timeout below two seconds", patience)
-	restart := restartCells()
-	restart["Postfix policy"] = "is judged: Postfix asks again" // TestPolicyRestart
-	row("a session during which the milter restarts; the next one is judged", restart)
+	restarts := restartCells()
+	restarts["Exim"] = eximRestart
+	restarts["Postfix policy"] = "is judged: Postfix asks again" // TestPolicyRestart
+	row("a session during which the milter restarts; the next one is judged", restarts)
 	return table
 }
 

@@ -45,7 +45,7 @@ const xclient = "EHLO mail.example.org|XCLIENT "
 // names them.
 func TestMTAResolve(t *testing.T) {
 	for _, tt := range resolveTests {
-		for mta, macros := range map[string]string{"Postfix": tt.postfix, "Sendmail": tt.sendmail} {
+		for mta, macros := range map[string]string{"Postfix": tt.postfix, "Sendmail": tt.sendmail, "Exim": ""} {
 			v := variant{mta, "observe", "unix"}
 			if v.unsupported(tt.before) != "" {
 				continue

@@ -60,8 +60,8 @@ func (v variant) session(t *testing.T, config, client, script, message string, n
 	}
 }
 
-// unwrap joins the lines of refusals: Exim breaks a long text into lines of about 75 characters, each with the
-// enhanced code.
+// unwrap joins the lines of refusals: Exim breaks a long text into lines of about 75 characters, each with
+// the enhanced code.
 func unwrap(replies []rig.Reply) {
 	for i, reply := range replies {
 		if first, rest, ok := strings.Cut(reply.Text, "\n"); ok && reply.Code >= 400 {
@@ -83,8 +83,9 @@ func acceptedMessages(replies []rig.Reply) (n int) {
 	return n
 }
 
-// anyHelo makes each MTA accept what the stories say: Sendmail and Exim answer an invalid HELO themselves unless
-// configured otherwise, Exim also a MAIL without one, and Postfix takes XCLIENT only from trusted clients.
+// anyHelo makes each MTA accept what the stories say: Sendmail and Exim answer an invalid HELO themselves
+// unless configured otherwise, Exim also a MAIL without one, and Postfix takes XCLIENT only from trusted
+// clients.
 var anyHelo = map[string]string{
 	"Postfix":        "smtpd_authorized_xclient_hosts = 0.0.0.0/0",
 	"Postfix policy": "smtpd_authorized_xclient_hosts = 0.0.0.0/0",

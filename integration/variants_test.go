@@ -8,8 +8,8 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// variant is what a story runs with: Postfix, Sendmail or Exim, observe or enforce mode, and the milter, for Exim the
-// policy service, on a unix socket or on TCP ("unix", "inet").
+// variant is what a story runs with: Postfix, Sendmail or Exim, observe or enforce mode, and the milter, for
+// Exim the policy service, on a unix socket or on TCP ("unix", "inet").
 type variant struct{ mta, mode, network string }
 
 // eachVariant runs a test with each combination of MTA, mode and socket family.
@@ -23,8 +23,8 @@ func eachVariant(t *testing.T, test func(*testing.T, variant)) {
 	}
 }
 
-// pairwiseVariants runs a test with half of the variants that have a milter, in which each pair of values of two
-// different parameters (MTA, mode, socket family) occurs.
+// pairwiseVariants runs a test with half of the variants that have a milter, in which each pair of values of
+// two different parameters (MTA, mode, socket family) occurs.
 func pairwiseVariants(t *testing.T, test func(*testing.T, variant)) {
 	variant{"Postfix", "observe", "unix"}.run(t, test)
 	variant{"Postfix", "enforce", "inet"}.run(t, test)
@@ -44,8 +44,8 @@ func pairwiseHosts(t *testing.T, test func(*testing.T, variant)) {
 // runs reports whether the i-th story of a table is run in the variant. A story that ends in a refusal is run
 // in both modes on each MTA, with a different socket family in each mode. Any other story looks the same in
 // both modes: it is run in one mode on one MTA and in the other mode on the other MTA, or in both modes if
-// only Postfix supports it. With the policy service, each story runs once: a refusal in enforce mode, and any other in
-// observe mode.
+// only Postfix supports it. With the policy service, each story runs once: a refusal in enforce mode, and any
+// other in observe mode.
 func (v variant) runs(i int, says, outcome string) bool {
 	observes := v.mode == "observe"
 	if familyMatches := (i%2 == 0) == (observes == (v.network == "unix")); !familyMatches {
@@ -85,7 +85,8 @@ func (v variant) unsupported(session string) string {
 	return ""
 }
 
-// config returns a story's configuration with the variant's mode, and the standard profile unless it has another.
+// config returns a story's configuration with the variant's mode, and the standard profile unless it has
+// another.
 func (v variant) config(story string) string {
 	profile := "profile = \"standard\"\n"
 	if strings.Contains(story, "profile = ") {

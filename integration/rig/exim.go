@@ -38,7 +38,8 @@ func startExim(t T, sink *Sink, change func(e *Exim, conf string) (string, error
 	examples, err := examplesDir()
 	conf := ""
 	if err == nil {
-		conf, err = change(e, strings.NewReplacer("{exim}", eximBin, "{dir}", e.dir, "{sink}", port).Replace(eximConf))
+		here := strings.NewReplacer("{exim}", eximBin, "{dir}", e.dir, "{sink}", port)
+		conf, err = change(e, here.Replace(eximConf))
 	}
 	if err == nil {
 		conf = strings.NewReplacer(
@@ -119,8 +120,8 @@ func eximOffer(t T, need string) []string {
 	return []string{need}
 }
 
-// EximPolicy returns the lines of the main section for helo-milter as a policy service at a socket, policy:unix:PATH or
-// policy:inet:HOST:PORT: those of examples/exim, and settings.
+// EximPolicy returns the lines of the main section for helo-milter as a policy service at a socket,
+// policy:unix:PATH or policy:inet:HOST:PORT: those of examples/exim, and settings.
 func EximPolicy(socket string, settings ...string) string {
 	socket = strings.TrimPrefix(strings.TrimPrefix(socket, "policy:"), "unix:")
 	lines := []string{".include {examples}/main", "HELO_MILTER_SOCKET == " + socket}
@@ -165,8 +166,8 @@ func (e *Exim) Refusals(log, at string) int {
 	return len(regexp.MustCompile(` rejected `+at+` [^:]*: .*Rule: `).FindAllString(log, -1))
 }
 
-// Refusal returns a regular expression for the log entry of such a refusal. Its HELO is in parentheses, unless that is
-// the client's name or address.
+// Refusal returns a regular expression for the log entry of such a refusal. Its HELO is in parentheses,
+// unless that is the client's name or address.
 func (e *Exim) Refusal(at string, client netip.Addr, code int, helo string) string {
 	from := `\[` + regexp.QuoteMeta(client.String()) + `\]`
 	host := `[^ ]* ?`
@@ -185,8 +186,9 @@ func (e *Exim) Submit(t T, from, to, message string) {
 // Sendmail returns the command of sendmail(1) of this instance.
 func (e *Exim) Sendmail() []string { return []string{eximBin, "-C", e.Conf()} }
 
-// eximConf is the rig's configuration. As Debian's, it looks up the names of all clients, which are in the log then,
-// and SMTPUTF8 is off. An option may be set only once, so what the needs of Start change are macros.
+// eximConf is the rig's configuration. As Debian's, it looks up the names of all clients, which are in the
+// log then, and SMTPUTF8 is off. An option may be set only once, so what the needs of Start change are
+// macros.
 const eximConf = `
 primary_hostname = mx.example.net
 exim_path = {exim}

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// StartDebianExim is StartExim with the configuration that Debian's update-exim4.conf makes: from conf.d if it is
-// split, or else from the template. change changes Debian's files of /etc/exim4, which are in a directory of its own: in
-// a text, {etc} stands for that.
+// StartDebianExim is StartExim with the configuration that Debian's update-exim4.conf makes: from conf.d if
+// it is split, or else from the template. change changes Debian's files of /etc/exim4, which are in a
+// directory of its own: in a text, {etc} stands for that.
 func StartDebianExim(t T, sink *Sink, split bool, change func(*DebianExim)) *Exim {
 	t.Helper()
 	return startExim(t, sink, func(e *Exim, _ string) (string, error) {
@@ -67,8 +67,8 @@ func (e *Exim) debianConf(sink *Sink, split bool, change func(*DebianExim)) (str
 	conf, err := os.ReadFile(e.Conf())
 	// The sink is on this host, which Exim does not deliver to by SMTP unless told so.
 	return strings.NewReplacer(
-		"/etc/exim4", etc, "/usr/sbin/exim4", eximBin, "driver = manualroute", "driver = manualroute\n  self = send",
-		"driver = smtp", "driver = smtp\n  allow_localhost",
+		"/etc/exim4", etc, "/usr/sbin/exim4", eximBin,
+		"driver = manualroute", "driver = manualroute\n  self = send", "driver = smtp", "driver = smtp\n  allow_localhost",
 	).Replace(string(conf)), err
 }
 

@@ -36,9 +36,9 @@ var ports atomic.Uint32
 // FreePort returns a port of 127.0.0.1 that is handed out only once, below the kernel's ephemeral ports.
 func FreePort() uint32 { return 10000 + ports.Add(1)%20000 }
 
-// StartMilter starts the milter on a unix socket or on TCP ("unix", "inet"), or as a policy service ("policy:unix",
-// "policy:inet"), with the given TOML, top-level keys first. At the end of the test it must stop on SIGTERM, and its log must have neither a race nor a
-// panic.
+// StartMilter starts the milter on a unix socket or on TCP ("unix", "inet"), or as a policy service
+// ("policy:unix", "policy:inet"), with the given TOML, top-level keys first. At the end of the test it must
+// stop on SIGTERM, and its log must have neither a race nor a panic.
 func StartMilter(t T, network, config string) *Milter {
 	t.Helper()
 	m := NewMilter(t, network, config)

@@ -40,9 +40,9 @@ var (
 	Hosts = append(MTAs[:2:2], "Exim", "Postfix policy")
 )
 
-// Start starts an MTA with the milter at a socket, or without one for "". For Exim and "Postfix policy" that is a
-// socket of the policy service. needs are what the MTA must offer, STARTTLS, AUTH, SMTPUTF8 or "submission" (port 587), or lines of its
-// configuration.
+// Start starts an MTA with the milter at a socket, or without one for "". For Exim and "Postfix policy" that
+// is a socket of the policy service. needs are what the MTA must offer, STARTTLS, AUTH, SMTPUTF8 or
+// "submission" (port 587), or lines of its configuration.
 func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA {
 	t.Helper()
 	offer, filter := postfixOffer, PostfixMilter

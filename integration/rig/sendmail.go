@@ -91,7 +91,8 @@ func (s *Sendmail) listens() error {
 	return listening(25, addrs...)
 }
 
-// listening looks into the kernel's tables of sockets whether somebody listens at a port of all the addresses.
+// listening looks into the kernel's tables of sockets whether somebody listens at a port of all the
+// addresses.
 func listening(port int, addrs ...netip.Addr) error {
 	for _, addr := range addrs {
 		file := "/proc/net/tcp"

@@ -53,8 +53,8 @@ func (c *Config) warnPolicy(warn func(format string, args ...any)) {
 		return
 	}
 	if c.site.hostname == "" {
-		warn("site.hostname: is empty, and Postfix does not tell its name to a policy service (Exim does, with " +
-			"examples/exim): a client that says it passes helo-own-name")
+		warn("site.hostname: is empty, and Postfix does not tell its name to a policy service (Exim does): a client " +
+			"that says it passes helo-own-name")
 	}
 	if c.Header.AuthenticationResults {
 		warn("header.authentication_results: has no effect on messages that come by way of a policy service, which " +

@@ -26,11 +26,13 @@ func (d *Daemon) introduce() {
 		"profile", d.cfg.Profile.String())
 }
 
-// policyPaste is what a policy service takes in Postfix, for one that answers there.
+// policyPaste is what a policy service takes in Postfix and Exim, for one that answers there.
 const policyPaste = `Postfix without a milter, main.cf:
     helo_milter = check_policy_service { %s, timeout=10s, default_action=DUNNO }
     smtpd_recipient_restrictions = $helo_milter
     smtpd_data_restrictions = $helo_milter
+Exim, with the files of examples/exim:
+    HELO_MILTER_SOCKET = %s
 `
 
 // paste is what the administrator copies into the MTA's configuration.
@@ -44,7 +46,7 @@ func paste(s sockets) string {
 			postfix, sendmail = "inet:"+address, family+":"+port+"@"+host
 		}
 		if isPolicy {
-			fmt.Fprintf(&b, policyPaste, postfix)
+			fmt.Fprintf(&b, policyPaste, postfix, strings.TrimPrefix(postfix, "unix:"))
 			continue
 		}
 		fmt.Fprintf(&b, "Postfix, main.cf:\n    smtpd_milters = { %s, default_action=accept }\n", postfix)
