@@ -30,7 +30,7 @@ var doors = map[string][]string{
 	},
 	"cmd/helo-milter/internal/daemon": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache", "helo-milter/door",
-		"helo-milter/milter",
+		"helo-milter/milter", "helo-milter/opensmtpd",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"github.com/d--j/go-milter", "golang.org/x/net/netutil",
@@ -56,6 +56,7 @@ var doors = map[string][]string{
 	"milter": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door", "github.com/d--j/go-milter",
 	},
+	"opensmtpd": {"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door"},
 	"door": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/enum",
 		"github.com/emersion/go-msgauth/authres",

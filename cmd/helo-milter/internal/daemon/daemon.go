@@ -45,7 +45,8 @@ type Daemon struct {
 	decisions *spool.Spool // the decision log
 	metrics   *metrics
 	guard     *milter.Guard
-	server    *milter.Server
+	server    server
+	smtpd     io.Reader // what a filter of OpenSMTPD reads; nil: it is none
 	stopping  atomic.Bool
 	activated sockets // what systemd opened for us, instead of the configured ones
 
@@ -74,11 +75,18 @@ const flushTime = 2 * time.Second
 // where the configuration says so, and otherwise what to paste into the MTA's configuration. An error is
 // about the configuration or about the sockets that systemd has passed.
 func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
-	d := &Daemon{
+	return newDaemon(stdout).begin(cfg, stderr)
+}
+
+func newDaemon(stdout io.Writer) *Daemon {
+	return &Daemon{
 		stdout: stdout, metrics: newMetrics(),
 		violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
 		filters: newThrottle(time.Hour),
 	}
+}
+
+func (d *Daemon) begin(cfg *config.Config, stderr io.Writer) (*Daemon, error) {
 	d.openLogs(cfg, stderr)
 	if err := d.start(cfg); err != nil {
 		d.decisions.Close(0)
@@ -108,7 +116,10 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 
 // start puts the first configuration in use.
 func (d *Daemon) start(cfg *config.Config) (err error) {
-	if d.activated, err = activatedSockets(); err != nil {
+	if d.smtpd == nil {
+		d.activated, err = activatedSockets()
+	}
+	if err != nil {
 		return err
 	}
 	first, err := d.prepare(cfg)
@@ -116,14 +127,14 @@ func (d *Daemon) start(cfg *config.Config) (err error) {
 		return err
 	}
 	d.guard = milter.NewGuard(d.limits(first))
-	d.server = milter.NewServer(first.serving, d.guard)
-	d.metrics.watch(d.server, d.guard)
+	d.server = d.newServer(first)
+	d.metrics.watch(d.guard, d.server)
 	d.commit(first)
 	return nil
 }
 
-// Run serves until the context ends, or until a listener breaks, which is the error. It reads the
-// configuration file again for each signal of hup. It returns when the open transactions have ended, or
+// Run serves until the context ends, or until a listener breaks, which is the error, or until
+// smtpd closes the filter's input. It reads the configuration file again for each signal of hup. It returns when the open transactions have ended, or
 // had their time.
 func (d *Daemon) Run(ctx context.Context, hup <-chan os.Signal) error {
 	defer d.lines.Close(flushTime)
@@ -149,6 +160,9 @@ func (d *Daemon) loop(ctx context.Context, hup <-chan os.Signal, served <-chan e
 		case <-watchdog.beat:
 			d.live(ctx, watchdog.within)
 		case err := <-served:
+			if d.smtpd != nil {
+				return err
+			}
 			return fmt.Errorf("listener failed: %w", err)
 		case <-ctx.Done():
 			return nil

@@ -112,9 +112,15 @@ func (m *metrics) spool(name string, s *spool.Spool) {
 }
 
 // watch shows what is open.
-func (m *metrics) watch(server *milter.Server, guard *milter.Guard) {
+func (m *metrics) watch(guard *milter.Guard, doors ...interface{ Transactions() int }) {
+	transactions := func() (n int) {
+		for _, d := range doors {
+			n += d.Transactions()
+		}
+		return n
+	}
 	m.registry.MustRegister(gauge("connections", "Open MTA connections.", guard.Connections),
-		gauge("transactions", "Open mail transactions.", server.Transactions))
+		gauge("transactions", "Open mail transactions.", transactions))
 }
 
 // panicSite is where a panic began: in the stack, the first frame of ours or of a library under that of

@@ -204,7 +204,7 @@ func full(t *testing.T) *prometheus.Registry {
 	m.spool("log", log)
 	m.spool("decision_log", log)
 	guard := milter.NewGuard(milter.Limits{})
-	m.watch(milter.NewServer(&door.Config{}, guard), guard)
+	m.watch(guard, milter.NewServer(&door.Config{}, guard))
 	c, err := config.Parse("", nil)
 	if err != nil {
 		t.Fatal(err)
