@@ -154,8 +154,14 @@ func (s *Session) Settled() bool {
 	return s.mail.judged != nil || s.mail.exempt != "" || s.mail.internal
 }
 
-// Passing is the verdict on the recipients that were not refused: what the message's header says.
-func (s *Session) Passing() Verdict { return s.verdict(s.mail.passing) }
+// Passing is the verdict on the recipients that were not refused: what the message's header says. Where all were, and
+// the message comes nevertheless (Postfix's warn_if_reject), it is that on all of them.
+func (s *Session) Passing() Verdict {
+	if s.mail.passing == nil {
+		return s.verdict(s.mail.judged)
+	}
+	return s.verdict(s.mail.passing)
+}
 
 // Decision is what became of the transaction, by the worst of all recipients. The caller adds what the
 // session does not know: its fields from ID to RcptTo, Header and Took.

@@ -15,7 +15,7 @@ import (
 )
 
 // unsupportedFeatures are what an MTA does not support: a story with the text in its script or needs is not
-// run with it. Each has a row in examples/README.md. SMTP extensions have the keyword in the reply to EHLO.
+// run with it. Each name has a row in examples/README.md. SMTP extensions have the keyword in the reply to EHLO.
 var unsupportedFeatures = []struct{ mta, what, keyword, name, why string }{
 	{"Sendmail", "XCLIENT ", "XCLIENT", "XCLIENT", "not supported"},
 	{"Sendmail", "SMTPUTF8", "SMTPUTF8", "SMTPUTF8", "Debian's is built without it"},
@@ -26,10 +26,13 @@ var unsupportedFeatures = []struct{ mta, what, keyword, name, why string }{
 		"Sendmail", "mail.example.org <b>", "", "a HELO with a blank in it",
 		"rejected with 501 by Sendmail itself; with `confALLOW_BOGUS_HELO` what precedes the blank counts",
 	},
+	{"Exim", "XCLIENT ", "XCLIENT", "XCLIENT", "not supported by 4.96"},
+	{"Exim", "non_smtpd_milters", "", "local submission with `sendmail`", "does not ask: it is no SMTP session"},
+	{"Exim", "milter_protocol", "", "old versions of the milter protocol", "has no milters"},
 }
 
 // Each feature is still unsupported, even if the MTA is configured for it, and the other MTA supports it.
-// Local submission is in TestLocalSubmission.
+// Local submission is in TestLocalSubmission, and Exim in TestEximFeatures.
 func TestUnsupportedFeatures(t *testing.T) {
 	for mta, tt := range map[string]struct {
 		needs   []string
@@ -56,7 +59,7 @@ func TestUnsupportedFeatures(t *testing.T) {
 			}
 			for _, feature := range unsupportedFeatures {
 				has := strings.Contains(replies[1].Text, feature.keyword)
-				if feature.keyword != "" && has == (feature.mta == mta) {
+				if feature.mta != "Exim" && feature.keyword != "" && has == (feature.mta == mta) {
 					t.Errorf("%s: %t in\n%s\n%s", feature.keyword, has, replies[1].Text, server.Log())
 				}
 			}
@@ -70,10 +73,10 @@ func TestUnsupportedFeatures(t *testing.T) {
 	}
 }
 
-// differences are sessions that the two MTAs handle differently in enforce mode.
+// differences are sessions that the MTAs handle differently in enforce mode.
 var differences = []struct {
-	what, says, config string
-	postfix, sendmail  behaviour
+	what, says, config      string
+	postfix, sendmail, exim behaviour
 }{
 	{
 		"a HELO that is not a host name, `EHLO a,b;c`", "EHLO a,b;c", "",
@@ -86,6 +89,24 @@ var differences = []struct {
 				"`confALLOW_BOGUS_HELO` the milter judges it",
 			"220 501 250 503 503 221", "Rule: helo-missing", "reject/203.0.113.10/",
 		},
+		behaviour{
+			"rejects it with 501 itself, and MAIL without a HELO with 503. With `helo_accept_junk_hosts` helo-milter " +
+				"judges it",
+			"220 501 503 503 503 221", "sender not yet given", "",
+		},
+	},
+	{
+		"no HELO", "", "",
+		behaviour{
+			"the milter judges it", "220 250 503 554 221", "Rule: helo-missing", "reject/203.0.113.10/",
+		},
+		behaviour{
+			"the milter judges it", "220 250 503 503 221", "Rule: helo-missing", "reject/203.0.113.10/",
+		},
+		behaviour{
+			"rejects MAIL with 503 itself. Where `hosts_require_helo` is empty, helo-milter judges it",
+			"220 503 503 503 221", "sender not yet given", "",
+		},
 	},
 	{
 		"a refusal at RCPT", "EHLO mx.example.net", "",
@@ -93,6 +114,10 @@ var differences = []struct {
 		behaviour{
 			"the recipient is inserted, `550 5.7.1 <reader@example.net>... HELO`, but not with 50x",
 			"220 250 250 550 503 221", "5.7.1 <reader@example.net>... HELO", ownNameRejected,
+		},
+		behaviour{
+			"in lines of about 75 characters, and a temporary one is always 450",
+			"220 250 250 550 503 221", "\n5.7.1 ", ownNameRejected,
 		},
 	},
 }
@@ -104,13 +129,16 @@ type behaviour struct{ words, codes, reply, decided string }
 // TestMTADifferences runs the sessions that the MTAs handle differently.
 func TestMTADifferences(t *testing.T) {
 	for _, tt := range differences {
-		for mta, want := range map[string]behaviour{"Postfix": tt.postfix, "Sendmail": tt.sendmail} {
+		for mta, want := range map[string]behaviour{
+			"Postfix": tt.postfix, "Sendmail": tt.sendmail, "Exim": tt.exim,
+		} {
 			t.Run(mta+" "+tt.what, func(t *testing.T) {
 				t.Parallel()
-				milter := rig.StartMilter(t, "unix", "mode = \"enforce\"\nprofile = \"standard\"\n"+tt.config)
+				v := variant{mta, "enforce", "unix"}
+				milter := rig.StartMilter(t, v.socket(), v.config(tt.config))
 				server := rig.Start(t, mta, rig.StartSink(t), milter.Socket)
 				client := netip.MustParseAddr(good)
-				replies := rig.Talk(t, client, server.Endpoint(client), tt.says+toNet, rig.Message)
+				replies := rig.Talk(t, client, server.Endpoint(client), strings.TrimPrefix(tt.says+toNet, "|"), rig.Message)
 				s := &session{T: t, replies: replies, milter: milter}
 				if got := codes(replies); got != want.codes {
 					t.Errorf("codes %s, want %s", got, want.codes)
@@ -160,17 +188,31 @@ func TestDifferencesTable(t *testing.T) {
 // differencesTable returns the table: sessions that differ, unsupported features, and what happens to mail
 // without the milter.
 func differencesTable() string {
-	table := "| | Postfix | Sendmail |\n|---|---|---|\n"
+	table := "| | " + strings.Join(rig.Hosts, " | ") + " |\n|" + strings.Repeat("---|", 1+len(rig.Hosts)) + "\n"
 	row := func(what string, words map[string]string) {
-		table += fmt.Sprintf("| %s | %s | %s |\n", what, words["Postfix"], words["Sendmail"])
+		table += "| " + what + " |"
+		for _, mta := range rig.Hosts {
+			table += " " + words[mta] + " |"
+		}
+		table += "\n"
 	}
 	for _, d := range differences {
-		row(d.what, map[string]string{"Postfix": d.postfix.words, "Sendmail": d.sendmail.words})
+		row(d.what, map[string]string{
+			"Postfix": d.postfix.words, "Sendmail": d.sendmail.words, "Exim": d.exim.words,
+		})
 	}
+	done := map[string]bool{}
 	for _, feature := range unsupportedFeatures {
-		words := map[string]string{"Postfix": "works", "Sendmail": "works"}
-		words[feature.mta] = feature.why
-		row(feature.name, words)
+		words := map[string]string{"Postfix": "works", "Sendmail": "works", "Exim": "works"}
+		for _, other := range unsupportedFeatures {
+			if other.name == feature.name {
+				words[other.mta] = other.why
+			}
+		}
+		if !done[feature.name] {
+			row(feature.name, words)
+		}
+		done[feature.name] = true
 	}
 	words, patience := map[string]string{}, map[string]string{}
 	for _, d := range downTests {

@@ -90,6 +90,9 @@ func (s *session) checkRefusal(o outcome) {
 	}
 	reply := s.reply(at)
 	text := fmt.Sprint(reply.Code, " ", reply.Text)
+	if s.asksPolicy() { // the protocol of policy services has one code for all that may be tried again
+		o.reply = strings.Replace(o.reply, "451 ", "450 ", 1)
+	}
 	if !strings.HasPrefix(text, o.reply) {
 		s.Errorf("the reply %q does not start with %s", text, o.reply)
 	}

@@ -90,7 +90,7 @@ func summary(reply *dns.Msg) string {
 
 // Without a milter, each MTA delivers a message from a client of each address family.
 func TestMTAWithoutMilter(t *testing.T) {
-	for _, mta := range rig.MTAs {
+	for _, mta := range rig.Hosts {
 		for _, client := range []string{"203.0.113.10", "2001:db8::10", "127.0.0.1"} {
 			t.Run(mta+" "+client, func(t *testing.T) {
 				t.Parallel()

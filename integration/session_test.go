@@ -45,6 +45,9 @@ func (v variant) session(t *testing.T, config, client, script, message string, n
 		endpoint = rig.Submission(endpoint)
 	}
 	replies := rig.Talk(t, addr, endpoint, script, message)
+	if v.mta == "Exim" {
+		unwrap(replies)
+	}
 	stage.sink.Wait(t, acceptedMessages(replies))
 	timeout := 5 * time.Second
 	if strings.Contains(config, oneSecond) {
@@ -54,6 +57,17 @@ func (v variant) session(t *testing.T, config, client, script, message string, n
 		T: t, variant: v, client: addr, replies: replies, server: stage.server, sink: stage.sink,
 		milter: stage.milter, stage: stage, log: stage.server.Session(t),
 		replyAtMail: strings.Contains(config, `reply_at = "mail"`), timeout: timeout,
+	}
+}
+
+// unwrap joins the lines of refusals: Exim breaks a long text into lines of about 75 characters, each with the
+// enhanced code.
+func unwrap(replies []rig.Reply) {
+	for i, reply := range replies {
+		if first, rest, ok := strings.Cut(reply.Text, "\n"); ok && reply.Code >= 400 {
+			code, _, _ := strings.Cut(first, " ")
+			replies[i].Text = first + " " + strings.ReplaceAll(strings.TrimPrefix(rest, code+" "), "\n"+code, "")
+		}
 	}
 }
 
@@ -69,11 +83,13 @@ func acceptedMessages(replies []rig.Reply) (n int) {
 	return n
 }
 
-// anyHelo makes each MTA accept what the stories say: Sendmail answers an invalid HELO itself unless
-// configured otherwise, and Postfix takes XCLIENT only from trusted clients.
+// anyHelo makes each MTA accept what the stories say: Sendmail and Exim answer an invalid HELO themselves unless
+// configured otherwise, Exim also a MAIL without one, and Postfix takes XCLIENT only from trusted clients.
 var anyHelo = map[string]string{
-	"Postfix":  "smtpd_authorized_xclient_hosts = 0.0.0.0/0",
-	"Sendmail": "define(`confALLOW_BOGUS_HELO', `True')dnl",
+	"Postfix":        "smtpd_authorized_xclient_hosts = 0.0.0.0/0",
+	"Postfix policy": "smtpd_authorized_xclient_hosts = 0.0.0.0/0",
+	"Sendmail":       "define(`confALLOW_BOGUS_HELO', `True')dnl",
+	"Exim":           "helo_accept_junk_hosts = *\nhosts_require_helo =",
 }
 
 // reply returns the reply to the last command that starts with a text.

@@ -76,7 +76,7 @@ func (v variant) stage(t *testing.T, config string, needs ...string) *stage {
 	t.Cleanup(func() { s.release(t) })
 	config = fmt.Sprintf("%s%s\n[http]\nlisten = %q\n", decisionLog, v.config(config), s.http)
 	if s.milter == nil {
-		s.milter = rig.StartMilter(s, v.network, config)
+		s.milter = rig.StartMilter(s, v.socket(), config)
 		if v.mta != "" {
 			s.sink = rig.StartSink(s)
 			s.server = rig.Start(s, v.mta, s.sink, s.milter.Socket, needs...)

@@ -8,13 +8,13 @@ import (
 	"helo-milter/integration/rig"
 )
 
-// variant is what a story runs with: Postfix or Sendmail, observe or enforce mode, and the milter on a unix
-// socket or on TCP ("unix", "inet").
+// variant is what a story runs with: Postfix, Sendmail or Exim, observe or enforce mode, and the milter, for Exim the
+// policy service, on a unix socket or on TCP ("unix", "inet").
 type variant struct{ mta, mode, network string }
 
 // eachVariant runs a test with each combination of MTA, mode and socket family.
 func eachVariant(t *testing.T, test func(*testing.T, variant)) {
-	for _, mta := range rig.MTAs {
+	for _, mta := range rig.Hosts {
 		for _, mode := range []string{"observe", "enforce"} {
 			for _, network := range []string{"unix", "inet"} {
 				variant{mta, mode, network}.run(t, test)
@@ -23,8 +23,8 @@ func eachVariant(t *testing.T, test func(*testing.T, variant)) {
 	}
 }
 
-// pairwiseVariants runs a test with half of the variants, in which each pair of values of two different
-// parameters (MTA, mode, socket family) occurs.
+// pairwiseVariants runs a test with half of the variants that have a milter, in which each pair of values of two
+// different parameters (MTA, mode, socket family) occurs.
 func pairwiseVariants(t *testing.T, test func(*testing.T, variant)) {
 	variant{"Postfix", "observe", "unix"}.run(t, test)
 	variant{"Postfix", "enforce", "inet"}.run(t, test)
@@ -35,20 +35,36 @@ func pairwiseVariants(t *testing.T, test func(*testing.T, variant)) {
 // runs reports whether the i-th story of a table is run in the variant. A story that ends in a refusal is run
 // in both modes on each MTA, with a different socket family in each mode. Any other story looks the same in
 // both modes: it is run in one mode on one MTA and in the other mode on the other MTA, or in both modes if
-// only Postfix supports it.
+// only Postfix supports it. With the policy service, each story runs once: a refusal in enforce mode, and any other in
+// observe mode.
 func (v variant) runs(i int, says, outcome string) bool {
 	observes := v.mode == "observe"
 	if familyMatches := (i%2 == 0) == (observes == (v.network == "unix")); !familyMatches {
 		return false
 	}
 	want := parseOutcome(outcome).want
-	both := want == "reject" || want == "tempfail" || variant{mta: "Sendmail"}.unsupported(says) != ""
+	refusal := want == "reject" || want == "tempfail"
+	if v.asksPolicy() {
+		return refusal != observes
+	}
+	both := refusal || variant{mta: "Sendmail"}.unsupported(says) != ""
 	return both || (i%4 < 2) == (observes == (v.mta == "Postfix"))
 }
 
 func (v variant) run(t *testing.T, test func(*testing.T, variant)) {
 	t.Run(v.mta+" "+v.mode+" "+v.network, func(t *testing.T) { test(t, v) })
 }
+
+// socket returns the kind of the milter's socket, see rig.StartMilter.
+func (v variant) socket() string {
+	if v.asksPolicy() {
+		return "policy:" + v.network
+	}
+	return v.network
+}
+
+// asksPolicy reports whether the MTA asks helo-milter as a policy service.
+func (v variant) asksPolicy() bool { return v.mta == "Exim" || v.mta == "Postfix policy" }
 
 // unsupported returns why the MTA cannot run a session, or "" if it can.
 func (v variant) unsupported(session string) string {
@@ -65,6 +81,11 @@ func (v variant) config(story string) string {
 	profile := "profile = \"standard\"\n"
 	if strings.Contains(story, "profile = ") {
 		profile = ""
+	}
+	if v.mta == "Postfix policy" { // which does not say its name
+		const site = "[site]\n"
+		before, after, _ := strings.Cut(story, site)
+		story = before + "\n" + site + "hostname = \"mx.example.net\"\n" + after
 	}
 	return fmt.Sprintf("mode = %q\n%s%s\n", v.mode, profile, story)
 }

@@ -15,6 +15,7 @@ import (
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
 	"helo-milter/door"
+	"helo-milter/gate"
 )
 
 // messageScript is a message as Postfix sends it to a milter that wants neither DATA nor body: what it writes at
@@ -44,7 +45,7 @@ func benchServer(b *testing.B, ln net.Listener) {
 		Header: "X-HELO-Check",
 		Log:    slog.New(slog.DiscardHandler),
 	}
-	server := NewServer(cfg, guarded(ln, Limits{Connections: 20000}))
+	server := NewServer(cfg, guarded(ln, gate.Limits{Connections: 20000}))
 	done := make(chan error)
 	go func() { done <- server.Serve() }()
 	b.Cleanup(func() {

@@ -10,6 +10,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/door"
+	"helo-milter/gate"
 	"helo-milter/milter"
 )
 
@@ -21,10 +22,10 @@ func ExampleGuard() {
 		fmt.Println(err)
 		return
 	}
-	guard := milter.NewGuard(milter.Limits{
+	guard := milter.NewGuard(gate.New(gate.Limits{
 		Connections: 100,
 		OnViolation: func(_ net.Addr, kind string) { fmt.Println("violation:", kind) },
-	})
+	}))
 	guard.Add(ln)
 	server := milter.NewServer(&door.Config{
 		Judge: &checks.Judge{Exempt: &checks.Exemptions{}, Policy: checks.NewPolicy(checks.Careful)},

@@ -1,30 +1,18 @@
 package milter
 
 import (
-	"cmp"
-	"math"
+	"encoding/binary"
+	"fmt"
+	"io"
 	"net"
-	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"helo-milter/gate"
 )
 
-// Limits bounds what MTAs, and anybody else who connects, may use up. A zero field means its default.
-type Limits struct {
-	Connections int            // most open at a time, on all listeners; default 1000
-	PerPeer     int            // most from one TCP address; default half of Connections, and all from loopback
-	Peers       []netip.Prefix // who may connect to TCP listeners; empty is everybody
-	Idle        time.Duration  // from one frame to the next; default 70 min, above Sendmail's one hour
-	Frame       time.Duration  // from a frame's first byte to its last; default 10 s
-
-	// OnViolation, if not nil, is called for each connection that the guard turned away; kind is one of the
-	// names below. It is called by several goroutines at the same time, and must not block.
-	OnViolation func(remote net.Addr, kind string)
-}
-
-// The kinds of violation. Each but kindAccept ends the connection it happens on.
+// The kinds of violation, beside those of package gate. Each ends the connection it happens on.
 const (
 	kindEmpty     = "empty"     // a frame of no bytes, not even a code
 	kindSize      = "size"      // a frame longer than maxFrame or maxContent
@@ -42,84 +30,78 @@ const (
 	kindSlow      = "slow"      // a frame took longer than Limits.Frame
 	kindIdle      = "idle"      // no frame for Limits.Idle
 	kindSilent    = "silent"    // no OPTNEG within the second the library gives
-	kindPeer      = "peer"      // not one of Limits.Peers
-	kindPerPeer   = "per-peer"  // no room: all Limits.PerPeer of that peer have negotiated
-	kindEvicted   = "evicted"   // not negotiated, closed to make room for a newer connection
-	kindFull      = "full"      // no room: all Limits.Connections have negotiated
-	kindAccept    = "accept"    // Accept failed for a while (remote is the listener's own address)
 )
 
-// Guard stands in front of go-milter, which panics in a goroutine of its own
-// (out of reach of recover) on some frames, allocates up to 512 MiB on the word
-// of a peer, and stops serving at the first failed Accept. It is the listener
-// that joins all listeners.
+// Guard is the [gate.Door] in front of go-milter, which panics in a goroutine of its own (out of reach of
+// recover) on some frames, allocates up to 512 MiB on the word of a peer, and stops serving at the first failed
+// Accept. It is the listener that joins all listeners.
 //
-// Its connections read whole frames, and only those that the library can take;
-// at anything else Read fails, so that the library closes the connection. They
-// join the library's writes of an answer into one.
+// Its connections read whole frames, and only those that the library can take; at anything else Read fails, so
+// that the library closes the connection. They join the library's writes of an answer into one.
 type Guard struct {
+	*gate.Gate
 	start    time.Time
-	limits   atomic.Pointer[Limits]
+	mu       sync.Mutex            // of who changes reads
 	reads    atomic.Pointer[reads] // nil is everything
 	buffers  sync.Pool             // of *[smallSize]byte
 	accepted chan net.Conn
-	broken   chan error    // of the first listener that broke
-	closed   chan struct{} // closed by Close
-
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	open      map[*guardConn]struct{} // connections that hold a place
-	pending   []*guardConn            // those of them that have not negotiated, oldest first
-	peers     map[netip.Addr]int      // how many there are of each TCP peer
-	probes    map[string]bool         // addresses that our own probes come from, and whether they have
 }
 
-// NewGuard returns a guard without listeners.
-func NewGuard(l Limits) *Guard {
-	g := &Guard{
-		start:     time.Now(),
-		buffers:   sync.Pool{New: func() any { return new([smallSize]byte) }},
-		accepted:  make(chan net.Conn),
-		broken:    make(chan error, 1),
-		closed:    make(chan struct{}),
-		listeners: map[net.Listener]struct{}{},
-		open:      map[*guardConn]struct{}{},
-		peers:     map[netip.Addr]int{},
-		probes:    map[string]bool{},
+// NewGuard returns a guard of connections that a gate lets in.
+func NewGuard(g *gate.Gate) *Guard {
+	return &Guard{
+		Gate:     g,
+		start:    time.Now(),
+		buffers:  sync.Pool{New: func() any { return new([smallSize]byte) }},
+		accepted: make(chan net.Conn),
 	}
-	g.SetLimits(l)
-	return g
 }
 
-// SetLimits sets the limits of the connections that are accepted from now on.
-func (g *Guard) SetLimits(l Limits) {
-	l.Connections = cmp.Or(l.Connections, 1000)
-	l.Idle = cmp.Or(l.Idle, 70*time.Minute)
-	l.Frame = cmp.Or(l.Frame, 10*time.Second)
-	g.limits.Store(&l)
-}
+// Add takes connections from ln, too, until Remove or Close.
+func (g *Guard) Add(ln net.Listener) { g.Gate.Add(ln, g) }
 
-// perPeer is how many connections a peer may hold. The host itself is one MTA
-// with all its processes, and may take every place.
-func (l *Limits) perPeer(peer netip.Addr) int {
-	switch {
-	case peer.IsValid() && l.PerPeer > 0:
-		return l.PerPeer
-	case peer.IsValid() && !peer.IsLoopback():
-		return max(1, l.Connections/2)
+// Enter gives nc to Accept if there is room for it.
+func (g *Guard) Enter(nc net.Conn) {
+	c := newGuardConn(nc, g)
+	if !g.Admit(&c.Conn, c) {
+		return
 	}
-	return math.MaxInt
-}
-
-// welcome reports whether a peer may connect at all. Of a unix socket, the file's mode decides that.
-func (l *Limits) welcome(peer netip.Addr) bool {
-	in := func(p netip.Prefix) bool { return p.Contains(peer) }
-	return len(l.Peers) == 0 || !peer.IsValid() || slices.ContainsFunc(l.Peers, in)
-}
-
-// violation calls OnViolation.
-func (l *Limits) violation(remote net.Addr, kind string) {
-	if l.OnViolation != nil {
-		l.OnViolation(remote, kind)
+	select {
+	case g.accepted <- c:
+	case <-g.Closed():
+		_ = c.Close()
 	}
+}
+
+// Accept returns the next connection that there is room for. It fails with
+// [net.ErrClosed] after Close, and with the error of a listener that broke.
+func (g *Guard) Accept() (net.Conn, error) {
+	select {
+	case nc := <-g.accepted:
+		return nc, nil
+	case err := <-g.Broken():
+		return nil, err
+	case <-g.Closed():
+		return nil, net.ErrClosed
+	}
+}
+
+// optneg is what an MTA begins with: protocol 6, every action and every step.
+var optneg = []byte("\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
+
+// Speak negotiates as an MTA does.
+func (g *Guard) Speak(conn net.Conn) error {
+	reply := make([]byte, headLen)
+	if _, err := conn.Write(optneg); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(conn, reply); err != nil {
+		return fmt.Errorf("no answer to the negotiation: %w", err)
+	}
+	if reply[4] != 'O' || binary.BigEndian.Uint32(reply) > maxFrame {
+		return fmt.Errorf("the negotiation was answered with %q", reply)
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(conn, int64(binary.BigEndian.Uint32(reply))-1))
+	_, err := conn.Write([]byte("\x00\x00\x00\x01Q"))
+	return err
 }

@@ -5,19 +5,18 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
+
+	"helo-milter/gate"
 )
 
 // guardConn is a connection whose Read gives well-formed frames only. One
 // goroutine may read and one write at a time, as the library does.
 type guardConn struct {
-	net.Conn
-	limits *Limits // as they were when it came
+	gate.Conn
 	guard  *Guard
-	peer   netip.Addr
 	source source
 
 	// Of the reader: what has come and is not passed on (a window of small, or
@@ -51,15 +50,9 @@ func (e errViolation) Error() string { return "milter: closed by the guard: " + 
 func (e errViolation) Is(target error) bool { return target == net.ErrClosed }
 
 func newGuardConn(nc net.Conn, g *Guard) *guardConn {
-	c := &guardConn{Conn: nc, limits: g.limits.Load(), guard: g, peer: peerOf(nc)}
+	c := &guardConn{Conn: g.Conn(nc), guard: g}
 	c.source.open(c)
 	return c
-}
-
-// Close closes the connection and gives its place to another.
-func (c *guardConn) Close() error {
-	c.guard.release(c)
-	return c.Conn.Close()
 }
 
 // Read fills p from one checked frame. After a violation it returns the same
@@ -94,10 +87,10 @@ func (c *guardConn) next() error {
 		}
 		switch {
 		case len(c.in) == 0:
-			c.expire(c.limits.Idle)
+			c.expire(c.Limits.Idle)
 		case !begun: // later bytes gain no time
 			begun = true
-			c.expire(c.limits.Frame)
+			c.expire(c.Limits.Frame)
 		}
 		if err := c.fill(min(size, 4+maxFrame)); err != nil {
 			return c.failure(err)
@@ -195,14 +188,14 @@ func (c *guardConn) check(size int) error {
 	}
 	if code == 'O' {
 		c.negotiated = true
-		c.guard.negotiated(c)
+		c.Keep()
 	}
 	c.checked = size
 	return nil
 }
 
 func (c *guardConn) violation(kind string) error {
-	c.limits.violation(c.RemoteAddr(), kind)
+	c.Violation(kind)
 	return errViolation(kind)
 }
 

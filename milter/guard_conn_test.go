@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"helo-milter/gate"
 )
 
 // Each line is one connection over time; the end is when the guard closed it,
@@ -29,7 +31,7 @@ func TestGuardTime(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var log transcript
 			ln := newPipes()
-			serve(t, guarded(ln, Limits{OnViolation: log.violation}), witness{transcript: &log})
+			serve(t, guarded(ln, gate.Limits{OnViolation: log.violation}), witness{transcript: &log})
 			begin := time.Now()
 			conn := ln.dial("")
 			end := make(chan time.Duration, 1)
@@ -65,7 +67,7 @@ func TestGuardDeadlines(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			theirs, ours := net.Pipe()
-			conn := newGuardConn(ours, NewGuard(Limits{Idle: time.Minute}))
+			conn := newGuardConn(ours, newGuard(gate.Limits{Idle: time.Minute}))
 			begin := time.Now()
 			_ = conn.SetDeadline(begin.Add(tt.user))
 			if tt.lift {
@@ -89,7 +91,7 @@ func TestGuardTimers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := net.Pipe()
 		timers := &timed{Conn: ours}
-		conn := newGuardConn(timers, NewGuard(Limits{Idle: time.Minute}))
+		conn := newGuardConn(timers, newGuard(gate.Limits{Idle: time.Minute}))
 		go speak(theirs, "O6"+strings.Repeat(" | +20ms | Hone~", 1000)) // for 20 s
 		for range 1001 {
 			_, _ = io.ReadFull(conn, make([]byte, 4))
@@ -155,7 +157,7 @@ func TestGuardPieces(t *testing.T) {
 	}
 	want := bytes.Replace(stream, frames("LSubject~ab~cd~~"), frames("LSubject~ab~"), 1)
 	for size := 1; size < 3000; size += 1 + size/20 {
-		ln := NewGuard(Limits{})
+		ln := newGuard(gate.Limits{})
 		conn := newGuardConn(&scripted{stream: bytes.Clone(stream), piece: size}, ln)
 		if got, err := io.ReadAll(conn); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("pieces of %d: %v, %d bytes, want %d", size, err, len(got), len(want))
@@ -168,7 +170,7 @@ func TestGuardPieces(t *testing.T) {
 
 // A long frame costs memory as its bytes come, short ones none at all.
 func TestGuardMemory(t *testing.T) {
-	ln := NewGuard(Limits{})
+	ln := newGuard(gate.Limits{})
 	stream := append(frames("O6"), frames("B{1048575}")[:3000]...)
 	conn := newGuardConn(&scripted{stream: stream, piece: 100}, ln)
 	if _, err := io.ReadAll(conn); !errors.Is(err, errViolation(kindTruncated)) || cap(conn.in) > 8192 {
@@ -207,7 +209,7 @@ func TestGuardWrites(t *testing.T) {
 		{"\x00\x00\x04\x01h|" + full + "|\x00\x00\x00\x01a", "\x00\x00\x04\x01h" + full + "|\x00\x00\x00\x01a"},
 	} {
 		peer := &scripted{}
-		conn := newGuardConn(peer, NewGuard(Limits{}))
+		conn := newGuardConn(peer, newGuard(gate.Limits{}))
 		for p := range strings.SplitSeq(tt.writes, "|") {
 			if n, err := conn.Write([]byte(p)); n != len(p) || err != nil {
 				t.Errorf("%q: %d, %v", p, n, err)
@@ -218,7 +220,7 @@ func TestGuardWrites(t *testing.T) {
 		}
 	}
 
-	conn := newGuardConn(&scripted{broken: io.ErrClosedPipe}, NewGuard(Limits{}))
+	conn := newGuardConn(&scripted{broken: io.ErrClosedPipe}, newGuard(gate.Limits{}))
 	_, _ = conn.Write([]byte("\x00\x00\x00\x05y"))
 	if n, err := conn.Write([]byte("550\x00")); n != 0 || err != io.ErrClosedPipe {
 		t.Errorf("broken: %d, %v", n, err)

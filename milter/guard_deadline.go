@@ -85,8 +85,8 @@ func (c *guardConn) expire(d time.Duration) {
 	_ = c.setReadDeadlineLocked(now) // fails on a closed connection only, as will Read
 }
 
-// drain has Read fail, now or when it is called next.
-func (c *guardConn) drain() {
+// Drain has Read fail, now or when it is called next.
+func (c *guardConn) Drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drained = true

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"helo-milter/gate"
 )
 
 func TestGuardFrames(t *testing.T) {
@@ -13,7 +15,7 @@ func TestGuardFrames(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			var log transcript
 			ln := listen(t, network)
-			serve(t, guarded(ln, Limits{OnViolation: log.violation}), witness{transcript: &log})
+			serve(t, guarded(ln, gate.Limits{OnViolation: log.violation}), witness{transcript: &log})
 			for _, tt := range guardFrames {
 				conn := dial(t, ln)
 				go func() {

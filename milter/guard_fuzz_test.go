@@ -13,6 +13,8 @@ import (
 	"time"
 
 	gomilter "github.com/d--j/go-milter"
+
+	"helo-milter/gate"
 )
 
 // FuzzGuard gives the library's server a stream through the guard: as it is, or
@@ -41,7 +43,7 @@ func FuzzGuard(f *testing.F) {
 	f.Cleanup(func() { log.SetOutput(os.Stderr) })
 	var said transcript
 	inner, taps := newPipes(), make(chan *tap, 1)
-	guarded := guarded(inner, Limits{OnViolation: said.violation})
+	guarded := guarded(inner, gate.Limits{OnViolation: said.violation})
 	serve(f, &tapListener{guarded, taps}, witness{transcript: &said})
 
 	whole, left := serveReader(f), serveReader(f, "X-Ours")
@@ -101,7 +103,7 @@ type reader struct {
 // serveReader serves a reader behind a guard, which may be told what it reads.
 func serveReader(f *testing.F, fields ...string) *reader {
 	r := &reader{transcript: &transcript{}, pipes: newPipes()}
-	guard := guarded(r.pipes, Limits{OnViolation: r.violation})
+	guard := guarded(r.pipes, gate.Limits{OnViolation: r.violation})
 	if len(fields) > 0 {
 		guard.read([]string{"j", "i", "{auth_type}"}, fields...)
 	}

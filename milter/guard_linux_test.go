@@ -11,6 +11,8 @@ import (
 	"time"
 
 	gomilter "github.com/d--j/go-milter"
+
+	"helo-milter/gate"
 )
 
 // The kernel leaves quick acknowledgements by itself; a read through the guard
@@ -18,7 +20,7 @@ import (
 func TestGuardQuickAck(t *testing.T) {
 	ln := listen(t, "tcp")
 	theirs := dial(t, ln)
-	accepted, err := guarded(ln, Limits{}).Accept()
+	accepted, err := guarded(ln, gate.Limits{}).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +78,7 @@ func TestListen(t *testing.T) {
 		})
 		return values
 	}
-	if got, want := options(Listen), options(net.Listen); !slices.Equal(got, want) {
+	if got, want := options(gate.Listen), options(net.Listen); !slices.Equal(got, want) {
 		t.Errorf("options %v, of a connection of Go's listener %v", got, want)
 	}
 }
@@ -89,7 +91,7 @@ func BenchmarkGuard(b *testing.B) {
 			b.Run(network+"/"+way, func(b *testing.B) {
 				ln := listen(b, network)
 				if way == "guard" {
-					ln = guarded(ln, Limits{})
+					ln = guarded(ln, gate.Limits{})
 				}
 				serve(b, ln, gomilter.NoOpMilter{})
 				exchanges := postfixSession()

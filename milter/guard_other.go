@@ -2,10 +2,5 @@
 
 package milter
 
-import "net"
-
 // quickAck is for Linux only.
 func quickAck(uintptr) {}
-
-// Listen is [net.Listen]: only Linux is known to have accepted connections inherit keepalive options.
-func Listen(network, address string) (net.Listener, error) { return net.Listen(network, address) }

@@ -10,6 +10,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/door"
+	"helo-milter/gate"
 )
 
 // What the library sees of what an MTA sends, where {auth_type}, i and j are read and the field X-Ours.
@@ -70,7 +71,7 @@ func TestGuardReads(t *testing.T) {
 // passed is what comes through a guard after the negotiation, in which the milter may have said that it
 // answers no header fields.
 func passed(script string, quiet bool) (string, error) {
-	guard := NewGuard(Limits{})
+	guard := newGuard(gate.Limits{})
 	guard.read([]string{"{auth_type}", "i"}, "X-Ours")
 	guard.read([]string{"j"})
 	optneg := stream("O6")

@@ -24,12 +24,12 @@ type source struct {
 }
 
 func (s *source) open(c *guardConn) {
-	socket, ok := c.Conn.(syscall.Conn)
+	socket, ok := c.Conn.Conn.(syscall.Conn)
 	if !ok {
 		return
 	}
 	s.raw, _ = socket.SyscallConn() // fails on a closed connection only, as will read
-	_, s.tcp = c.Conn.(*net.TCPConn)
+	_, s.tcp = c.Conn.Conn.(*net.TCPConn)
 	s.try = func(fd uintptr) bool { return s.tryRead(c, fd) }
 }
 

@@ -16,6 +16,8 @@ import (
 
 	gomilter "github.com/d--j/go-milter"
 	"go.uber.org/goleak"
+
+	"helo-milter/gate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -121,9 +123,11 @@ func (w witness) Unknown(cmd string, _ gomilter.Modifier) (*gomilter.Response, e
 	return w.say("unknown(%s)", cmd)
 }
 
+func newGuard(l gate.Limits) *Guard { return NewGuard(gate.New(l)) }
+
 // guarded is a guard of one listener.
-func guarded(ln net.Listener, l Limits) *Guard {
-	g := NewGuard(l)
+func guarded(ln net.Listener, l gate.Limits) *Guard {
+	g := newGuard(l)
 	g.Add(ln)
 	return g
 }

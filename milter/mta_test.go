@@ -17,6 +17,7 @@ import (
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
 	"helo-milter/door"
+	"helo-milter/gate"
 )
 
 const testZone = `
@@ -54,7 +55,7 @@ func startServer(t *testing.T, change func(*door.Config)) (server *Server, addre
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard := guarded(ln, Limits{})
+	guard := guarded(ln, gate.Limits{})
 	server = NewServer(cfg, guard)
 	done := make(chan error)
 	go func() { done <- server.Serve() }()

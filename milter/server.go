@@ -95,7 +95,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if waitErr := s.transactions.Wait(ctx); waitErr != nil {
 		err = errors.Join(err, fmt.Errorf("%d transactions are still open: %w", s.Transactions(), waitErr))
 	}
-	s.guard.drain()
+	s.guard.Drain()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
 	defer cancel()
 	return errors.Join(err, s.server.Shutdown(ctx))

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 
+	"helo-milter/gate"
 	"helo-milter/integration/rig"
 	"helo-milter/milter"
 )
@@ -125,7 +126,7 @@ func serveNoop(form string, networks []string) error {
 			return err
 		}
 		if !strings.HasPrefix(form, bare) {
-			guard := milter.NewGuard(milter.Limits{})
+			guard := milter.NewGuard(gate.New(gate.Limits{}))
 			guard.Add(ln)
 			ln = guard
 		}

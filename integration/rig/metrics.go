@@ -88,8 +88,9 @@ func (m *Milter) WaitDisconnected(t T) {
 
 // connections counts the milter's connections in the kernel's tables, /proc/net/unix or tcp, see proc(5).
 func (m *Milter) connections() (n int, _ error) {
-	file, connection := "/proc/net/unix", regexp.MustCompile(`(?m) 03 +\d+ `+regexp.QuoteMeta(m.Socket[5:])+`$`)
-	if address, ok := strings.CutPrefix(m.Socket, "inet:"); ok {
+	network, address, _ := strings.Cut(strings.TrimPrefix(m.Socket, "policy:"), ":")
+	file, connection := "/proc/net/unix", regexp.MustCompile(`(?m) 03 +\d+ `+regexp.QuoteMeta(address)+`$`)
+	if network == "inet" {
 		addr, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return 0, err

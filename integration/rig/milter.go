@@ -19,7 +19,7 @@ import (
 
 // Milter is `helo-milter serve` with a configuration file, which a test may start, kill and start again.
 type Milter struct {
-	Socket string   // unix:PATH or inet:HOST:PORT, as in smtpd_milters
+	Socket string   // unix:PATH or inet:HOST:PORT, as in smtpd_milters; policy: before it for the policy service
 	Dir    string   // its working directory
 	Env    []string // added to the test's own, from the next Start on
 	Wrap   []string // a command that runs it, such as prlimit; from the next Start on
@@ -36,8 +36,8 @@ var ports atomic.Uint32
 // FreePort returns a port of 127.0.0.1 that is handed out only once, below the kernel's ephemeral ports.
 func FreePort() uint32 { return 10000 + ports.Add(1)%20000 }
 
-// StartMilter starts the milter on a unix socket or on TCP ("unix", "inet") with the given TOML, top-level
-// keys first. At the end of the test it must stop on SIGTERM, and its log must have neither a race nor a
+// StartMilter starts the milter on a unix socket or on TCP ("unix", "inet"), or as a policy service ("policy:unix",
+// "policy:inet"), with the given TOML, top-level keys first. At the end of the test it must stop on SIGTERM, and its log must have neither a race nor a
 // panic.
 func StartMilter(t T, network, config string) *Milter {
 	t.Helper()
@@ -50,9 +50,9 @@ func StartMilter(t T, network, config string) *Milter {
 func NewMilter(t T, network, config string) *Milter {
 	t.Helper()
 	m := &Milter{Dir: workDir(t, "milter")}
-	m.Socket = "unix:" + filepath.Join(m.Dir, "socket")
-	if network == "inet" {
-		m.Socket = fmt.Sprintf("inet:127.0.0.1:%d", FreePort())
+	m.Socket = network + ":" + filepath.Join(m.Dir, "socket")
+	if strings.HasSuffix(network, "inet") {
+		m.Socket = fmt.Sprintf("%s:127.0.0.1:%d", network, FreePort())
 	}
 	m.Configure(t, m.AtSocket(config))
 	t.Cleanup(func() { m.Stop(t) })
@@ -207,7 +207,7 @@ func (m *Milter) Stop(t T) {
 }
 
 func (m *Milter) dial() (net.Conn, error) {
-	network, address, _ := strings.Cut(m.Socket, ":")
+	network, address, _ := strings.Cut(strings.TrimPrefix(m.Socket, "policy:"), ":")
 	return net.Dial(map[string]string{"unix": "unix", "inet": "tcp"}[network], address)
 }
 

@@ -34,16 +34,27 @@ type MTA interface {
 	Refusal(at string, client netip.Addr, code int, helo string) string
 }
 
-// MTAs are the names that Start accepts.
-var MTAs = []string{"Postfix", "Sendmail"}
+// MTAs are the mail servers with milters, and Hosts are all: the names that Start accepts.
+var (
+	MTAs  = []string{"Postfix", "Sendmail"}
+	Hosts = append(MTAs[:2:2], "Exim", "Postfix policy")
+)
 
-// Start starts an MTA with the milter at a socket, or without one for "". needs are what the MTA must offer,
-// STARTTLS, AUTH, SMTPUTF8 or "submission" (port 587), or lines of its configuration.
+// Start starts an MTA with the milter at a socket, or without one for "". For Exim and "Postfix policy" that is a
+// socket of the policy service. needs are what the MTA must offer, STARTTLS, AUTH, SMTPUTF8 or "submission" (port 587), or lines of its
+// configuration.
 func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA {
 	t.Helper()
 	offer, filter := postfixOffer, PostfixMilter
-	if program == "Sendmail" {
+	switch program {
+	case "Sendmail":
 		offer, filter = sendmailOffer, SendmailMilter
+	case "Exim":
+		offer, filter = eximOffer, EximPolicy
+	case "Postfix policy":
+		filter = func(socket string, _ ...string) string {
+			return PolicyService(t, socket, "policy.cf", "policy-early.cf")
+		}
 	}
 	var lines []string
 	if socket != "" {
@@ -52,8 +63,13 @@ func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA 
 	for _, need := range needs {
 		lines = append(lines, offer(t, need)...)
 	}
-	if program == "Sendmail" {
+	switch program {
+	case "Sendmail":
 		return StartSendmail(t, sink, lines...)
+	case "Exim":
+		return StartExim(t, sink, lines...)
+	case "Postfix policy":
+		return startPolicyPostfix(t, sink, lines...)
 	}
 	return StartPostfix(t, sink, lines...)
 }
@@ -61,7 +77,7 @@ func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA 
 // Submission returns the endpoint for message submission (RFC 6409).
 func Submission(endpoint string) string { return strings.TrimSuffix(endpoint, ":25") + ":587" }
 
-// server is what Postfix and Sendmail have in common.
+// server is what the MTAs have in common.
 type server struct {
 	Addr  netip.Addr // it listens on port 25 of both
 	Addr6 netip.Addr

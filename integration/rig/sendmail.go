@@ -72,8 +72,8 @@ func (s *Sendmail) furnish(mc string) error {
 	return os.WriteFile(s.cf(), out.Bytes(), 0o644)
 }
 
-// listens looks at the kernel's table of sockets, for port 25 at each address of the configuration: the pid
-// file is written too early, and a connection would count as a session.
+// listens waits for port 25 at each address of the configuration: the pid file is written too early, and a
+// connection would count as a session.
 func (s *Sendmail) listens() error {
 	if err := s.proc.running(); err != nil {
 		return err
@@ -82,15 +82,27 @@ func (s *Sendmail) listens() error {
 	if err != nil {
 		return err
 	}
-	for file, addr := range map[string]netip.Addr{"tcp": s.Addr, "tcp6": s.Addr6} {
-		if !bytes.Contains(cf, []byte("Addr="+addr.String())) {
-			continue
+	var addrs []netip.Addr
+	for _, addr := range []netip.Addr{s.Addr, s.Addr6} {
+		if bytes.Contains(cf, []byte("Addr="+addr.String())) {
+			addrs = append(addrs, addr)
 		}
-		table, err := os.ReadFile("/proc/net/" + file)
+	}
+	return listening(25, addrs...)
+}
+
+// listening looks into the kernel's tables of sockets whether somebody listens at a port of all the addresses.
+func listening(port int, addrs ...netip.Addr) error {
+	for _, addr := range addrs {
+		file := "/proc/net/tcp"
+		if addr.Is6() {
+			file = "/proc/net/tcp6"
+		}
+		table, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		if !inState(addr, 25, "0A").Match(table) { // LISTEN
+		if !inState(addr, port, "0A").Match(table) { // LISTEN
 			return fmt.Errorf("nobody listens at %s", addr)
 		}
 	}

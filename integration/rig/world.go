@@ -50,7 +50,7 @@ func Enter(buildFlags ...string) {
 
 func outside(buildFlags []string) (int, error) {
 	if missing := missing(); len(missing) > 0 {
-		return 1, fmt.Errorf("needs root, postfix, sendmail, unbound, knot: run integration/run (missing here: %s)",
+		return 1, fmt.Errorf("needs root, postfix, sendmail, exim, unbound, knot: run integration/run (missing here: %s)",
 			strings.Join(missing, ", "))
 	}
 	dir, err := os.MkdirTemp("", "helo-rig-")
@@ -97,7 +97,7 @@ func missing() (what []string) {
 		return []string{"root"} // whose PATH has the rest
 	}
 	for _, tool := range []string{
-		"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", "m4", postfixMaster, sendmailBin,
+		"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", "m4", postfixMaster, sendmailBin, eximBin,
 		"opendkim", "spamassassin", "sieve-test", "rspamd", "podman",
 	} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -196,6 +196,9 @@ func furnish(dir string) error {
 		if err := cover(file, filepath.Join(run, filepath.Base(file)), text); err != nil {
 			return err
 		}
+	}
+	if err := coverUsers(run); err != nil {
+		return err
 	}
 	// Containers may start without IPv6, and binding any local IPv6 address is a sysctl. Not every kernel has
 	// these, so errors are ignored: what counts is whether the addresses work.

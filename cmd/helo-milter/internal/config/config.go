@@ -46,7 +46,7 @@ import (
 	"helo-milter/checks"
 	"helo-milter/dnscache"
 	"helo-milter/door"
-	"helo-milter/milter"
+	"helo-milter/gate"
 )
 
 // Config is what the daemon and the commands run with. Load and Parse make one; it must not be modified
@@ -70,7 +70,7 @@ type Config struct {
 		AuthenticationResults bool
 	}
 	Actions  []*checks.Action // by rule, as checks.All; nil is the profile's
-	Limits   milter.Limits    // without OnViolation
+	Limits   gate.Limits      // without OnViolation
 	Shutdown time.Duration    // how long transactions may go on when the daemon is stopped
 	HTTP     struct {
 		Listen Address        // of no network: none

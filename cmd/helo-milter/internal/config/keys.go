@@ -24,7 +24,7 @@ var plainKeys = []key{
 	{"mode", `"observe"`, "observe | enforce", func(c *Config) any { return &c.Mode }, nil},
 	{"profile", `"careful"`, "careful | standard | strict", func(c *Config) any { return &c.Profile }, nil},
 	{
-		"listen", `["inet:127.0.0.1:8891"]`, "also unix:/path, inet6:[::1]:8891, inet:8891@localhost",
+		"listen", `["inet:127.0.0.1:8891"]`, "also unix:/path, inet6:[::1]:8891, inet:8891@localhost; policy:unix:/path, policy:inet:127.0.0.1:8892",
 		func(c *Config) any { return &c.Listen },
 		func(c *Config) error { return notEmpty(c.Listen) },
 	},

@@ -15,6 +15,7 @@ import (
 // Address is an address to listen on, for net.Listen.
 type Address struct {
 	Network, Address string // Network is unix, tcp, or tcp6
+	Policy           bool   // a policy service listens there, not a milter
 
 	text string
 }
@@ -26,10 +27,12 @@ func (a Address) String() string { return a.text }
 func (a Address) MarshalText() ([]byte, error) { return []byte(a.text), nil }
 
 // UnmarshalText reads an address in Postfix's notation (inet:HOST:PORT, unix:PATH) or in Sendmail's
-// (inet:PORT@HOST, inet6:PORT@HOST, local:PATH).
+// (inet:PORT@HOST, inet6:PORT@HOST, local:PATH), after "policy:" for a policy service.
 func (a *Address) UnmarshalText(text []byte) (err error) {
 	a.text = string(text)
-	a.Network, a.Address, err = parseListen(a.text)
+	address := a.text
+	address, a.Policy = strings.CutPrefix(address, "policy:")
+	a.Network, a.Address, err = parseListen(address)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ func (c *Config) Warnings() (list []string) {
 	if log := c.DecisionLog; log != "" && log != "-" && !filepath.IsAbs(log) {
 		warn("decision_log: %s is not absolute: where that is depends on the directory of the start", log)
 	}
+	c.warnPolicy(warn)
 	for _, name := range c.site.names {
 		if isSuffix(name) {
 			warn("site.names: %q is a public suffix: who says a name there and is not proven fails helo-own-name", name)
@@ -43,6 +45,21 @@ func (c *Config) Warnings() (list []string) {
 	c.warnAllow(warn)
 	c.warnDeny(warn)
 	return list
+}
+
+// warnPolicy is about what a policy service cannot know or do, and a milter can.
+func (c *Config) warnPolicy(warn func(format string, args ...any)) {
+	if !slices.ContainsFunc(c.Listen, func(a Address) bool { return a.Policy }) {
+		return
+	}
+	if c.site.hostname == "" {
+		warn("site.hostname: is empty, and a mail server does not tell its name to a policy service: a client that says " +
+			"it passes helo-own-name")
+	}
+	if c.Header.AuthenticationResults {
+		warn("header.authentication_results: has no effect on messages that come by way of a policy service, which " +
+			"cannot remove forged ones")
+	}
 }
 
 func (c *Config) warnAllow(warn func(format string, args ...any)) {

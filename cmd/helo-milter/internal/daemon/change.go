@@ -4,14 +4,17 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/dnscache"
 	"helo-milter/door"
+	"helo-milter/gate"
 )
 
 // change is a configuration with all that it needs, open and not in use yet.
@@ -91,8 +94,8 @@ func (d *Daemon) prepare(cfg *config.Config) (*change, error) {
 // openSockets takes the sockets of systemd, or else those that are there and new ones.
 func (d *Daemon) openSockets(c *change) error {
 	if d.activated != nil {
-		c.sockets = d.activated
-		return d.activated.checkPeers(c.cfg)
+		c.sockets = d.activated.as(c.cfg)
+		return c.sockets.checkPeers(c.cfg)
 	}
 	all, opened, err := d.sockets.with(c)
 	c.sockets, c.opened = all, append(c.opened, opened...)
@@ -125,8 +128,8 @@ func (d *Daemon) openDecisionLog(c *change) (err error) {
 // giveAccess sets mode and group of the sockets that stay: as the change has them, or else as they were.
 func (d *Daemon) giveAccess(c *change) (err error) {
 	var stay []net.Listener
-	for name, s := range d.sockets {
-		if c.sockets[name] == s {
+	for _, s := range c.sockets {
+		if slices.Contains(slices.Collect(maps.Values(d.sockets)), s) {
 			stay = append(stay, s)
 		}
 	}
@@ -148,16 +151,19 @@ func (d *Daemon) giveAccess(c *change) (err error) {
 func (d *Daemon) commit(c *change) {
 	d.lines.use(c.cfg)
 	d.record(c.records)
-	d.guard.SetLimits(d.limits(c))
+	d.gate.SetLimits(d.limits(c))
 	d.server.Configure(c.serving)
+	d.policy.Configure(c.serving)
+	stay := map[net.Listener]bool{}
 	for name, s := range c.sockets {
+		stay[s] = true
 		if d.sockets[name] != s {
-			d.guard.Add(s)
+			d.gate.Add(s, d.door(name))
 		}
 	}
-	for name, s := range d.sockets {
-		if c.sockets[name] != s {
-			_ = d.guard.Remove(s)
+	for _, s := range d.sockets {
+		if !stay[s] {
+			_ = d.gate.Remove(s)
 		}
 	}
 	d.useHTTP(c)
@@ -169,6 +175,14 @@ func (d *Daemon) commit(c *change) {
 	d.cfg, d.resolver, d.sockets, d.access = c.cfg, c.resolver, c.sockets, c.access()
 	d.warn()
 	d.warnFiles(c.files)
+}
+
+// door is what serves a socket.
+func (d *Daemon) door(name string) gate.Door {
+	if strings.HasPrefix(name, forPolicy) {
+		return d.policy
+	}
+	return d.guard
 }
 
 // useHTTP puts the HTTP server of a change in the place of the one in use.

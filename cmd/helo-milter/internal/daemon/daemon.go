@@ -1,5 +1,5 @@
-// Package daemon is what serves: it keeps a milter.Server running with a configuration, and puts another in
-// its place on request.
+// Package daemon is what serves: it keeps a milter.Server and a policy.Server running with a configuration, and puts
+// another in its place on request.
 //
 // New opens all that the configuration needs, and Run serves. What is open while a configuration is in use
 // (the resolver and its cache, sockets, the HTTP server, the decision log) is in a change first (change.go):
@@ -17,6 +17,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,7 +35,9 @@ import (
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
+	"helo-milter/gate"
 	"helo-milter/milter"
+	"helo-milter/policy"
 )
 
 // Daemon serves, whatever its configuration. Its methods are for one goroutine.
@@ -44,9 +47,11 @@ type Daemon struct {
 	log       *slog.Logger // writes to it
 	decisions *spool.Spool // the decision log
 	metrics   *metrics
+	gate      *gate.Gate
 	guard     *milter.Guard
 	server    server
 	smtpd     io.Reader // what a filter of OpenSMTPD reads; nil: it is none
+	policy    *policy.Server
 	stopping  atomic.Bool
 	activated sockets // what systemd opened for us, instead of the configured ones
 
@@ -126,9 +131,11 @@ func (d *Daemon) start(cfg *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	d.guard = milter.NewGuard(d.limits(first))
+	d.gate = gate.New(d.limits(first))
+	d.guard = milter.NewGuard(d.gate)
 	d.server = d.newServer(first)
-	d.metrics.watch(d.guard, d.server)
+	d.policy = policy.NewServer(first.serving, d.gate)
+	d.metrics.watch(d.gate, d.server, d.policy)
 	d.commit(first)
 	return nil
 }
@@ -174,10 +181,11 @@ func (d *Daemon) loop(ctx context.Context, hup <-chan os.Signal, served <-chan e
 func (d *Daemon) stop() {
 	d.stopping.Store(true)
 	notify(d.log, sd.SdNotifyStopping)
-	d.log.Info("stopping", "transactions", d.server.Transactions(), "grace", d.cfg.Shutdown)
+	d.log.Info("stopping", "transactions", d.server.Transactions()+d.policy.Transactions(), "grace", d.cfg.Shutdown)
 	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Shutdown)
 	defer cancel()
-	if err := d.server.Shutdown(ctx); err != nil {
+	err := d.server.Shutdown(ctx)
+	if err := errors.Join(err, d.policy.Shutdown(ctx)); err != nil {
 		d.log.Warn("stopped with open transactions", "error", err)
 	}
 	if d.http != nil {

@@ -50,7 +50,7 @@ func (d *Daemon) ready(ctx context.Context) error {
 	if filter, ok := d.server.(*opensmtpd.Filter); ok {
 		return filter.Ready()
 	}
-	return d.guard.Probe(ctx)
+	return d.gate.Probe(ctx)
 }
 
 // maxScrapers is how many connections /metrics and the others have at a time.

@@ -29,14 +29,26 @@ func (d *Daemon) introduce() {
 		"profile", d.cfg.Profile.String())
 }
 
+// policyPaste is what a policy service takes in Postfix, for one that answers there.
+const policyPaste = `Postfix without a milter, main.cf:
+    helo_milter = check_policy_service { %s, timeout=10s, default_action=DUNNO }
+    smtpd_recipient_restrictions = $helo_milter
+    smtpd_data_restrictions = $helo_milter
+`
+
 // paste is what the administrator copies into the MTA's configuration.
 func paste(s sockets) string {
 	var b strings.Builder
 	for _, name := range s.names() {
+		name, isPolicy := strings.CutPrefix(name, forPolicy)
 		family, address, _ := strings.Cut(name, ":")
 		postfix, sendmail := "unix:"+address, "local:"+address
 		if host, port, err := net.SplitHostPort(address); family != "unix" && err == nil {
 			postfix, sendmail = "inet:"+address, family+":"+port+"@"+host
+		}
+		if isPolicy {
+			fmt.Fprintf(&b, policyPaste, postfix)
+			continue
 		}
 		fmt.Fprintf(&b, "Postfix, main.cf:\n    smtpd_milters = { %s, default_action=accept }\n", postfix)
 		fmt.Fprintf(&b, "Sendmail, sendmail.mc:\n    INPUT_MAIL_FILTER(`helo-milter', `S=%s')dnl\n", sendmail)

@@ -15,7 +15,7 @@ import (
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/door"
-	"helo-milter/milter"
+	"helo-milter/gate"
 )
 
 // metrics counts for /metrics what the daemon does. It outlives reloads. No label has a value that clients
@@ -61,7 +61,7 @@ func newMetrics() *metrics {
 		stripped: counter("header_fields_stripped_total",
 			"Header fields that claimed to be ours, taken out of messages."),
 		violations: newSeries("guard_violations_total",
-			"Connections that broke the milter protocol or a limit.", label{name: "kind"}),
+			"Connections that broke their protocol or a limit.", label{name: "kind"}),
 		trouble: newSeries("list_trouble_total",
 			"Block list responses that are not listings (refused, blocked resolver, wildcard).",
 			label{name: "list"}),
@@ -112,14 +112,14 @@ func (m *metrics) spool(name string, s *spool.Spool) {
 }
 
 // watch shows what is open.
-func (m *metrics) watch(guard *milter.Guard, doors ...interface{ Transactions() int }) {
+func (m *metrics) watch(g *gate.Gate, doors ...interface{ Transactions() int }) {
 	transactions := func() (n int) {
 		for _, d := range doors {
 			n += d.Transactions()
 		}
 		return n
 	}
-	m.registry.MustRegister(gauge("connections", "Open MTA connections.", guard.Connections),
+	m.registry.MustRegister(gauge("connections", "Open MTA connections.", g.Connections),
 		gauge("transactions", "Open mail transactions.", transactions))
 }
 

@@ -24,8 +24,7 @@ import (
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
-	"helo-milter/door"
-	"helo-milter/milter"
+	"helo-milter/gate"
 )
 
 var update = flag.Bool("update", false, "write the table of examples/prometheus/README.md anew")
@@ -150,8 +149,7 @@ func TestPanicked(t *testing.T) {
 
 // A daemon that serves no MTA says why.
 func TestNotReady(t *testing.T) {
-	guard := milter.NewGuard(milter.Limits{})
-	d := &Daemon{guard: guard, metrics: newMetrics()}
+	d := &Daemon{gate: gate.New(gate.Limits{}), metrics: newMetrics()}
 	for _, step := range []struct {
 		stopping bool
 		says     string
@@ -203,8 +201,7 @@ func full(t *testing.T) *prometheus.Registry {
 	defer log.Close(0)
 	m.spool("log", log)
 	m.spool("decision_log", log)
-	guard := milter.NewGuard(milter.Limits{})
-	m.watch(guard, milter.NewServer(&door.Config{}, guard))
+	m.watch(gate.New(gate.Limits{}))
 	c, err := config.Parse("", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/dnscache"
 	"helo-milter/door"
-	"helo-milter/milter"
+	"helo-milter/gate"
 )
 
 // minQuestion is the least time that a question to the DNS gets. What comes too late for the decision that
@@ -91,8 +91,8 @@ func (d *Daemon) serving(c *change) *door.Config {
 	return serving
 }
 
-// limits are those of the guard. Each peer's violations are logged at most once a minute.
-func (d *Daemon) limits(c *change) milter.Limits {
+// limits are those of the gate. Each peer's violations are logged at most once a minute.
+func (d *Daemon) limits(c *change) gate.Limits {
 	limits := c.cfg.Limits
 	limits.Connections = c.files.connections
 	limits.OnViolation = func(remote net.Addr, kind string) {

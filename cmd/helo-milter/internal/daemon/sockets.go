@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,13 +20,26 @@ import (
 	"time"
 
 	"helo-milter/cmd/helo-milter/internal/config"
-	"helo-milter/milter"
+	"helo-milter/gate"
 )
 
-// sockets are the daemon's listeners, by their address in Postfix's notation.
+// sockets are the daemon's listeners, by their address in Postfix's notation, after forPolicy for those of the policy
+// service.
 type sockets map[string]net.Listener
 
-// socketName is what an address is called there.
+const forPolicy = "policy:"
+
+// policyName is what the socket of an address is called that has another name for the milter, or the other way
+// round.
+func policyName(name string, policy bool) string {
+	name = strings.TrimPrefix(name, forPolicy)
+	if policy {
+		return forPolicy + name
+	}
+	return name
+}
+
+// socketName is what an address is called for the milter.
 func socketName(network, address string) string {
 	switch {
 	case network == "unix":
@@ -43,8 +57,9 @@ func (s sockets) names() []string { return slices.Sorted(maps.Keys(s)) }
 func (s sockets) with(c *change) (all sockets, opened []io.Closer, err error) {
 	all = sockets{}
 	for _, a := range c.cfg.Listen {
-		name := socketName(a.Network, a.Address)
-		if here := s[name]; here != nil && !isGone(here) {
+		name := policyName(socketName(a.Network, a.Address), a.Policy)
+		here := cmp.Or(s[name], s[policyName(name, !a.Policy)])
+		if here != nil && !isGone(here) {
 			all[name] = here
 			continue
 		}
@@ -61,7 +76,7 @@ func (c *change) listen(a config.Address) (net.Listener, error) {
 	if a.Network == "unix" {
 		return listenUnix(a.Address, c.access())
 	}
-	return milter.Listen(a.Network, a.Address)
+	return gate.Listen(a.Network, a.Address)
 }
 
 // keyError is an error about a key, unless it is known to be about another one.

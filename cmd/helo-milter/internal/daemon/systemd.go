@@ -6,30 +6,51 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"helo-milter/cmd/helo-milter/internal/config"
 )
 
-// activatedSockets are those that systemd has opened for us (sd_listen_fds(3)), or nil.
+// activatedSockets are those that systemd has opened for us (sd_listen_fds(3)), or nil. Those for the policy service
+// have FileDescriptorName=policy (systemd.socket(5)), or their address in the configuration.
 func activatedSockets() (sockets, error) {
-	listeners, err := activation.Listeners()
-	if err != nil || len(listeners) == 0 {
-		return nil, err
+	files := activation.Files(true)
+	if len(files) == 0 {
+		return nil, nil
 	}
 	all := sockets{}
-	for i, ln := range listeners {
-		if ln == nil {
+	for i, file := range files {
+		ln, err := net.FileListener(file)
+		_ = file.Close()
+		if err != nil {
 			return nil, fmt.Errorf("socket activation: file descriptor %d is not a listening stream socket", 3+i)
 		}
-		name := socketName(ln.Addr().Network(), ln.Addr().String())
+		name := policyName(socketName(ln.Addr().Network(), ln.Addr().String()), file.Name() == "policy")
 		for all[name] != nil { // SO_REUSEPORT
 			name += " again"
 		}
 		all[name] = ln
 	}
 	return all, nil
+}
+
+// as returns the sockets as a configuration has them: for the policy service where it says so of their address.
+func (s sockets) as(cfg *config.Config) sockets {
+	all := sockets{}
+	for name, ln := range s {
+		listed := slices.ContainsFunc(cfg.Listen, func(a config.Address) bool {
+			return a.Policy && socketName(a.Network, a.Address) == name
+		})
+		if listed {
+			name = policyName(name, true)
+		}
+		all[name] = ln
+	}
+	return all
 }
 
 // notify tells the service manager of a state, if there is one: sd_notify(3). The library's SdNotify blocks
@@ -74,7 +95,7 @@ func newWatchdog(log *slog.Logger) watchdog {
 func (d *Daemon) live(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if err := d.guard.Probe(ctx); err != nil {
+	if err := d.gate.Probe(ctx); err != nil {
 		d.log.Error("self-test failed: watchdog notification withheld", "error", err)
 		return
 	}

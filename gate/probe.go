@@ -1,50 +1,42 @@
-package milter
+package gate
 
 import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net"
 	"net/netip"
 )
 
-// optneg is what an MTA begins with: protocol 6, every action and every step.
-var optneg = []byte("\x00\x00\x00\x0dO\x00\x00\x00\x06\x00\x00\x01\xff\x00\x1f\xff\xff")
-
-// Probe connects to every listener as an MTA does and negotiates. It returns
-// what went wrong, at the latest when the context ends; that there is no
-// listener is an error, too. Limits do not apply to
-// it: a daemon that is full is healthy.
-func (g *Guard) Probe(ctx context.Context) error {
+// Probe connects to every listener, and has its door speak as a mail server does. It returns what went wrong, at
+// the latest when the context ends; that there is no listener is an error, too. Limits do not apply to it: a
+// daemon that is full is healthy.
+func (g *Gate) Probe(ctx context.Context) error {
 	g.mu.Lock()
-	var addrs []net.Addr
-	for ln := range g.listeners {
-		addrs = append(addrs, ln.Addr())
-	}
+	listeners := maps.Clone(g.listeners)
 	g.mu.Unlock()
-	if len(addrs) == 0 {
+	if len(listeners) == 0 {
 		return errors.New("no listener")
 	}
 	var errs error
-	for _, addr := range addrs {
-		if err := g.probe(ctx, addr); err != nil {
-			errs = errors.Join(errs, fmt.Errorf("%s: %w", addr, err))
+	for ln, door := range listeners {
+		if err := g.probe(ctx, ln.Addr(), door); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("%s: %w", ln.Addr(), err))
 		}
 	}
 	return errs
 }
 
-func (g *Guard) probe(ctx context.Context, addr net.Addr) error {
+func (g *Gate) probe(ctx context.Context, addr net.Addr, door Door) error {
 	from, to, err := probeAddrs(addr)
 	if err != nil {
 		return err
 	}
 	g.expect(from)
-	if err := negotiate(ctx, from, addr.Network(), to); err != nil {
+	if err := speak(ctx, from, addr.Network(), to, door); err != nil {
 		g.forget(from)
 		return err
 	}
@@ -54,8 +46,8 @@ func (g *Guard) probe(ctx context.Context, addr net.Addr) error {
 	return nil
 }
 
-// negotiate is what a probe does as an MTA.
-func negotiate(ctx context.Context, from net.Addr, network, to string) error {
+// speak is what a probe does as a mail server.
+func speak(ctx context.Context, from net.Addr, network, to string, door Door) error {
 	dialer := net.Dialer{LocalAddr: from}
 	conn, err := dialer.DialContext(ctx, network, to)
 	if err != nil {
@@ -64,19 +56,10 @@ func negotiate(ctx context.Context, from net.Addr, network, to string) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	reply := make([]byte, headLen)
-	if _, err := conn.Write(optneg); err != nil {
-		return err
+	if err := door.Speak(conn); err != nil {
+		return cmp.Or(context.Cause(ctx), err)
 	}
-	if _, err := io.ReadFull(conn, reply); err != nil {
-		return fmt.Errorf("no answer to the negotiation: %w", cmp.Or(context.Cause(ctx), err))
-	}
-	if reply[4] != 'O' || binary.BigEndian.Uint32(reply) > maxFrame {
-		return fmt.Errorf("the negotiation was answered with %q", reply)
-	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(conn, int64(binary.BigEndian.Uint32(reply))-1))
-	_, err = conn.Write([]byte("\x00\x00\x00\x01Q"))
-	return err
+	return nil
 }
 
 // probeAddrs returns an address that nobody else comes from, and where addr is
@@ -103,15 +86,15 @@ func probeAddrs(addr net.Addr) (from net.Addr, to string, err error) {
 	return from, netip.AddrPortFrom(host, tcp.AddrPort().Port()).String(), reserved.Close()
 }
 
-// expect makes the guard know a probe by where it comes from.
-func (g *Guard) expect(from net.Addr) {
+// expect makes the gate know a probe by where it comes from.
+func (g *Gate) expect(from net.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.probes[from.String()] = false
 }
 
 // forget reports whether the probe came, and forgets it.
-func (g *Guard) forget(from net.Addr) bool {
+func (g *Gate) forget(from net.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	came := g.probes[from.String()]
@@ -119,7 +102,7 @@ func (g *Guard) forget(from net.Addr) bool {
 	return came
 }
 
-func (g *Guard) isProbeLocked(c *guardConn) bool {
+func (g *Gate) isProbeLocked(c *Conn) bool {
 	if len(g.probes) == 0 {
 		return false
 	}
