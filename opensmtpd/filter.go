@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,6 +78,13 @@ func changes(cfg *door.Config) bool { return cfg.Header != "" || cfg.AuthResults
 
 // Transactions returns how many mail transactions are open.
 func (f *Filter) Transactions() int { return f.transactions.Open() }
+
+// forget takes out a session that has ended.
+func (f *Filter) forget(s *session) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.sessions, s.id)
+}
 
 // Sessions returns how many SMTP sessions are open.
 func (f *Filter) Sessions() int {
@@ -173,8 +182,7 @@ func (f *Filter) session(l line) *session {
 	defer f.mu.Unlock()
 	s := f.sessions[l.session]
 	switch {
-	case l.name == "link-disconnect":
-		delete(f.sessions, l.session)
+	case s == nil && l.name == "link-disconnect":
 	case s == nil && l.name == "link-connect" && len(f.sessions) < maxSessions:
 		s = &session{Session: door.New(f.config.Load(), &f.transactions), filter: f, id: l.session}
 		s.changed.L = &s.mu
@@ -254,8 +262,7 @@ func (f *Filter) isDue(kind string) bool {
 // endAll ends all sessions.
 func (f *Filter) endAll() {
 	f.mu.Lock()
-	sessions := f.sessions
-	f.sessions = map[string]*session{}
+	sessions := slices.Collect(maps.Values(f.sessions))
 	f.mu.Unlock()
 	for _, s := range sessions {
 		s.take(line{name: "link-disconnect"})

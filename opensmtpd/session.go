@@ -106,6 +106,7 @@ func (s *session) report(l line) {
 	case "tx-rollback":
 		s.Finish("")
 	case "link-disconnect":
+		defer s.filter.forget(s)
 		s.Leave()
 	}
 }

@@ -135,7 +135,7 @@ func (d *Daemon) start(cfg *config.Config) (err error) {
 	d.guard = milter.NewGuard(d.gate)
 	d.server = d.newServer(first)
 	d.policy = policy.NewServer(first.serving, d.gate)
-	d.metrics.watch(d.gate, d.server, d.policy)
+	d.metrics.watch(d.connections, d.server, d.policy)
 	d.commit(first)
 	return nil
 }

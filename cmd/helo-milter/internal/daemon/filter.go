@@ -36,6 +36,14 @@ func (d *Daemon) newServer(first *change) server {
 	return milter.NewServer(first.serving, d.guard)
 }
 
+// connections returns how many connections of MTAs are open, or SMTP sessions of smtpd.
+func (d *Daemon) connections() int {
+	if filter, ok := d.server.(*opensmtpd.Filter); ok {
+		return filter.Sessions()
+	}
+	return d.gate.Connections()
+}
+
 // checkFilter is an error where the decision log is what smtpd reads.
 func (d *Daemon) checkFilter(c *change) error {
 	if d.smtpd != nil && c.cfg.DecisionLog == "-" {
