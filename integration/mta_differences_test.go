@@ -192,7 +192,11 @@ func differencesTable() string {
 	row := func(what string, words map[string]string) {
 		table += "| " + what + " |"
 		for _, mta := range rig.Hosts {
-			table += " " + words[mta] + " |"
+			cell := words[mta]
+			if mta == "OpenSMTPD" {
+				cell = smtpdCell(what)
+			}
+			table += " " + cell + " |"
 		}
 		table += "\n"
 	}
@@ -213,6 +217,15 @@ func differencesTable() string {
 			row(feature.name, words)
 		}
 		done[feature.name] = true
+	}
+	for _, d := range smtpdDifferences {
+		others := map[string]string{}
+		for _, mta := range rig.Hosts {
+			others[mta] = d.others
+		}
+		if d.others != "" {
+			row(d.what, others)
+		}
 	}
 	words, patience := map[string]string{}, map[string]string{}
 	for _, d := range downTests {
