@@ -111,7 +111,7 @@ func opensmtpdOffer(t T, need string) []string {
 	switch need {
 	case "STARTTLS":
 		chain := certificate(t)
-		return []string{fmt.Sprintf("pki mx cert %q\npki mx key %q\n+tls pki mx", chain, chain)}
+		return []string{fmt.Sprintf("pki mx.example.net cert %q\npki mx.example.net key %q\n+tls pki mx.example.net", chain, chain)}
 	case "submission":
 		return append(opensmtpdOffer(t, "STARTTLS"),
 			"table users { someone = \""+secret+"\" }", "listen on {mx} port 587 auth <users>")
