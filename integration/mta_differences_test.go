@@ -223,7 +223,11 @@ func differencesTable() string {
 	row := func(what string, words map[string]string) {
 		table += "| " + what + " |"
 		for _, mta := range rig.Hosts {
-			table += " " + words[mta] + " |"
+			cell := words[mta]
+			if mta == "OpenSMTPD" {
+				cell = smtpdCell(what)
+			}
+			table += " " + cell + " |"
 		}
 		table += "\n"
 	}
@@ -247,6 +251,15 @@ func differencesTable() string {
 			row(feature.name, words)
 		}
 		done[feature.name] = true
+	}
+	for _, d := range smtpdDifferences {
+		others := map[string]string{}
+		for _, mta := range rig.Hosts {
+			others[mta] = d.others
+		}
+		if d.others != "" {
+			row(d.what, others)
+		}
 	}
 	words, patience := map[string]string{"Exim": eximDown}, map[string]string{"Exim": eximPatience}
 	for _, d := range downTests {

@@ -47,7 +47,7 @@ func TestRecipients(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		for _, tt := range envelopes {
 			fates := map[string]string{"observe": tt.observe, "enforce": tt.enforce}[v.mode]
-			separator := map[string]string{"unix": "|", "inet": "\n"}[v.network]
+			separator := map[string]string{"unix": "|", "inet": "\n", "filter": "|"}[v.network]
 			t.Run(tt.to, func(t *testing.T) {
 				t.Parallel()
 				v.testRecipients(t, strings.Fields(tt.to), fates, separator)
@@ -70,11 +70,12 @@ func (v variant) testRecipients(t *testing.T, names []string, fates, separator s
 	for i, name := range names {
 		who, fate := recipients[name], fates[i]
 		reply := s.reply(commands[1+i])
+		ours := v.mta != "OpenSMTPD" || fate == '-' // else the text is smtpd's, which asks before it looks itself
 		if reply.Code/100 != map[byte]int{'+': 2, '-': 5, '!': 5}[fate] ||
-			fate != '+' && !strings.Contains(reply.Text, who.refusal) {
+			fate != '+' && !strings.Contains(reply.Text, who.refusal) && ours {
 			t.Errorf("%+v", reply)
 		}
-		if fate != '!' {
+		if fate != '!' || !ours {
 			seen = append(seen, who.address)
 		}
 		if fate == '+' {

@@ -164,7 +164,16 @@ func (s *stage) decisions() string {
 	if s.settled {
 		return s.log
 	}
-	s.milter.WaitDisconnected(s)
+	if s.milter.IsFilter() {
+		rig.Eventually(s, func() error {
+			if rig.Metrics(s, s.http)["helo_milter_connections"] != 0 {
+				return errors.New("smtpd has a session")
+			}
+			return nil
+		})
+	} else {
+		s.milter.WaitDisconnected(s)
+	}
 	s.after = rig.Metrics(s, s.http)
 	const decisions = "helo_milter_decisions_total"
 	decided := rig.Sum(s.after, decisions) - rig.Sum(s.before, decisions)

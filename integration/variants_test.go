@@ -15,8 +15,12 @@ type variant struct{ mta, mode, network string }
 // eachVariant runs a test with each combination of MTA, mode and socket family.
 func eachVariant(t *testing.T, test func(*testing.T, variant)) {
 	for _, mta := range rig.Hosts {
+		networks := []string{"unix", "inet"}
+		if mta == "OpenSMTPD" {
+			networks = []string{"filter"}
+		}
 		for _, mode := range []string{"observe", "enforce"} {
-			for _, network := range []string{"unix", "inet"} {
+			for _, network := range networks {
 				variant{mta, mode, network}.run(t, test)
 			}
 		}
@@ -48,11 +52,14 @@ func pairwiseHosts(t *testing.T, test func(*testing.T, variant)) {
 // other in observe mode.
 func (v variant) runs(i int, says, outcome string) bool {
 	observes := v.mode == "observe"
+	want := parseOutcome(outcome).want
+	refusal := want == "reject" || want == "tempfail"
+	if v.network == "filter" {
+		return refusal != observes
+	}
 	if familyMatches := (i%2 == 0) == (observes == (v.network == "unix")); !familyMatches {
 		return false
 	}
-	want := parseOutcome(outcome).want
-	refusal := want == "reject" || want == "tempfail"
 	if v.asksPolicy() {
 		return refusal != observes
 	}
@@ -77,6 +84,9 @@ func (v variant) asksPolicy() bool { return v.mta == "Exim" || v.mta == "Postfix
 
 // unsupported returns why the MTA cannot run a session, or "" if it can.
 func (v variant) unsupported(session string) string {
+	if v.mta == "OpenSMTPD" {
+		return smtpdUnsupported(session)
+	}
 	for _, feature := range unsupportedFeatures {
 		if feature.mta == v.mta && strings.Contains(session, feature.what) {
 			return feature.why

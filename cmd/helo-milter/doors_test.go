@@ -30,7 +30,7 @@ var doors = map[string][]string{
 	},
 	"cmd/helo-milter/internal/daemon": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache", "helo-milter/door",
-		"helo-milter/gate", "helo-milter/milter", "helo-milter/policy",
+		"helo-milter/gate", "helo-milter/milter", "helo-milter/opensmtpd", "helo-milter/policy",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"github.com/d--j/go-milter", "golang.org/x/net/netutil",
@@ -57,8 +57,9 @@ var doors = map[string][]string{
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door", "helo-milter/gate",
 		"github.com/d--j/go-milter",
 	},
-	"policy": {"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door", "helo-milter/gate"},
-	"gate":   {},
+	"opensmtpd": {"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door"},
+	"policy":    {"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door", "helo-milter/gate"},
+	"gate":      {},
 	"door": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/enum",
 		"github.com/emersion/go-msgauth/authres",

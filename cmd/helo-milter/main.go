@@ -51,15 +51,16 @@ func main() {
 type commands struct {
 	Config string `help:"Configuration file; default: the built-in configuration." placeholder:"FILE"`
 
-	Serve    serveCmd    `cmd:"" default:"withargs" help:"Run the milter."`
-	Check    checkCmd    `cmd:"" help:"Judge one client through live DNS and explain it."`
-	Show     showCmd     `cmd:"" help:"Find a decision in decision logs by its id, and explain it."`
-	Replay   replayCmd   `cmd:"" help:"Judge past mail under this configuration."`
-	Report   reportCmd   `cmd:"" help:"Show what decision logs say for and against enforcing each rule."`
-	Selftest selftestCmd `cmd:"" help:"Judge this host, or given addresses, as others will when it sends mail."`
-	Rules    rulesCmd    `cmd:"" help:"Print the rule table."`
-	Settings configCmd   `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve    serveCmd     `cmd:"" default:"withargs" help:"Run the milter."`
+	Filter   opensmtpdCmd `cmd:"" name:"opensmtpd" help:"Run as a filter of OpenSMTPD, on standard input and output."`
+	Check    checkCmd     `cmd:"" help:"Judge one client through live DNS and explain it."`
+	Show     showCmd      `cmd:"" help:"Find a decision in decision logs by its id, and explain it."`
+	Replay   replayCmd    `cmd:"" help:"Judge past mail under this configuration."`
+	Report   reportCmd    `cmd:"" help:"Show what decision logs say for and against enforcing each rule."`
+	Selftest selftestCmd  `cmd:"" help:"Judge this host, or given addresses, as others will when it sends mail."`
+	Rules    rulesCmd     `cmd:"" help:"Print the rule table."`
+	Settings configCmd    `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`
+	Version  versionCmd   `cmd:"" help:"Print the version."`
 
 	Health healthCmd `cmd:"" hidden:"" help:"Ask the daemon of this configuration for /healthz."`
 }

@@ -14,6 +14,7 @@ _helo_milter() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		serve) command=serve ;;
+		opensmtpd) command=opensmtpd ;;
 		check) command=check ;;
 		show) command=show ;;
 		replay) command=replay ;;
@@ -85,9 +86,12 @@ _helo_milter() {
 	case $command in
 	"")
 		flags="--help -h --config"
-		[[ $cur == -* ]] || COMPREPLY=($(compgen -W "serve check show replay report selftest rules config version" -- "$cur"))
+		[[ $cur == -* ]] || COMPREPLY=($(compgen -W "serve opensmtpd check show replay report selftest rules config version" -- "$cur"))
 		;;
 	serve)
+		flags="--help -h --config"
+		;;
+	opensmtpd)
 		flags="--help -h --config"
 		;;
 	check)

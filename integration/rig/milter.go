@@ -61,6 +61,9 @@ func NewMilter(t T, network, config string) *Milter {
 
 // AtSocket returns a complete configuration: one without listen, and the milter's socket.
 func (m *Milter) AtSocket(config string) string {
+	if m.IsFilter() {
+		return config
+	}
 	return fmt.Sprintf("listen = [%q]\nsocket_mode = \"0666\"\n%s", m.Socket, config)
 }
 
@@ -95,6 +98,9 @@ func (m *Milter) file() string { return filepath.Join(m.Dir, "helo-milter.toml")
 func (m *Milter) Start(t T) {
 	t.Helper()
 	m.Launch(t)
+	if m.IsFilter() {
+		return
+	}
 	err := within(func() error {
 		if err := m.proc.running(); err != nil {
 			return err
@@ -113,6 +119,13 @@ func (m *Milter) Start(t T) {
 // Launch is Start without waiting.
 func (m *Milter) Launch(t T) {
 	t.Helper()
+	m.ended = false
+	if m.IsFilter() {
+		if err := m.launchFilter(); err != nil {
+			t.Fatalf("milter: %v", err)
+		}
+		return
+	}
 	binary, err := Binary(), error(nil)
 	if m.Plain {
 		binary, err = plainMilter()
@@ -160,7 +173,11 @@ func (m *Milter) Pid() int { return m.proc.cmd.Process.Pid }
 // Signal sends it a signal.
 func (m *Milter) Signal(t T, s os.Signal) {
 	t.Helper()
-	if err := m.proc.cmd.Process.Signal(s); err != nil {
+	process, err := m.process()
+	if err == nil {
+		err = process.Signal(s)
+	}
+	if err != nil {
 		t.Fatalf("milter: %v", err)
 	}
 }
@@ -191,7 +208,11 @@ func (m *Milter) Stop(t T) {
 	if m.proc == nil || m.ended {
 		return
 	}
-	err := m.proc.stop()
+	end := m.proc.stop
+	if m.IsFilter() {
+		end = m.filterEnd
+	}
+	err := end()
 	log := m.proc.output() // also what is before ResetLog
 	m.ended = true
 	// Without the colon, the letters may occur in a session id.

@@ -37,7 +37,7 @@ type MTA interface {
 // MTAs are the mail servers with milters, and Hosts are all: the names that Start accepts.
 var (
 	MTAs  = []string{"Postfix", "Sendmail"}
-	Hosts = append(MTAs[:2:2], "Exim", "Postfix policy")
+	Hosts = append(MTAs[:2:2], "Exim", "Postfix policy", "OpenSMTPD")
 )
 
 // Start starts an MTA with the milter at a socket, or without one for "". For Exim and "Postfix policy" that
@@ -51,6 +51,8 @@ func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA 
 		offer, filter = sendmailOffer, SendmailMilter
 	case "Exim":
 		offer, filter = eximOffer, EximPolicy
+	case "OpenSMTPD":
+		offer, filter = opensmtpdOffer, OpenSMTPDFilter
 	case "Postfix policy":
 		filter = func(socket string, _ ...string) string {
 			return PolicyService(t, socket, "policy.cf", "policy-early.cf")
@@ -68,6 +70,8 @@ func Start(t T, program string, sink *Sink, socket string, needs ...string) MTA 
 		return StartSendmail(t, sink, lines...)
 	case "Exim":
 		return StartExim(t, sink, lines...)
+	case "OpenSMTPD":
+		return StartOpenSMTPD(t, sink, lines...)
 	case "Postfix policy":
 		return startPolicyPostfix(t, sink, lines...)
 	}

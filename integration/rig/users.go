@@ -11,7 +11,7 @@ import (
 )
 
 // daemonUsers are the accounts of programs that are unpacked only: the rig has them, this machine need not.
-var daemonUsers = []string{eximUser}
+var daemonUsers = []string{eximUser, smtpdUser, smtpdQueue}
 
 // coverUsers adds the accounts that this machine lacks, in this mount namespace only.
 func coverUsers(run string) error {

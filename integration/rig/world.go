@@ -50,7 +50,7 @@ func Enter(buildFlags ...string) {
 
 func outside(buildFlags []string) (int, error) {
 	if missing := missing(); len(missing) > 0 {
-		return 1, fmt.Errorf("needs root, postfix, sendmail, exim, unbound, knot: run integration/run (missing here: %s)",
+		return 1, fmt.Errorf("needs root, postfix, sendmail, exim, opensmtpd, unbound, knot: run integration/run (missing here: %s)",
 			strings.Join(missing, ", "))
 	}
 	dir, err := os.MkdirTemp("", "helo-rig-")
@@ -97,7 +97,7 @@ func missing() (what []string) {
 		return []string{"root"} // whose PATH has the rest
 	}
 	for _, tool := range []string{
-		"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", "m4", postfixMaster, sendmailBin, eximBin,
+		"ip", "unbound", "knotd", "kdig", "swaks", "miltertest", "m4", postfixMaster, sendmailBin, eximBin, smtpd,
 		"opendkim", "spamassassin", "sieve-test", "rspamd", "podman",
 	} {
 		if _, err := exec.LookPath(tool); err != nil {

@@ -61,7 +61,7 @@ func Missing(cfg *config.Config) (list []string) {
 func (d *Daemon) examine(cfg *config.Config) (*change, error) {
 	c := &change{cfg: cfg}
 	for _, step := range []func(*change) error{
-		shareFiles, d.makeResolver, checkListeners, checkFiles, findGroup,
+		shareFiles, d.makeResolver, checkListeners, checkFiles, findGroup, d.checkFilter,
 	} {
 		if err := step(c); err != nil {
 			return nil, cfg.Placed(err)
@@ -80,7 +80,7 @@ func (d *Daemon) prepare(cfg *config.Config) (*change, error) {
 		d.openSockets, d.openHTTP, d.openDecisionLog,
 		d.giveAccess, // last: it changes what is in use
 	} {
-		if err := step(c); err != nil {
+		if err := step(c); err != nil && !d.goesOn(err) {
 			for _, o := range c.opened {
 				_ = o.Close()
 			}
@@ -105,7 +105,7 @@ func (d *Daemon) openSockets(c *change) error {
 // openHTTP listens on another address than now.
 func (d *Daemon) openHTTP(c *change) (err error) {
 	address := c.cfg.HTTP.Listen
-	if address.Network == "" || d.cfg != nil && address == d.cfg.HTTP.Listen && !isGone(d.httpSocket) {
+	if address.Network == "" || d.http != nil && address == d.cfg.HTTP.Listen && !isGone(d.httpSocket) {
 		return nil
 	}
 	if c.http, err = c.listen(address); err != nil {

@@ -49,7 +49,8 @@ type Daemon struct {
 	metrics   *metrics
 	gate      *gate.Gate
 	guard     *milter.Guard
-	server    *milter.Server
+	server    server
+	smtpd     io.Reader // what a filter of OpenSMTPD reads; nil: it is none
 	policy    *policy.Server
 	stopping  atomic.Bool
 	activated sockets // what systemd opened for us, instead of the configured ones
@@ -79,11 +80,18 @@ const flushTime = 2 * time.Second
 // where the configuration says so, and otherwise what to paste into the MTA's configuration. An error is
 // about the configuration or about the sockets that systemd has passed.
 func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
-	d := &Daemon{
+	return newDaemon(stdout).begin(cfg, stderr)
+}
+
+func newDaemon(stdout io.Writer) *Daemon {
+	return &Daemon{
 		stdout: stdout, metrics: newMetrics(),
 		violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
 		filters: newThrottle(time.Hour),
 	}
+}
+
+func (d *Daemon) begin(cfg *config.Config, stderr io.Writer) (*Daemon, error) {
 	d.openLogs(cfg, stderr)
 	if err := d.start(cfg); err != nil {
 		d.decisions.Close(0)
@@ -113,7 +121,10 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 
 // start puts the first configuration in use.
 func (d *Daemon) start(cfg *config.Config) (err error) {
-	if d.activated, err = activatedSockets(); err != nil {
+	if d.smtpd == nil {
+		d.activated, err = activatedSockets()
+	}
+	if err != nil {
 		return err
 	}
 	first, err := d.prepare(cfg)
@@ -122,15 +133,15 @@ func (d *Daemon) start(cfg *config.Config) (err error) {
 	}
 	d.gate = gate.New(d.limits(first))
 	d.guard = milter.NewGuard(d.gate)
-	d.server = milter.NewServer(first.serving, d.guard)
+	d.server = d.newServer(first)
 	d.policy = policy.NewServer(first.serving, d.gate)
-	d.metrics.watch(d.gate, d.server, d.policy)
+	d.metrics.watch(d.connections, d.server, d.policy)
 	d.commit(first)
 	return nil
 }
 
-// Run serves until the context ends, or until a listener breaks, which is the error. It reads the
-// configuration file again for each signal of hup. It returns when the open transactions have ended, or
+// Run serves until the context ends, or until a listener breaks, which is the error, or until
+// smtpd closes the filter's input. It reads the configuration file again for each signal of hup. It returns when the open transactions have ended, or
 // had their time.
 func (d *Daemon) Run(ctx context.Context, hup <-chan os.Signal) error {
 	defer d.lines.Close(flushTime)
@@ -156,6 +167,9 @@ func (d *Daemon) loop(ctx context.Context, hup <-chan os.Signal, served <-chan e
 		case <-watchdog.beat:
 			d.live(ctx, watchdog.within)
 		case err := <-served:
+			if d.smtpd != nil {
+				return err
+			}
 			return fmt.Errorf("listener failed: %w", err)
 		case <-ctx.Done():
 			return nil

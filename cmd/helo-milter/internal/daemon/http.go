@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
+
+	"helo-milter/opensmtpd"
 )
 
 // readyTime is how long /readyz waits for the listeners.
@@ -44,6 +46,9 @@ func (m *metrics) handler(ready func(context.Context) error) *http.ServeMux {
 func (d *Daemon) ready(ctx context.Context) error {
 	if d.stopping.Load() {
 		return errors.New("stopping")
+	}
+	if filter, ok := d.server.(*opensmtpd.Filter); ok {
+		return filter.Ready()
 	}
 	return d.gate.Probe(ctx)
 }

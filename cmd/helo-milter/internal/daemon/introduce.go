@@ -15,6 +15,9 @@ import (
 // standard error unless that has JSON only.
 func (d *Daemon) introduce() {
 	switch {
+	case d.smtpd != nil:
+		d.log.Info("serving smtpd", "mode", d.cfg.Mode.String(), "profile", d.cfg.Profile.String())
+		return
 	case d.cfg.DecisionLog != "-":
 		out := spool.New(struct{ io.Writer }{d.stdout}, nil) // a pipe that nobody reads must not hold up the start
 		defer out.Close(time.Second)

@@ -15,7 +15,6 @@ import (
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/door"
-	"helo-milter/gate"
 )
 
 // metrics counts for /metrics what the daemon does. It outlives reloads. No label has a value that clients
@@ -112,14 +111,14 @@ func (m *metrics) spool(name string, s *spool.Spool) {
 }
 
 // watch shows what is open.
-func (m *metrics) watch(g *gate.Gate, doors ...interface{ Transactions() int }) {
+func (m *metrics) watch(connections func() int, doors ...interface{ Transactions() int }) {
 	transactions := func() (n int) {
 		for _, d := range doors {
 			n += d.Transactions()
 		}
 		return n
 	}
-	m.registry.MustRegister(gauge("connections", "Open MTA connections.", g.Connections),
+	m.registry.MustRegister(gauge("connections", "Open MTA connections, or SMTP sessions of OpenSMTPD.", connections),
 		gauge("transactions", "Open mail transactions.", transactions))
 }
 

@@ -201,7 +201,7 @@ func full(t *testing.T) *prometheus.Registry {
 	defer log.Close(0)
 	m.spool("log", log)
 	m.spool("decision_log", log)
-	m.watch(gate.New(gate.Limits{}))
+	m.watch(gate.New(gate.Limits{}).Connections)
 	c, err := config.Parse("", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"helo-milter/checks"
 )
 
-// README.md has a row for each line that this package and milter log, with its level and its fields, and one for
+// README.md has a row for each line that this package, milter and opensmtpd log, with its level and its fields, and one for
 // each field of a decision.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("README.md")
@@ -23,7 +23,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want, got []string
-	for _, pattern := range []string{"*.go", "../../../../milter/*.go"} {
+	for _, pattern := range []string{"*.go", "../../../../milter/*.go", "../../../../opensmtpd/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatal(pattern, err)
