@@ -278,7 +278,8 @@ func waitLog(t *testing.T, milter *rig.Milter, text string) {
 	})
 }
 
-// examples/opensmtpd/smtpd.conf as it is, but for addresses and the command; what the filter logs is in smtpd's log.
+// examples/opensmtpd/smtpd.conf as it is, but for addresses and the command; what the filter logs is in
+// smtpd's log.
 func TestOpenSMTPDExample(t *testing.T) {
 	t.Parallel()
 	milter := rig.StartMilter(t, "filter", "mode = \"enforce\"\nprofile = \"standard\"\n")

@@ -21,8 +21,9 @@ const (
 // OpenSMTPD is a running instance of its own: configuration, queue, log and addresses.
 type OpenSMTPD struct{ server }
 
-// StartOpenSMTPD starts an OpenSMTPD as mx.example.net, which relays mail for example.net and example.com to the sink.
-// lines are those of smtpd.conf; what follows a plus is for all listeners, and {mx} and {mx6} are its addresses.
+// StartOpenSMTPD starts an OpenSMTPD as mx.example.net, which relays mail for example.net and example.com
+// to the sink. lines are those of smtpd.conf; what follows a plus is for all listeners, and {mx} and {mx6}
+// are its addresses.
 func StartOpenSMTPD(t T, sink *Sink, lines ...string) *OpenSMTPD {
 	t.Helper()
 	o := LaunchOpenSMTPD(t, sink, lines...)
@@ -93,15 +94,15 @@ match from any for domain { "example.net" "example.com" } action "sink"
 match from any for domain "mx.example.net" action "local"
 `
 
-// OpenSMTPDFilter returns the lines for helo-milter as a filter, for the socket of a milter that StartMilter has made for
-// the network "filter".
+// OpenSMTPDFilter returns the lines for helo-milter as a filter, for the socket of a milter that
+// StartMilter has made for the network "filter".
 func OpenSMTPDFilter(socket string, _ ...string) string {
 	_, path, _ := strings.Cut(socket, ":")
 	return fmt.Sprintf("filter \"helo-milter\" proc-exec %q\n+filter \"helo-milter\"", filterScript(path))
 }
 
-// opensmtpdOffer returns the lines for a need, see Start. TLS is none of them, nor is AUTH, which needs it: the signing
-// process of Debian's 6.8 fails here with "SSL routines::EVP lib", for ECDSA and RSA keys.
+// opensmtpdOffer returns the lines for a need, see Start. TLS is none of them, nor is AUTH, which needs it:
+// the signing process of Debian's 6.8 fails here with "SSL routines::EVP lib", for ECDSA and RSA keys.
 func opensmtpdOffer(_ T, need string) []string { return []string{need} }
 
 // Session waits until a client has disconnected and returns the log.
@@ -115,7 +116,8 @@ func (o *OpenSMTPD) Refusals(log, at string) int {
 	return len(regexp.MustCompile(`failed-command command="`+at+` .* Rule: `).FindAllString(log, -1))
 }
 
-// Refusal returns a regular expression for the log entry of such a refusal: client and HELO are only in our text.
+// Refusal returns a regular expression for the log entry of such a refusal: client and HELO are only in our
+// text.
 func (o *OpenSMTPD) Refusal(at string, client netip.Addr, code int, _ string) string {
 	return fmt.Sprintf(`failed-command command="%s .*result="%d .*%s`, at, code, regexp.QuoteMeta(client.String()))
 }
