@@ -35,6 +35,7 @@ var smtpdLacks = []struct{ what, name, why string }{
 	{"BDAT ", "BDAT (CHUNKING)", "not supported by 6.8"},
 	{"\n", "", "pipelining: see smtpdDifferences"},
 	{"silent.example.org", "", "smtpd looks the client's name up itself, before the banner, and waits 75 s for a zone like this"},
+	{"STARTTLS", "", "works, but not in the rig: see rig/opensmtpd.go"},
 	{"non_smtpd_milters", "local submission with `sendmail`", "no filter, unless `listen on socket` has one"},
 	{"milter_protocol", "old versions of the milter protocol", "has no milters; the filter protocol from 0.4 on"},
 }
@@ -54,15 +55,13 @@ func smtpdUnsupported(session string) string {
 				return "rejected by OpenSMTPD itself"
 			}
 			greeted = true
-		case "STARTTLS":
-			greeted = false
 		case "MAIL":
 			if !greeted {
 				return "rejected by OpenSMTPD itself"
 			}
 		}
 	}
-	if strings.TrimSpace(session) == "" || !greeted && strings.Contains(session, "|STARTTLS") {
+	if strings.TrimSpace(session) == "" {
 		return "rejected by OpenSMTPD itself" // MAIL without a HELO
 	}
 	return ""
@@ -279,7 +278,8 @@ func waitLog(t *testing.T, milter *rig.Milter, text string) {
 	})
 }
 
-// examples/opensmtpd/smtpd.conf as it is, but for addresses and the command; what the filter logs is in smtpd's log.
+// examples/opensmtpd/smtpd.conf as it is, but for addresses and the command; what the filter logs is in
+// smtpd's log.
 func TestOpenSMTPDExample(t *testing.T) {
 	t.Parallel()
 	milter := rig.StartMilter(t, "filter", "mode = \"enforce\"\nprofile = \"standard\"\n")

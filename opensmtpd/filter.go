@@ -64,8 +64,8 @@ func New(cfg *door.Config, in io.Reader, out io.Writer) *Filter {
 	return f
 }
 
-// Configure gives a new configuration to the sessions that begin from now on. That messages are to be changed is known to
-// smtpd only from its next start on.
+// Configure gives a new configuration to the sessions that begin from now on. That messages are to be
+// changed is known to smtpd only from its next start on.
 func (f *Filter) Configure(cfg *door.Config) {
 	f.config.Store(cfg)
 	if f.ready.Load() && changes(cfg) && !f.marks {
@@ -101,8 +101,8 @@ func (f *Filter) Ready() error {
 	return nil
 }
 
-// Serve reads until smtpd closes its end, which ends all sessions. An error is about the input: that it ended before smtpd
-// was ready, or that smtpd speaks a version of the protocol that is unknown.
+// Serve reads until smtpd closes its end, which ends all sessions. An error is about the input: that it
+// ended before smtpd was ready, or that smtpd speaks a version of the protocol that is unknown.
 func (f *Filter) Serve() error {
 	defer f.endAll()
 	for {
@@ -236,7 +236,8 @@ func takesLongLines(version string) bool {
 	return err == nil && (major > 7 || major == 7 && minor >= 4)
 }
 
-// How many bytes of text an answer of a data line may have, beside the 50 or 51 with its kind, session and token.
+// How many bytes of text an answer of a data line may have, beside the 50 or 51 with its kind, session and
+// token.
 const (
 	wholeLine = 65_000
 	cutLine   = 2047 - 50
@@ -249,7 +250,8 @@ func (f *Filter) maxText() int {
 	return cutLine
 }
 
-// isDue reports whether a line of that kind is to be logged: smtpd may cause it at will, so at most once a minute.
+// isDue reports whether a line of that kind is to be logged: smtpd may cause it at will, so at most once a
+// minute.
 func (f *Filter) isDue(kind string) bool {
 	now := time.Now()
 	due := now.Sub(f.logged[kind]) > time.Minute
@@ -269,8 +271,8 @@ func (f *Filter) endAll() {
 	}
 }
 
-// Shutdown waits until Serve's sessions have ended and all answers are written, or until the context ends: then it
-// returns an error. It is for after Serve.
+// Shutdown waits until Serve's sessions have ended and all answers are written, or until the context ends:
+// then it returns an error. It is for after Serve.
 func (f *Filter) Shutdown(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() {

@@ -9,16 +9,17 @@ import (
 	"helo-milter/door"
 )
 
-// What smtpd reads of a filter: anything else is fatal to it (processor_io and lka_filter_process_response in its
-// lka_filter.c), as is a data line where it waits for a result, or the other way round.
+// What smtpd reads of a filter: anything else is fatal to it (processor_io and lka_filter_process_response
+// in its lka_filter.c), as is a data line where it waits for a result, or the other way round.
 var (
 	answerLine = regexp.MustCompile(`^filter-(result|dataline)\|([0-9A-Fa-f]{1,16}\|[0-9A-Fa-f]{1,16})\|(.*)\n$`)
 	resultText = regexp.MustCompile(`^(proceed|reject\|[45]\d\d [ -~]{1,506})$`)
 )
 
-// FuzzFilter gives the filter what smtpd might say: whole lines, or (framed) the events of a session of which each line of
-// the text is one's parameters. Whatever it reads, it ends with the input and without a panic, answers each request once
-// and in its session's order, writes nothing that is fatal to smtpd, and keeps a message's body.
+// FuzzFilter gives the filter what smtpd might say: whole lines, or (framed) the events of a session of
+// which each line of the text is one's parameters. Whatever it reads, it ends with the input and without a
+// panic, answers each request once and in its session's order, writes nothing that is fatal to smtpd, and
+// keeps a message's body.
 func FuzzFilter(f *testing.F) {
 	const session = "203.0.113.1:1|mail.example.org\nEHLO|mail.example.org\na@example.org\nb@example.net\n\n" +
 		"X-HELO-Check: a\n\tb\n.Authentication-Results: x\n\n..\n."
@@ -95,8 +96,8 @@ func bodyOf(text string) string {
 	return strings.Join(append(body, "."), "\n")
 }
 
-// frame makes events of a session of a text's lines: a connection, a greeting, a sender, a recipient, DATA, and the lines of
-// the message.
+// frame makes events of a session of a text's lines: a connection, a greeting, a sender, a recipient, DATA,
+// and the lines of the message.
 func frame(text string) string {
 	s := newSmtpd()
 	for i, params := range strings.Split(text, "\n") {

@@ -17,8 +17,8 @@ type line struct {
 	params  string // the other fields
 }
 
-// The versions of the protocol. Before tokenSecond, an answer had its token before the session, and before resultFirst
-// link-auth had the user's name before the result.
+// The versions of the protocol. Before tokenSecond, an answer had its token before the session, and before
+// resultFirst link-auth had the user's name before the result.
 const (
 	oldest      = 4 // OpenSMTPD 6.6
 	tokenSecond = 5
@@ -77,8 +77,8 @@ func isID(text string) bool {
 	return text != "" && len(text) <= 16 && strings.Trim(text, "0123456789abcdefABCDEF") == ""
 }
 
-// parseEnd reads an end of a connection, ADDRESS:PORT with IPv6 addresses in brackets, or unix:PATH or "local", which
-// have no address: sa_to_text in smtpd's to.c.
+// parseEnd reads an end of a connection, ADDRESS:PORT with IPv6 addresses in brackets, or unix:PATH or
+// "local", which have no address: sa_to_text in smtpd's to.c.
 func parseEnd(text string) netip.Addr {
 	if at := strings.LastIndexByte(text, ':'); at > strings.LastIndexByte(text, ']') {
 		text = text[:at]

@@ -7,7 +7,8 @@ import (
 	"helo-milter/door"
 )
 
-// maxField is how much of a header field is kept until it is known whose it is, in bytes: more is nobody else's.
+// maxField is how much of a header field is kept until it is known whose it is, in bytes: more is nobody
+// else's.
 const maxField = 64 << 10
 
 // message is what passes of a message's lines. They are as the client sent them, so a dot may precede a line
@@ -41,8 +42,8 @@ func (s *session) dataLine(token, text string) {
 	s.headerLine(token, text)
 }
 
-// headerLine takes a line that is not known to be the body's. What is no field is left to smtpd, which refuses such a
-// message (rfc5322.c).
+// headerLine takes a line that is not known to be the body's. What is no field is left to smtpd, which
+// refuses such a message (rfc5322.c).
 func (s *session) headerLine(token, text string) {
 	m := &s.message
 	field := strings.TrimPrefix(text, ".")
@@ -145,9 +146,9 @@ func (s *session) field(token, name, value string) {
 	}
 }
 
-// write writes a line of the message. smtpd before 7.4 cuts a filter's line to 2,047 bytes (LINE_MAX in lka_filter.c), and
-// none takes more than 65,536 (IOBUF_MAX in its iobuf.c): a longer one is broken as Postfix does it
-// (smtp_line_length_limit), so that nothing is lost.
+// write writes a line of the message. smtpd before 7.4 cuts a filter's line to 2,047 bytes (LINE_MAX in
+// lka_filter.c), and none takes more than 65,536 (IOBUF_MAX in its iobuf.c): a longer one is broken as
+// Postfix does it (smtp_line_length_limit), so that nothing is lost.
 func (s *session) write(token, text string) {
 	for limit := s.filter.maxText(); len(text) > limit; {
 		at := limit

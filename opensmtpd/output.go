@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// maxUnwritten is how many bytes may wait to be written before whoever writes has to wait. smtpd always reads: its end
-// of the filter's socket does not block (lka_proc_forked in its lka_filter.c).
+// maxUnwritten is how many bytes may wait to be written before whoever writes has to wait. smtpd always
+// reads: its end of the filter's socket does not block (lka_proc_forked in its lka_filter.c).
 const maxUnwritten = 1 << 20
 
 // output writes whole lines in a goroutine of its own, as many at a time as there are. Its methods are safe for

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// maxQueue is how many bytes of a session may wait for it before the reader waits, too. smtpd sends a session
-	// no command while it waits for an answer, so only a message that was not asked about before comes to it: one
-	// whose sender, recipients and DATA another filter lets by ("bypass").
+	// maxQueue is how many bytes of a session may wait for it before the reader waits, too. smtpd sends a
+	// session no command while it waits for an answer, so only a message that was not asked about before
+	// comes to it: one whose sender, recipients and DATA another filter lets by ("bypass").
 	maxQueue = 1 << 20
 	// maxName is how much is kept of a name that smtpd says, in bytes.
 	maxName = 255
@@ -128,8 +128,9 @@ func (s *session) connect(params string) {
 	s.Resolved(resolved(name, fcrdns))
 }
 
-// resolved is what smtpd found out about its client's name, in other MTAs' words. It looks at the first PTR name only,
-// and says "<unknown>" where there is none, or where its lookup failed: smtp_getnameinfo_cb in its smtp_session.c.
+// resolved is what smtpd found out about its client's name, in other MTAs' words. It looks at the first PTR
+// name only, and says "<unknown>" where there is none, or where its lookup failed: smtp_getnameinfo_cb in
+// its smtp_session.c.
 func resolved(name, fcrdns string) checks.MTAResolve {
 	unknown := name == "" || name == "<unknown>"
 	if unknown {

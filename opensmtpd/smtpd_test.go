@@ -42,8 +42,8 @@ func testConfig(t testing.TB) *door.Config {
 	return cfg
 }
 
-// smtpd writes what smtpd says for a script, and keeps in mind what it may be answered. Items of a script stand on lines
-// or between semicolons:
+// smtpd writes what smtpd says for a script, and keeps in mind what it may be answered. Items of a script
+// stand on lines or between semicolons:
 //
 //	C ADDRESS [NAME FCRDNS]  a connection
 //	H NAME, A USER RESULT    link-identify, link-auth

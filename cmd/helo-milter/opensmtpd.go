@@ -12,8 +12,8 @@ import (
 
 type opensmtpdCmd struct{}
 
-// Run serves until smtpd closes standard input. smtpd ends when a filter does, so SIGTERM, which systemd sends to all
-// processes of a service, is left to smtpd.
+// Run serves until smtpd closes standard input. smtpd ends when a filter does, so SIGTERM, which systemd
+// sends to all processes of a service, is left to smtpd.
 func (opensmtpdCmd) Run(p *program) error {
 	defer collect(50, 32<<20)() // as serve does
 	hup := make(chan os.Signal, 1)

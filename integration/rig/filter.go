@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// filterNetwork is the network of a milter that is a filter of OpenSMTPD: whatever StartMilter and Start do, it is smtpd
-// that starts it and whose end is its own.
+// filterNetwork is the network of a milter that is a filter of OpenSMTPD: whatever StartMilter and Start
+// do, it is smtpd that starts it and whose end is its own.
 const filterNetwork = "filter"
 
 // IsFilter reports whether it is a filter of OpenSMTPD.

@@ -11,9 +11,9 @@ import (
 	"helo-milter/opensmtpd"
 )
 
-// NewFilter is New for a filter of OpenSMTPD, which serves smtpd on stdin and stdout and no socket. smtpd ends when a
-// filter does, so what the configuration names and cannot be opened now, such as an address that the filter before still
-// has, is an error in the log: the next SIGHUP tries again.
+// NewFilter is New for a filter of OpenSMTPD, which serves smtpd on stdin and stdout and no socket. smtpd
+// ends when a filter does, so what the configuration names and cannot be opened now, such as an address
+// that the filter before still has, is an error in the log: the next SIGHUP tries again.
 func NewFilter(cfg *config.Config, stdin io.Reader, stdout, stderr io.Writer) (*Daemon, error) {
 	d := newDaemon(stdout)
 	d.activated = sockets{} // none, whatever the configuration says
