@@ -140,9 +140,9 @@ func (d *Daemon) start(cfg *config.Config) (err error) {
 	return nil
 }
 
-// Run serves until the context ends, or until a listener breaks, which is the error, or until
-// smtpd closes the filter's input. It reads the configuration file again for each signal of hup. It returns when the open transactions have ended, or
-// had their time.
+// Run serves until the context ends, or until a listener breaks, which is the error, or until smtpd closes the
+// filter's input. It reads the configuration file again for each signal of hup. It returns when the open
+// transactions have ended, or had their time.
 func (d *Daemon) Run(ctx context.Context, hup <-chan os.Signal) error {
 	defer d.lines.Close(flushTime)
 	served := make(chan error, 1)
