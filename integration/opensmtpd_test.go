@@ -35,7 +35,7 @@ var smtpdLacks = []struct{ what, name, why string }{
 	{"BDAT ", "BDAT (CHUNKING)", "not supported by 6.8"},
 	{"\n", "", "pipelining: see smtpdDifferences"},
 	{"silent.example.org", "", "smtpd looks the client's name up itself, before the banner, and waits 75 s for a zone like this"},
-	{"STARTTLS", "", "works, but not in the rig: see rig/opensmtpd.go"},
+	{"STARTTLS", "", "cannot be done by Debian's 6.8: see rig/opensmtpd.go"},
 	{"non_smtpd_milters", "local submission with `sendmail`", "no filter, unless `listen on socket` has one"},
 	{"milter_protocol", "old versions of the milter protocol", "has no milters; the filter protocol from 0.4 on"},
 }

@@ -102,7 +102,8 @@ func OpenSMTPDFilter(socket string, _ ...string) string {
 }
 
 // opensmtpdOffer returns the lines for a need, see Start. TLS is none of them, nor is AUTH, which needs it:
-// the signing process of Debian's 6.8 fails here with "SSL routines::EVP lib", for ECDSA and RSA keys.
+// 6.8 cannot sign with OpenSSL 3, which Debian builds it with (OpenSMTPD's issues 1171 and 1239: "SSL routines::EVP
+// lib"), with ECDSA and RSA keys.
 func opensmtpdOffer(_ T, need string) []string { return []string{need} }
 
 // Session waits until a client has disconnected and returns the log.
