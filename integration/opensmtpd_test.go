@@ -48,7 +48,7 @@ func smtpdUnsupported(session string) string {
 		}
 	}
 	greeted := false
-	for step := range strings.SplitSeq(session, "|") {
+	for step := range strings.SplitSeq(strings.TrimPrefix(session, "^"), "|") {
 		switch verb, name, _ := strings.Cut(step, " "); verb {
 		case "EHLO", "HELO":
 			if greeted || !smtpdGreets(strings.NewReplacer("{mx}", "192.0.2.1", "{mx6}", "2001:db8::1").Replace(name)) {

@@ -50,6 +50,9 @@ var pastMail = []struct{ client, says, postfix, postfixLog, sendmail, sendmailLo
 // from the recorded facts alone as far as they go.
 func TestPastMail(t *testing.T) {
 	for _, mta := range rig.Hosts {
+		if mta == "OpenSMTPD" {
+			continue // its log is none that replay reads
+		}
 		t.Run(mta, func(t *testing.T) {
 			t.Parallel()
 			log, mbox, decisions := deliverAll(t, mta)
