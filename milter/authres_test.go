@@ -9,7 +9,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // results is testServer with Authentication-Results.

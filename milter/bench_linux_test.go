@@ -14,8 +14,8 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
-	"helo-milter/door"
-	"helo-milter/gate"
+	"helo-milter/milter/door"
+	"helo-milter/milter/gate"
 )
 
 // messageScript is a message as Postfix sends it to a milter that wants neither DATA nor body: what it writes at

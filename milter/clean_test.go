@@ -12,7 +12,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // The log has only lines that logfmt can read, of printable text, whatever the client and its DNS say, and

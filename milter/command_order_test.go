@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // exchange sends frames as they are, and returns the replies: the code of each, with the summary of a header

@@ -13,7 +13,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/checks"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // decided is testServer's with the records of its decisions.

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // Each SMTP session that has ended is of one class, and what was taken out of its messages is counted.

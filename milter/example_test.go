@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"helo-milter/checks"
-	"helo-milter/door"
-	"helo-milter/gate"
 	"helo-milter/milter"
+	"helo-milter/milter/door"
+	"helo-milter/milter/gate"
 )
 
 // Four zero bytes are a frame of no length, on which go-milter panics in a goroutine of its own. The guard closes

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 // The kinds of violation, beside those of package gate. Each ends the connection it happens on.

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 // guardConn is a connection whose Read gives well-formed frames only. One

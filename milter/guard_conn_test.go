@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 // Each line is one connection over time; the end is when the guard closed it,

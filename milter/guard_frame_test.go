@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 func TestGuardFrames(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 	gomilter "github.com/d--j/go-milter"
 
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 // FuzzGuard gives the library's server a stream through the guard: as it is, or

@@ -12,7 +12,7 @@ import (
 
 	gomilter "github.com/d--j/go-milter"
 
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 // The kernel leaves quick acknowledgements by itself; a read through the guard

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 // pipes is a listener whose connections are net.Pipes, for synctest.

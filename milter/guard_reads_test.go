@@ -9,8 +9,8 @@ import (
 
 	gomilter "github.com/d--j/go-milter"
 
-	"helo-milter/door"
-	"helo-milter/gate"
+	"helo-milter/milter/door"
+	"helo-milter/milter/gate"
 )
 
 // What the library sees of what an MTA sends, where {auth_type}, i and j are read and the field X-Ours.

@@ -17,7 +17,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 	"go.uber.org/goleak"
 
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

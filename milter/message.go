@@ -7,7 +7,7 @@ import (
 	gomilter "github.com/d--j/go-milter"
 
 	"helo-milter/checks"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // response turns a reply into the library's form, which repeats both codes on each line by itself. No reply lets

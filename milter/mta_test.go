@@ -16,8 +16,8 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
-	"helo-milter/door"
-	"helo-milter/gate"
+	"helo-milter/milter/door"
+	"helo-milter/milter/gate"
 )
 
 const testZone = `

@@ -7,7 +7,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // panicAt makes the resolver panic at a question, "TYPE OWNER". No real server can be made to do that.

@@ -9,7 +9,7 @@ import (
 
 	gomilter "github.com/d--j/go-milter"
 
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // Server serves milter sessions.

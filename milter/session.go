@@ -8,7 +8,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // session is one SMTP session, as the MTA tells it. CONNECT and HELO start lookups and are answered at

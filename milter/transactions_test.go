@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // A transaction is open from MAIL to its end, whatever ends it; a waiter returns once none is.

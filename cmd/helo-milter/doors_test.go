@@ -24,13 +24,13 @@ var doors = map[string][]string{
 	},
 	"cmd/helo-milter/internal/completion": {"github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/config": {
-		"helo-milter/checks", "helo-milter/checks/enum", "helo-milter/dnscache", "helo-milter/door",
-		"helo-milter/gate",
+		"helo-milter/checks", "helo-milter/checks/enum", "helo-milter/dnscache", "helo-milter/milter/door",
+		"helo-milter/milter/gate",
 		"github.com/BurntSushi/toml", "github.com/agnivade/levenshtein",
 	},
 	"cmd/helo-milter/internal/daemon": {
-		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache", "helo-milter/door",
-		"helo-milter/gate", "helo-milter/milter", "helo-milter/opensmtpd", "helo-milter/policy",
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache", "helo-milter/milter/door",
+		"helo-milter/milter/gate", "helo-milter/milter", "helo-milter/milter/opensmtpd", "helo-milter/milter/policy",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"github.com/d--j/go-milter", "golang.org/x/net/netutil",
@@ -54,13 +54,13 @@ var doors = map[string][]string{
 	"cmd/helo-milter/internal/spool": {},
 
 	"milter": {
-		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door", "helo-milter/gate",
+		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/milter/door", "helo-milter/milter/gate",
 		"github.com/d--j/go-milter",
 	},
-	"opensmtpd": {"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door"},
-	"policy":    {"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/door", "helo-milter/gate"},
-	"gate":      {},
-	"door": {
+	"milter/opensmtpd": {"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/milter/door"},
+	"milter/policy":    {"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/milter/door", "helo-milter/milter/gate"},
+	"milter/gate":      {},
+	"milter/door": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/enum",
 		"github.com/emersion/go-msgauth/authres",
 	},
@@ -83,7 +83,7 @@ var doors = map[string][]string{
 	},
 	"integration":         {"helo-milter/integration/rig"},
 	"integration/rig":     {"github.com/d--j/go-milter", "github.com/miekg/dns", "go.uber.org/goleak"},
-	"integration/bench":   {"helo-milter/gate", "helo-milter/integration/rig", "helo-milter/milter"},
+	"integration/bench":   {"helo-milter/milter/gate", "helo-milter/integration/rig", "helo-milter/milter"},
 	"integration/slowest": {},
 
 	"examples/release/sbom": {"github.com/CycloneDX/cyclonedx-go"}, // a module of its own

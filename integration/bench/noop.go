@@ -12,9 +12,9 @@ import (
 	"runtime"
 	"strings"
 
-	"helo-milter/gate"
 	"helo-milter/integration/rig"
 	"helo-milter/milter"
+	"helo-milter/milter/gate"
 )
 
 // The forms of a milter that does nothing.

@@ -45,8 +45,8 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/dnscache"
-	"helo-milter/door"
-	"helo-milter/gate"
+	"helo-milter/milter/door"
+	"helo-milter/milter/gate"
 )
 
 // Config is what the daemon and the commands run with. Load and Parse make one; it must not be modified

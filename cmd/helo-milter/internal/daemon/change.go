@@ -13,8 +13,8 @@ import (
 
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/dnscache"
-	"helo-milter/door"
-	"helo-milter/gate"
+	"helo-milter/milter/door"
+	"helo-milter/milter/gate"
 )
 
 // change is a configuration with all that it needs, open and not in use yet.

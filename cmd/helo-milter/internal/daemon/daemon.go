@@ -35,9 +35,9 @@ import (
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
-	"helo-milter/gate"
 	"helo-milter/milter"
-	"helo-milter/policy"
+	"helo-milter/milter/gate"
+	"helo-milter/milter/policy"
 )
 
 // Daemon serves, whatever its configuration. Its methods are for one goroutine.

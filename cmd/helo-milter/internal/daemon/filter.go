@@ -6,9 +6,9 @@ import (
 	"io"
 
 	"helo-milter/cmd/helo-milter/internal/config"
-	"helo-milter/door"
 	"helo-milter/milter"
-	"helo-milter/opensmtpd"
+	"helo-milter/milter/door"
+	"helo-milter/milter/opensmtpd"
 )
 
 // NewFilter is New for a filter of OpenSMTPD, which serves smtpd on stdin and stdout and no socket. smtpd

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
-	"helo-milter/opensmtpd"
+	"helo-milter/milter/opensmtpd"
 )
 
 // readyTime is how long /readyz waits for the listeners.

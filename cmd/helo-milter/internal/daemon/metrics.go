@@ -14,7 +14,7 @@ import (
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/spool"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // metrics counts for /metrics what the daemon does. It outlives reloads. No label has a value that clients

@@ -24,7 +24,7 @@ import (
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 var update = flag.Bool("update", false, "write the table of examples/prometheus/README.md anew")

@@ -10,8 +10,8 @@ import (
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/dnscache"
-	"helo-milter/door"
-	"helo-milter/gate"
+	"helo-milter/milter/door"
+	"helo-milter/milter/gate"
 )
 
 // minQuestion is the least time that a question to the DNS gets. What comes too late for the decision that

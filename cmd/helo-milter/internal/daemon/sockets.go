@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"helo-milter/cmd/helo-milter/internal/config"
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 // sockets are the daemon's listeners, by their address in Postfix's notation, after forPolicy for those of the policy

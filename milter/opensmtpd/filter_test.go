@@ -15,7 +15,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 func TestFilter(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"helo-milter/checks/clean"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 const (

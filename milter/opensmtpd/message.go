@@ -4,7 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // maxField is how much of a header field is kept until it is known whose it is, in bytes: more is nobody

@@ -14,7 +14,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -8,7 +8,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // session is one SMTP session. Requests of it may come on several connections, one after the other.

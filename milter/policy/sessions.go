@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // sessionLife is how long a session is remembered after its last request: longer than Postfix lets a client be silent

@@ -6,7 +6,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 const (

@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"helo-milter/door"
-	"helo-milter/gate"
+	"helo-milter/milter/door"
+	"helo-milter/milter/gate"
 )
 
 // Server serves policy requests. It is a [gate.Door].

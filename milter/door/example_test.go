@@ -9,7 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"helo-milter/checks"
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -22,8 +22,8 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/checkstest"
-	"helo-milter/door"
-	"helo-milter/gate"
+	"helo-milter/milter/door"
+	"helo-milter/milter/gate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -4,7 +4,7 @@ import (
 	"net"
 	"testing"
 
-	"helo-milter/gate"
+	"helo-milter/milter/gate"
 )
 
 // A message of a client in the cache: what is asked at RCPT and DATA, on a connection that Postfix keeps.

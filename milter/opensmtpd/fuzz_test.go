@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"helo-milter/door"
+	"helo-milter/milter/door"
 )
 
 // What smtpd reads of a filter: anything else is fatal to it (processor_io and lka_filter_process_response
