@@ -1,8 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +36,51 @@ func printable(s string, limit int) error {
 	}
 	if len(s) > limit {
 		return fmt.Errorf("is %d bytes long, the limit is %d", len(s), limit)
+	}
+	return nil
+}
+
+// maxLink is how long help.url may be, so that it fits a line of a reply with its token.
+const maxLink = 120
+
+// linkURL checks the address of a page that there is one of for each refusal.
+func linkURL(s string) error {
+	if s == "" {
+		return nil
+	}
+	if err := printable(s, maxLink); err != nil {
+		return err
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return err
+	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
+		return fmt.Errorf("%q is not an address of the web, such as https://helo.example.net/r/{id}", s)
+	case strings.Count(u.Path, "{id}") != 1 || strings.Count(s, "{") != 1:
+		return fmt.Errorf("%q needs {id} once, in its path: https://helo.example.net/r/{id}", s)
+	}
+	return nil
+}
+
+// mailbox checks the address of a recipient: RFC 5321 §4.1.2, without quotes.
+func mailbox(s string) error {
+	if s == "" {
+		return nil
+	}
+	local, domain, ok := strings.Cut(s, "@")
+	if !ok || local == "" || len(s) > 254 || strings.ContainsAny(s, "\"<>() \t") || printable(local, 64) != nil {
+		return fmt.Errorf("%q is not a mail address, such as helocheck@example.net", s)
+	}
+	return names([]string{cmp.Or(domain, "-")}, false)
+}
+
+// public checks addresses that mail is sent from.
+func public(list []netip.Addr) error {
+	for _, addr := range list {
+		if addr.Zone() != "" || !checks.Public(addr) {
+			return fmt.Errorf("%s is not public: give the address that other hosts see", addr)
+		}
 	}
 	return nil
 }

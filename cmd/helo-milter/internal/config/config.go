@@ -77,6 +77,14 @@ type Config struct {
 		Allow  []netip.Prefix // that may connect over TCP; empty is all, which Listen does not allow others then
 		Pprof  bool           // Listen is reachable from this host only then
 	}
+	Help struct {
+		Listen  Address // of no network: none
+		URL     string  // with {id}; "" is none
+		KeyFile string  // "" is a key that ends with the daemon
+		Mailbox string  // "" is none
+		Days    int
+	}
+	SelfTest []netip.Addr
 
 	// What follows from it.
 	Judge    *checks.Judge

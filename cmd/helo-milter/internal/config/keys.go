@@ -139,6 +139,34 @@ var plainKeys = []key{
 		"http.pprof", "false", "profiles of the daemon under /debug/pprof/, to send to its developers; on loopback only",
 		func(c *Config) any { return &c.HTTP.Pprof }, nil,
 	},
+	{
+		"help.listen", `""`, "HOST:PORT or unix:/path: the page for senders who were refused",
+		func(c *Config) any { return (*httpAddress)(&c.Help.Listen) }, nil,
+	},
+	{
+		"help.url", `""`, "its address in the world, at the end of every refusal: \"https://helo.example.net/r/{id}\"",
+		func(c *Config) any { return &c.Help.URL },
+		func(c *Config) error { return linkURL(c.Help.URL) },
+	},
+	{
+		"help.key_file", `""`, "seals the links; made when missing; the same on all hosts of a fleet",
+		func(c *Config) any { return &c.Help.KeyFile },
+		func(c *Config) error { return filePath(c.Help.KeyFile) },
+	},
+	{
+		"help.mailbox", `""`, "recipient that is answered with the judgement of its session: \"helocheck@example.net\"",
+		func(c *Config) any { return &c.Help.Mailbox },
+		func(c *Config) error { return mailbox(c.Help.Mailbox) },
+	},
+	{
+		"help.days", "30", "how long a link is valid", func(c *Config) any { return &c.Help.Days },
+		func(c *Config) error { return between(c.Help.Days, 1, 366) },
+	},
+	{
+		"selftest.addresses", `[]`, "this server's own sending addresses, looked at every 15 minutes",
+		func(c *Config) any { return &c.SelfTest },
+		func(c *Config) error { return public(c.SelfTest) },
+	},
 }
 
 // sumKeys are about the sum of the scores.

@@ -147,17 +147,18 @@ func checkPeers(a Address, peers []netip.Prefix, key string) error {
 // other, so that only one can be opened.
 func (c *Config) CheckListeners() error {
 	all := slices.Clone(c.Listen)
-	key := "listen"
-	if c.HTTP.Listen.Network != "" {
-		all = append(all, c.HTTP.Listen)
-	}
-	for i, a := range all {
-		if i == len(c.Listen) {
-			key = "http.listen"
+	for _, page := range []struct {
+		key     string
+		address Address
+	}{{"listen", Address{}}, {"http.listen", c.HTTP.Listen}, {"help.listen", c.Help.Listen}} {
+		if page.address.Network != "" {
+			all = append(all, page.address)
 		}
-		for _, b := range all[:i] {
-			if a.overlaps(b) {
-				return &KeyError{key, fmt.Errorf("%s: %s is listened on already", a, b)}
+		for i, a := range all {
+			for _, b := range all[:i] {
+				if a.overlaps(b) {
+					return &KeyError{page.key, fmt.Errorf("%s: %s is listened on already", a, b)}
+				}
 			}
 		}
 	}

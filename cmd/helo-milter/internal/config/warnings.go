@@ -21,6 +21,7 @@ func (c *Config) Warnings() (list []string) {
 	if log := c.DecisionLog; log != "" && log != "-" && !filepath.IsAbs(log) {
 		warn("decision_log: %s is not absolute: where that is depends on the directory of the start", log)
 	}
+	c.warnHelp(warn)
 	c.warnPolicy(warn)
 	for _, name := range c.site.names {
 		if isSuffix(name) {
@@ -45,6 +46,16 @@ func (c *Config) Warnings() (list []string) {
 	c.warnAllow(warn)
 	c.warnDeny(warn)
 	return list
+}
+
+// warnHelp is about links that lead nowhere.
+func (c *Config) warnHelp(warn func(format string, args ...any)) {
+	switch {
+	case c.Help.URL == "" && c.Help.Listen.Network != "":
+		warn("help.url: is empty, so that no refusal leads to the page of help.listen")
+	case c.Help.URL != "" && c.Help.KeyFile == "":
+		warn("help.key_file: is empty, so that links are good for this host only, and only until the daemon ends")
+	}
 }
 
 // warnPolicy is about what a policy service cannot know or do, and a milter can.
