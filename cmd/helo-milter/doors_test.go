@@ -31,7 +31,8 @@ var doors = map[string][]string{
 	"cmd/helo-milter/internal/daemon": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache", "helo-milter/milter/door",
 		"helo-milter/milter/gate", "helo-milter/milter", "helo-milter/milter/opensmtpd", "helo-milter/milter/policy",
-		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/spool",
+		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/help",
+		"helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"github.com/d--j/go-milter", "golang.org/x/net/netutil",
 		"github.com/prometheus/client_golang/prometheus",
@@ -40,6 +41,11 @@ var doors = map[string][]string{
 	},
 	"cmd/helo-milter/internal/evidence": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/wilson",
+	},
+	"cmd/helo-milter/internal/help": {
+		"helo-milter/checks", "helo-milter/checks/clean",
+		"golang.org/x/crypto/chacha20poly1305", "golang.org/x/net/netutil", "golang.org/x/time/rate",
+		"github.com/hashicorp/golang-lru/v2/simplelru",
 	},
 	"cmd/helo-milter/internal/inorder": {},
 	"cmd/helo-milter/internal/manual":  {"helo-milter/checks", "github.com/alecthomas/kong"},
