@@ -67,14 +67,14 @@ func (s said) check(t *testing.T) {
 	d := &checks.Decision{
 		ID: "id1", QueueID: s.from, MTA: ptr, MailFrom: s.from, RcptTo: []string{s.rcpt, s.rcpt}, Facts: f,
 		Verdict: checks.NewPolicy(checks.Strict).Decide(checks.Evaluate(f, nil, checks.Domain(s.rcpt))),
-		HelpURL: "https://mx.example.net/" + strings.Repeat("%s/", 59), // as long as the configuration takes
+		Help:    checks.Help{URL: "https://mx.example.net/" + strings.Repeat("%s/", 59)}, // as long as the configuration takes
 	}
 	for i, found := range d.Verdict.Findings {
 		for _, action := range []checks.Action{checks.TempFail, checks.Reject} {
 			v := checks.Verdict{Action: action, Rule: &checks.All[i], Finding: found}
 			if found.Result >= checks.Unsure {
 				permanent := action == checks.Reject && found.Result == checks.Fail
-				cleanReply(t, v.Reply(f, d.HelpURL).String(), permanent)
+				cleanReply(t, v.Reply(f, d.ID, d.Time, &d.Help).String(), permanent)
 			}
 		}
 	}

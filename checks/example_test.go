@@ -19,11 +19,11 @@ func Example() {
 	verdict := checks.NewPolicy(checks.Strict).Decide(findings)
 	fmt.Println(verdict.Want(), "because of", verdict.Rule.Name)
 	fmt.Println("failed:", verdict.Failed())
-	fmt.Println(verdict.Reply(facts, ""))
+	fmt.Println(verdict.Reply(facts, "4afq7n", time.Now(), &checks.Help{}))
 	// Output:
 	// reject because of helo-not-fqdn
 	// failed: helo-not-fqdn,ptr-missing
-	// 504 5.5.2 HELO "friend" from 203.0.113.9: the HELO name is a single label, not a full host name. Set the mail server's HELO name to its full public host name, such as mail.example.org. Rule: helo-not-fqdn
+	// 504 5.5.2 HELO "friend" from 203.0.113.9: the HELO name is a single label, not a full host name. Set the mail server's HELO name to its full public host name, such as mail.example.org. Rule: helo-not-fqdn Id: 4afq7n
 }
 
 // A session whose facts were recorded takes the same way as one of a daemon, with exemptions, and without DNS.

@@ -57,7 +57,7 @@ func TestAllowOpen(t *testing.T) {
 			s.Mail(time.Unix(2, 0))
 			v := s.Rcpt("")
 			words := []string{v.Want()}
-			if reply := v.Reply(s.Facts(), "").String(); reply != "" {
+			if reply := v.Reply(s.Facts(), "", time.Time{}, &checks.Help{}).String(); reply != "" {
 				words = append(words, reply[:3])
 			}
 			if strings.HasPrefix(v.Unsure()+",", "allow,") {

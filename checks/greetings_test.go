@@ -76,7 +76,7 @@ func TestUnheard(t *testing.T) {
 	}
 	policy := checks.NewPolicy(checks.Strict)
 	verdict := policy.Decide(findings)
-	if reply := verdict.Reply(f, "").String(); !strings.HasPrefix(reply, "550 5.7.25 203.0.113.9: ") {
+	if reply := verdict.Reply(f, "", time.Time{}, &checks.Help{}).String(); !strings.HasPrefix(reply, "550 5.7.25 203.0.113.9: ") {
 		t.Error(reply)
 	}
 	if header := verdict.Header("x", f); !strings.Contains(header, "helo=none;") {

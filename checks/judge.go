@@ -7,12 +7,12 @@ import (
 
 // Judge is what a configuration says about clients. It must not be modified once in use.
 type Judge struct {
-	Site    Site     // who the configuration says we are
-	Lists   []string // as DNS has them
-	Exempt  *Exemptions
-	Deny    *DenyList
-	Policy  *Policy
-	HelpURL string
+	Site   Site     // who the configuration says we are
+	Lists  []string // as DNS has them
+	Exempt *Exemptions
+	Deny   *DenyList
+	Policy *Policy
+	Help   Help
 }
 
 // Again judges the facts of a record once more, without DNS: the configuration that made the record makes

@@ -69,7 +69,7 @@ type Decision struct {
 	Verdict Verdict // by the worst findings of all recipients
 	Did     Action  // the strictest answer that was given: Off when no recipient was refused
 	Header  string  // the value that the message got; "" when it got none
-	HelpURL string
+	Help    Help
 	Time    time.Time     // of MAIL
 	Took    time.Duration // from MAIL to the end of the transaction; of a check, that of the lookups
 }
@@ -89,7 +89,7 @@ func (d *Decision) Record(all bool) *Record {
 	}
 	r.Verdict = RecordVerdict{
 		Mode: v.Mode, Want: v.Want(), Did: d.Did.Outcome(), Score: v.Score,
-		Reply: v.Reply(f, d.HelpURL).String(),
+		Reply: v.Reply(f, d.ID, d.Time, &d.Help).String(),
 	}
 	if v.Rule != nil && v.Exempt == "" {
 		r.Verdict.Rule = v.Rule.Name

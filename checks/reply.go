@@ -2,8 +2,10 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"helo-milter/checks/clean"
 )
@@ -17,6 +19,8 @@ const (
 type Reply struct {
 	Code
 	Lines []string // printable ASCII without the codes, at most 5 lines of at most 400 bytes
+
+	end []string // what the text ends with: the rule, the id, and what leads to help
 }
 
 // String returns the reply's lines as the client sees them, with LF between them.
@@ -35,9 +39,47 @@ func (r *Reply) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// Reply says what a verdict means to the client's administrator: what is wrong, with her address and
-// HELO, what to change, and the rule's name. It is nil when the policy does not want to refuse.
-func (v *Verdict) Reply(f *Facts, helpURL string) *Reply {
+// leastText is how much of a reply's text stays at least when it is shortened, in bytes: the client and its HELO.
+const leastText = 80
+
+// Line returns the text in one line of at most limit bytes, which has to be 120 or more. Where that is too short, the
+// middle is left out, and of what leads to help what does not fit whole: half a link leads nowhere.
+func (r *Reply) Line(limit int) string {
+	const gap = " ..."
+	text := strings.Join(r.Lines, " ")
+	if len(text) <= limit {
+		return text
+	}
+	head := strings.TrimSuffix(text, " "+strings.Join(r.end, " "))
+	end := gap
+	for _, part := range r.end {
+		if len(end)+1+len(part)+leastText <= limit {
+			end += " " + part
+		}
+	}
+	head = head[:min(len(head), limit-len(end))]
+	if space := strings.LastIndexByte(head, ' '); space > leastText/2 {
+		head = head[:space]
+	}
+	return head + end
+}
+
+// Help is where a refusal leads its reader. The zero value leads nowhere.
+type Help struct {
+	URL string // in which {id}, {rule} and {client} are filled in
+	// Link, if not nil, returns the address of the page of one refusal: printable ASCII without blanks, at most 400 bytes.
+	Link func(at time.Time, f *Facts, v *Verdict) string
+}
+
+// fill returns the address for a refusal. It has no blanks: an id that is not one of ours may.
+func (h *Help) fill(id string, v *Verdict, client netip.Addr) string {
+	return strings.NewReplacer("{id}", clean.Token(id), "{rule}", v.Rule.Name, "{client}", client.String()).Replace(h.URL)
+}
+
+// Reply says what a verdict means to the client's administrator: what is wrong, with her address and HELO, what to
+// change, the rule's name, the id of the session, and where there is help. at is when the transaction began. It is nil
+// when the policy does not want to refuse.
+func (v *Verdict) Reply(f *Facts, id string, at time.Time, help *Help) *Reply {
 	if v.Exempt != "" || v.Action < TempFail {
 		return nil
 	}
@@ -53,11 +95,17 @@ func (v *Verdict) Reply(f *Facts, helpURL string) *Reply {
 	default:
 		text += v.Rule.Doc + ". " + v.Rule.Fix
 	}
-	text += " Rule: " + v.Rule.Name
-	if helpURL != "" {
-		text += " " + helpURL
+	end := []string{"Rule: " + v.Rule.Name}
+	if id != "" {
+		end = append(end, "Id: "+clean.Token(id))
 	}
-	return &Reply{Code: code, Lines: wrap(text)}
+	if help.Link != nil {
+		end = append(end, help.Link(at, f, v))
+	}
+	if help.URL != "" {
+		end = append(end, help.fill(id, v, f.Client))
+	}
+	return &Reply{Code: code, Lines: wrap(text + " " + strings.Join(end, " ")), end: end}
 }
 
 // accused names the client, with the greeting in question and what was found when that is not the same.

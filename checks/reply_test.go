@@ -3,30 +3,32 @@ package checks_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"helo-milter/checks"
 )
 
 func TestReply(t *testing.T) {
-	const helpURL = "https://mx.example.net/helo"
+	help := &checks.Help{URL: "https://mx.example.net/helo"}
 	for _, tt := range []struct{ client, helo, want string }{
 		{
 			"203.0.113.9", "friend",
 			`504 5.5.2 HELO "friend" from 203.0.113.9: the HELO name is a single label, ` +
 				`not a full host name. Set the mail server's HELO name to its full public host name, such as ` +
-				`mail.example.org. Rule: helo-not-fqdn https://mx.example.net/helo`,
+				`mail.example.org. Rule: helo-not-fqdn Id: 4afq7n https://mx.example.net/helo`,
 		},
 		{
 			"203.0.113.9", "-", `503 5.5.1 203.0.113.9: no HELO or EHLO was sent before MAIL. Send EHLO with ` +
-				`your full host name first. Rule: helo-missing https://mx.example.net/helo`,
+				`your full host name first. Rule: helo-missing Id: 4afq7n https://mx.example.net/helo`,
 		},
 		{
 			"203.0.113.1", "inside.example.com",
 			`550 5.7.1 HELO "inside.example.com" from 203.0.113.1 (10.0.0.1): ` +
 				`the HELO name resolves only to addresses that are not on the public Internet. Publish the mail ` +
-				`server's public address for its HELO name. Rule: helo-bogus-address https://mx.example.net/helo`,
+				`server's public address for its HELO name. Rule: helo-bogus-address Id: 4afq7n https://mx.example.net/helo`,
 		},
 		{"203.0.113.1", "mail.example.org", ""},
 	} {
@@ -37,9 +39,52 @@ func TestReply(t *testing.T) {
 		policy := checks.NewPolicy(checks.Standard)
 		policy.Actions[checks.Index("helo-not-fqdn")] = checks.Reject
 		v := policy.Decide(checks.Evaluate(f, nil, ""))
-		if got := v.Reply(f, helpURL).String(); got != tt.want {
+		if got := v.Reply(f, "4afq7n", time.Time{}, help).String(); got != tt.want {
 			t.Errorf("%s HELO %s\n got %s\nwant %s", tt.client, tt.helo, got, tt.want)
 		}
+	}
+}
+
+// What leads to help is never cut: not in lines, and not where all is one line.
+func TestReplyLinks(t *testing.T) {
+	f := factsOf(t, "203.0.113.9", strings.Repeat("a", 63)+"."+strings.Repeat("b", 63))
+	v := checks.NewPolicy(checks.Strict).Decide(checks.Evaluate(f, nil, ""))
+	const id = "ptpybn6iry3tg25mnevlf2hvae"
+	link := "https://helo.example.net/r/" + strings.Repeat("x", 373)
+	help := checks.Help{
+		URL: "https://mx.example.net/{rule}?from={client}&id={id}",
+		Link: func(at time.Time, f *checks.Facts, v *checks.Verdict) string {
+			if at.Unix() != 1000 || f == nil || v.Rule == nil {
+				t.Errorf("a link for %v, %v, %v", at, f, v.Rule)
+			}
+			return link
+		},
+	}
+	reply := v.Reply(f, id, time.Unix(1000, 0), &help)
+	url := "https://mx.example.net/helo-unknown-tld?from=203.0.113.9&id=" + id
+	if got := strings.Join(reply.Lines, " "); !strings.HasSuffix(got, " Rule: helo-unknown-tld Id: "+id+" "+link+" "+url) {
+		t.Errorf("%q", got)
+	}
+	if last := reply.Lines[len(reply.Lines)-1]; last != url || !slices.Contains(reply.Lines, link) {
+		t.Errorf("%q", reply.Lines)
+	}
+	for _, tt := range []struct {
+		limit int
+		end   string
+	}{
+		{120, " ... Rule: helo-unknown-tld"},
+		{150, " ... Rule: helo-unknown-tld Id: " + id},
+		{300, " ... Rule: helo-unknown-tld Id: " + id + " " + url},
+		{600, " ... Rule: helo-unknown-tld Id: " + id + " " + link},
+		{10_000, ". Rule: helo-unknown-tld Id: " + id + " " + link + " " + url},
+	} {
+		got := reply.Line(tt.limit)
+		if len(got) > tt.limit || !strings.HasSuffix(got, tt.end) || !strings.HasPrefix(got, `HELO "aaaaaaaaaa`) {
+			t.Errorf("in %d bytes: %d, %q", tt.limit, len(got), got)
+		}
+	}
+	if short := (&checks.Reply{Lines: []string{strings.Repeat("x", 300)}}).Line(120); len(short) != 120 {
+		t.Errorf("%q", short)
 	}
 }
 
@@ -52,7 +97,7 @@ func TestReplyClasses(t *testing.T) {
 			for _, result := range []checks.Result{checks.Fail, checks.Unsure} {
 				finding := checks.Finding{Result: result, Problem: &checks.Problem{}}
 				v := checks.Verdict{Action: action, Rule: &checks.All[i], Finding: finding}
-				reply := v.Reply(f, "").String()
+				reply := v.Reply(f, "", time.Time{}, &checks.Help{}).String()
 				class := map[bool]string{true: `^5\d\d 5\.\d\.\d+ `, false: `^4\d\d 4\.\d\.\d+ `}
 				permanent := action == checks.Reject && result == checks.Fail
 				if !regexp.MustCompile(class[permanent]).MatchString(reply) {

@@ -173,8 +173,13 @@ func (s *Session) Decision() *Decision {
 	f := s.Facts()
 	return &Decision{
 		MTA: f.Site.Hostname, Facts: f, Verdict: s.verdict(s.mail.judged), Did: s.mail.did,
-		HelpURL: s.judge.HelpURL, Time: s.mail.at,
+		Help: s.judge.Help, Time: s.mail.at,
 	}
+}
+
+// Reply is the reply of a verdict on a recipient of the transaction, or nil. id is that of the session.
+func (s *Session) Reply(v *Verdict, id string) *Reply {
+	return v.Reply(s.Facts(), id, s.mail.at, &s.judge.Help)
 }
 
 func (s *Session) verdict(findings []Finding) Verdict {

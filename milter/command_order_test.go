@@ -41,6 +41,7 @@ func exchange(t *testing.T, address, script string) string {
 		case 'm':
 			replies = append(replies, "deleted")
 		case 'y':
+			data, _, _ = strings.Cut(data, " Id: ")
 			replies = append(replies, data[strings.LastIndexByte(data, ' ')+1:])
 		default:
 			replies = append(replies, string(code))

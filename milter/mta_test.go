@@ -165,7 +165,11 @@ func (m *mta) send(item string) (string, error) {
 	}
 	if action.Type == gomilter.ActionRejectWithCode {
 		fields := strings.Fields(action.SMTPReply)
-		did = append(did, fields[0]+" "+fields[1]+" "+fields[len(fields)-1])
+		last := len(fields) - 1
+		if fields[last-1] == "Id:" {
+			last -= 2
+		}
+		did = append(did, fields[0]+" "+fields[1]+" "+fields[last])
 	}
 	return strings.Join(did, " "), nil
 }

@@ -133,7 +133,7 @@ func TestSessionConfigured(t *testing.T) {
 			"C 203.0.113.1 | H 0x7f000001 | M | R", "450 4.5.2 helo-numeric",
 		},
 		{
-			"help_url", func(c *door.Config) { c.HelpURL = "https://mx.example.net/helo?100%25" }, nil,
+			"help_url", func(c *door.Config) { c.Help.URL = "https://mx.example.net/helo?100%25" }, nil,
 			"C 203.0.113.1 | H 0x7f000001 | M | R", "504 5.5.2 https://mx.example.net/helo?100%%25",
 		}, // % for the MTA
 		{

@@ -68,7 +68,7 @@ func (s *Session) judge(domain string) *checks.Reply {
 	if verdict.Did() == checks.Off {
 		return nil
 	}
-	return verdict.Reply(s.pipe.Facts(), s.Config.HelpURL)
+	return s.pipe.Reply(&verdict, s.ID)
 }
 
 // Value returns the value of our header field for a message: what it says of the recipients that the message goes to.

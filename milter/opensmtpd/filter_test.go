@@ -397,21 +397,15 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// A reply is one line that fits SMTP, with the rule and the URL at its end.
+// A reply is one line that fits SMTP.
 func TestReplyLine(t *testing.T) {
 	r := &checks.Reply{Code: checks.Code{Reply: 550, Enhanced: "5.7.1"}, Lines: []string{"HELO x", "is bad. Rule: a"}}
 	if got := replyLine(r); got != "550 5.7.1 HELO x is bad. Rule: a" {
 		t.Error(got)
 	}
 	long := strings.Repeat("word ", 100)
-	r.Lines = []string{"HELO x: " + long, long + "Rule: a https://helo.example.net/1"}
-	got := replyLine(r)
-	if len(got) > maxReply || !strings.HasPrefix(got, "550 5.7.1 HELO x: word") ||
-		!strings.HasSuffix(got, "word ... Rule: a https://helo.example.net/1") {
-		t.Errorf("%d: %s", len(got), got)
-	}
-	r.Lines = []string{"HELO x Rule: a https://" + strings.Repeat("x", 600)}
-	if got := replyLine(r); len(got) != maxReply || !strings.HasPrefix(got, "550 5.7.1 HELO x Rule: a https://x") {
+	r.Lines = []string{"HELO x: " + long, long}
+	if got := replyLine(r); len(got) > maxReply || !strings.HasPrefix(got, "550 5.7.1 HELO x: word") {
 		t.Errorf("%d: %s", len(got), got)
 	}
 }

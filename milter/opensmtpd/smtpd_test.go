@@ -134,7 +134,7 @@ func answers(t testing.TB, cfg *door.Config, lines string) (registered, answered
 var (
 	known  = regexp.MustCompile(`(?m)^(filter-result|filter-dataline)\|7641df9771b4ed00\|4b39fee7e91f796a\|`)
 	header = regexp.MustCompile(`(?s)X-HELO-Check: (\w+); client=.*? helo=(\S*);.*?rules=(\S*); unsure=(\S*); id=\w{26}\n`)
-	reject = regexp.MustCompile(`(?m)^reject\|(\d+ [\d.]+) .* Rule: (\S+)$`)
+	reject = regexp.MustCompile(`(?m)^reject\|(\d+ [\d.]+) .* Rule: (\S+) Id: \S+$`)
 )
 
 // summary shortens answers: a reply to its codes and its rule, and our field to its values.

@@ -24,21 +24,8 @@ func (s *session) refusal(reply *checks.Reply, r *request) string {
 	if reply.Code.Reply < 500 {
 		action = "DEFER_IF_PERMIT"
 	}
-	text := shorten(strings.Join(reply.Lines, " "), max(minText, maxReply-len(around)-len(r.recipient)))
+	text := reply.Line(max(minText, maxReply-len(around)-len(r.recipient)))
 	return action + " " + reply.Enhanced + " " + text
-}
-
-// shorten cuts a text to at most n bytes, before its end, which names the rule and where there is help.
-func shorten(text string, n int) string {
-	const ellipsis = "..."
-	if len(text) <= n {
-		return text
-	}
-	end := ""
-	if i := strings.LastIndex(text, " Rule: "); i >= 0 && len(text)-i+len(ellipsis) < n {
-		end = text[i:]
-	}
-	return text[:n-len(ellipsis)-len(end)] + ellipsis + end
 }
 
 // header returns the action that adds our header field, once per message.

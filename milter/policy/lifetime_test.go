@@ -283,28 +283,6 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// A text that is too long keeps its rule.
-func TestShorten(t *testing.T) {
-	long := strings.Repeat("x", 300)
-	for _, tt := range []struct {
-		text string
-		n    int
-		want string
-	}{
-		{"short Rule: a", 100, "short Rule: a"},
-		{
-			long + " Rule: helo-numeric https://mx.example.net/", 60,
-			"xxxxxxxxxxxxxx... Rule: helo-numeric https://mx.example.net/",
-		},
-		{long, 10, "xxxxxxx..."},
-		{"a Rule: " + long, 20, "a Rule: xxxxxxxxx..."},
-	} {
-		if got := shorten(tt.text, tt.n); got != tt.want {
-			t.Errorf("%q, want %q", got, tt.want)
-		}
-	}
-}
-
 // Listeners of both doors, and probes of them.
 func TestSpeak(t *testing.T) {
 	h := start(t, limits{Connections: 1}, nil)

@@ -40,6 +40,16 @@ func printable(s string, limit int) error {
 	return nil
 }
 
+// helpURL checks what stands at the end of a reply with its placeholders filled in: it must fit a line.
+func helpURL(s string) error {
+	longest := strings.NewReplacer("{id}", strings.Repeat("x", 26), "{rule}", "helo-brand-host-no-ptr",
+		"{client}", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff")
+	if err := printable(longest.Replace(s), 380); err != nil {
+		return err
+	}
+	return printable(s, 200)
+}
+
 // maxLink is how long help.url may be, so that it fits a line of a reply with its token.
 const maxLink = 120
 

@@ -43,8 +43,8 @@ var plainKeys = []key{
 		func(c *Config) any { return (*onDNSError)(&c.onDNSError) }, nil,
 	},
 	{
-		"help_url", `""`, "appended to every refusal", func(c *Config) any { return &c.helpURL },
-		func(c *Config) error { return printable(c.helpURL, 200) },
+		"help_url", `""`, "appended to every refusal, with {id}, {rule} and {client} filled in", func(c *Config) any { return &c.helpURL },
+		func(c *Config) error { return helpURL(c.helpURL) },
 	},
 	{
 		"decision_log", `""`, `file, or "-" for standard output: one JSON record a line`,
