@@ -259,7 +259,7 @@ func decodeReplies(t *testing.T, answer string) string {
 }
 
 var (
-	refusal = regexp.MustCompile(`^(\d{3}) .* Rule: (\S+)\x00$`)
+	refusal = regexp.MustCompile(`^(\d{3}) .* Rule: (\S+) Id: \S+\x00$`)
 	topmost = regexp.MustCompile(`^\x00{4}X-HELO-Check\x00 ?(\w+); client=(\S+); helo=(\S*); `)
 	deleted = regexp.MustCompile(`^\x00{3}(.)X-HELO-Check\x00\x00$`)
 )

@@ -33,6 +33,7 @@ func (c *checkCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	p.link(q.cfg)
 	ours := q.Judge
 	if c.Mail { // a client that is on the allow list in spite of a wrong HELO is one to write to
 		judge := *ours

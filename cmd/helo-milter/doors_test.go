@@ -18,6 +18,7 @@ var doors = map[string][]string{
 	"cmd/helo-milter": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/daemon",
+		"helo-milter/cmd/helo-milter/internal/help",
 		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/past",
 		"helo-milter/cmd/helo-milter/internal/replay",
 		"github.com/alecthomas/kong", "golang.org/x/term",

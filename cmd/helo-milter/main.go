@@ -28,6 +28,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/help"
 	"helo-milter/dnscache"
 )
 
@@ -123,6 +124,19 @@ func (p *program) configuration() (*config.Config, error) {
 		return nil, exitError{code: exitConfig}
 	}
 	return c, nil
+}
+
+// link has replies lead to help as those of the daemon do, for those who may read its key.
+func (p *program) link(c *config.Config) {
+	if c.Help.URL == "" || c.Help.KeyFile == "" {
+		return
+	}
+	keys, err := help.ReadKeys(c.Help.KeyFile)
+	if err != nil {
+		fmt.Fprintln(p.stderr, "helo-milter: help.key_file: replies are shown without their links:", err)
+		return
+	}
+	c.Judge.Help.Link = keys.Link(c.Help.URL)
 }
 
 // resolver is one for a command that ends.

@@ -36,6 +36,7 @@ func (c *replayCmd) Run(p *program) error {
 	if len(c.Files)+len(c.Ham)+len(c.Spam) == 0 {
 		return exitError{exitUsage, errors.New("replay: no input files (use - for standard input)")}
 	}
+	p.link(cfg)
 	r := &replay.Replay{Judge: cfg.Judge}
 	if !c.RecordedDNS {
 		resolver, err := resolver(cfg)

@@ -82,7 +82,8 @@ func daemons(past string) string {
 	for line := range strings.Lines(past) {
 		if before, _, ok := strings.Cut(line, `,"source":{"place"`); ok {
 			n++
-			text += strings.Replace(before, `"id":"replay"`, fmt.Sprintf(`"id":"%d"`, n), 1) + "}\n"
+			id := strings.NewReplacer(`"id":"replay"`, fmt.Sprintf(`"id":"%d"`, n), "Id: replay", fmt.Sprint("Id: ", n))
+			text += id.Replace(before) + "}\n"
 		}
 	}
 	return text

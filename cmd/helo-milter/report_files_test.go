@@ -28,7 +28,9 @@ func fleet(t *testing.T) (dir string, files []string) {
 		}
 		for i, c := range crowds {
 			for n, r := range c.records(checks.NewPolicy(checks.Standard)) {
-				r.ID, r.MTA = fmt.Sprint(host, i, n), host
+				id := fmt.Sprintf("%s-%d-%d", host, i, n)
+				r.Verdict.Reply = strings.Replace(r.Verdict.Reply, "Id: "+r.ID, "Id: "+id, 1)
+				r.ID, r.MTA = id, host
 				name := "decisions.jsonl"
 				switch day := r.Time.Day(); {
 				case day < 3:

@@ -18,7 +18,9 @@ import (
 
 // Keys seal tickets with the first of them, and open those of all: so a key can be replaced without breaking the links
 // that are out.
-type Keys struct{ keys [][chacha20poly1305.KeySize]byte }
+type Keys struct {
+	keys [][chacha20poly1305.KeySize]byte
+}
 
 // NewKeys returns a key that nobody else has.
 func NewKeys() *Keys {
