@@ -1,0 +1,98 @@
+package help
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"helo-milter/checks"
+	"helo-milter/checks/clean"
+)
+
+// answer is what the DNS said to one question, as text that may be shown.
+type answer struct {
+	Of, Type string
+	Text     string
+}
+
+// shown is how many values of an answer are shown.
+const shown = 10
+
+// answers are what the DNS said of a client and of the greeting that it sent last. Why a lookup failed is our business:
+// it may name our own servers.
+func answers(f *checks.Facts) []answer {
+	list := []answer{say(f.Client.String(), "PTR", &f.PTR, func(h checks.Host) string { return h.Name })}
+	family := "A"
+	if f.Client.Is6() {
+		family = "AAAA"
+	}
+	for i := range f.PTR.Values {
+		h := &f.PTR.Values[i]
+		list = append(list, say(h.Name, family, &h.Addrs, netip.Addr.String))
+	}
+	if n := len(f.Greetings); n > 0 {
+		g := &f.Greetings[n-1]
+		text := func(value string) string { return value }
+		list = append(
+			list, say(g.Helo.Name, "A", &g.A, netip.Addr.String), say(g.Helo.Name, "AAAA", &g.AAAA, netip.Addr.String),
+			say(g.Helo.Name, "MX", &g.MX, text), say(g.Helo.Name, "SPF", &g.SPF, text),
+		)
+	}
+	seen := map[[2]string]bool{}
+	return slices.DeleteFunc(list, func(a answer) bool {
+		question := [2]string{a.Of, a.Type}
+		again := seen[question]
+		seen[question] = true
+		return a.Text == "" || again
+	})
+}
+
+// say is an answer in words; its text is "" where nobody asked.
+func say[T any](of, kind string, a *checks.Answer[T], text func(T) string) answer {
+	said := answer{Of: clean.Terminal(of), Type: kind}
+	switch a.Status {
+	case checks.Failed:
+		said.Text = "could not be asked: no answer"
+	case checks.Missing:
+		said.Text = "no record"
+	case checks.Found:
+		var values []string
+		for _, v := range a.Values[:min(len(a.Values), shown)] {
+			values = append(values, clean.Terminal(text(v)))
+		}
+		said.Text = strings.Join(values, ", ")
+		if len(a.Values) > shown {
+			said.Text += ", …"
+		}
+	}
+	return said
+}
+
+// then are the same for a ticket.
+func (t *Ticket) answers() []answer {
+	list := []answer{t.PTR.say(t.Client.String(), "PTR")}
+	if name := checks.ParseHelo(t.Helo).Name; name != "" && !t.Cut() {
+		family := "A"
+		if t.Client.Is6() {
+			family = "AAAA"
+		}
+		list = append(list, t.Addr.say(name, family))
+	}
+	return slices.DeleteFunc(list, func(a answer) bool { return a.Text == "" })
+}
+
+func (s *Said) say(of, kind string) answer {
+	a := &checks.Answer[string]{Status: s.Status}
+	if s.Value != "" {
+		a.Values = []string{s.Value}
+	}
+	said := say(of, kind, a, func(value string) string { return value })
+	switch {
+	case s.Status != checks.Found:
+	case s.Value == "":
+		said.Text = "a record that is too long for this link"
+	case s.More > 0:
+		said.Text += " and others"
+	}
+	return said
+}
