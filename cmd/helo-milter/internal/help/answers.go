@@ -11,8 +11,9 @@ import (
 
 // answer is what the DNS said to one question, as text that may be shown.
 type answer struct {
-	Of, Type string
-	Text     string
+	Of, Type string // the question
+	Text     string // what was said
+	Note     string // what that means, or ""
 }
 
 // shown is how many values of an answer are shown.
@@ -22,21 +23,24 @@ const shown = 10
 // it may name our own servers.
 func answers(f *checks.Facts) []answer {
 	list := []answer{say(f.Client.String(), "PTR", &f.PTR, func(h checks.Host) string { return h.Name })}
-	family := "A"
-	if f.Client.Is6() {
-		family = "AAAA"
+	family := familyOf(f.Client)
+	addrs := func(name, kind string, a *checks.Answer[netip.Addr]) {
+		said := say(name, kind, a, netip.Addr.String)
+		if a.Status == checks.Found && kind == family { // an address of the other family is never the client's
+			said.Note = leads(slices.Contains(a.Values, f.Client))
+		}
+		list = append(list, said)
 	}
 	for i := range f.PTR.Values {
 		h := &f.PTR.Values[i]
-		list = append(list, say(h.Name, family, &h.Addrs, netip.Addr.String))
+		addrs(h.Name, family, &h.Addrs)
 	}
 	if n := len(f.Greetings); n > 0 {
 		g := &f.Greetings[n-1]
 		text := func(value string) string { return value }
-		list = append(
-			list, say(g.Helo.Name, "A", &g.A, netip.Addr.String), say(g.Helo.Name, "AAAA", &g.AAAA, netip.Addr.String),
-			say(g.Helo.Name, "MX", &g.MX, text), say(g.Helo.Name, "SPF", &g.SPF, text),
-		)
+		addrs(g.Helo.Name, "A", &g.A)
+		addrs(g.Helo.Name, "AAAA", &g.AAAA)
+		list = append(list, say(g.Helo.Name, "MX", &g.MX, text), say(g.Helo.Name, "SPF", &g.SPF, text))
 	}
 	seen := map[[2]string]bool{}
 	return slices.DeleteFunc(list, func(a answer) bool {
@@ -45,6 +49,22 @@ func answers(f *checks.Facts) []answer {
 		seen[question] = true
 		return a.Text == "" || again
 	})
+}
+
+// familyOf is the type of the records with such addresses.
+func familyOf(client netip.Addr) string {
+	if client.Is6() {
+		return "AAAA"
+	}
+	return "A"
+}
+
+// leads says whether a name's addresses have that of the client.
+func leads(there bool) string {
+	if there {
+		return "this server"
+	}
+	return "not this server"
 }
 
 // say is an answer in words; its text is "" where nobody asked.
@@ -68,15 +88,18 @@ func say[T any](of, kind string, a *checks.Answer[T], text func(T) string) answe
 	return said
 }
 
-// then are the same for a ticket.
+// answers are the same for a ticket.
 func (t *Ticket) answers() []answer {
 	list := []answer{t.PTR.say(t.Client.String(), "PTR")}
+	if t.PTR.Leads {
+		list[0].Note = "leads back to this server"
+	}
 	if name := checks.ParseHelo(t.Helo).Name; name != "" && !t.Cut() {
-		family := "A"
-		if t.Client.Is6() {
-			family = "AAAA"
+		said := t.Addr.say(name, familyOf(t.Client))
+		if t.Addr.Status == checks.Found {
+			said.Note = leads(t.Addr.Leads)
 		}
-		list = append(list, t.Addr.say(name, family))
+		list = append(list, said)
 	}
 	return slices.DeleteFunc(list, func(a answer) bool { return a.Text == "" })
 }

@@ -3,7 +3,6 @@ package help
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"helo-milter/checks"
 )
@@ -24,8 +23,8 @@ const (
 type row struct {
 	Rule    *checks.Rule
 	Colour  colour
+	Known   bool   // it is one of the ticket's
 	Decided bool   // it decided the answer
-	Detail  string // what is wrong now, not cleaned, or ""
 }
 
 // half is a part of what has to be right.
@@ -56,7 +55,7 @@ func (s *State) see() *view {
 		switch {
 		case !v.inDNS(&r, record):
 			if !judged(s.Next) {
-				r.Colour, r.Detail = grey, ""
+				r.Colour = grey
 			}
 			v.Helo.Rows = append(v.Helo.Rows, r)
 		default:
@@ -69,10 +68,17 @@ func (s *State) see() *view {
 		v.DNS.Colour = amber
 	case v.Now == nil:
 		v.DNS.Colour = grey
-	case v.Now.Iprev == "temperror":
+	case v.Now.Iprev == "temperror" || undecided(v.Now):
 		v.DNS.Colour = max(v.DNS.Colour, amber)
 	}
 	return v
+}
+
+// undecided reports whether a failed lookup decided.
+func undecided(r *checks.Record) bool {
+	return slices.ContainsFunc(r.Findings, func(f checks.RuleFinding) bool {
+		return f.Rule == r.Verdict.Rule && f.Result == checks.Unsure
+	})
 }
 
 // judged reports whether a session says something of the client's name.
@@ -98,55 +104,55 @@ func (s *State) rows(now *checks.Record) []row {
 	var rows []row
 	for i, name := range s.Ticket.Rules {
 		rule := &checks.All[checks.Index(name)]
-		rows = append(rows, row{rule, grey, i == 0 && !s.Ticket.Unsure, ""})
+		rows = append(rows, row{rule, grey, true, i == 0 && !s.Ticket.Unsure})
 	}
 	if now == nil {
 		return rows
 	}
 	for i := range rows {
-		rows[i].Colour, rows[i].Detail = s.found(now, rows[i].Rule)
+		rows[i].Colour = s.found(now, rows[i].Rule)
 	}
 	for _, f := range now.Findings {
 		known := slices.Contains(s.Ticket.Rules, f.Rule)
 		if at := checks.Index(f.Rule); at >= 0 && !known && f.Result == checks.Fail && f.Action != checks.Off {
-			rows = append(rows, row{&checks.All[at], failing(now, &f), false, f.Detail})
+			rows = append(rows, row{&checks.All[at], failing(now, &f), false, false})
 		}
 	}
 	return rows
 }
 
 // found is what a record says of a rule that failed before.
-func (s *State) found(now *checks.Record, rule *checks.Rule) (colour, string) {
+func (s *State) found(now *checks.Record, rule *checks.Rule) colour {
 	for _, f := range now.Findings {
 		switch {
 		case f.Rule != rule.Name || f.Action == checks.Off:
 		case f.Result == checks.Fail:
-			return failing(now, &f), f.Detail
+			return failing(now, &f)
 		case f.Result == checks.Unsure:
-			return amber, ""
+			return amber
 		}
 	}
 	switch {
 	case ofHelo(rule) && now.Helo.Form == checks.FormUnheard:
-		return grey, ""
+		return grey
 	case rule.Name == "helo-rcpt-domain" && now == s.Test:
 		return s.foundForRcpt(now)
 	}
-	return green, ""
+	return green
 }
 
 // foundForRcpt is for a test, which has no recipient: the rule failed because the greeting was his domain.
-func (s *State) foundForRcpt(now *checks.Record) (colour, string) {
+func (s *State) foundForRcpt(now *checks.Record) colour {
 	if now.Helo.Name == "" || !now.Helo.Same(checks.ParseHelo(s.Ticket.Helo)) {
-		return green, ""
+		return green
 	}
 	switch checks.Evaluate(now.Facts, nil, now.Helo.Name)[checks.Index("helo-rcpt-domain")].Result {
 	case checks.Fail:
-		return red, ""
+		return red
 	case checks.Unsure:
-		return amber, ""
+		return amber
 	}
-	return green, ""
+	return green
 }
 
 // failing is the colour of a rule that fails: whether the client is refused for it, by itself or by its share in the
@@ -164,13 +170,19 @@ func failing(r *checks.Record, f *checks.RuleFinding) colour {
 // else it is one of the greeting, and so is a fault that another greeting has cured.
 func (v *view) inDNS(r *row, record *checks.Record) bool {
 	switch {
-	case !ofHelo(r.Rule):
+	case !ofHelo(r.Rule) || r.Colour == amber:
 		return true
-	case r.Rule.Reads|r.Rule.Clears == 0, v.Advice.Example, v.Advice.Name != record.Helo.Name:
+	case r.Rule.Reads|r.Rule.Clears == 0:
 		return false
+	case v.Advice.Fixed: // there will be no other greeting
+		return true
+	case v.Advice.Example, v.Advice.Name != record.Helo.Name:
+		return false
+	case r.Colour == green:
+		return record.Helo.Same(checks.ParseHelo(v.Ticket.Helo))
+	default:
+		return true
 	}
-	kept := record.Helo.Same(checks.ParseHelo(v.Ticket.Helo))
-	return kept || r.Colour >= amber || r.Colour == blue
 }
 
 func ofHelo(rule *checks.Rule) bool { return strings.HasPrefix(rule.Name, "helo-") }
@@ -182,6 +194,3 @@ func worst(rows []row) colour {
 	}
 	return c
 }
-
-// seconds until the DNS may be asked again.
-func (s *State) seconds() int { return int((s.Wait + time.Second - 1) / time.Second) }

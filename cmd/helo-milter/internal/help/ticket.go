@@ -103,13 +103,13 @@ func (t *Ticket) append(b []byte) []byte {
 	b = append(b, client...)
 	b = binary.BigEndian.AppendUint32(b, uint32(t.Time.Unix()))
 	rules := t.Rules[:min(len(t.Rules), maxRules)]
-	b = append(b, byte(len(rules))|flag(t.Unsure))
+	b = append(b, byte(len(rules))|topBit(t.Unsure))
 	for _, rule := range rules {
 		b = binary.BigEndian.AppendUint16(b, ruleID(rule))
 	}
 	b = appendText(b, t.Helo[:min(len(t.Helo), maxHelo)])
 	for _, s := range []Said{t.PTR, t.Addr} {
-		b = append(b, flag(s.Leads)|byte(s.Status)<<4|byte(s.More))
+		b = append(b, topBit(s.Leads)|byte(s.Status)<<4|byte(s.More))
 		if len(b)-start+len(s.Value)+3 > maxTicket {
 			s.Value = ""
 		}
@@ -118,8 +118,8 @@ func (t *Ticket) append(b []byte) []byte {
 	return b
 }
 
-// flag is the highest bit of a byte, which the numbers there leave free.
-func flag(set bool) byte {
+// topBit is the highest bit of a byte, which the numbers there leave free.
+func topBit(set bool) byte {
 	if set {
 		return 0x80
 	}
