@@ -104,6 +104,16 @@ func (t *Ticket) answers() []answer {
 	return slices.DeleteFunc(list, func(a answer) bool { return a.Text == "" })
 }
 
+// Open reports whether a lookup failed, so that not all is known of the client.
+func (t *Ticket) Open() bool {
+	return t.Unsure || t.PTR.Status == checks.Failed || t.Addr.Status == checks.Failed
+}
+
+// Named reports whether the PTR record is as it should be.
+func (t *Ticket) Named() bool {
+	return t.PTR.Leads && !slices.ContainsFunc(t.Rules, func(rule string) bool { return strings.HasPrefix(rule, "ptr-") })
+}
+
 func (s *Said) say(of, kind string) answer {
 	a := &checks.Answer[string]{Status: s.Status}
 	if s.Value != "" {

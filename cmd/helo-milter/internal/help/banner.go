@@ -17,7 +17,7 @@ type banner struct {
 func (v *view) Banner() banner {
 	if v.Exempt && v.Next.Exempt == checks.AllowList {
 		return banner{badges[green], "Accepted", "The receiving server has made an exception for this server, and does " +
-			"not judge its mail any more. Send the message again."}
+			"not judge its mail any more. Send the message again. What was wrong is below, since others may refuse it."}
 	}
 	if v.Now == nil && v.Test == nil {
 		return v.untested()

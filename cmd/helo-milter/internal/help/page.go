@@ -16,6 +16,9 @@ import (
 //go:embed page.css
 var stylesheet string
 
+// script expects of the server: unnamed events of PAGE/events, each with what renderLive writes, the first one at once;
+// and that a POST with the header X-Requested-With is answered with a status of 2xx, whatever comes of it.
+//
 //go:embed page.js
 var script string
 
