@@ -6,6 +6,7 @@
   const title = document.title;
   const page = location.pathname.replace(/\/+$/, "");
   const button = () => document.getElementById("test");
+  let shown = live.innerHTML.trim();
   let ready = 0; // when the button may be used again, by performance.now()
   let pending = 0; // the timer of a test without an event
 
@@ -24,30 +25,37 @@
     if (document.activeElement === document.body && b.dataset.focus) b.focus({preventScroll: true});
   }
 
+  // conclusion is what a reader of the screen hears.
+  const conclusion = () =>
+    [...live.querySelectorAll("#all h2, #all p")].map((e) => e.lastChild.textContent.trim()).join(". ");
+
   // settle does what is to be done after live has got new contents.
   function settle() {
     const b = button();
     ready = b && b.dataset.wait ? performance.now() + 1000 * Number(b.dataset.wait) : 0;
-    const banner = live.querySelector("#all h2");
-    if (banner) document.title = `${banner.querySelector(".mark").textContent} ${title}`;
+    const mark = live.querySelector("#all .mark");
+    document.title = mark ? `${mark.textContent} ${title}` : title;
   }
 
-  // show replaces what changes. The keyboard stays where it was, and a reader of the screen hears the conclusion only.
+  // show replaces what changes, and nothing where that is nothing: somebody may be copying a line. The keyboard stays
+  // where it was.
   function show(html) {
+    const parsed = document.createElement("template");
+    parsed.innerHTML = html;
+    if (parsed.innerHTML.trim() === shown && !pending) return;
     clearTimeout(pending);
-    const focused = live.contains(document.activeElement) ? document.activeElement : null;
-    const tested = focused === button() || button()?.dataset.focus;
-    live.innerHTML = html;
+    pending = 0;
+    shown = parsed.innerHTML.trim();
+    const before = conclusion();
+    const tested = document.activeElement === button() || button()?.dataset.focus;
+    live.replaceChildren(parsed.content);
     const b = button();
     if (tested && b) {
       b.dataset.focus = "yes";
       b.focus({preventScroll: true});
     }
     settle();
-    const banner = live.querySelector("#all");
-    const words = banner ? banner.querySelector("h2").lastChild.textContent.trim() + ". " +
-      banner.querySelector("p").textContent : "";
-    if (words !== said.textContent) said.textContent = words;
+    if (conclusion() !== before) said.textContent = conclusion();
   }
 
   const stream = new EventSource(page + "/events");
