@@ -19,14 +19,14 @@ type answer struct {
 // shown is how many values of an answer are shown.
 const shown = 10
 
-// answers are what the DNS said of a client and of the greeting that it sent last. Why a lookup failed is our business:
-// it may name our own servers.
+// answers are what the DNS said of a client and of the greeting that it sent last. Why a lookup failed is our
+// business: it may name our own servers.
 func answers(f *checks.Facts) []answer {
 	list := []answer{say(f.Client.String(), "PTR", &f.PTR, func(h checks.Host) string { return h.Name })}
 	family := familyOf(f.Client)
 	addrs := func(name, kind string, a *checks.Answer[netip.Addr]) {
 		said := say(name, kind, a, netip.Addr.String)
-		if a.Status == checks.Found && kind == family { // an address of the other family is never the client's
+		if a.Status == checks.Found && kind == family { // the other family's are never the client's
 			said.Note = leads(slices.Contains(a.Values, f.Client))
 		}
 		list = append(list, said)
@@ -111,7 +111,8 @@ func (t *Ticket) Open() bool {
 
 // Named reports whether the PTR record is as it should be.
 func (t *Ticket) Named() bool {
-	return t.PTR.Leads && !slices.ContainsFunc(t.Rules, func(rule string) bool { return strings.HasPrefix(rule, "ptr-") })
+	ofPTR := func(rule string) bool { return strings.HasPrefix(rule, "ptr-") }
+	return t.PTR.Leads && !slices.ContainsFunc(t.Rules, ofPTR)
 }
 
 func (s *Said) say(of, kind string) answer {

@@ -23,8 +23,8 @@ const (
 type row struct {
 	Rule    *checks.Rule
 	Colour  colour
-	Known   bool   // it is one of the ticket's
-	Decided bool   // it decided the answer
+	Known   bool // it is one of the ticket's
+	Decided bool // it decided the answer
 }
 
 // half is a part of what has to be right.
@@ -42,8 +42,8 @@ type view struct {
 	DNS, Helo half
 }
 
-// see sorts what is known of the ticket's rules, and of those that fail now, into two halves: what the DNS cures, and
-// what another greeting cures.
+// see sorts what is known of the ticket's rules, and of those that fail now, into two halves: what the DNS
+// cures, and what another greeting cures.
 func (s *State) see() *view {
 	v := &view{State: s, Now: s.newest(), Exempt: s.Next != nil && s.Next.Exempt != ""}
 	record := v.Now
@@ -113,8 +113,8 @@ func (s *State) rows(now *checks.Record) []row {
 		rows[i].Colour = s.found(now, rows[i].Rule)
 	}
 	for _, f := range now.Findings {
-		known := slices.Contains(s.Ticket.Rules, f.Rule)
-		if at := checks.Index(f.Rule); at >= 0 && !known && f.Result == checks.Fail && f.Action != checks.Off {
+		isNew := f.Result == checks.Fail && f.Action != checks.Off && !slices.Contains(s.Ticket.Rules, f.Rule)
+		if at := checks.Index(f.Rule); at >= 0 && isNew {
 			rows = append(rows, row{&checks.All[at], failing(now, &f), false, false})
 		}
 	}
@@ -155,33 +155,31 @@ func (s *State) foundForRcpt(now *checks.Record) colour {
 	return green
 }
 
-// failing is the colour of a rule that fails: whether the client is refused for it, by itself or by its share in the
-// score.
+// failing is the colour of a rule that fails: whether the client is refused for it, by itself or by its share
+// in the score.
 func failing(r *checks.Record, f *checks.RuleFinding) colour {
 	strict := func(f checks.RuleFinding) bool { return f.Result == checks.Fail && f.Action >= checks.TempFail }
-	byScore := r.Verdict.Want != "accept" && !slices.ContainsFunc(r.Findings, strict)
+	byScore := r.Verdict.Want != "accept" && !undecided(r) && !slices.ContainsFunc(r.Findings, strict)
 	if strict(*f) || byScore {
 		return red
 	}
 	return blue
 }
 
-// inDNS reports whether a rule's matter is what is in the DNS. A fault of a HELO name is, if that name is to be kept;
-// else it is one of the greeting, and so is a fault that another greeting has cured.
+// inDNS reports whether a rule's matter is what is in the DNS. A fault of a HELO name is, if that name is to
+// be kept; else it is one of the greeting, and so is a fault that another greeting has cured.
 func (v *view) inDNS(r *row, record *checks.Record) bool {
 	switch {
 	case !ofHelo(r.Rule) || r.Colour == amber:
 		return true
 	case r.Rule.Reads|r.Rule.Clears == 0:
 		return false
-	case v.Advice.Fixed: // there will be no other greeting
-		return true
-	case v.Advice.Example, v.Advice.Name != record.Helo.Name:
-		return false
 	case r.Colour == green:
 		return record.Helo.Same(checks.ParseHelo(v.Ticket.Helo))
-	default:
+	case v.Advice.Fixed: // there will be no other greeting
 		return true
+	default:
+		return !v.Advice.Example && v.Advice.Name == record.Helo.Name
 	}
 }
 

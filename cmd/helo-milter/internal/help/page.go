@@ -16,8 +16,9 @@ import (
 //go:embed page.css
 var stylesheet string
 
-// script expects of the server: unnamed events of PAGE/events, each with what renderLive writes, the first one at once;
-// and that a POST with the header X-Requested-With is answered with a status of 2xx, whatever comes of it.
+// script expects of the server: unnamed events of PAGE/events, each with what renderLive writes, the first
+// one at once; and that a POST with the header X-Requested-With is answered with a status of 2xx, whatever
+// comes of it.
 //
 //go:embed page.js
 var script string
@@ -25,9 +26,9 @@ var script string
 //go:embed page.html rule.html
 var sources embed.FS
 
-// templates are those of page.html and rule.html. html/template escapes what enters them; what could mislead a reader
-// is cleaned before, and stands in an element that isolates its direction. Links are relative, since a proxy may put
-// us below a path.
+// templates are those of page.html and rule.html. html/template escapes what enters them; what could mislead
+// a reader is cleaned before, and stands in an element that isolates its direction. Links are relative, since
+// a proxy may put us below a path.
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{
 		"sentence": sentence,

@@ -37,8 +37,8 @@
     document.title = mark ? `${mark.textContent} ${title}` : title;
   }
 
-  // show replaces what changes, and nothing where that is nothing: somebody may be copying a line. The keyboard stays
-  // where it was.
+  // show replaces what changes, and nothing where that is nothing: somebody may be copying a line. The keyboard
+  // stays where it was.
   function show(html) {
     const parsed = document.createElement("template");
     parsed.innerHTML = html;

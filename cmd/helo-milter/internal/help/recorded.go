@@ -7,8 +7,8 @@ import (
 	"helo-milter/checks"
 )
 
-// record is what the ticket knows, as a record that checks.Advise reads. What it has no room for is a failed lookup, as
-// of all that was not recorded: never a missing record.
+// record is what the ticket knows, as a record that checks.Advise reads. What it has no room for is a failed
+// lookup, as of all that was not recorded: never a missing record.
 func (t *Ticket) record() *checks.Record {
 	past := checks.Recorded{Client: t.Client, Said: !t.Cut(), Reverse: t.reverse(), Name: t.PTR.Value}
 	if past.Said {
@@ -22,9 +22,12 @@ func (t *Ticket) record() *checks.Record {
 	for i := range f.Greetings {
 		t.answered(&f.Greetings[i])
 	}
-	r := &checks.Record{Version: 1, Time: t.Time, Client: t.Client, Helo: f.LastHelo(), Facts: f, Iprev: f.Iprev()}
+	r := &checks.Record{
+		Version: 1, Time: t.Time, Client: t.Client, Helo: f.LastHelo(), Facts: f, Iprev: f.Iprev(),
+	}
 	for _, rule := range t.Rules {
-		r.Findings = append(r.Findings, checks.RuleFinding{Rule: rule, Result: checks.Fail, Action: checks.Mark})
+		found := checks.RuleFinding{Rule: rule, Result: checks.Fail, Action: checks.Mark}
+		r.Findings = append(r.Findings, found)
 	}
 	return r
 }

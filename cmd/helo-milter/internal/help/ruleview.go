@@ -29,7 +29,9 @@ func (r *ruleView) Steps() []checks.Step {
 func (r *ruleView) AsksDNS() bool { return r.Reads|r.Clears != 0 }
 
 // Refuses reports whether a profile does not accept mail for it.
-func (r *ruleView) Refuses() bool { return max(r.Actions[0], r.Actions[1], r.Actions[2]) >= checks.TempFail }
+func (r *ruleView) Refuses() bool {
+	return max(r.Actions[0], r.Actions[1], r.Actions[2]) >= checks.TempFail
+}
 
 type profile struct{ Name, Does string }
 
