@@ -18,6 +18,7 @@ type Ticket struct {
 	Client netip.Addr
 	Time   time.Time // UTC, to the second
 	Rules  []string  // that failed, the deciding one first; at most maxRules
+	Unsure bool      // what decided was a failed lookup: the mail was deferred, and no rule of Rules decided
 	Helo   string    // as the client said it, without control characters, at most maxHelo bytes
 	PTR    Said      // of the client
 	Addr   Said      // of the HELO name
@@ -26,7 +27,8 @@ type Ticket struct {
 // Said is what the DNS said in short.
 type Said struct {
 	Status checks.Status
-	Value  string // the first value; "" where there is none, or no room for it
+	Value  string // the one that leads, else the first; "" where there is none, or no room for it
+	Leads  bool   // to the client: there is a confirmed PTR name, or the client's address
 	More   int    // how many there were besides, at most 15
 }
 
@@ -43,7 +45,8 @@ func NewTicket(at time.Time, f *checks.Facts, v *checks.Verdict) *Ticket {
 	if v.Finding.Problem != nil { // the greeting that was refused, which need not be the last
 		t.Helo = clean.Text(v.Finding.Problem.Helo, maxHelo)
 	}
-	if v.Rule != nil {
+	t.Unsure = v.Finding.Result == checks.Unsure
+	if v.Rule != nil && !t.Unsure {
 		t.Rules = append(t.Rules, v.Rule.Name)
 	}
 	for rule := range strings.SplitSeq(v.Failed(), ",") {
@@ -51,10 +54,17 @@ func NewTicket(at time.Time, f *checks.Facts, v *checks.Verdict) *Ticket {
 			t.Rules = append(t.Rules, rule)
 		}
 	}
-	t.PTR = said(&f.PTR, func(h checks.Host) string { return h.Name })
+	confirmed := func(h checks.Host) bool { return slices.Contains(h.Addrs.Values, f.Client) }
+	t.PTR = said(&f.PTR, confirmed, func(h checks.Host) string { return h.Name })
 	t.Addr = t.addrs(f)
 	return t
 }
+
+// Cut reports whether the HELO may go on, so that the DNS must not be asked about it.
+func (t *Ticket) Cut() bool { return len(t.Helo) == maxHelo }
+
+// Silent reports whether the client sent no HELO at all, which is not the same as an empty one.
+func (t *Ticket) Silent() bool { return slices.Contains(t.Rules, "helo-missing") }
 
 // addrs is what the DNS said of the greeting's name.
 func (t *Ticket) addrs(f *checks.Facts) Said {
@@ -67,15 +77,17 @@ func (t *Ticket) addrs(f *checks.Facts) Said {
 		if f.Client.Is6() {
 			answer = g.AAAA
 		}
-		return said(&answer, netip.Addr.String)
+		return said(&answer, func(a netip.Addr) bool { return a == f.Client }, netip.Addr.String)
 	}
 	return Said{}
 }
 
-func said[T any](a *checks.Answer[T], text func(T) string) Said {
+func said[T any](a *checks.Answer[T], leads func(T) bool, text func(T) string) Said {
 	s := Said{Status: a.Status}
 	if len(a.Values) > 0 {
-		s.Value, s.More = clean.Text(text(a.Values[0]), 255), min(len(a.Values)-1, 15)
+		at := slices.IndexFunc(a.Values, leads)
+		s.Leads = at >= 0
+		s.Value, s.More = clean.Text(text(a.Values[max(at, 0)]), 255), min(len(a.Values)-1, 15)
 	}
 	return s
 }
@@ -91,19 +103,27 @@ func (t *Ticket) append(b []byte) []byte {
 	b = append(b, client...)
 	b = binary.BigEndian.AppendUint32(b, uint32(t.Time.Unix()))
 	rules := t.Rules[:min(len(t.Rules), maxRules)]
-	b = append(b, byte(len(rules)))
+	b = append(b, byte(len(rules))|topBit(t.Unsure))
 	for _, rule := range rules {
 		b = binary.BigEndian.AppendUint16(b, ruleID(rule))
 	}
 	b = appendText(b, t.Helo[:min(len(t.Helo), maxHelo)])
 	for _, s := range []Said{t.PTR, t.Addr} {
-		b = append(b, byte(s.Status)<<4|byte(s.More))
+		b = append(b, topBit(s.Leads)|byte(s.Status)<<4|byte(s.More))
 		if len(b)-start+len(s.Value)+3 > maxTicket {
 			s.Value = ""
 		}
 		b = appendText(b, s.Value)
 	}
 	return b
+}
+
+// topBit is the highest bit of a byte, which the numbers there leave free.
+func topBit(set bool) byte {
+	if set {
+		return 0x80
+	}
+	return 0
 }
 
 func appendText(b []byte, text string) []byte { return append(append(b, byte(len(text))), text...) }
@@ -122,7 +142,9 @@ func parse(b []byte) (*Ticket, error) {
 	if at := r.take(4); at != nil {
 		t.Time = time.Unix(int64(binary.BigEndian.Uint32(at)), 0).UTC()
 	}
-	for range r.byte() {
+	n := r.byte()
+	t.Unsure = n&0x80 != 0
+	for range n &^ 0x80 {
 		if id := r.take(2); id != nil {
 			if rule := ruleOf(binary.BigEndian.Uint16(id)); rule != "" { // else it is of another version
 				t.Rules = append(t.Rules, rule)
@@ -132,7 +154,8 @@ func parse(b []byte) (*Ticket, error) {
 	t.Helo = r.text()
 	for _, s := range []*Said{&t.PTR, &t.Addr} {
 		flags := r.byte()
-		s.Status, s.More, s.Value = checks.Status(flags>>4), int(flags&15), r.text()
+		s.Leads = flags&0x80 != 0
+		s.Status, s.More, s.Value = checks.Status(flags>>4&7), int(flags&15), r.text()
 	}
 	if r.short || len(r.rest) > 0 || !t.Client.IsValid() || t.PTR.Status > checks.Found || t.Addr.Status > checks.Found {
 		return nil, errTicket
