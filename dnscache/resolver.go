@@ -107,6 +107,7 @@ type Resolver struct {
 	client  netip.Addr // for whom it asks, or the zero Addr
 	budget  Budget     // or nil
 	attempt *Attempt   // whose Resolver this is, or nil
+	anew    bool       // past the cache, see Anew
 }
 
 // resolver is what all that For returns share.
@@ -184,7 +185,9 @@ func (r *Resolver) For(client netip.Addr, budget Budget) *Resolver {
 }
 
 // Load returns how many questions are with the servers, and how many wait for a place.
-func (r *Resolver) Load() (inFlight, waiting int) {
+func (r *Resolver) Load() (inFlight, waiting int) { return r.load() }
+
+func (r *resolver) load() (inFlight, waiting int) {
 	r.flights.mu.Lock()
 	defer r.flights.mu.Unlock()
 	return r.flights.limits.held, len(r.flights.limits.waiting)
@@ -263,6 +266,9 @@ func lookup[T any](ctx context.Context, r *Resolver, q question, asked string) (
 	case r.attempt != nil:
 		q.name = name
 		found = r.attempt.recall(q)
+	case r.anew:
+		q.name = name
+		found = r.askAnew(ctx, q)
 	default:
 		q.name = name
 		found = r.readThrough(ctx, q)
