@@ -9,5 +9,8 @@
 //	                                         ├─► Test: the DNS as it is now (the DNS half)
 //	                                         └─► Seen: the client's next greeting (the HELO half)
 //
-// page.go turns a [State] into HTML, and server.go is the HTTP around it, with its limits.
+// page.go turns a [State] into HTML, and server.go is the HTTP around it, with its limits. What is known of each rule now
+// is found in halves.go, and is one of five colours: wrong, wrong but no reason to refuse here, not tested, not to be
+// found out since a lookup failed, and good. The conclusion is in banner.go, and what the DNS said in answers.go. Before
+// the first test, a ticket stands for a record (recorded.go): what it does not say is not known.
 package help

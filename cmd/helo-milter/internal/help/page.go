@@ -27,7 +27,7 @@ var script string
 var sources embed.FS
 
 // templates are those of page.html and rule.html. html/template escapes what enters them; what could mislead
-// a reader is cleaned before, and stands in an element that isolates its direction. Links are relative, since
+// a reader is cleaned before, and stands in an element that shows it from left to right. Links are relative, since
 // a proxy may put us below a path.
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("").Funcs(template.FuncMap{

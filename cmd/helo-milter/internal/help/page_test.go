@@ -313,3 +313,22 @@ func golden(t *testing.T, name, page string) {
 		t.Errorf("%s (%v) is not what is written now: run with -update, and read the difference", file, err)
 	}
 }
+
+// Nothing comes from another host, or from within a page, as the policy for contents demands.
+func TestNothingFromElsewhere(t *testing.T) {
+	page := render(t, func(w io.Writer) error { return renderPage(w, visits[0].state(t)) })
+	for name, text := range map[string]string{
+		"page": page, "rules": render(t, renderRules), "gone": render(t, renderGone), "style": stylesheet,
+	} {
+		for _, bad := range []string{"http:", "https:", `"//`, "url(", "@import", "<style", " style=", " onclick"} {
+			if strings.Contains(text, bad) {
+				t.Errorf("%s has %q", name, bad)
+			}
+		}
+	}
+	for _, bad := range []string{"http", "eval", "Function", "import"} {
+		if strings.Contains(script, bad) {
+			t.Errorf("the script has %q", bad)
+		}
+	}
+}
