@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/help"
 	"helo-milter/dnscache"
 	"helo-milter/milter/door"
 	"helo-milter/milter/gate"
@@ -26,6 +27,8 @@ type change struct {
 	sockets  sockets      // all, those that stay included
 	gid      int          // the group of unix sockets; -1: the daemon's own
 	http     net.Listener // nil: as it is, or none
+	help     net.Listener // the same
+	keys     *help.Keys   // nil: no links
 	records  io.Writer    // nil: none
 
 	opened []io.Closer // what was not open before
@@ -42,7 +45,10 @@ func Check(cfg *config.Config) error {
 // first, as systemd does.
 func Missing(cfg *config.Config) (list []string) {
 	files := []string{cfg.DecisionLog}
-	for _, a := range append(slices.Clone(cfg.Listen), cfg.HTTP.Listen) {
+	if cfg.Help.KeyFile != "" {
+		files = append(files, cfg.Help.KeyFile)
+	}
+	for _, a := range append(slices.Clone(cfg.Listen), cfg.HTTP.Listen, cfg.Help.Listen) {
 		if a.Network == "unix" {
 			files = append(files, a.Address)
 		}
@@ -61,7 +67,7 @@ func Missing(cfg *config.Config) (list []string) {
 func (d *Daemon) examine(cfg *config.Config) (*change, error) {
 	c := &change{cfg: cfg}
 	for _, step := range []func(*change) error{
-		shareFiles, d.makeResolver, checkListeners, checkFiles, findGroup, d.checkFilter,
+		shareFiles, d.makeResolver, checkListeners, checkFiles, findGroup, d.checkFilter, checkKeys,
 	} {
 		if err := step(c); err != nil {
 			return nil, cfg.Placed(err)
@@ -77,7 +83,7 @@ func (d *Daemon) prepare(cfg *config.Config) (*change, error) {
 		return nil, err
 	}
 	for _, step := range []func(*change) error{
-		d.openSockets, d.openHTTP, d.openDecisionLog,
+		d.openSockets, d.openHTTP, d.openHelp, d.openKeys, d.openDecisionLog,
 		d.giveAccess, // last: it changes what is in use
 	} {
 		if err := step(c); err != nil && !d.goesOn(err) {
@@ -136,6 +142,9 @@ func (d *Daemon) giveAccess(c *change) (err error) {
 	if d.httpSocket != nil && c.http == nil && c.cfg.HTTP.Listen.Network != "" {
 		stay = append(stay, d.httpSocket)
 	}
+	if d.helpSocket != nil && c.help == nil && c.cfg.Help.Listen.Network != "" {
+		stay = append(stay, d.helpSocket)
+	}
 	for _, s := range stay {
 		err = errors.Join(err, c.access().give(s))
 	}
@@ -167,6 +176,7 @@ func (d *Daemon) commit(c *change) {
 		}
 	}
 	d.useHTTP(c)
+	d.useHelp(c)
 	d.metrics.resolve(c.resolver)
 	d.metrics.use(c.cfg, c.files.connections)
 	if c.resolver != d.resolver {

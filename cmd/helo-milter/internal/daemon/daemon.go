@@ -33,6 +33,7 @@ import (
 
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/help"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
 	"helo-milter/milter"
@@ -71,6 +72,11 @@ type Daemon struct {
 	records  io.Writer                      // where the decisions go, or nil
 
 	httpSocket net.Listener // of http
+
+	page       *help.Server // for senders who were refused
+	help       *http.Server // which answers with it
+	helpSocket net.Listener // of help
+	keys       *help.Keys   // of its links, or nil
 }
 
 // flushTime is how long the last lines of a log may take to be written.
@@ -86,7 +92,7 @@ func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
 func newDaemon(stdout io.Writer) *Daemon {
 	return &Daemon{
 		stdout: stdout, metrics: newMetrics(),
-		violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
+		page: help.NewServer(), violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
 		filters: newThrottle(time.Hour),
 	}
 }
@@ -115,6 +121,8 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 			d.log.Error("decision log: cannot be written, records wait in memory or are dropped", "error", err)
 		}
 	})
+	d.page.Log, d.page.OnPanic = d.log, d.onPanic
+	d.page.OnRequest = func(what string) { d.metrics.help.count(what) }
 	d.metrics.spool("log", d.lines.Spool)
 	d.metrics.spool("decision_log", d.decisions)
 }
@@ -188,8 +196,10 @@ func (d *Daemon) stop() {
 	if err := errors.Join(err, d.policy.Shutdown(ctx)); err != nil {
 		d.log.Warn("stopped with open transactions", "error", err)
 	}
-	if d.http != nil {
-		_ = d.http.Close()
+	for _, pages := range []*http.Server{d.http, d.help} {
+		if pages != nil {
+			_ = pages.Close()
+		}
 	}
 	d.decisions.Close(flushTime)
 }

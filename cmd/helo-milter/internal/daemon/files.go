@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/help"
 	"helo-milter/dnscache"
 )
 
@@ -36,11 +37,15 @@ func shareFiles(c *change) error {
 func share(cfg *config.Config, most int) files {
 	each := dnscache.SocketsPerServer * cmp.Or(len(cfg.Resolver.Servers), systemServers)
 	f := files{most: most, connections: cfg.Limits.Connections, questions: dnscache.DefaultInFlight}
-	f.wanted = ownFiles + f.connections + f.questions*each
+	own := ownFiles
+	if cfg.Help.Listen.Network != "" {
+		own += help.MaxConnections
+	}
+	f.wanted = own + f.connections + f.questions*each
 	if most == 0 || most >= f.wanted {
 		return f
 	}
-	rest := most - ownFiles
+	rest := most - own
 	f.questions = max(1, min(f.questions, max(rest-f.connections, rest/2)/each))
 	f.connections = max(1, min(f.connections, rest-f.questions*each))
 	return f

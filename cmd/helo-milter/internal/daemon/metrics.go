@@ -13,6 +13,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
+	"helo-milter/cmd/helo-milter/internal/help"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/milter/door"
 )
@@ -31,6 +32,7 @@ type metrics struct {
 	violations *series
 	trouble    *series
 	errors     prometheus.Counter
+	help       *series
 	*configuration
 	*dns
 }
@@ -64,12 +66,16 @@ func newMetrics() *metrics {
 		trouble: newSeries("list_trouble_total",
 			"Block list responses that are not listings (refused, blocked resolver, wildcard).",
 			label{name: "list"}),
-		errors:        counter("internal_errors_total", "Panics that were recovered: mail went on unjudged."),
+		errors: counter("internal_errors_total", "Panics that were recovered: mail went on unjudged."),
+		help: newSeries("help_requests_total", "Requests to help.listen, by what was asked for; busy is a test that "+
+			"came too soon, or while too many others were made.", label{"what", []string{
+			help.Page, help.Gone, help.Test, help.Busy, help.Events, help.Rule,
+		}}),
 		configuration: newConfiguration(),
 		dns:           newDNS(),
 	}
 	m.registry.MustRegister(m.decisions, m.findings, m.iprev, m.differs, m.seconds, m.sessions,
-		m.stripped, m.violations, m.trouble, m.errors, buildInfo(),
+		m.stripped, m.violations, m.trouble, m.errors, m.help, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(m.configuration.collectors()...)
 	m.registry.MustRegister(m.dns.collectors()...)

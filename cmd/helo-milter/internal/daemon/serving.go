@@ -84,6 +84,9 @@ func (d *Daemon) serving(c *change) *door.Config {
 		if counted {
 			d.metrics.decided(decision)
 		}
+		if cfg.Help.Listen.Network != "" {
+			d.page.Seen.Decided(decision)
+		}
 		if cfg.DecisionLog != "" {
 			d.decisions.Append(func(b []byte) []byte { return append(decision.Record(false).AppendJSON(b), '\n') })
 		}

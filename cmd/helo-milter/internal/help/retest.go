@@ -2,7 +2,6 @@ package help
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -27,16 +26,22 @@ type Asking struct {
 	DNS   *checks.DNS // past the cache
 }
 
-// judge judges a client by what the DNS says now, as if it had greeted with that name. An unheard one is judged without.
-func (a *Asking) judge(ctx context.Context, client netip.Addr, helo string, unheard bool) *checks.Record {
+// judge judges a client by what the DNS says now, as if it had greeted with what it said last: since the refusal, or
+// then.
+func (a *Asking) judge(ctx context.Context, t *Ticket, since *checks.Record) *checks.Record {
 	judge := *a.Judge
 	judge.Exempt = &checks.Exemptions{} // who is exempt here wants to know what others see
-	s := judge.Open(ctx, a.DNS, client, judge.Site)
+	s := judge.Open(ctx, a.DNS, t.Client, judge.Site)
 	defer s.Close()
-	if unheard {
+	switch {
+	case since != nil:
+		for _, h := range since.Helos {
+			s.Greet(h)
+		}
+	case t.Cut():
 		s.Unheard()
-	} else {
-		s.Greet(checks.ParseHelo(helo))
+	case !t.Silent():
+		s.Greet(checks.ParseHelo(t.Helo))
 	}
 	s.Mail(time.Now())
 	s.Rcpt("")

@@ -203,7 +203,7 @@ func (s *Server) test(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	w.Header().Set("Location", "../"+token) // relative, since a proxy may have put us below a path
+	w.Header().Set("Location", "../"+token+"#live") // relative, since a proxy may have put us below a path
 	w.WriteHeader(http.StatusSeeOther)
 }
 
@@ -213,11 +213,7 @@ func (s *Server) ask(token string, t *Ticket) {
 	defer func() { s.tests.end(token, found) }() // also after a panic
 	ctx, cancel := context.WithTimeout(context.Background(), testTime)
 	defer cancel()
-	helo, unheard := t.Helo, t.Cut()
-	if next := s.Seen.next(t); next != nil {
-		helo, unheard = next.Helo.Raw, false
-	}
-	found = s.settings.Load().Asking.judge(ctx, t.Client, helo, unheard)
+	found = s.settings.Load().Asking.judge(ctx, t, s.Seen.next(t))
 }
 
 // events sends the part of the page that changes, each time that it does (HTML Living Standard, "Server-sent events").

@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+	"time"
+
+	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/help"
+)
+
+// checkKeys is an error about a key file that is there.
+func checkKeys(c *change) error {
+	if c.cfg.Help.KeyFile == "" {
+		return nil
+	}
+	if _, err := help.ReadKeys(c.cfg.Help.KeyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &config.KeyError{Key: "help.key_file", Err: err}
+	}
+	return nil
+}
+
+// openKeys reads the key file, or makes it. Without one, there is a key that ends with the daemon.
+func (d *Daemon) openKeys(c *change) (err error) {
+	cfg := &c.cfg.Help
+	switch {
+	case cfg.URL == "" && cfg.Listen.Network == "":
+		return nil
+	case cfg.KeyFile != "":
+		if c.keys, err = help.MakeKeys(cfg.KeyFile); err != nil {
+			return &config.KeyError{Key: "help.key_file", Err: err}
+		}
+	case d.keys != nil && d.cfg.Help.KeyFile == "":
+		c.keys = d.keys
+	default:
+		c.keys = help.NewKeys()
+	}
+	if cfg.URL != "" {
+		judge := *c.cfg.Judge
+		judge.Help.Link = c.keys.Link(cfg.URL)
+		c.cfg.Judge = &judge
+	}
+	return nil
+}
+
+// openHelp listens for the page on another address than now.
+func (d *Daemon) openHelp(c *change) (err error) {
+	address := c.cfg.Help.Listen
+	if address.Network == "" || d.help != nil && address == d.cfg.Help.Listen && !isGone(d.helpSocket) {
+		return nil
+	}
+	if c.help, err = c.listen(address); err != nil {
+		return keyError("help.listen", err)
+	}
+	c.opened = append(c.opened, c.help)
+	return nil
+}
+
+// useHelp puts the page of a change in the place of the one in use.
+func (d *Daemon) useHelp(c *change) {
+	d.keys = c.keys
+	d.page.Configure(&help.Settings{
+		Keys: c.keys, Valid: time.Duration(c.cfg.Help.Days) * 24 * time.Hour, Asking: d.asking(c),
+	})
+	if d.help != nil && (c.help != nil || c.cfg.Help.Listen.Network == "") {
+		_ = d.help.Close()
+		d.help, d.helpSocket = nil, nil
+	}
+	if c.help != nil {
+		d.help, d.helpSocket = d.page.Serve(c.help), c.help
+	}
+}
+
+// asking is what a test of the page asks with: past the cache, and beside what mail needs.
+func (d *Daemon) asking(c *change) *help.Asking {
+	dns := *c.serving.DNS
+	dns.Attempt = nil
+	dns.ForClient = func(client netip.Addr, b *checks.Budget) checks.Resolver { return c.resolver.Anew(client, b) }
+	return &help.Asking{Judge: c.cfg.Judge, DNS: &dns}
+}
