@@ -67,8 +67,8 @@ func linkURL(s string) error {
 		return err
 	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
 		return fmt.Errorf("%q is not an address of the web, such as https://helo.example.net/r/{id}", s)
-	case strings.Count(u.Path, "{id}") != 1 || strings.Count(s, "{") != 1:
-		return fmt.Errorf("%q needs {id} once, in its path: https://helo.example.net/r/{id}", s)
+	case !strings.HasSuffix(s, "/r/{id}") || strings.Count(s, "{") != 1:
+		return fmt.Errorf("%q needs /r/{id} at its end: https://helo.example.net/r/{id}", s)
 	}
 	return nil
 }
