@@ -2,6 +2,7 @@ package help
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -9,10 +10,11 @@ import (
 	"helo-milter/checks"
 )
 
-// How much of the clients of this host is kept in memory: about 2.5 KB for each, 12 MB in all.
+// How much of the clients of this host is kept in memory: about 3 KB for each, 15 MB in all, and never more than 60.
 const (
 	maxRecent  = 4000 // last sessions, by their id
 	maxWatched = 1000 // clients whose page somebody has opened
+	maxSize    = 8192 // bytes of what a session said and what the DNS said to it; a larger one is not kept
 )
 
 // Seen keeps the last sessions of this host's clients, without their envelopes. Its methods are safe for concurrent use.
@@ -38,7 +40,8 @@ func NewSeen() *Seen {
 
 // Decided keeps a decision about a client that was judged, or is on the allow list.
 func (s *Seen) Decided(d *checks.Decision) {
-	if d.Verdict.Internal || d.Verdict.Exempt != "" && d.Verdict.Exempt != checks.AllowList {
+	exempt := d.Verdict.Exempt != "" && d.Verdict.Exempt != checks.AllowList
+	if d.Verdict.Internal || exempt || sizeOf(d.Facts) > maxSize {
 		return
 	}
 	kept := *d
@@ -52,6 +55,29 @@ func (s *Seen) Decided(d *checks.Decision) {
 		s.watched.Add(client, &kept)
 	}
 	s.notify(client)
+}
+
+// sizeOf returns about how many bytes facts take that a client and its DNS servers can make large.
+func sizeOf(f *checks.Facts) int {
+	size := hostsSize(f.PTR.Values)
+	for i := range f.Greetings {
+		g := &f.Greetings[i]
+		size += 500 + 2*len(g.Helo.Raw) + addrSize*(len(g.A.Values)+len(g.AAAA.Values)) + hostsSize(g.Hosts)
+		for _, name := range slices.Concat(g.MX.Values, g.NS.Values) {
+			size += stringSize + len(name)
+		}
+	}
+	return size
+}
+
+// The bytes of an address and of a string without its text.
+const addrSize, stringSize = 24, 16
+
+func hostsSize(hosts []checks.Host) (size int) {
+	for i := range hosts {
+		size += 150 + len(hosts[i].Name) + addrSize*len(hosts[i].Addrs.Values)
+	}
+	return size
 }
 
 // session returns the ticket of a session that is still kept, or nil.

@@ -281,6 +281,11 @@ func TestSeen(t *testing.T) {
 			t.Error(exempt)
 		}
 	}
+	d := refused("large", now)
+	d.Facts.Greetings[0].A.Values = make([]netip.Addr, 4000)
+	if s.Decided(d); s.session(d.ID) != nil {
+		t.Error("a client fills memory with its address records")
+	}
 	ticket := &Ticket{Client: netip.MustParseAddr("203.0.113.9"), Time: now.Add(-time.Hour)}
 	if s.next(ticket) != nil {
 		t.Error("a client that was not here was seen")
