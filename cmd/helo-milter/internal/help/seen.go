@@ -2,7 +2,6 @@ package help
 
 import (
 	"net/netip"
-	"slices"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -63,8 +62,10 @@ func sizeOf(f *checks.Facts) int {
 	for i := range f.Greetings {
 		g := &f.Greetings[i]
 		size += 500 + 2*len(g.Helo.Raw) + addrSize*(len(g.A.Values)+len(g.AAAA.Values)) + hostsSize(g.Hosts)
-		for _, name := range slices.Concat(g.MX.Values, g.NS.Values) {
-			size += stringSize + len(name)
+		for _, names := range [2][]string{g.MX.Values, g.NS.Values} {
+			for _, name := range names {
+				size += stringSize + len(name)
+			}
 		}
 	}
 	return size
