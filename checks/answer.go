@@ -48,8 +48,8 @@ func (s *Session) ask() {
 // Answer is the reply to RCPT for Judge.Mailbox, in either mode: what mail to others in its domain would meet. It waits
 // and panics as Rcpt does. id is that of the session.
 //
-// It is temporary only where a lookup failed and nothing is known to be wrong: the client may be right, and its mail
-// server asks again by itself. A known fault is worth saying at once, whatever else could not be asked.
+// A fault for which mail is refused is said at once, whatever else could not be asked. Otherwise a failed lookup makes the
+// answer a temporary one: the client may be right, and its mail server asks again by itself.
 func (s *Session) Answer(id string) *Reply {
 	s.ask()
 	end := []string{"Id: " + clean.Token(id)}
@@ -65,18 +65,17 @@ func (s *Session) Answer(id string) *Reply {
 	} else {
 		head += " " + v.outlook()
 	}
-	failed, details := v.failing(), []string(nil)
+	failed := v.with(Fail)
 	if len(failed) > 0 {
-		head += " What fails: " + strings.Join(ruleNames(failed), ", ") + "."
-		details = v.details(f, failed)
+		head += " What fails: " + ruleNames(failed) + "."
 	}
+	details := v.details(f, failed)
 	tail := end
-	if unsure := v.Unsure(); unsure != "none" {
+	if unsure := v.with(Unsure); len(unsure) > 0 {
 		tail = []string{
-			"Could not be asked, since DNS lookups failed; try again later: " + strings.ReplaceAll(unsure, ",", ", ") + ".",
-			end[0],
+			"Could not be asked, since DNS lookups failed; try again later: " + ruleNames(unsure) + ".", end[0],
 		}
-		if len(failed) == 0 {
+		if v.Action < TempFail || v.Finding.Result == Unsure {
 			code = dnsTrouble
 		}
 	}
@@ -128,15 +127,15 @@ func (v *Verdict) opening(f *Facts) string {
 	switch f.Iprev() {
 	case "pass":
 		who += " Reverse DNS: " + clean.Reply(f.Confirmed()[0]) + ", confirmed."
-		if n := len(f.Greetings); n > 0 && (&Case{Facts: f, Greeting: &f.Greetings[n-1]}).Proven() {
-			who += " The HELO name is proven."
-		}
 	case "permerror":
 		who += " Reverse DNS: none."
 	case "temperror":
 		who += " Reverse DNS: could not be asked."
 	case "fail":
 		who += " Reverse DNS: " + clean.Reply(f.PTR.Values[0].Name) + ", not confirmed."
+	}
+	if n := len(f.Greetings); n > 0 && (&Case{Facts: f, Greeting: &f.Greetings[n-1]}).Proven() {
+		who += " HELO name: proven by the DNS."
 	}
 	return who
 }
@@ -149,9 +148,9 @@ func (v *Verdict) outlook() string {
 		return "Mail is accepted here for now, but would be " + fate + "."
 	case fate != "":
 		return "Mail is " + fate + " here."
-	case v.Failed() != "none":
+	case len(v.with(Fail)) > 0:
 		return "Mail is accepted here; others may refuse it."
-	case v.Unsure() != "none":
+	case len(v.with(Unsure)) > 0:
 		return "Nothing is wrong, as far as it is known."
 	default:
 		return "All is well."
@@ -160,16 +159,16 @@ func (v *Verdict) outlook() string {
 
 // otherwise says what an exempt client would meet.
 func (v *Verdict) otherwise(f *Facts) string {
-	if f.PTR.Status == Unasked && v.Failed() == "none" {
+	if f.PTR.Status == Unasked && len(v.with(Fail)) == 0 {
 		return "Nothing is wrong with its HELO as such; nothing was looked up."
 	}
 	return "Without that: " + v.outlook()
 }
 
-// failing returns the rules that fail and count, by their index: the strictest first.
-func (v *Verdict) failing() (rules []int) {
+// with returns the rules that ended so and count, by their index: the strictest first.
+func (v *Verdict) with(result Result) (rules []int) {
 	for i, f := range v.Findings {
-		if f.Result == Fail && v.policy.Actions[i] != Off {
+		if f.Result == result && v.policy.Actions[i] != Off {
 			rules = append(rules, i)
 		}
 	}
@@ -177,11 +176,12 @@ func (v *Verdict) failing() (rules []int) {
 	return rules
 }
 
-func ruleNames(rules []int) (names []string) {
-	for _, i := range rules {
-		names = append(names, All[i].Name)
+func ruleNames(rules []int) string {
+	names := make([]string, len(rules))
+	for i, rule := range rules {
+		names[i] = All[rule].Name
 	}
-	return names
+	return strings.Join(names, ", ")
 }
 
 // details say what is wrong, rule by rule, and what to change, once where it is the same.
@@ -190,9 +190,11 @@ func (v *Verdict) details(f *Facts, rules []int) (details []string) {
 	for _, i := range rules {
 		rule, problem := &All[i], v.Findings[i].Problem
 		text := rule.Name
-		if helo, detail := clean.Reply(problem.Helo), clean.Reply(problem.Detail); problem.Helo != f.LastHelo().Raw {
+		helo, detail := clean.Reply(problem.Helo), clean.Reply(problem.Detail)
+		switch ofHelo := strings.HasPrefix(rule.Name, "helo-"); {
+		case ofHelo && problem.Helo != f.LastHelo().Raw:
 			text += fmt.Sprintf(" (HELO %q)", helo)
-		} else if detail != helo && detail != f.Client.String() {
+		case detail != helo && detail != f.Client.String() && rule.On != FormMissing:
 			text += " (" + detail + ")"
 		}
 		text += ": " + rule.Doc + "."
