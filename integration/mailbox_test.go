@@ -1,0 +1,66 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"helo-milter/integration/rig"
+)
+
+const helpMailbox = "[help]\nmailbox = \"helocheck@example.net\"\n"
+
+// askers are sessions that ask the help mailbox, with the first code of its reply, what that says, and the decision: what
+// the policy wants, and for which client. A refusal in it is none.
+var askers = []struct{ says, others, config, code, text, decided string }{
+	{"EHLO mail.example.org", "RCPT TO:<reader@example.net>|DATA|", "", "550 5.2.0", "confirmed. HELO name: proven by the DNS. All is well.", "accept"},
+	{"EHLO mx.example.net", "", "", "550 5.2.0", "What fails: helo-own-name", "reject"},
+	{"EHLO mail.example.org", "", deadDNS, "451 4.4.3", "Reverse DNS: could not be asked.", "accept"},
+	{"EHLO mail.example.org", "", "[exempt]\nnetworks = [\"203.0.113.0/24\"]", "550 5.2.0", "is not judged: this server exempts it.", "exempt"},
+}
+
+// Whoever asks the help mailbox is answered by each mail server, in both modes; other recipients of the message get it.
+func TestHelpMailbox(t *testing.T) {
+	replay := &decisionReplay{logs: map[string]string{}}
+	pairwiseHosts(t, func(t *testing.T, v variant) { v.askMailbox(t, replay) })
+	variant{"OpenSMTPD", "enforce", "filter"}.run(t, func(t *testing.T, v variant) { v.askMailbox(t, replay) })
+	for config, log := range replay.logs {
+		if got := replayed(t, config, log); got != log {
+			t.Errorf("replay under\n%s\ndiffers from the decisions:\n%s", config, firstDifference(log, got))
+		}
+	}
+}
+
+func (v variant) askMailbox(t *testing.T, replay *decisionReplay) {
+	for _, tt := range askers {
+		t.Run(tt.says+" "+tt.decided, func(t *testing.T) {
+			t.Parallel()
+			const rcpt = "RCPT TO:<HELOcheck@example.net>"
+			script := tt.says + "|MAIL FROM:<sender@example.org>|" + rcpt + "|" + tt.others + "QUIT"
+			config := helpMailbox + tt.config
+			if strings.HasPrefix(tt.config, oneSecond) { // top-level keys first
+				config = tt.config + "\n" + helpMailbox
+			}
+			s := v.session(t, config, good, script, rig.Message)
+			reply := s.reply(rcpt)
+			text := strings.ReplaceAll(fmt.Sprint(reply.Code, " ", reply.Text), "\n"+tt.code[4:], "")
+			code := tt.code
+			if v.asksPolicy() {
+				code = strings.Replace(code, "451 ", "450 ", 1)
+			}
+			record := s.record()
+			if !strings.HasPrefix(text, code) || !strings.Contains(text, tt.text) || !strings.HasSuffix(text, "Id: "+record.ID) {
+				t.Errorf("the answer is %q\n%s", text, s.log)
+			}
+			s.checkReplyFormat(reply)
+			got := record.Verdict.Want + "/" + record.Verdict.Did + "/" + record.RcptTo[0]
+			if want := tt.decided + "/accept/HELOcheck@example.net"; got != want {
+				t.Errorf("the record has %s, want %s\n%s", got, want, record)
+			}
+			if mails := s.sink.Mails(); len(mails) != strings.Count(tt.others, "DATA") {
+				t.Errorf("%d messages came", len(mails))
+			}
+			replay.add(s, config)
+		})
+	}
+}
