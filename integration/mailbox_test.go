@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,9 +53,13 @@ func (v variant) askMailbox(t *testing.T, replay *decisionReplay) {
 			if !strings.HasPrefix(text, code) || !strings.Contains(text, tt.text) || !strings.HasSuffix(text, "Id: "+record.ID) {
 				t.Errorf("the answer is %q\n%s", text, s.log)
 			}
-			s.checkReplyFormat(reply)
-			got := record.Verdict.Want + "/" + record.Verdict.Did + "/" + record.RcptTo[0]
-			if want := tt.decided + "/accept/HELOcheck@example.net"; got != want {
+			lines := strings.Split(reply.Text, "\n")
+			long := func(line string) bool { return len("550-"+line+"\r\n") > 512 } // RFC 5321 §4.5.3.1.5
+			if len(lines) > 5 || slices.ContainsFunc(lines, long) && v.mta != "Exim" { // whose lines were joined
+				t.Errorf("%d lines: %q", len(lines), reply.Text)
+			}
+			got := record.Verdict.Want + "/" + record.Verdict.Did + "/" + strings.ToLower(record.RcptTo[0])
+			if want := tt.decided + "/accept/helocheck@example.net"; got != want {
 				t.Errorf("the record has %s, want %s\n%s", got, want, record)
 			}
 			if mails := s.sink.Mails(); len(mails) != strings.Count(tt.others, "DATA") {
