@@ -2,6 +2,8 @@ package integration
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -54,7 +56,7 @@ func (v variant) askMailbox(t *testing.T, replay *decisionReplay) {
 				t.Errorf("the answer is %q\n%s", text, s.log)
 			}
 			lines := strings.Split(reply.Text, "\n")
-			long := func(line string) bool { return len("550-"+line+"\r\n") > 512 } // RFC 5321 §4.5.3.1.5
+			long := func(line string) bool { return len("550-"+line+"\r\n") > 512 }    // RFC 5321 §4.5.3.1.5
 			if len(lines) > 5 || slices.ContainsFunc(lines, long) && v.mta != "Exim" { // whose lines were joined
 				t.Errorf("%d lines: %q", len(lines), reply.Text)
 			}
@@ -66,6 +68,45 @@ func (v variant) askMailbox(t *testing.T, replay *decisionReplay) {
 				t.Errorf("%d messages came", len(mails))
 			}
 			replay.add(s, config)
+		})
+	}
+}
+
+// A mail server that knows its recipients refuses one that it does not know before it asks about it, but for OpenSMTPD: the
+// mailbox needs an alias there, as examples/README.md says.
+func TestHelpMailboxKnown(t *testing.T) {
+	aliases := filepath.Join(t.TempDir(), "aliases")
+	if err := os.WriteFile(aliases, []byte("helocheck: /dev/null\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		local, relayed = "helocheck@mx.example.net", "helocheck@example.net"
+		relays         = "relay_recipient_maps = inline:{reader@example.net=x}"
+		virtual        = "virtual_alias_maps = inline:{ {helocheck@example.net=postmaster@example.net}," +
+			" {helocheck@mx.example.net=postmaster@example.net} }"
+	)
+	for _, tt := range []struct{ mta, mailbox, known, code string }{
+		{"Postfix", local, localUsers["Postfix"], "550 5.1.1"},
+		{"Postfix", local, localUsers["Postfix"] + "\n" + virtual, "550 5.2.0"},
+		{"Postfix", relayed, relays, "550 5.1.1"},
+		{"Postfix", relayed, relays + "\n" + virtual, "550 5.2.0"},
+		{"Postfix policy", local, localUsers["Postfix"], "550 5.1.1"},
+		{"Postfix policy", local, localUsers["Postfix"] + "\n" + virtual, "550 5.2.0"},
+		{"Sendmail", local, localUsers["Sendmail"], "550 5.1.1"},
+		{"Sendmail", local, strings.Replace(localUsers["Sendmail"], "null:", aliases, 1), "550 5.2.0"},
+		{"Exim", local, localUsers["Exim"], "550 5.1.1"},
+		{"Exim", "root@mx.example.net", localUsers["Exim"], "550 5.2.0"}, // the one alias of rig/exim.go
+		{"OpenSMTPD", local, "", "550 5.2.0"},
+	} {
+		t.Run(tt.mta+" "+tt.mailbox+" "+tt.code, func(t *testing.T) {
+			t.Parallel()
+			v := variant{tt.mta, "enforce", map[bool]string{true: "filter", false: "inet"}[tt.mta == "OpenSMTPD"]}
+			script := "EHLO mail.example.org|MAIL FROM:<sender@example.org>|RCPT TO:<" + tt.mailbox + ">|QUIT"
+			s := v.session(t, "[help]\nmailbox = \""+tt.mailbox+"\"\n", good, script, "", tt.known)
+			reply := s.reply("RCPT")
+			if got := fmt.Sprint(reply.Code, " ", reply.Text); !strings.HasPrefix(got, tt.code) {
+				t.Errorf("%s\n%s", got, s.log)
+			}
 		})
 	}
 }
