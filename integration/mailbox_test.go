@@ -25,8 +25,11 @@ var askers = []struct{ says, others, config, code, text, decided string }{
 // Whoever asks the help mailbox is answered by each mail server, in both modes; other recipients of the message get it.
 func TestHelpMailbox(t *testing.T) {
 	replay := &decisionReplay{logs: map[string]string{}}
-	pairwiseHosts(t, func(t *testing.T, v variant) { v.askMailbox(t, replay) })
-	variant{"OpenSMTPD", "enforce", "filter"}.run(t, func(t *testing.T, v variant) { v.askMailbox(t, replay) })
+	ask := func(t *testing.T, v variant) { v.askMailbox(t, replay) }
+	pairwiseVariants(t, ask)
+	variant{"Exim", "enforce", "unix"}.run(t, ask)
+	variant{"Postfix policy", "observe", "inet"}.run(t, ask)
+	variant{"OpenSMTPD", "enforce", "filter"}.run(t, ask)
 	for config, log := range replay.logs {
 		if got := replayed(t, config, log); got != log {
 			t.Errorf("replay under\n%s\ndiffers from the decisions:\n%s", config, firstDifference(log, got))
