@@ -11,6 +11,8 @@
 // also be called by itself: [Lookup] asks the DNS, [Evaluate] asks every rule about every greeting,
 // [Policy.Decide] weighs the findings, and reply, header and record are functions of the verdict.
 //
+// [Session.Answer] is another way out, for the help mailbox: what the client would hear, as a reply, without a decision.
+//
 // Only lookup.go, ask.go and ask_spf.go do I/O. All else is a pure function of plain data that survives JSON unchanged,
 // so that a decision log, read again, gives the same verdict to the byte.
 //

@@ -13,6 +13,9 @@ type Judge struct {
 	Deny   *DenyList
 	Policy *Policy
 	Help   Help
+	// Mailbox is the address that is answered with the judgement of the session that names it as a recipient, see
+	// Session.Answer; "" is none.
+	Mailbox string
 }
 
 // Again judges the facts of a record once more, without DNS: the configuration that made the record makes

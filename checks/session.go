@@ -34,6 +34,7 @@ type transaction struct {
 	found    []Finding // for it
 	judged   []Finding // the worst of all recipients
 	passing  []Finding // the worst of those that were not refused
+	asked    []Finding // for Judge.Mailbox: those of no recipient
 	did      Action    // the strictest answer so far
 }
 
@@ -100,10 +101,17 @@ func (s *Session) Rcpt(domain string) Verdict {
 	return v
 }
 
-// Rcpts judges the client for each domain of these recipients, or for none where there are none.
+// Rcpts judges the client for each domain of these recipients, or for none where there are none. Judge.Mailbox is asked.
 func (s *Session) Rcpts(rcpts []string) {
+	if s.judge.OnlyAsked(rcpts) {
+		s.ask()
+		return
+	}
 	var domains []string
 	for _, rcpt := range rcpts {
+		if s.judge.Asked(rcpt) {
+			continue
+		}
 		if domain := Domain(rcpt); !slices.Contains(domains, domain) {
 			domains = append(domains, domain)
 		}
@@ -153,16 +161,24 @@ func (s *Session) Facts() *Facts {
 // Findings returns the worst findings of all recipients so far, rule by rule: nil before the first.
 func (s *Session) Findings() []Finding { return s.mail.judged }
 
+// decided are the findings of a decision.
+func (s *Session) decided() []Finding {
+	if s.mail.judged == nil {
+		return s.mail.asked
+	}
+	return s.mail.judged
+}
+
 // Settled reports whether there is a decision: a recipient was judged, or none has to be.
 func (s *Session) Settled() bool {
-	return s.mail.judged != nil || s.mail.exempt != "" || s.mail.internal
+	return s.decided() != nil || s.mail.exempt != "" || s.mail.internal
 }
 
 // Passing is the verdict on the recipients that were not refused: what the message's header says. Where all were, and
 // the message comes nevertheless (Postfix's warn_if_reject), it is that on all of them.
 func (s *Session) Passing() Verdict {
 	if s.mail.passing == nil {
-		return s.verdict(s.mail.judged)
+		return s.verdict(s.decided())
 	}
 	return s.verdict(s.mail.passing)
 }
@@ -172,7 +188,7 @@ func (s *Session) Passing() Verdict {
 func (s *Session) Decision() *Decision {
 	f := s.Facts()
 	return &Decision{
-		MTA: f.Site.Hostname, Facts: f, Verdict: s.verdict(s.mail.judged), Did: s.mail.did,
+		MTA: f.Site.Hostname, Facts: f, Verdict: s.verdict(s.decided()), Did: s.mail.did,
 		Help: s.judge.Help, Time: s.mail.at,
 	}
 }
@@ -199,7 +215,7 @@ func (s *Session) verdict(findings []Finding) Verdict {
 // so. A recipient that was refused before stays refused.
 func (s *Session) Abandon() {
 	s.mail.internal = true
-	s.mail.judged, s.mail.passing = nil, nil
+	s.mail.judged, s.mail.passing, s.mail.asked = nil, nil, nil
 }
 
 // Close ends the lookups that are still running. It panics as Rcpt does, unless Rcpt has.

@@ -72,9 +72,24 @@ func TestDecision(t *testing.T) {
 			"refused at MAIL", func(c *door.Config) { c.ReplyAt = door.AtMail }, "C 203.0.113.1 | H 0x7f000001 | M | A",
 			"mx.example.net - a@example.org [] 1 reject/reject",
 		},
+		{
+			"a question by mail is no recipient", nil,
+			"C 203.0.113.1 | H mail.example.org | M | R HELOcheck@example.net | R c@example.net | .",
+			"mx.example.net Q1 a@example.org [HELOcheck@example.net c@example.net] 0 accept/accept",
+		},
+		{
+			"and refuses nobody", nil, "C 203.0.113.1 | H 0x7f000001 | M | R helocheck@example.net | A",
+			"mx.example.net - a@example.org [helocheck@example.net] 1 reject/accept",
+		},
+		{
+			"also where MAIL is judged", func(c *door.Config) { c.ReplyAt = door.AtMail },
+			"C 203.0.113.1 | H mail.example.org | M | R helocheck@example.net | A",
+			"mx.example.net - a@example.org [helocheck@example.net] 0 accept/accept",
+		},
 	} {
 		address, records := decided(t, func(c *door.Config) {
 			c.Policy.Actions[checks.Index("helo-rcpt-domain")] = checks.Reject
+			c.Mailbox = "helocheck@example.net"
 			if tt.change != nil {
 				tt.change(c)
 			}

@@ -137,6 +137,11 @@ func TestSessionConfigured(t *testing.T) {
 			"C 203.0.113.1 | H 0x7f000001 | M | R", "504 5.5.2 https://mx.example.net/helo?100%%25",
 		}, // % for the MTA
 		{
+			"a question by mail, answered in two lines", func(c *door.Config) { c.Mailbox, c.Policy.Mode = "helo@example.net", checks.Observe }, nil,
+			"C 203.0.113.1 | H mail.example.org | M | R HELO@example.net | R | .",
+			"550-5.2.0 HELO 5.2.0 | 0:accept,mail.example.org,none",
+		},
+		{
 			"one recipient's domain", set("helo-rcpt-domain", checks.Reject), nil,
 			"C 203.0.113.1 | H example.com | M | R | R b@example.com | R c@example.net | .",
 			"550 5.7.1 helo-rcpt-domain | 0:accept,example.com,helo-unresolvable,helo-ptr-mismatch," +

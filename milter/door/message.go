@@ -51,13 +51,24 @@ func (m *message) add(rcpt string, worse bool) {
 }
 
 // Rcpt judges the client for one recipient, and returns the reply that refuses it, or nil. It waits for the lookups.
+// Config.Mailbox is always refused, with the judgement as its reply.
 func (s *Session) Rcpt(to string) *checks.Reply {
 	if !s.Open() {
 		s.Mail("") // no MTA does this
 	}
+	if s.Config.Asked(to) {
+		s.message.add(to, false)
+		return s.answer()
+	}
 	before := s.pipe.Findings()
 	defer func() { s.message.add(to, !slices.Equal(before, s.pipe.Findings())) }()
 	return s.judge(checks.Domain(to))
+}
+
+// answer returns the reply for Config.Mailbox, after an internal error as well: whoever asks hears of it.
+func (s *Session) answer() (reply *checks.Reply) {
+	s.retry(func() { reply = s.pipe.Answer(s.ID) })
+	return reply
 }
 
 // Judge is Rcpt for no recipient yet.

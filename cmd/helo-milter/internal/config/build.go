@@ -14,7 +14,7 @@ func (c *Config) build() {
 			Hostname: checks.Canonical(c.site.hostname), Names: canonical(c.site.names), Addresses: c.site.addresses,
 		},
 		Lists: canonical(c.blockLists), Exempt: c.exemptions(), Deny: c.denyList(), Policy: c.policy(),
-		Help: checks.Help{URL: c.helpURL},
+		Help: checks.Help{URL: c.helpURL}, Mailbox: c.Help.Mailbox,
 	}
 	c.DNS = checks.DNS{Timeout: c.timeout, Lists: c.Judge.Lists, Hosts: c.Judge.Deny.Hosts()}
 	for _, a := range c.allow {

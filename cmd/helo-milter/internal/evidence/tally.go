@@ -60,8 +60,11 @@ func (t *Tally) Judge(r *checks.Record) *Judged {
 // Add judges and counts a record.
 func (t *Tally) Add(r *checks.Record) { t.Count(t.Judge(r)) }
 
-// Count counts a record.
+// Count counts a record. One that only asks the help mailbox is no mail, and often a test by hand: it is not evidence.
 func (t *Tally) Count(r *Judged) {
+	if t.judge.OnlyAsked(r.RcptTo) {
+		return
+	}
 	kind := 0
 	if r.Source != nil {
 		kind = 1
