@@ -127,7 +127,7 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 	d.page.Log, d.page.OnPanic = d.log, d.onPanic
 	d.page.OnRequest = func(what string) { d.metrics.help.count(what) }
 	d.self.OnEdge, d.self.OnPanic = d.selfChanged, d.onPanic
-	d.metrics.registry.MustRegister(newSelfMetrics(d.self))
+	d.metrics.registry.MustRegister(newSelfMetrics(d.self.Known))
 	d.metrics.spool("log", d.lines.Spool)
 	d.metrics.spool("decision_log", d.decisions)
 }

@@ -212,9 +212,9 @@ func full(t *testing.T) *prometheus.Registry {
 	m.trouble.count("")
 	m.differs.count("", "")
 	m.questions.count("", "", "")
-	self := sentinel.NewWatch(sentinel.Every)
-	self.Configure(nil, []netip.Addr{netip.MustParseAddr("203.0.113.10")})
-	m.registry.MustRegister(newSelfMetrics(self))
+	m.registry.MustRegister(newSelfMetrics(func() map[netip.Addr]sentinel.Status {
+		return map[netip.Addr]sentinel.Status{netip.MustParseAddr("203.0.113.10"): {State: sentinel.OK}}
+	}))
 	return m.registry
 }
 

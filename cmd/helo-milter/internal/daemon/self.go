@@ -47,15 +47,15 @@ func (d *Daemon) selfChanged(s sentinel.Self) {
 
 // selfMetrics are what is known of the sending addresses. They go with the address.
 type selfMetrics struct {
-	watch *sentinel.Watch
+	known func() map[netip.Addr]sentinel.Status
 	ok    *prometheus.Desc
-	known *prometheus.Desc
+	since *prometheus.Desc
 }
 
-func newSelfMetrics(w *sentinel.Watch) *selfMetrics {
+func newSelfMetrics(known func() map[netip.Addr]sentinel.Status) *selfMetrics {
 	label := []string{"address"}
 	return &selfMetrics{
-		w,
+		known,
 		prometheus.NewDesc(namespace+"self_ok", "1 if other hosts see nothing wrong with an address of "+
 			"selftest.addresses, 0 if they do; there is none before the first result.", label, nil),
 		prometheus.NewDesc(namespace+"self_known_timestamp_seconds", "When the DNS last answered all that it takes to "+
@@ -64,13 +64,13 @@ func newSelfMetrics(w *sentinel.Watch) *selfMetrics {
 }
 
 // Describe implements prometheus.Collector.
-func (m *selfMetrics) Describe(to chan<- *prometheus.Desc) { to <- m.ok; to <- m.known }
+func (m *selfMetrics) Describe(to chan<- *prometheus.Desc) { to <- m.ok; to <- m.since }
 
 // Collect implements prometheus.Collector.
 func (m *selfMetrics) Collect(to chan<- prometheus.Metric) {
-	for client, s := range m.watch.Known() {
+	for client, s := range m.known() {
 		address := client.String()
-		to <- prometheus.MustNewConstMetric(m.known, prometheus.GaugeValue, float64(s.Looked.Unix()), address)
+		to <- prometheus.MustNewConstMetric(m.since, prometheus.GaugeValue, float64(s.Looked.Unix()), address)
 		value := 0.0
 		if s.State == sentinel.OK {
 			value = 1
