@@ -20,7 +20,7 @@ var doors = map[string][]string{
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/daemon",
 		"helo-milter/cmd/helo-milter/internal/help",
 		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/past",
-		"helo-milter/cmd/helo-milter/internal/replay",
+		"helo-milter/cmd/helo-milter/internal/replay", "helo-milter/cmd/helo-milter/internal/sentinel",
 		"github.com/alecthomas/kong", "golang.org/x/term",
 	},
 	"cmd/helo-milter/internal/completion": {"github.com/alecthomas/kong"},
@@ -33,7 +33,7 @@ var doors = map[string][]string{
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache", "helo-milter/milter/door",
 		"helo-milter/milter/gate", "helo-milter/milter", "helo-milter/milter/opensmtpd", "helo-milter/milter/policy",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/help",
-		"helo-milter/cmd/helo-milter/internal/spool",
+		"helo-milter/cmd/helo-milter/internal/sentinel", "helo-milter/cmd/helo-milter/internal/spool",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"github.com/d--j/go-milter", "golang.org/x/net/netutil",
 		"github.com/prometheus/client_golang/prometheus",
@@ -58,7 +58,8 @@ var doors = map[string][]string{
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/cmd/helo-milter/internal/inorder",
 		"helo-milter/cmd/helo-milter/internal/past",
 	},
-	"cmd/helo-milter/internal/spool": {},
+	"cmd/helo-milter/internal/sentinel": {"helo-milter/checks"},
+	"cmd/helo-milter/internal/spool":    {},
 
 	"milter": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/milter/door", "helo-milter/milter/gate",

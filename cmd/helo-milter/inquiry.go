@@ -8,12 +8,14 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/dnscache"
 )
 
 // inquiry judges clients as a session of the daemon does, by the DNS as it is now.
 type inquiry struct {
 	*checks.Judge
-	cfg *config.Config
+	cfg      *config.Config
+	resolver *dnscache.Resolver
 }
 
 // inquire is an inquiry with the configuration, or with these DNS servers instead of its own.
@@ -33,7 +35,7 @@ func (p *program) inquire(dns []string) (*inquiry, error) {
 		return nil, err
 	}
 	cfg.DNS = *cfg.Asking(resolver)
-	return &inquiry{cfg.Judge, cfg}, nil
+	return &inquiry{cfg.Judge, cfg, resolver}, nil
 }
 
 // decide judges a client that sends these HELO names. Without any, its HELO is unknown.

@@ -7,6 +7,7 @@
 //	past      what hosts recorded of their clients: mailboxes, messages, logs
 //	inorder   work in several goroutines, its results in order
 //	replay    takes that through the same pipe as a session
+//	sentinel  looks at the hosts that mail is sent from, once or again and again
 //	evidence  weighs decision logs, for report
 //	spool     a log that never holds up its writer
 //

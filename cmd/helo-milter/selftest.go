@@ -7,14 +7,19 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
+	"helo-milter/cmd/helo-milter/internal/sentinel"
 )
 
 type selftestCmd struct {
 	ListenFor string        `placeholder:"[ADDR]:PORT" help:"Accept SMTP sessions there and judge the first HELO."`
 	Wait      time.Duration `default:"5m" help:"How long to wait for it."`
+	Watch     bool          `help:"Look again and again, and print a line when an address becomes wrong, or right again."`
+	Every     time.Duration `default:"15m" help:"How often, at least 1s."`
 	DNS       []string      `name:"dns" sep:"none" placeholder:"HOST:PORT" help:"Ask this DNS server instead of the usual ones."`
 	Address   []string      `arg:"" optional:"" help:"Public addresses that send mail; default: those of this host."`
 }
@@ -22,6 +27,9 @@ type selftestCmd struct {
 // Run judges a sending host as its receivers do.
 func (c *selftestCmd) Run(p *program) error {
 	clients, err := publicAddrs(c.Address)
+	if err == nil && c.Watch && (c.ListenFor != "" || c.Every < time.Second) {
+		err = errors.New("--watch goes without --listen-for, and --every is at least 1s")
+	}
 	if err != nil {
 		return exitError{exitUsage, err}
 	}
@@ -35,8 +43,10 @@ func (c *selftestCmd) Run(p *program) error {
 	var good bool
 	if c.ListenFor != "" {
 		good, err = c.listen(p, q, clients)
-	} else {
-		good, err = q.selftest(p, clients)
+	} else if clients, err = selfAddrs(clients); err == nil && c.Watch {
+		good = c.watch(p, q, clients)
+	} else if err == nil {
+		good = q.selftest(p, clients)
 	}
 	if err == nil && !good {
 		err = exitError{code: exitBad}
@@ -76,101 +86,77 @@ func ownAddrs() ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// self is an address that mail is sent from.
-type self struct {
-	client netip.Addr
-	record *checks.Record // of the client, without a HELO
-	advice checks.Advice
+// selfAddrs are the addresses given, or else those of this host.
+func selfAddrs(clients []netip.Addr) ([]netip.Addr, error) {
+	if len(clients) > 0 {
+		return clients, nil
+	}
+	clients, err := ownAddrs()
+	if err == nil && len(clients) == 0 {
+		err = exitError{exitUsage, errors.New("this host has no public address of its own: give the " +
+			"addresses that it sends mail from")}
+	}
+	return clients, err
 }
 
-// family is 4 or 6.
-func (s *self) family() int { return s.client.BitLen() }
-
-func (s *self) confirms(name string) bool { return slices.Contains(s.record.Facts.Confirmed(), name) }
-
 // selftest prints the HELO name that each address should send, and what is missing for that.
-func (q *inquiry) selftest(p *program, clients []netip.Addr) (good bool, err error) {
-	if len(clients) == 0 {
-		if clients, err = ownAddrs(); err != nil {
-			return false, err
-		}
-		if len(clients) == 0 {
-			return false, exitError{exitUsage, errors.New("this host has no public address of its own: give the " +
-				"addresses that it sends mail from")}
-		}
-	}
-	var selves []self
-	for _, client := range clients {
-		record := q.record(p.ctx, client, nil)
-		selves = append(selves, self{client, record, checks.Advise(record, nil)})
-	}
-	common := commonName(selves)
+func (q *inquiry) selftest(p *program, clients []netip.Addr) (good bool) {
+	selves, common := sentinel.NewObserver(q.Judge, &q.cfg.DNS).Look(p.ctx, clients)
 	good = true
 	for i, s := range selves {
 		if i > 0 {
 			fmt.Fprintln(p.stdout)
 		}
-		if common != "" && (s.confirms(common) || !familyConfirms(selves, s.family(), common)) {
-			s.advice.Name, s.advice.Example = common, false
-		}
-		if !s.advice.Example {
-			s.record = q.record(p.ctx, s.client, nil, s.advice.Name)
-			s.advice = checks.AdviseName(s.record, s.advice.Name)
-		}
-		good = s.report(p.stdout) && good
+		good = reportSelf(p.stdout, &s) && good
 	}
 	if common != "" {
 		fmt.Fprintln(p.stdout,
 			"\nA mail server sends the same HELO name over IPv4 and IPv6. Use this one for both:", common)
 	}
-	return good, nil
+	return good
 }
 
-// commonName is the name that both families should have, which is "" where there is one only: the best of an
-// address, preferably one that both confirm.
-func commonName(selves []self) string {
-	best, most := "", -1
-	families := map[int]bool{}
-	for _, s := range selves {
-		families[s.family()] = true
-		confirming := 0
-		for _, family := range []int{32, 128} {
-			if familyConfirms(selves, family, s.advice.Name) {
-				confirming++
-			}
-		}
-		if !s.advice.Example && confirming > most {
-			best, most = s.advice.Name, confirming
-		}
-	}
-	if len(families) < 2 {
-		return ""
-	}
-	return best
-}
-
-// familyConfirms reports whether a name is confirmed for an address of the family.
-func familyConfirms(selves []self, family int, name string) bool {
-	return slices.ContainsFunc(selves, func(s self) bool { return s.family() == family && s.confirms(name) })
-}
-
-// report prints what there is to say about an address, and reports whether it is good.
-func (s *self) report(out io.Writer) bool {
-	fmt.Fprintln(out, s.client)
-	paragraph(out, "  PTR   ", pointers(s.record.Facts), wide)
-	name := s.advice.Name
-	if s.advice.Example {
+// reportSelf prints what there is to say about an address, and reports whether it is good.
+func reportSelf(out io.Writer, s *sentinel.Self) bool {
+	fmt.Fprintln(out, s.Client)
+	paragraph(out, "  PTR   ", pointers(s.Record.Facts), wide)
+	name := s.Advice.Name
+	if s.Advice.Example {
 		name = "a name of its own"
 	}
 	switch {
-	case len(s.advice.Steps) > 0:
+	case len(s.Advice.Steps) > 0: // also where it is not certain that they are needed
 		fmt.Fprintf(out, "  HELO  should be %s; change this:\n", name)
-		advise(out, &s.advice, wide)
+		advise(out, &s.Advice, wide)
 		return false
-	case s.record.Iprev == "temperror":
+	case s.State == sentinel.Unknown:
 		fmt.Fprintln(out, "  HELO  unknown: the DNS did not answer; try again later")
 		return false
 	}
 	fmt.Fprintf(out, "  HELO  should be %s; nothing to change\n", name)
+	return true
+}
+
+// watch prints a line when an address has become wrong, or right again, until the context ends. It reports whether
+// none was wrong then.
+func (c *selftestCmd) watch(p *program, q *inquiry, clients []netip.Addr) bool {
+	dns := q.cfg.DNS
+	dns.Attempt = nil
+	dns.ForClient = func(client netip.Addr, b *checks.Budget) checks.Resolver { return q.resolver.Anew(client, b) }
+	w := sentinel.NewWatch(c.Every)
+	w.OnEdge = func(s sentinel.Self) {
+		line := "ok"
+		if s.State == sentinel.Wrong {
+			line = strings.TrimSpace("wrong: " + s.Rules() + " " + s.Steps())
+		}
+		fmt.Fprintln(p.stdout, time.Now().UTC().Format(time.RFC3339), s.Client, clean.Terminal(line))
+	}
+	w.Configure(sentinel.NewObserver(q.Judge, &dns), clients)
+	w.Run(p.ctx)
+	for _, known := range w.Known() {
+		if known.State == sentinel.Wrong {
+			return false
+		}
+	}
 	return true
 }

@@ -77,6 +77,10 @@ _helo_milter() {
 		: # How long to wait for it.
 		return
 		;;
+	selftest--every)
+		: # How often, at least 1s.
+		return
+		;;
 	selftest--dns)
 		: # Ask this DNS server instead of the usual ones.
 		return
@@ -110,7 +114,7 @@ _helo_milter() {
 		[[ $cur == -* ]] || _helo_milter_files
 		;;
 	selftest)
-		flags="--help -h --config --listen-for --wait --dns"
+		flags="--help -h --config --listen-for --wait --watch --every --dns"
 		;;
 	rules)
 		flags="--help -h --config --markdown"

@@ -40,6 +40,8 @@ complete -c helo-milter -n '__fish_seen_subcommand_from report' -F
 complete -c helo-milter -n 'not __fish_seen_subcommand_from serve opensmtpd check show replay report selftest rules config version' -a selftest -d 'Judge this host, or given addresses, as others will when it sends mail.'
 complete -c helo-milter -n '__fish_seen_subcommand_from selftest' -l listen-for -x -d 'Accept SMTP sessions there and judge the first HELO.'
 complete -c helo-milter -n '__fish_seen_subcommand_from selftest' -l wait -x -d 'How long to wait for it.'
+complete -c helo-milter -n '__fish_seen_subcommand_from selftest' -l watch -d 'Look again and again, and print a line when an address becomes wrong, or right again.'
+complete -c helo-milter -n '__fish_seen_subcommand_from selftest' -l every -x -d 'How often, at least 1s.'
 complete -c helo-milter -n '__fish_seen_subcommand_from selftest' -l dns -x -d 'Ask this DNS server instead of the usual ones.'
 
 complete -c helo-milter -n 'not __fish_seen_subcommand_from serve opensmtpd check show replay report selftest rules config version' -a rules -d 'Print the rule table.'

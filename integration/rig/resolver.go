@@ -102,3 +102,24 @@ func (r *OwnResolver) signal(t T, s os.Signal) {
 		t.Fatalf("resolver: %v", err)
 	}
 }
+
+// Override starts the resolver again with these records in the place of those of the zones, a line of a zone each.
+func (r *OwnResolver) Override(t T, records ...string) {
+	t.Helper()
+	file := filepath.Join(r.dir, "unbound.conf")
+	conf, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("resolver: %v", err)
+	}
+	text, _, _ := strings.Cut(string(conf), "\nserver: # override\n")
+	text += "\nserver: # override\n"
+	for _, record := range records {
+		name, _, _ := strings.Cut(record, " ")
+		text += fmt.Sprintf("  local-zone: %q redirect\n  local-data: %q\n", name, record)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatalf("resolver: %v", err)
+	}
+	r.Kill(t)
+	r.Start(t)
+}

@@ -34,6 +34,7 @@ import (
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/help"
+	"helo-milter/cmd/helo-milter/internal/sentinel"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
 	"helo-milter/milter"
@@ -77,6 +78,8 @@ type Daemon struct {
 	help       *http.Server // which answers with it
 	helpSocket net.Listener // of help
 	keys       *help.Keys   // of its links, or nil
+
+	self *sentinel.Watch // of the addresses that mail is sent from
 }
 
 // flushTime is how long the last lines of a log may take to be written.
@@ -91,7 +94,7 @@ func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
 
 func newDaemon(stdout io.Writer) *Daemon {
 	return &Daemon{
-		stdout: stdout, metrics: newMetrics(),
+		stdout: stdout, metrics: newMetrics(), self: sentinel.NewWatch(sentinel.Every),
 		page: help.NewServer(), violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
 		filters: newThrottle(time.Hour),
 	}
@@ -123,6 +126,8 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 	})
 	d.page.Log, d.page.OnPanic = d.log, d.onPanic
 	d.page.OnRequest = func(what string) { d.metrics.help.count(what) }
+	d.self.OnEdge, d.self.OnPanic = d.selfChanged, d.onPanic
+	d.metrics.registry.MustRegister(newSelfMetrics(d.self.Known))
 	d.metrics.spool("log", d.lines.Spool)
 	d.metrics.spool("decision_log", d.decisions)
 }
@@ -156,7 +161,9 @@ func (d *Daemon) Run(ctx context.Context, hup <-chan os.Signal) error {
 	served := make(chan error, 1)
 	go func() { served <- d.server.Serve() }()
 	d.introduce()
+	stopSelf := d.watchSelf()
 	err := d.loop(ctx, hup, served)
+	stopSelf()
 	d.stop()
 	return err
 }

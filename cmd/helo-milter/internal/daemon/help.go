@@ -3,10 +3,8 @@ package daemon
 import (
 	"errors"
 	"io/fs"
-	"net/netip"
 	"time"
 
-	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/help"
 )
@@ -75,8 +73,5 @@ func (d *Daemon) useHelp(c *change) {
 
 // asking is what a test of the page asks with: past the cache, and beside what mail needs.
 func (d *Daemon) asking(c *change) *help.Asking {
-	dns := *c.serving.DNS
-	dns.Attempt = nil
-	dns.ForClient = func(client netip.Addr, b *checks.Budget) checks.Resolver { return c.resolver.Anew(client, b) }
-	return &help.Asking{Judge: c.cfg.Judge, DNS: &dns}
+	return &help.Asking{Judge: c.cfg.Judge, DNS: d.past(c)}
 }

@@ -22,6 +22,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/sentinel"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
 	"helo-milter/milter/gate"
@@ -211,6 +212,9 @@ func full(t *testing.T) *prometheus.Registry {
 	m.trouble.count("")
 	m.differs.count("", "")
 	m.questions.count("", "", "")
+	m.registry.MustRegister(newSelfMetrics(func() map[netip.Addr]sentinel.Status {
+		return map[netip.Addr]sentinel.Status{netip.MustParseAddr("203.0.113.10"): {State: sentinel.OK}}
+	}))
 	return m.registry
 }
 
