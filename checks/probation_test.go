@@ -83,7 +83,7 @@ func TestTry(t *testing.T) {
 		{careful, "198.51.100.1", "2130706433", ""},   // of an entry without an end
 		{careful, "198.51.100.129", "2130706433", ""}, // of exempt.networks
 		{careful, "10.0.0.1", "2130706433", ""},
-		{careful, "2001:db8::1", "2130706433", ""},                // not on the list
+		{careful, "2001:db8::1", "2130706433", ""},             // not on the list
 		{lists, "203.0.113.1", "mail.partner.example.org", ""}, // nobody asked the block list
 	} {
 		judge := tt.judge
