@@ -2,6 +2,7 @@ package checks
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/gaissmai/bart"
@@ -15,6 +16,7 @@ type Exemptions struct {
 
 	networks bart.Lite           // clients in these
 	allow    bart.Table[[]Allow] // by network
+	mended   []Allow             // those of them until "mended", in order
 }
 
 // Allow is an entry of the allow list. A client must be in the network and have the name confirmed; a
@@ -23,7 +25,16 @@ type Allow struct {
 	Network netip.Prefix
 	Name    string    // canonical; ".example.org" is everything under it
 	Until   time.Time // when the entry expires; zero is never
+	Mended  bool      // it is not needed any more once its clients have no fault: see Probation
 	Reason  string    // for the administrator
+}
+
+// Clients returns which clients an entry is for: its network, its name, or both with a blank between.
+func (a *Allow) Clients() string {
+	if !a.Network.IsValid() {
+		return a.Name
+	}
+	return strings.TrimSpace(a.Network.String() + " " + a.Name)
 }
 
 // Network exempts a network.
@@ -31,6 +42,9 @@ func (e *Exemptions) Network(p netip.Prefix) { e.networks.Insert(p.Masked()) }
 
 // Allow exempts what an entry of the allow list says.
 func (e *Exemptions) Allow(a Allow) {
+	if a.Mended {
+		e.mended = append(e.mended, a)
+	}
 	networks := []netip.Prefix{a.Network}
 	if !a.Network.IsValid() {
 		networks = []netip.Prefix{

@@ -17,6 +17,7 @@ type Session struct {
 	lookups  *lookups // nil where the facts were recorded
 	recorded *Facts
 	exempt   string // why the client is exempt by its address, or ""
+	strictly bool   // as if the allow list had no entries
 	mta      MTAResolve
 	unheard  bool
 	mail     transaction
@@ -136,7 +137,9 @@ func (s *Session) know() {
 			t.facts.MTAResolve = s.mta
 		}
 	}
-	t.exempt, t.open = s.judge.Exempt.listed(t.facts, t.at)
+	if !s.strictly {
+		t.exempt, t.open = s.judge.Exempt.listed(t.facts, t.at)
+	}
 }
 
 // complete adds to facts what the session knows beside its greetings.

@@ -148,10 +148,15 @@ func reportOn(t *testing.T, stdin io.Reader, want int, args ...string) (stdout, 
 }
 
 func TestReport(t *testing.T) {
-	for name, crowds := range map[string][]crowd{"healthy": healthy, "young": young} {
-		file := decisionLog(t, crowds)
+	config := filepath.Join(t.TempDir(), "helo-milter.toml")
+	writeFile(t, config, "profile = \"standard\"\n"+mended)
+	for name, tt := range map[string]struct {
+		crowds []crowd
+		args   string
+	}{"healthy": {healthy, ""}, "young": {young, ""}, "allowed": {healthy, "--config=" + config}} {
+		file := decisionLog(t, tt.crowds)
 		for format, ending := range map[string]string{"": "txt", "--json": "json", "--html": "html"} {
-			args := strings.Fields(format + " " + file)
+			args := strings.Fields(format + " " + tt.args + " " + file)
 			text, errs := report(t, exitDone, args...)
 			golden(t, filepath.Join("testdata", "report", name+"."+ending), text)
 			if errs != "" {

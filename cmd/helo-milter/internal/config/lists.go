@@ -50,8 +50,8 @@ func allowKeys(i int) []key {
 			func(c *Config) any { return (*domain)(&c.allow[i].Name) }, nil,
 		},
 		{
-			"allow.until", "2027-03-31", "last day, or a date with time and zone; default: never expires",
-			func(c *Config) any { return (*until)(&c.allow[i].Until) }, nil,
+			"allow.until", "2027-03-31", `last day, a date with time and zone, or "mended"; default: never expires`,
+			func(c *Config) any { return (*until)(&c.allow[i]) }, nil,
 		},
 		{
 			"allow.reason", `"wrong HELO, they know"`, "a note for you",

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"helo-milter/checks"
 )
@@ -92,12 +91,21 @@ func given(at any) bool {
 	return plain || literal(at) != `""`
 }
 
+func (u *until) literal() string {
+	switch {
+	case u.Mended:
+		return `"` + mended + `"`
+	case u.Until.IsZero():
+		return `""`
+	default:
+		return u.Until.Format("2006-01-02T15:04:05Z07:00")
+	}
+}
+
 // literal is a value in TOML. Whatever a configuration holds is written there as it is in JSON, but dates.
 func literal(v any) string {
-	if u, ok := v.(*until); ok && !time.Time(*u).IsZero() {
-		return time.Time(*u).Format("2006-01-02T15:04:05Z07:00")
-	} else if ok {
-		return `""`
+	if u, ok := v.(*until); ok {
+		return u.literal()
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

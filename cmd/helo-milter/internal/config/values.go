@@ -134,16 +134,25 @@ func (d *domain) UnmarshalText(text []byte) error {
 	return names([]string{string(text)}, true)
 }
 
-// until is a moment at which something ends.
-type until time.Time
+// until is when an allow entry ends.
+type until checks.Allow
 
-// store takes a TOML date. One without a time is over when the day is.
+// mended is the end of an entry that is needed as long as its clients have faults.
+const mended = "mended"
+
+// store takes a TOML date, or "mended". A date without a time is over when the day is.
 func (u *until) store(value any) error {
+	if word, ok := value.(string); ok {
+		if u.Mended = word == mended; !u.Mended {
+			return fmt.Errorf("%q is neither %q nor a date, which has no quotes: 2027-03-31", word, mended)
+		}
+		return nil
+	}
 	var t time.Time
-	err := store(&t, value, "date")
+	err := store(&t, value, `date or "mended"`)
 	if t.Location().String() == "date-local" {
 		t = t.AddDate(0, 0, 1)
 	}
-	*u = until(t)
+	u.Until = t
 	return err
 }

@@ -75,10 +75,7 @@ func (c *Config) warnPolicy(warn func(format string, args ...any)) {
 
 func (c *Config) warnAllow(warn func(format string, args ...any)) {
 	for _, a := range c.allow {
-		who := a.Name
-		if a.Network.IsValid() {
-			who = strings.TrimSpace(a.Network.String() + " " + a.Name)
-		}
+		who := a.Clients()
 		switch {
 		case isTranslated(a.Network):
 			warn("allow: %s has no effect: clients there have IPv4 addresses, by which they are judged", a.Network)

@@ -27,6 +27,7 @@ func (r *Report) HTML() string {
 		"caveat":  func() string { return caveat },
 		"rows":    HostRows,
 		"note":    func() string { return hostNote },
+		"allow":   func() string { return allowHeading },
 	}).Parse(page))
 	var b strings.Builder
 	if err := t.Execute(&b, r); err != nil {

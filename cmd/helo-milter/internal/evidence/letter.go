@@ -42,7 +42,7 @@ func (l *Letter) Write(r *Report) (subject, text string) {
 	c.writeLooks(&b)
 	c.writeChange(&b)
 	s.writeEnforce(&b)
-	l.writeAllow(&b)
+	l.writeAllow(&b, r.Allow)
 	b.WriteByte('\n')
 	say(&b, "The attached page has the evidence of all records: the figures, the clients, the rules with "+
 		"examples, and the configuration to paste.", "")
@@ -196,17 +196,16 @@ func (s *Section) writeEnforce(b *strings.Builder) {
 	say(b, text, "  ")
 }
 
-func (l *Letter) writeAllow(b *strings.Builder) {
-	if len(l.Allow) == 0 {
+// writeAllow is about entries that the administrator should look at. An entry that is still needed is on the page only.
+func (l *Letter) writeAllow(b *strings.Builder, allowed []Allowed) {
+	needless := slices.DeleteFunc(slices.Clone(allowed), func(a Allowed) bool { return !a.Mended })
+	if len(l.Allow)+len(needless) == 0 {
 		return
 	}
 	heading(b, "ALLOW ENTRIES")
 	for i := range l.Allow {
 		a := &l.Allow[i]
-		who := a.Name
-		if a.Network.IsValid() {
-			who = strings.TrimSpace(a.Network.String() + " " + a.Name)
-		}
+		who := a.Clients()
 		if a.Reason != "" {
 			who += fmt.Sprintf(" (%s)", clean.Terminal(a.Reason))
 		}
@@ -215,6 +214,9 @@ func (l *Letter) writeAllow(b *strings.Builder) {
 			end = " has no effect: it ended on "
 		}
 		say(b, who+end+a.Until.Add(-1).Format(time.DateOnly), "  ")
+	}
+	for i := range needless {
+		say(b, needless[i].Title()+": "+needless[i].Standing(), "  ")
 	}
 }
 

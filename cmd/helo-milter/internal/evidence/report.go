@@ -15,6 +15,7 @@ type Report struct {
 	Broken   int       `json:"broken"`       // lines that could not be read
 	Unread   int       `json:"unread_files"` // files that could not be read, or only in part
 	Sections []Section `json:"sections"`
+	Allow    []Allowed `json:"allow,omitempty"` // the entries until "mended"
 }
 
 // Section is about the records whose DNS facts were obtained in one way.
@@ -100,6 +101,7 @@ func (t *Tally) Report(broken, unread int) *Report {
 			r.Sections = append(r.Sections, t.section(c, kinds[i].name))
 		}
 	}
+	r.Allow = t.allowed()
 	return r
 }
 

@@ -15,6 +15,7 @@ type Tally struct {
 	own   []*checks.Action
 	kinds [len(kinds)]*counts
 	week  time.Time // when the last week begins, see Compare
+	allow *checks.Probation
 }
 
 // kinds are the ways in which the DNS facts of a record were obtained. Nothing is ever summed over them.
@@ -29,7 +30,7 @@ const recorded = "recorded"
 // New returns an empty tally for a configuration: its judge, and its actions from [rules] by checks.All,
 // where nil stands for the action of the profile.
 func New(judge *checks.Judge, own []*checks.Action) *Tally {
-	t := &Tally{judge: judge, own: own}
+	t := &Tally{judge: judge, own: own, allow: checks.NewProbation(judge)}
 	for i := range t.kinds {
 		t.kinds[i] = &counts{
 			rules: make([]ruleCounts, len(checks.All)), days: map[int]*day{},
@@ -46,6 +47,7 @@ type Judged struct {
 	findings     []checks.Finding // of a client that is not exempt, or is by the allow list
 	exempt       string
 	unanswerable []string
+	trial        checks.Trial
 }
 
 // Judge judges a record for Count. It may be called by several goroutines at once.
@@ -53,6 +55,9 @@ func (t *Tally) Judge(r *checks.Record) *Judged {
 	j := &Judged{Record: r, unanswerable: t.judge.Unanswerable(r.Facts)}
 	if j.findings, j.exempt = again(r, t.judge); j.exempt == "allow" {
 		j.findings = checks.Evaluate(r.Facts, t.judge.Deny, "")
+	}
+	if r.Source == nil {
+		j.trial = t.judge.Try(r)
 	}
 	return j
 }
@@ -73,6 +78,7 @@ func (t *Tally) Count(r *Judged) {
 		}
 	}
 	t.kinds[kind].add(r, weekOf(r.Time, t.week))
+	t.allow.Count(r.trial)
 }
 
 // ruleSet is a set of rules, as bits by their index in checks.All.

@@ -30,6 +30,7 @@ func (r *Report) Text() string {
 			s.writeTOML(&b)
 		}
 	}
+	r.writeAllow(&b)
 	if text := r.Unreadable(); text != "" {
 		b.WriteString("\n" + text + "\n")
 	}
@@ -189,6 +190,17 @@ func (s *Section) writeRung(b *strings.Builder, rung *Rung) {
 			line += " PTR " + tail(e.PTR, 30)
 		}
 		fmt.Fprintln(b, indent+line)
+	}
+}
+
+func (r *Report) writeAllow(b *strings.Builder) {
+	if len(r.Allow) == 0 {
+		return
+	}
+	b.WriteString("\n" + strings.ToUpper(allowHeading) + "\n")
+	for i := range r.Allow {
+		paragraph(b, r.Allow[i].Title(), "  ")
+		paragraph(b, r.Allow[i].Standing(), "    ")
 	}
 }
 
