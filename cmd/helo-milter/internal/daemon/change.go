@@ -177,6 +177,7 @@ func (d *Daemon) commit(c *change) {
 	}
 	d.useHTTP(c)
 	d.useHelp(c)
+	d.mended.use(c.cfg)
 	d.useSelf(c)
 	d.metrics.resolve(c.resolver)
 	d.metrics.use(c.cfg, c.files.connections)

@@ -78,6 +78,7 @@ type Daemon struct {
 	help       *http.Server // which answers with it
 	helpSocket net.Listener // of help
 	keys       *help.Keys   // of its links, or nil
+	mended     *mended
 
 	self *sentinel.Watch // of the addresses that mail is sent from
 }
@@ -95,7 +96,7 @@ func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
 func newDaemon(stdout io.Writer) *Daemon {
 	return &Daemon{
 		stdout: stdout, metrics: newMetrics(), self: sentinel.NewWatch(sentinel.Every),
-		page: help.NewServer(), violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
+		page: help.NewServer(), mended: newMended(), violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
 		filters: newThrottle(time.Hour),
 	}
 }
@@ -124,6 +125,8 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 			d.log.Error("decision log: cannot be written, records wait in memory or are dropped", "error", err)
 		}
 	})
+	d.mended.log = d.log
+	d.metrics.registry.MustRegister(d.mended.gauge())
 	d.page.Log, d.page.OnPanic = d.log, d.onPanic
 	d.page.OnRequest = func(what string) { d.metrics.help.count(what) }
 	d.self.OnEdge, d.self.OnPanic = d.selfChanged, d.onPanic
@@ -208,5 +211,6 @@ func (d *Daemon) stop() {
 			_ = pages.Close()
 		}
 	}
+	d.mended.close()
 	d.decisions.Close(flushTime)
 }

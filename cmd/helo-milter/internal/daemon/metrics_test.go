@@ -212,7 +212,7 @@ func full(t *testing.T) *prometheus.Registry {
 	m.trouble.count("")
 	m.differs.count("", "")
 	m.questions.count("", "", "")
-	m.registry.MustRegister(newSelfMetrics(func() map[netip.Addr]sentinel.Status {
+	m.registry.MustRegister(newMended().gauge(), newSelfMetrics(func() map[netip.Addr]sentinel.Status {
 		return map[netip.Addr]sentinel.Status{netip.MustParseAddr("203.0.113.10"): {State: sentinel.OK}}
 	}))
 	return m.registry

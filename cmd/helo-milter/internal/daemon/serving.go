@@ -84,6 +84,7 @@ func (d *Daemon) serving(c *change) *door.Config {
 		if counted {
 			d.metrics.decided(decision)
 		}
+		d.mended.decided(decision)
 		if cfg.Help.Listen.Network != "" {
 			d.page.Seen.Decided(decision)
 		}
