@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"helo-milter/checks"
@@ -20,7 +21,7 @@ type showCmd struct {
 
 // Run explains each decision that has the id, from its record alone. A session may have several.
 func (c *showCmd) Run(p *program) error {
-	if c.ID == "" {
+	if c.ID = pasted(c.ID); c.ID == "" {
 		return exitError{exitUsage, errors.New("show: the id is empty")}
 	}
 	cfg, err := p.configuration()
@@ -47,6 +48,26 @@ func (c *showCmd) Run(p *program) error {
 	return fmt.Errorf("no decision with the id %s in these files (a refused message has no queue id)",
 		clean.Quoted(c.ID, wholeHelo))
 }
+
+// pasted returns the id in what somebody has copied of a reply, a header, or a line of the log.
+func pasted(text string) string {
+	for _, before := range []string{"Id:", "id="} {
+		if _, after, ok := strings.Cut(text, before); ok {
+			text = strings.TrimSpace(after)
+			if end := strings.IndexAny(text, " ;"); end >= 0 {
+				text = text[:end]
+			}
+		}
+	}
+	text = strings.Trim(text, " ;.,<>\"")
+	if ours := strings.ToLower(text); sessionID.MatchString(ours) {
+		return ours
+	}
+	return text
+}
+
+// sessionID is what the ids of sessions look like. Those of an MTA's queue may differ in case.
+var sessionID = regexp.MustCompile(`^[a-z2-7]{26}$`)
 
 func (c *showCmd) search(p *program, path string, found func(*checks.Record)) error {
 	file, err := past.Open(p.ctx, path, p.stdin, nil)

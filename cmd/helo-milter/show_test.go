@@ -59,3 +59,21 @@ func TestShow(t *testing.T) {
 		}
 	}
 }
+
+// An id is taken as people copy it.
+func TestPastedID(t *testing.T) {
+	const id = "ptpybn6iry3tg25mnevlf2hvae"
+	for text, want := range map[string]string{
+		id: id, "Id: " + id: id, "id=" + id: id, id + ";": id, strings.ToUpper(id): id, " " + id + " ": id,
+		"550 5.7.1 no. Rule: helo-bare-ip Id: " + id + " https://helo.example.net/r/abc": id,
+		"rules=none; unsure=none; id=" + id:                                              id,
+		"4CxGcG3k8Tz2yLD":                                                                "4CxGcG3k8Tz2yLD",
+		"<" + id + ">":                                                                   id,
+		"":                                                                               "",
+		"Id:":                                                                            "",
+	} {
+		if got := pasted(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
