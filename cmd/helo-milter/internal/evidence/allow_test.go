@@ -22,7 +22,8 @@ func TestAllowMended(t *testing.T) {
 		{[]int{1, 4, 8, 15}, nil, "open: 4 sessions without a fault since 2026-11-01; it takes 14 days and 5 sessions.", false},
 		{[]int{2, 4, 8, 12, 15}, nil, "open: 5 sessions without a fault since 2026-11-02", false},
 		{
-			[]int{1, 4, 8, 12, 15}, []int{4},
+			[]int{1, 4, 8, 12, 15},
+			[]int{4},
 			"needed: the last fault was on 2026-11-04; 3 sessions without a fault since 2026-11-08", false,
 		},
 		{[]int{1, 4}, []int{1, 4}, "needed: the last fault was on 2026-11-04.", false},
