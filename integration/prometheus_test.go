@@ -71,8 +71,8 @@ type onCall struct {
 }
 
 // Each alert of examples/prometheus fires when what it is about happens, and none before; and each panel of
-// the dashboard has something to show. Only errors of the milter's own do not happen here: promtool tests their
-// alert.
+// the dashboard has something to show. Only errors of the milter's own, and what is wrong with its own sending hosts,
+// do not happen here: promtool tests those alerts.
 func TestOnCall(t *testing.T) {
 	t.Parallel()
 	o := startOnCall(t)
