@@ -125,7 +125,7 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 			d.log.Error("decision log: cannot be written, records wait in memory or are dropped", "error", err)
 		}
 	})
-	d.mended.log = d.log
+	d.mended.log, d.mended.onPanic = d.log, d.onPanic
 	d.metrics.registry.MustRegister(d.mended.gauge())
 	d.page.Log, d.page.OnPanic = d.log, d.onPanic
 	d.page.OnRequest = func(what string) { d.metrics.help.count(what) }

@@ -3,7 +3,9 @@ package daemon
 import (
 	"context"
 	"log/slog"
-	"reflect"
+	"os"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,54 +20,64 @@ import (
 // mended knows which allow entries until "mended" are not needed any more, from the decisions of this process, and from
 // those of the decision log before it, which are read in the background. Its methods are safe for concurrent use.
 type mended struct {
-	log *slog.Logger
+	log     *slog.Logger
+	onPanic func(value any, stack []byte)
 
-	mu      sync.Mutex
-	judge   *checks.Judge // nil before the first configuration
-	entries []checks.Allow
-	known   *checks.Probation
-	told    map[string]bool // entries that were logged, by their clients
-	stop    func()          // ends the reading
+	mu    sync.Mutex
+	text  string        // of the configuration that counts
+	judge *checks.Judge // of it; nil where it has no such entry, and before the first
+	known *checks.Probation
+	told  map[string]time.Time // when an entry was logged, by its clients
+	stop  func()               // ends the reading
+	ended chan struct{}        // closed when the reading has ended; nil before the first
 }
 
-func newMended() *mended { return &mended{told: map[string]bool{}, stop: func() {}} }
+func newMended() *mended { return &mended{told: map[string]time.Time{}, stop: func() {}} }
 
-// use counts for the entries of a configuration from now on. What the decision log has of them is read again where they
-// have changed.
+// use counts for the entries of a configuration from now on. A configuration that is not the same as before may judge
+// otherwise: then the decision log is read again, and what was counted is kept only where there is none.
 func (m *mended) use(cfg *config.Config) {
-	known := checks.NewProbation(cfg.Judge)
-	var entries []checks.Allow
-	for _, c := range known.Conduct() {
-		entries = append(entries, c.Allow)
-	}
 	m.mu.Lock()
-	same := m.judge != nil && reflect.DeepEqual(entries, m.entries)
-	m.judge = cfg.Judge
-	if same {
+	if m.text == cfg.String() {
 		m.mu.Unlock()
 		return
 	}
-	if m.known != nil && cfg.DecisionLog == "" {
+	known, files := checks.NewProbation(cfg.Judge), decisionLogs(cfg)
+	if m.known != nil && len(files) == 0 {
 		known.Join(m.known)
 	}
-	m.known, m.entries = known, entries
 	stop := m.stop
-	m.stop = func() {}
+	m.text, m.judge, m.known, m.stop = cfg.String(), nil, known, func() {}
+	if len(known.Conduct()) > 0 {
+		m.judge = cfg.Judge
+	}
 	m.mu.Unlock()
 	stop()
-	if len(entries) > 0 && cfg.DecisionLog != "" && cfg.DecisionLog != "-" {
-		m.begin(cfg, known)
+	if m.judge != nil && len(files) > 0 {
+		m.begin(cfg.Judge, files, known)
 	}
 }
 
-// begin reads what the decision log has, for the entries that known is about.
-func (m *mended) begin(cfg *config.Config, known *checks.Probation) {
+// decisionLogs are the files that earlier decisions are in.
+func decisionLogs(cfg *config.Config) []string {
+	if cfg.DecisionLog == "" || cfg.DecisionLog == "-" {
+		return nil
+	}
+	return past.Rotated(cfg.DecisionLog)
+}
+
+// begin reads what files have, for the entries that known is about.
+func (m *mended) begin(judge *checks.Judge, files []string, known *checks.Probation) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
+	m.mu.Lock()
+	m.stop, m.ended = func() { cancel(); <-ended }, ended
+	m.mu.Unlock()
 	began := time.Now()
 	go func() {
 		defer close(ended)
-		earlier := m.read(ctx, cfg, began)
+		defer m.survive()
+		earlier := read(ctx, judge, files, began)
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if ctx.Err() == nil {
@@ -73,54 +85,63 @@ func (m *mended) begin(cfg *config.Config, known *checks.Probation) {
 			m.report()
 		}
 	}()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.stop = func() { cancel(); <-ended }
 }
 
-// readShare is how much of the time is spent on reading, beside mail: one part in so many.
-const readShare = 4
+// survive notes a panic: what was counted may lack a session then.
+func (m *mended) survive() {
+	if v := recover(); v != nil {
+		m.onPanic(v, debug.Stack())
+	}
+}
 
-// read counts the records of the decision log and of what was rotated away from it, up to a moment. What cannot be read
-// is left out: the log of the command report says why.
-func (m *mended) read(ctx context.Context, cfg *config.Config, until time.Time) *checks.Probation {
-	known := checks.NewProbation(cfg.Judge)
-	paths, _ := past.Paths([]string{cfg.DecisionLog + "*"})
-	for _, path := range paths {
+// read counts the records of decision logs up to a moment, in this goroutine alone. What cannot be read is left out:
+// the command report says why.
+func read(ctx context.Context, judge *checks.Judge, files []string, until time.Time) *checks.Probation {
+	known, done, pause := checks.NewProbation(judge), []os.FileInfo{}, pause{ctx: ctx, began: time.Now()}
+	for _, path := range files {
+		info, err := os.Stat(path)
+		if err != nil || slices.ContainsFunc(done, func(i os.FileInfo) bool { return os.SameFile(i, info) }) {
+			continue // rotated meanwhile
+		}
+		done = append(done, info)
 		file, err := past.Open(ctx, path, nil, nil)
 		if err != nil {
 			continue
 		}
-		lap, count := time.Now(), 0
-		for trial, err := range past.Decisions(path, file, func(r *checks.Record) checks.Trial {
-			if r.Time.After(until) {
-				return checks.Trial{}
+		for r, err := range past.Each(path, file) {
+			if err == nil && r.Source == nil && r.Time.Before(until) {
+				known.Count(judge.Try(r))
 			}
-			return cfg.Judge.Try(r)
-		}) {
-			if err == nil {
-				known.Count(trial)
-			}
-			if count++; count%1000 == 0 && !rest(ctx, (readShare-1)*time.Since(lap)) {
+			if !pause.take() {
 				break
 			}
-			if count%1000 == 0 {
-				lap = time.Now()
-			}
 		}
-		_ = file.Close()
+		_ = file.Close() // it was only read
 	}
 	return known
 }
 
-// rest waits, and reports whether to go on.
-func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+// pause divides the time of work that nobody waits for: of all of it, one part in readShare is worked.
+type pause struct {
+	ctx   context.Context
+	began time.Time // of the work since the last rest
+}
+
+const readShare = 4
+
+// take rests when it is time to, and reports whether to go on.
+func (p *pause) take() bool {
+	worked := time.Since(p.began)
+	if worked < 5*time.Millisecond {
+		return true
+	}
+	timer := time.NewTimer((readShare - 1) * worked)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		p.began = time.Now()
 		return true
-	case <-ctx.Done():
+	case <-p.ctx.Done():
 		return false
 	}
 }
@@ -130,23 +151,31 @@ func (m *mended) decided(d *checks.Decision) {
 	if d.Verdict.Exempt != checks.AllowList {
 		return
 	}
+	defer m.survive()
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.entries) == 0 {
+	judge := m.judge
+	m.mu.Unlock()
+	if judge == nil {
 		return
 	}
-	m.known.Count(m.judge.Try(d.Record(false)))
-	m.report()
+	trial := judge.Try(d.Record(false))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.judge == judge {
+		m.known.Count(trial)
+		m.report()
+	}
 }
 
-// report logs entries that are not needed any more, once each. The caller holds mu.
+// report logs entries that are not needed any more, once each, and again where a fault has come in between. The caller
+// holds mu.
 func (m *mended) report() {
 	for _, c := range m.known.Conduct() {
-		who := c.Clients()
-		if !c.Mended(time.Now()) || m.told[who] {
+		who, now := c.Clients(), time.Now()
+		if at, told := m.told[who]; !c.Mended(now) || told && !c.Fault.After(at) {
 			continue
 		}
-		m.told[who] = true
+		m.told[who] = now
 		m.log.Info("allow entry: not needed any more", "clients", who, "reason", clean.Log(c.Reason),
 			"since", c.Since.UTC().Format(time.DateOnly), "sessions", c.Sessions)
 	}
@@ -158,13 +187,12 @@ func (m *mended) gauge() prometheus.Collector {
 }
 
 // count returns how many entries are not needed any more.
-func (m *mended) count() int {
+func (m *mended) count() (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known == nil {
 		return 0
 	}
-	n := 0
 	for _, c := range m.known.Conduct() {
 		if c.Mended(time.Now()) {
 			n++

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -161,6 +163,58 @@ func BenchmarkDecisions(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+		}
+	}
+	b.ReportMetric(float64(b.N)*10000/b.Elapsed().Seconds(), "records/s")
+}
+
+// What logrotate makes of a log is found, the latest first, and nothing else of its directory.
+func TestRotated(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.Mkdir("log.9", 0o700), syscall.Mkfifo("log.8", 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{
+		"d.jsonl", "d.jsonl.1", "d.jsonl-20261127", "d-20261126.jsonl", "d.2.jsonl.gz", "d.jsonl.10.gz",
+		"d.jsonl.bak", "d.jsonl.1.zst", "xd.jsonl", "d.jsonl.1~", "d2.jsonl", "d-old.jsonl", "log", "log.1", "l+g", "l+g.1", "lllg.1",
+	} {
+		at := time.Date(2026, 11, 28-i, 0, 0, 0, 0, time.UTC)
+		if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Chtimes(name, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for log, want := range map[string]string{
+		"d.jsonl":   "d.jsonl d.jsonl.1 d.jsonl-20261127 d-20261126.jsonl d.2.jsonl.gz d.jsonl.10.gz",
+		"./d.jsonl": "./d.jsonl ./d.jsonl.1 ./d.jsonl-20261127 ./d-20261126.jsonl ./d.2.jsonl.gz ./d.jsonl.10.gz",
+		"log":       "log log.1", "l+g": "l+g l+g.1", "log.8": "", "no/log": "", "none": "",
+	} {
+		if got := strings.Join(Rotated(log), " "); got != want {
+			t.Errorf("%s: %s, want %s", log, got, want)
+		}
+	}
+}
+
+// Each reads what Decisions reads, but for lines that are too long.
+func TestEach(t *testing.T) {
+	log := decisionLine(1) + "\n\n" + strings.Repeat("x", maxRecord+1) + "\n{}\n" + decisionLine(2)
+	var got []string
+	for r, err := range Each("log", strings.NewReader(log)) {
+		if err != nil {
+			got = append(got, strings.Fields(err.Error())[0])
+		} else {
+			got = append(got, r.ID)
+		}
+	}
+	if fmt.Sprint(got) != "[1 log:4: 2]" {
+		t.Errorf("%q", got)
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	log := strings.Repeat(decisionLine(1)+"\n", 10000)
+	for b.Loop() {
+		for range Find("log", strings.NewReader(log), "ptpybn6iry3tg25mnevlf2hvae") {
+			b.Fatal("found")
 		}
 	}
 	b.ReportMetric(float64(b.N)*10000/b.Elapsed().Seconds(), "records/s")
