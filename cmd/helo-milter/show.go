@@ -21,7 +21,12 @@ type showCmd struct {
 
 // Run explains each decision that has the id, from its record alone. A session may have several.
 func (c *showCmd) Run(p *program) error {
-	if c.ID = pasted(c.ID); c.ID == "" {
+	if said := c.ID; said != "" {
+		if c.ID = pasted(said); c.ID == "" && len(c.Files) > 1 { // Id: abc, without quotes
+			c.ID, c.Files = pasted(c.Files[0]), c.Files[1:]
+		}
+	}
+	if c.ID == "" {
 		return exitError{exitUsage, errors.New("show: the id is empty")}
 	}
 	cfg, err := p.configuration()
@@ -49,22 +54,35 @@ func (c *showCmd) Run(p *program) error {
 		clean.Quoted(c.ID, wholeHelo))
 }
 
-// pasted returns the id in what somebody has copied of a reply, a header, or a line of the log.
+// pasted returns the id in what somebody has copied of a reply, a header, a link, or a line of the log. A HELO in it may
+// look like an id: in a reply it stands before the id, and in a line of the log after it.
 func pasted(text string) string {
-	for _, before := range []string{"Id:", "id="} {
-		if _, after, ok := strings.Cut(text, before); ok {
-			text = strings.TrimSpace(after)
-			if end := strings.IndexAny(text, " ;"); end >= 0 {
-				text = text[:end]
-			}
+	replied, logged := repliedID.FindAllStringIndex(text, -1), loggedID.FindStringIndex(text)
+	switch {
+	case logged != nil && (replied == nil || !replyCode.MatchString(text)):
+		text = text[logged[1]:]
+	case replied != nil:
+		text = text[replied[len(replied)-1][1]:]
+	}
+	if logged != nil || replied != nil {
+		text = strings.TrimLeft(text, " \t\"")
+		if end := strings.IndexAny(text, " \t\r\n;,\""); end >= 0 {
+			text = text[:end]
 		}
 	}
-	text = strings.Trim(text, " ;.,<>\"")
-	if ours := strings.ToLower(text); sessionID.MatchString(ours) {
+	text = strings.Trim(text, " \t\r\n;.,<>\"")
+	if ours := strings.ToLower(text[strings.LastIndexByte(text, '/')+1:]); sessionID.MatchString(ours) {
 		return ours
 	}
 	return text
 }
+
+// What stands before an id: in a reply, which begins with its code, and in a header or a line of a log.
+var (
+	repliedID = regexp.MustCompile(`(?i)\bid:`)
+	replyCode = regexp.MustCompile(`^[245][0-9]{2}[ -]`)
+	loggedID  = regexp.MustCompile(`(?i)(\b|_)id(=|":)`)
+)
 
 // sessionID is what the ids of sessions look like. Those of an MTA's queue may differ in case.
 var sessionID = regexp.MustCompile(`^[a-z2-7]{26}$`)

@@ -5,6 +5,9 @@ import (
 	"compress/gzip"
 	"strings"
 	"testing"
+	"unicode"
+
+	"helo-milter/checks/checkstest"
 )
 
 // A decision is found by its session id and by its queue id, in plain and packed logs, and is explained
@@ -64,16 +67,59 @@ func TestShow(t *testing.T) {
 func TestPastedID(t *testing.T) {
 	const id = "ptpybn6iry3tg25mnevlf2hvae"
 	for text, want := range map[string]string{
-		id: id, "Id: " + id: id, "id=" + id: id, id + ";": id, strings.ToUpper(id): id, " " + id + " ": id,
+		id: id, "Id: " + id: id, "id=" + id: id, "id=" + id + ";": id, id + ";": id, strings.ToUpper(id): id,
+		" " + id + " ": id, "ID:" + id: id, `"id":"` + id + `"`: id, "<" + id + ">": id, "Id: " + strings.ToUpper(id) + ".": id,
 		"550 5.7.1 no. Rule: helo-bare-ip Id: " + id + " https://helo.example.net/r/abc": id,
+		`504 5.5.2 HELO "Id: evil id=evil" from 203.0.113.9: no. Id: ` + id:              id,
+		"https://helo.example.net/r/" + id:                                               id,
 		"rules=none; unsure=none; id=" + id:                                              id,
+		"msg=decision id=" + id + ` queue_id="" helo="Id: evil id=evil"`:                 id,
+		`{"v":1,"time":"2026","id":"` + id + `","queue_id":"4C"`:                         id,
+		"said: 550-5.7.1 no (in reply to RCPT) Id: " + id + " (in":                       id,
+		"queue_id=4CxGcG3k8Tz2yLD mta=mx":                                                "4CxGcG3k8Tz2yLD",
 		"4CxGcG3k8Tz2yLD":                                                                "4CxGcG3k8Tz2yLD",
-		"<" + id + ">":                                                                   id,
+		"1tAbCd-000000001Ab-2cDe":                                                        "1tAbCd-000000001Ab-2cDe",
+		"a/b":                                                                            "a/b",
 		"":                                                                               "",
 		"Id:":                                                                            "",
+		"id=;":                                                                           "",
 	} {
 		if got := pasted(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Whatever is given as an id, nothing of it reaches the terminal as it is, and it finds no decision but its own.
+func TestShowHostile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	record, _ := ranOn(t, checkZone, "check", "--json", "203.0.113.10", "mail.example.org")
+	writeFile(t, "decisions", strings.ReplaceAll(record, `"queue_id":""`, `"queue_id":"q\u001b[2J\"\\\u202e"`))
+	ids := checkstest.Hostile(t)
+	for _, id := range []string{
+		"accept", "v", ":", ",", `":"`, `\`, "q", ".*", "%s%d", "--", "Id: \x1b[2J", strings.Repeat("a", 1<<20),
+	} {
+		ids[id] = id
+	}
+	for name, id := range ids {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"show", "--", id, "decisions"}, nil, &stdout, &stderr)
+		if code != exitBad && code != exitUsage || stdout.Len() > 0 || stderr.Len() > 4096 {
+			t.Errorf("%s: exit %d\n%s%.5000s", name, code, stdout.String(), stderr.String())
+		}
+		for _, r := range stderr.String() {
+			if !unicode.IsPrint(r) && r != '\n' {
+				t.Errorf("%s: %q", name, stderr.String())
+			}
+		}
+	}
+	for _, args := range [][]string{{"Id:", "check", "decisions"}, {"Id: check", "decisions"}, {"id=check;", "decisions"}} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), append([]string{"show"}, args...), nil, &stdout, &stderr); code != exitDone {
+			t.Errorf("%q: exit %d\n%s", args, code, stderr.String())
+		}
+		if text := stdout.String(); strings.ContainsAny(text, "\x1b\u202e") || !strings.Contains(text, "queue id q") {
+			t.Errorf("%q:\n%q", args, text)
 		}
 	}
 }
