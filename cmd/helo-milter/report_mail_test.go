@@ -40,27 +40,6 @@ network = "192.0.2.0/32"
 until = 2027-01-01
 `
 
-// mended are entries for clients of healthy: without a fault, with some, with a few sessions, and for nobody there.
-const mended = `
-[[allow]]
-network = "2001:db8::/32"
-name = ".example.com"
-until = "mended"
-reason = "they move to a new name; ask ünal"
-[[allow]]
-network = "2001:db8:1000::/36"
-until = "mended"
-[[allow]]
-network = "203.0.113.128/25"
-until = "mended"
-[[allow]]
-network = "192.0.2.0/24"
-until = "mended"
-[[allow]]
-name = "mail.example.net"
-until = "mended"
-`
-
 // The letters: what each says, in lines that no mail program breaks.
 func TestLetters(t *testing.T) {
 	now := time.Date(2026, 11, 14, 12, 0, 0, 0, time.UTC)
