@@ -191,7 +191,7 @@ func TestProbationBounded(t *testing.T) {
 	p := checks.NewProbation(judge)
 	first := good.Time
 	add := func(r *checks.Record, day int) {
-		r.Time, r.ID = first.AddDate(0, 0, day), strings.Repeat("x", 1<<20)+strconv.Itoa(day)
+		r.Time, r.ID = first.AddDate(0, 0, day), strings.Repeat("x", 1<<10)+strconv.Itoa(day)
 		r.Client = netip.AddrFrom4([4]byte{203, 0, 113, byte(day)})
 		r.Facts.Client = r.Client
 		p.Count(judge.Try(r))

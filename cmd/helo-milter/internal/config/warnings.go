@@ -51,8 +51,8 @@ func (c *Config) Warnings() (list []string) {
 // warnHelp is about links that lead nowhere.
 func (c *Config) warnHelp(warn func(format string, args ...any)) {
 	switch {
-	case c.Help.URL == "" && c.Help.Listen.Network != "":
-		warn("help.url: is empty, so that no refusal leads to the page of help.listen")
+	case c.Help.URL == "" && c.helpURL == "" && c.Help.Listen.Network != "":
+		warn("help.url: is empty, and help_url too, so that no refusal leads to the page of help.listen")
 	case c.Help.URL != "" && c.Help.KeyFile == "":
 		warn("help.key_file: is empty, so that links are good for this host only, and only until the daemon ends")
 	}
