@@ -96,13 +96,16 @@ func (k *Keys) Seal(t *Ticket) string {
 	return strings.ToLower(letters.EncodeToString(aead.Seal(nonce, nonce, plain, nil)))
 }
 
-// Open returns the ticket of a text that Seal made at most so long before now. All others get the same error.
+// Open returns the ticket of a text that Seal made at most so long before now, in letters of either case. All others get
+// the same error: also other spellings of the same bytes, which a decoder would take (line breaks, and bits that are left
+// over in the last letter, RFC 4648 §3.5), since what is counted by text must have one.
 func (k *Keys) Open(text string, now time.Time, valid time.Duration) (*Ticket, error) {
 	if len(text) > maxSealed {
 		return nil, errTicket
 	}
+	text = strings.ToLower(text)
 	sealed, err := letters.DecodeString(strings.ToUpper(text))
-	if err != nil || len(sealed) < chacha20poly1305.NonceSizeX {
+	if err != nil || strings.ToLower(letters.EncodeToString(sealed)) != text || len(sealed) < chacha20poly1305.NonceSizeX {
 		return nil, errTicket
 	}
 	nonce, sealed := sealed[:chacha20poly1305.NonceSizeX], sealed[chacha20poly1305.NonceSizeX:]

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,6 +147,33 @@ func TestRetest(t *testing.T) {
 		t.Errorf("%s", body)
 	}
 	if f.requests[Test] != 1 || f.requests[Busy] != 1 {
+		t.Errorf("%v", f.requests)
+	}
+}
+
+// However a link is spelled, it is one ticket, which is tested once. Only the case of its letters may differ.
+func TestRetestSpelling(t *testing.T) {
+	f := start(t)
+	at := strings.LastIndexByte(f.link, '/') + 1
+	before, token := f.link[:at], f.link[at:]
+	spellings := []string{
+		token, strings.ToUpper(token), strings.ToUpper(token[:9]) + token[9:], token[:9] + "\n" + token[9:], token + "\r\n",
+		strings.ReplaceAll(token, "s", "\u017f"), strings.ReplaceAll(token, "k", "\u212a"), // letters of Unicode
+	}
+	for last := range strings.SplitSeq("abcdefghijklmnopqrstuvwxyz234567", "") { // has bits that are left over
+		spellings = append(spellings, token[:len(token)-1]+last)
+	}
+	for _, spelling := range spellings {
+		want := http.StatusNotFound
+		if strings.ToLower(spelling) == token {
+			want = http.StatusSeeOther
+		}
+		code, _, header := f.request(t, "POST", before+url.PathEscape(spelling)+"/test")
+		if code != want || code == http.StatusSeeOther && header.Get("Location") != "../"+token+"#live" {
+			t.Errorf("%q: %d, %v, want %d", spelling, code, header, want)
+		}
+	}
+	if f.requests[Test] != 1 || f.requests[Busy] < 3 {
 		t.Errorf("%v", f.requests)
 	}
 }
