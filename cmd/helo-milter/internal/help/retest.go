@@ -16,7 +16,8 @@ const (
 	perTicket = 10 * time.Second // one ticket, once
 	perSecond = 2                // all tickets
 	atOnce    = 4
-	maxTests  = 1000 // tickets whose result is kept
+	maxTests  = 1000      // tickets whose result is kept
+	maxAge    = time.Hour // of a result: an older one says nothing of now
 	testTime  = 15 * time.Second
 )
 
@@ -61,6 +62,7 @@ type tested struct {
 	limit *rate.Limiter
 	busy  bool
 	found *checks.Record
+	at    time.Time // of found
 }
 
 func newTests() *tests {
@@ -87,7 +89,9 @@ func (t *tests) state(s *State) {
 	if !ok {
 		return
 	}
-	s.Test, s.Busy = of.found, of.busy
+	if s.Busy = of.busy; time.Since(of.at) <= maxAge {
+		s.Test = of.found
+	}
 	if missing := 1 - of.limit.Tokens(); missing > 0 {
 		s.Wait = time.Duration(missing * float64(perTicket))
 	}
@@ -116,6 +120,7 @@ func (t *tests) end(token string, found *checks.Record) {
 	defer t.mu.Unlock()
 	t.running--
 	if found != nil {
-		t.of(token).found = found
+		of := t.of(token)
+		of.found, of.at = found, time.Now()
 	}
 }

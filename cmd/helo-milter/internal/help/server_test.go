@@ -197,10 +197,15 @@ func TestRetestLimits(t *testing.T) {
 			t.Errorf("%+v", state)
 		}
 		time.Sleep(perTicket)
-		if state = (&State{Token: "a"}); state.Wait != 0 || !begins("a") {
+		state = &State{Token: "a"}
+		if tests.state(state); state.Wait != 0 || !begins("a") {
 			t.Errorf("after %v: %+v", perTicket, state)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(maxAge + time.Second)
+		state = &State{Token: "a"}
+		if tests.state(state); state.Test != nil {
+			t.Errorf("after %v: %+v", maxAge, state)
+		}
 		begun := 0
 		for i := range 40 { // in ten seconds
 			if begins(fmt.Sprint("b", i)) {
