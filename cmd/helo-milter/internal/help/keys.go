@@ -76,7 +76,7 @@ func MakeKeys(path string) (*Keys, error) {
 }
 
 // letters write a sealed ticket: in lower case, without anything that a program takes for the end of a link.
-var letters = base32.StdEncoding.WithPadding(base32.NoPadding)
+var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // maxSealed is the length of the longest sealed ticket.
 var maxSealed = letters.EncodedLen(maxTicket + chacha20poly1305.NonceSizeX + chacha20poly1305.Overhead)
@@ -93,7 +93,7 @@ func (k *Keys) Seal(t *Ticket) string {
 	if err != nil {
 		panic(err) // the key has the right size
 	}
-	return strings.ToLower(letters.EncodeToString(aead.Seal(nonce, nonce, plain, nil)))
+	return letters.EncodeToString(aead.Seal(nonce, nonce, plain, nil))
 }
 
 // Open returns the ticket of a text that Seal made at most so long before now, in letters of either case. All others get
@@ -104,8 +104,8 @@ func (k *Keys) Open(text string, now time.Time, valid time.Duration) (*Ticket, e
 		return nil, errTicket
 	}
 	text = strings.ToLower(text)
-	sealed, err := letters.DecodeString(strings.ToUpper(text))
-	if err != nil || strings.ToLower(letters.EncodeToString(sealed)) != text || len(sealed) < chacha20poly1305.NonceSizeX {
+	sealed, err := letters.DecodeString(text)
+	if err != nil || letters.EncodeToString(sealed) != text || len(sealed) < chacha20poly1305.NonceSizeX {
 		return nil, errTicket
 	}
 	nonce, sealed := sealed[:chacha20poly1305.NonceSizeX], sealed[chacha20poly1305.NonceSizeX:]
