@@ -261,7 +261,7 @@ func TestEvents(t *testing.T) {
 	if first := event(); !strings.Contains(first, "Not tested yet") {
 		t.Errorf("%s", first)
 	}
-	d := refused("second", time.Now())
+	d := refused("second", time.Now().Add(-time.Second)) // before the test, by the millisecond
 	d.Facts.Greetings[0].Helo = checks.ParseHelo("mail.example.org")
 	f.Seen.Decided(d)
 	if next := event(); !strings.Contains(next, "mail.example.org") || strings.Contains(next, "secret") {
