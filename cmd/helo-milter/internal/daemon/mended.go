@@ -3,9 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
-	"os"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -97,54 +95,18 @@ func (m *mended) survive() {
 // read counts the records of decision logs up to a moment, in this goroutine alone. What cannot be read is left out:
 // the command report says why.
 func read(ctx context.Context, judge *checks.Judge, files []string, until time.Time) *checks.Probation {
-	known, done, pause := checks.NewProbation(judge), []os.FileInfo{}, pause{ctx: ctx, began: time.Now()}
-	for _, path := range files {
-		info, err := os.Stat(path)
-		if err != nil || slices.ContainsFunc(done, func(i os.FileInfo) bool { return os.SameFile(i, info) }) {
-			continue // rotated meanwhile
+	known := checks.NewProbation(judge)
+	kept := &past.Kept{Files: files, Share: readShare}
+	for r := range kept.Records(ctx) {
+		if r.Source == nil && r.Time.Before(until) {
+			known.Count(judge.Try(r))
 		}
-		done = append(done, info)
-		file, err := past.Open(ctx, path, nil, nil)
-		if err != nil {
-			continue
-		}
-		for r, err := range past.Each(path, file) {
-			if err == nil && r.Source == nil && r.Time.Before(until) {
-				known.Count(judge.Try(r))
-			}
-			if !pause.take() {
-				break
-			}
-		}
-		_ = file.Close() // it was only read
 	}
 	return known
 }
 
-// pause divides the time of work that nobody waits for: of all of it, one part in readShare is worked.
-type pause struct {
-	ctx   context.Context
-	began time.Time // of the work since the last rest
-}
-
+// readShare is the part of its time that the reading works: one in so many.
 const readShare = 4
-
-// take rests when it is time to, and reports whether to go on.
-func (p *pause) take() bool {
-	worked := time.Since(p.began)
-	if worked < 5*time.Millisecond {
-		return true
-	}
-	timer := time.NewTimer((readShare - 1) * worked)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		p.began = time.Now()
-		return true
-	case <-p.ctx.Done():
-		return false
-	}
-}
 
 // decided counts a decision about a client on the allow list.
 func (m *mended) decided(d *checks.Decision) {

@@ -6,6 +6,7 @@
 //
 //	Paths          paths.go        the files that a command line names, patterns and all
 //	Rotated        paths.go        a log, and what logrotate has made of it
+//	Kept           kept.go         a daemon's decision log, read by the daemon itself beside mail
 //	Source.Items   source.go       the files of a path, in order; seen.go: no record twice
 //	  Open         open.go         standard input, gzip, byte order mark; interruptible
 //	  detect       kind.go         the kind of a file, by its first 64 KiB

@@ -1,0 +1,119 @@
+package past
+
+import (
+	"context"
+	"iter"
+	"os"
+	"slices"
+	"time"
+
+	"helo-milter/checks"
+)
+
+// Kept is a daemon's decision log, to be read by the daemon itself: in the caller's goroutine, and with rests, so that
+// mail has its time.
+type Kept struct {
+	Files  []string               // as Rotated returns them
+	From   time.Time              // records before are left out
+	Wants  func(line []byte) bool // of which lines are decoded; nil is all
+	Share  int                    // of all time, one part in Share is worked; 1 is all
+	Read   func(bytes int)        // is called with what was read of a file, if it is not nil
+	Broken func(error)            // is called with what is wrong with a line or a file, if it is not nil
+}
+
+// Size returns how many bytes there are to read.
+func (k *Kept) Size() (size int64) {
+	for _, path := range k.Files {
+		if info, err := os.Stat(path); err == nil {
+			size += info.Size()
+		}
+	}
+	return size
+}
+
+// Records yields the records, the latest file first, until ctx ends.
+func (k *Kept) Records(ctx context.Context) iter.Seq[*checks.Record] {
+	return func(yield func(*checks.Record) bool) {
+		rest := &rest{ctx: ctx, share: k.Share, began: time.Now()}
+		var done []os.FileInfo
+		for _, path := range k.Files {
+			info, err := os.Stat(path)
+			if err != nil || slices.ContainsFunc(done, func(i os.FileInfo) bool { return os.SameFile(i, info) }) {
+				continue // rotated meanwhile
+			}
+			done = append(done, info)
+			if info.ModTime().Before(k.From) {
+				k.skip(info.Size())
+				continue
+			}
+			if !k.file(ctx, path, rest, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (k *Kept) skip(size int64) {
+	if k.Read != nil {
+		k.Read(int(size))
+	}
+}
+
+// file yields the records of a file, and reports whether to go on.
+func (k *Kept) file(ctx context.Context, path string, rest *rest, yield func(*checks.Record) bool) bool {
+	file, err := Open(ctx, path, nil, k.Read)
+	if err != nil {
+		k.broken(err)
+		return ctx.Err() == nil
+	}
+	defer file.Close() // it was only read
+	wants := func(line []byte) bool {
+		return len(line) > 0 && rest.take() && (k.Wants == nil || k.Wants(line))
+	}
+	for r, err := range each(path, file, wants) {
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case err != nil:
+			k.broken(err)
+		case r.Time.Before(k.From):
+		case !yield(r):
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
+func (k *Kept) broken(err error) {
+	if k.Broken != nil {
+		k.Broken(err)
+	}
+}
+
+// rest divides the time of work that nobody waits for.
+type rest struct {
+	ctx   context.Context
+	share int
+	began time.Time // of the work since the last rest
+}
+
+// take rests when it is time to, and reports whether to go on.
+func (r *rest) take() bool {
+	worked := time.Since(r.began)
+	if worked < 5*time.Millisecond {
+		return true
+	}
+	if r.share <= 1 {
+		r.began = time.Now()
+		return r.ctx.Err() == nil
+	}
+	timer := time.NewTimer(time.Duration(r.share-1) * worked)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		r.began = time.Now()
+		return true
+	case <-r.ctx.Done():
+		return false
+	}
+}
