@@ -73,9 +73,11 @@ type Config struct {
 	Limits   gate.Limits      // without OnViolation
 	Shutdown time.Duration    // how long transactions may go on when the daemon is stopped
 	HTTP     struct {
-		Listen Address        // of no network: none
-		Allow  []netip.Prefix // that may connect over TCP; empty is all, which Listen does not allow others then
-		Pprof  bool           // Listen is reachable from this host only then
+		Listen    Address        // of no network: none
+		Allow     []netip.Prefix // that may connect over TCP; empty is all, which Listen does not allow others then
+		Console   bool           // Listen is reachable from this host only then, or there is a TokenFile
+		TokenFile string         // "" is no password
+		Pprof     bool           // Listen is reachable from this host only then
 	}
 	Help struct {
 		Listen  Address // of no network: none
@@ -154,6 +156,19 @@ func Parse(file string, text []byte) (*Config, error) {
 	}
 	c.build()
 	return c, nil
+}
+
+// With returns a copy in which the keys of a TOML text have other values. The name is for errors.
+func (c *Config) With(name string, text []byte) (*Config, error) {
+	changed, err := Parse(c.File, c.text)
+	if err != nil {
+		return nil, err
+	}
+	if err := changed.read(name, text); err != nil {
+		return nil, err
+	}
+	changed.build()
+	return changed, nil
 }
 
 // maxMistakes is how many mistakes of a file are told with their place.

@@ -136,6 +136,15 @@ var plainKeys = []key{
 		func(c *Config) any { return &c.HTTP.Allow }, nil,
 	},
 	{
+		"http.console", "false", "the evidence as it grows, under /console/, for a browser",
+		func(c *Config) any { return &c.HTTP.Console }, nil,
+	},
+	{
+		"http.token_file", `""`, "its password, the file's first line; required where other hosts can connect",
+		func(c *Config) any { return &c.HTTP.TokenFile },
+		func(c *Config) error { return filePath(c.HTTP.TokenFile) },
+	},
+	{
 		"http.pprof", "false", "profiles of the daemon under /debug/pprof/, to send to its developers; on loopback only",
 		func(c *Config) any { return &c.HTTP.Pprof }, nil,
 	},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -118,6 +119,14 @@ func (c *Config) CheckPeers(network, address string) error {
 }
 
 func (c *Config) checkHTTP() error {
+	switch address := c.HTTP.Listen; {
+	case !c.HTTP.Console:
+	case address.Network == "":
+		return errors.New("is empty, and http.console needs it: \"127.0.0.1:9891\" or \"unix:/path\"")
+	case !address.isLocal() && c.HTTP.TokenFile == "":
+		return fmt.Errorf("other hosts can connect to %s: http.console needs a password in http.token_file, a loopback "+
+			"address, or a unix socket", address.Address)
+	}
 	if c.HTTP.Pprof && !c.HTTP.Listen.isLocal() {
 		return fmt.Errorf("other hosts can connect to %s: http.pprof needs a loopback address or a unix socket",
 			c.HTTP.Listen.Address)
