@@ -2,14 +2,18 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
+	"helo-milter/cmd/helo-milter/internal/explain"
 	"helo-milter/dnscache"
 )
 
@@ -53,9 +57,9 @@ func (c *checkCmd) Run(p *program) error {
 		} else {
 			record = ours
 		}
-		letter(p.stdout, record, q.advice(p.ctx, record))
+		explain.Letter(p.stdout, record, q.advice(p.ctx, record))
 	default:
-		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.explain)
+		explain.Record(coloured(p.stdout), record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.explain)
 	}
 	if record.Exempt == "" && record.Verdict.Want != "accept" {
 		return exitError{code: exitBad}
@@ -91,4 +95,30 @@ func (t *traces) sorted() []dnscache.Trace {
 		return cmp.Or(strings.Compare(question(a), question(b)), strings.Compare(b.Transport, a.Transport))
 	})
 	return slices.CompactFunc(t.list, func(a, b dnscache.Trace) bool { return question(a) == question(b) })
+}
+
+// explainQuestion prints one of them, with its answer.
+func explainQuestion(out io.Writer, q *dnscache.Trace) {
+	result := q.Rcode
+	if failure := new(net.DNSError); (result == "" || result == "NOERROR") && errors.As(q.Err, &failure) {
+		result = failure.Err
+	}
+	genuine := func(value string) bool {
+		addr, err := netip.ParseAddr(value)
+		return err != nil || !checks.MadeUp(addr)
+	}
+	if len(q.Values) > 0 && !slices.ContainsFunc(q.Values, genuine) {
+		result += ", but the resolver filters: a failed lookup"
+	}
+	from := strings.TrimSpace(q.Server + " " + q.Transport)
+	if q.Stale {
+		from += " stale"
+	}
+	what := clean.Terminal(q.Name)
+	if len(q.Values) > 0 {
+		what += " = " + clean.Terminal(strings.Join(q.Values, " "))
+	}
+	explain.Paragraph(out, fmt.Sprintf("  %-4s  ", q.Type), what, explain.Wide)
+	fmt.Fprintf(out, "        %s, TTL %v, %.1f ms, %s\n",
+		clean.Terminal(result), q.TTL, float64(q.Took.Microseconds())/1000, from)
 }

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"helo-milter/cmd/helo-milter/internal/explain"
 	"helo-milter/dnscache/dnstest"
 )
 
@@ -139,7 +140,7 @@ func TestCheckIsFitToRead(t *testing.T) {
 			"localhost", "notes1.acme.private", "spf.example.org", "\x1b[31m", "a\u202eb \u009b31m\x7f\n.",
 			strings.Repeat("a.", 120) + "example.org", strings.Repeat("\u202e", 200),
 		} {
-			for flag, width := range map[string]int{"--mail": narrow, "--all": wide} {
+			for flag, width := range map[string]int{"--mail": explain.Narrow, "--all": explain.Wide} {
 				text, _ := ranOn(t, checkZone, "check", flag, client, helo)
 				if strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
 					t.Errorf("check %s %s %q: a control character in\n%s", flag, client, helo, text)

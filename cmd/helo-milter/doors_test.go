@@ -19,7 +19,8 @@ var doors = map[string][]string{
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/daemon",
 		"helo-milter/cmd/helo-milter/internal/help",
-		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/past",
+		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/explain",
+		"helo-milter/cmd/helo-milter/internal/past",
 		"helo-milter/cmd/helo-milter/internal/replay", "helo-milter/cmd/helo-milter/internal/sentinel",
 		"github.com/alecthomas/kong", "golang.org/x/term",
 	},
@@ -44,6 +45,7 @@ var doors = map[string][]string{
 	"cmd/helo-milter/internal/evidence": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/checks/wilson",
 	},
+	"cmd/helo-milter/internal/explain": {"helo-milter/checks", "helo-milter/checks/clean"},
 	"cmd/helo-milter/internal/help": {
 		"helo-milter/checks", "helo-milter/checks/clean",
 		"golang.org/x/crypto/chacha20poly1305", "golang.org/x/net/netutil", "golang.org/x/time/rate",

@@ -15,6 +15,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
+	"helo-milter/cmd/helo-milter/internal/explain"
 	"helo-milter/dnscache"
 )
 
@@ -52,7 +53,7 @@ func (c *selftestCmd) listen(p *program, q *inquiry, clients []netip.Addr) (good
 		}
 		var traces traces
 		record := q.record(dnscache.WithTrace(p.ctx, traces.add), client, nil, helos...)
-		explain(p.stdout, record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.explain)
+		explain.Record(coloured(p.stdout), record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.explain)
 		good = good && len(record.Findings) == 0
 	}
 	return good, nil
@@ -77,13 +78,13 @@ func (q *inquiry) spelling(p *program, peer netip.Addr, helos []string) bool {
 	record := d.Record(false)
 	record.Findings = slices.DeleteFunc(record.Findings,
 		func(found checks.RuleFinding) bool { return found.Result != checks.Fail })
-	paragraph(p.stdout, "client   ", peer.String()+", which is not public: its greeting is judged without "+
-		"the DNS. Give the public address to judge the rest.", wide)
-	paragraph(p.stdout, "HELO     ", clean.Quoted(record.Helo.Raw, wholeHelo), wide)
-	explainRules(p.stdout, record, colourOf(p.stdout))
+	explain.Paragraph(p.stdout, "client   ", peer.String()+", which is not public: its greeting is judged without "+
+		"the DNS. Give the public address to judge the rest.", explain.Wide)
+	explain.Paragraph(p.stdout, "HELO     ", clean.Quoted(record.Helo.Raw, explain.WholeHelo), explain.Wide)
+	explain.Rules(coloured(p.stdout), record)
 	if a := checks.Advise(record, nil); len(a.Steps) > 0 {
 		fmt.Fprintln(p.stdout, "\nWhat must be changed")
-		advise(p.stdout, &a, wide)
+		explain.Steps(p.stdout, &a, explain.Wide)
 	}
 	return len(record.Findings) == 0
 }

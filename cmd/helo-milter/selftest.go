@@ -12,6 +12,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
+	"helo-milter/cmd/helo-milter/internal/explain"
 	"helo-milter/cmd/helo-milter/internal/sentinel"
 )
 
@@ -119,7 +120,7 @@ func (q *inquiry) selftest(p *program, clients []netip.Addr) (good bool) {
 // reportSelf prints what there is to say about an address, and reports whether it is good.
 func reportSelf(out io.Writer, s *sentinel.Self) bool {
 	fmt.Fprintln(out, s.Client)
-	paragraph(out, "  PTR   ", pointers(s.Record.Facts), wide)
+	explain.Paragraph(out, "  PTR   ", explain.Pointers(s.Record.Facts), explain.Wide)
 	name := s.Advice.Name
 	if s.Advice.Example {
 		name = "a name of its own"
@@ -127,7 +128,7 @@ func reportSelf(out io.Writer, s *sentinel.Self) bool {
 	switch {
 	case len(s.Advice.Steps) > 0: // also where it is not certain that they are needed
 		fmt.Fprintf(out, "  HELO  should be %s; change this:\n", name)
-		advise(out, &s.Advice, wide)
+		explain.Steps(out, &s.Advice, explain.Wide)
 		return false
 	case s.State == sentinel.Unknown:
 		fmt.Fprintln(out, "  HELO  unknown: the DNS did not answer; try again later")

@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 	"helo-milter/checks"
 )
 
-// advise prints the steps of an advice.
-func advise(out io.Writer, a *checks.Advice, width int) {
+// Steps prints the steps of an advice, in lines of at most width characters: Wide or Narrow.
+func Steps(out io.Writer, a *checks.Advice, width int) {
 	for i, step := range a.Steps {
-		paragraph(out, fmt.Sprintf("  %d. ", i+1), step.Text, width)
+		Paragraph(out, fmt.Sprintf("  %d. ", i+1), step.Text, width)
 		for _, record := range step.Records {
 			fmt.Fprintln(out, "      ", record)
 		}
@@ -25,6 +25,6 @@ func advise(out io.Writer, a *checks.Advice, width int) {
 		}
 	}
 	if a.Example && len(a.Steps) > 0 {
-		paragraph(out, "  ", a.Name+" is an example; use the mail server's own name instead.", width)
+		Paragraph(out, "  ", a.Name+" is an example; use the mail server's own name instead.", width)
 	}
 }

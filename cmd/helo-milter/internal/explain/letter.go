@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"fmt"
@@ -10,13 +10,14 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// letter prints a text for the administrator of a client: mail without From and To.
-func letter(out io.Writer, r *checks.Record, a checks.Advice) {
+// Letter prints a text for the administrator of a client, as check --mail does: a message without From and To. Where
+// there is nothing to change, it prints why there is nothing to write instead.
+func Letter(out io.Writer, r *checks.Record, a checks.Advice) {
 	if len(a.Steps) == 0 {
-		paragraph(out, "", noLetter(r), wide)
+		Paragraph(out, "", noLetter(r), Wide)
 		return
 	}
-	say := func(text string) { paragraph(out, "", text, narrow) }
+	say := func(text string) { Paragraph(out, "", text, Narrow) }
 	subject := "HELO name and reverse DNS of your mail server %s"
 	wrong := "its HELO name or DNS records do not match"
 	if !a.Names {
@@ -32,13 +33,13 @@ func letter(out io.Writer, r *checks.Record, a checks.Advice) {
 	fmt.Fprintln(out, "\nWHAT IS WRONG")
 	for _, f := range r.Findings {
 		if f.Result == checks.Fail && f.Action != checks.Off {
-			paragraph(out, "  - ", checks.All[checks.Index(f.Rule)].Doc, narrow)
+			Paragraph(out, "  - ", checks.All[checks.Index(f.Rule)].Doc, Narrow)
 		}
 	}
 	fmt.Fprintln(out, "\nWHY IT MATTERS")
 	say(why(r, a.Names))
 	fmt.Fprintln(out, "\nWHAT TO CHANGE")
-	advise(out, &a, narrow)
+	Steps(out, &a, Narrow)
 	if a.Names && !a.Fixed && checks.Public(r.Client) {
 		fmt.Fprintln(out, "\nHOW TO CHECK IT")
 		test(out, r, &a)
@@ -69,11 +70,11 @@ func noLetter(r *checks.Record) string {
 
 // seen is what the client said, and what the DNS said.
 func seen(out io.Writer, r *checks.Record) {
-	line := func(what, text string) { paragraph(out, fmt.Sprintf("  %-15s", what), text, narrow) }
+	line := func(what, text string) { Paragraph(out, fmt.Sprintf("  %-15s", what), text, Narrow) }
 	line("time", r.Time.Format("2006-01-02 15:04 UTC"))
 	line("address", r.Client.String())
-	line("HELO", clean.Quoted(r.Helo.Raw, wholeHelo))
-	line("PTR record", pointers(r.Facts))
+	line("HELO", clean.Quoted(r.Helo.Raw, WholeHelo))
+	line("PTR record", Pointers(r.Facts))
 	if n := len(r.Facts.Greetings); n > 0 {
 		g := &r.Facts.Greetings[n-1]
 		if text := addresses(g); text != "" {
@@ -92,8 +93,8 @@ func seen(out io.Writer, r *checks.Record) {
 	}
 }
 
-// pointers is what the DNS says of a client's names.
-func pointers(f *checks.Facts) string {
+// Pointers returns what the DNS says of a client's PTR names, fit for a terminal.
+func Pointers(f *checks.Facts) string {
 	switch f.PTR.Status {
 	case checks.Missing:
 		return "none"
@@ -175,6 +176,6 @@ func test(out io.Writer, r *checks.Record, a *checks.Advice) {
 	if slices.ContainsFunc(a.Steps, ofSPF) {
 		fmt.Fprintf(out, "  dig +short %s TXT\n    must show the SPF record.\n", a.Name)
 	}
-	paragraph(out, "  ",
-		"The HELO name comes after \"from\" in the topmost Received line of a message to another provider.", narrow)
+	Paragraph(out, "  ",
+		"The HELO name comes after \"from\" in the topmost Received line of a message to another provider.", Narrow)
 }

@@ -1,27 +1,23 @@
-package main
+package explain
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
-	"helo-milter/dnscache"
 )
 
-// explain prints a record for people: to us what was found, to the client's administrator what to do. dns
-// prints what the DNS said.
-func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, dns func(io.Writer)) {
+// Record prints a record as check does: to us what was found, to the client's administrator what to do. header
+// is the name of our header field. dns prints what the DNS said.
+func Record(out io.Writer, r *checks.Record, a checks.Advice, header string, dns func(io.Writer)) {
 	fmt.Fprintf(out, "client   %s\n", r.Client)
 	if how := transition(r.Client); how != "" {
-		paragraph(out, "         ", how, wide)
+		Paragraph(out, "         ", how, Wide)
 	}
-	paragraph(out, "HELO     ", clean.Quoted(r.Helo.Raw, wholeHelo), wide)
+	Paragraph(out, "HELO     ", clean.Quoted(r.Helo.Raw, WholeHelo), Wide)
 	fmt.Fprintf(out, "iprev    %s\n", r.Iprev)
 	if r.Exempt != "" {
 		fmt.Fprintf(out, "exempt   %s: this client is not judged\n", r.Exempt)
@@ -29,12 +25,11 @@ func explain(out io.Writer, r *checks.Record, a checks.Advice, header string, dn
 	}
 	fmt.Fprintln(out, "\nDNS")
 	dns(out)
-	colours := colourOf(out)
-	explainRules(out, r, colours)
-	explainVerdict(out, r, header, colours)
+	Rules(out, r)
+	verdict(out, r, header)
 	if len(a.Steps) > 0 {
 		fmt.Fprintf(out, "\nWhat the administrator of %s must change\n", r.Client)
-		advise(out, &a, wide)
+		Steps(out, &a, Wide)
 	}
 }
 
@@ -52,42 +47,18 @@ func transition(client netip.Addr) string {
 	return ""
 }
 
-func explainQuestion(out io.Writer, q *dnscache.Trace) {
-	result := q.Rcode
-	if failure := new(net.DNSError); (result == "" || result == "NOERROR") && errors.As(q.Err, &failure) {
-		result = failure.Err
-	}
-	genuine := func(value string) bool {
-		addr, err := netip.ParseAddr(value)
-		return err != nil || !checks.MadeUp(addr)
-	}
-	if len(q.Values) > 0 && !slices.ContainsFunc(q.Values, genuine) {
-		result += ", but the resolver filters: a failed lookup"
-	}
-	from := strings.TrimSpace(q.Server + " " + q.Transport)
-	if q.Stale {
-		from += " stale"
-	}
-	what := clean.Terminal(q.Name)
-	if len(q.Values) > 0 {
-		what += " = " + clean.Terminal(strings.Join(q.Values, " "))
-	}
-	paragraph(out, fmt.Sprintf("  %-4s  ", q.Type), what, wide)
-	fmt.Fprintf(out, "        %s, TTL %v, %.1f ms, %s\n",
-		clean.Terminal(result), q.TTL, float64(q.Took.Microseconds())/1000, from)
-}
-
-func explainRules(out io.Writer, r *checks.Record, colours colour) {
+// Rules prints what the rules found.
+func Rules(out io.Writer, r *checks.Record) {
 	fmt.Fprintln(out, "\nrules")
 	for _, f := range r.Findings {
 		// Colours have no width, so the padding comes first.
 		line := fmt.Sprintf("  %-22s  %s  %-8s  %3.1f  ",
-			f.Rule, colours.paint(f.Result.String(), fmt.Sprintf("%-6v", f.Result)), f.Action, f.Score)
+			f.Rule, paint(out, f.Result.String(), fmt.Sprintf("%-6v", f.Result)), f.Action, f.Score)
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
 		if f.Result < checks.Unsure {
 			continue
 		}
-		paragraph(out, "      ", finding(&f), wide)
+		Paragraph(out, "      ", finding(&f), Wide)
 	}
 	if len(r.Findings) == 0 {
 		fmt.Fprintln(out, "  nothing is wrong")
@@ -112,9 +83,9 @@ func finding(f *checks.RuleFinding) string {
 	return what
 }
 
-func explainVerdict(out io.Writer, r *checks.Record, header string, colours colour) {
+func verdict(out io.Writer, r *checks.Record, header string) {
 	v := &r.Verdict
-	fmt.Fprintf(out, "\nverdict  %s", colours.paint(v.Want, v.Want))
+	fmt.Fprintf(out, "\nverdict  %s", paint(out, v.Want, v.Want))
 	if v.Reply != "" {
 		fmt.Fprintf(out, " because of %s", v.Rule)
 	}
@@ -125,7 +96,7 @@ func explainVerdict(out io.Writer, r *checks.Record, header string, colours colo
 	fmt.Fprintf(out, "         observe mode accepts the mail; enforce mode %s\n", enforced)
 	heading := "reply    "
 	for line := range strings.Lines(v.Reply) {
-		paragraph(out, heading, line, wide)
+		Paragraph(out, heading, line, Wide)
 		heading = "         "
 	}
 	if r.Header == "" { // the message was refused, or never came
@@ -133,7 +104,7 @@ func explainVerdict(out io.Writer, r *checks.Record, header string, colours colo
 	}
 	heading = "header   "
 	for line := range strings.Lines(header + ": " + r.Header) {
-		paragraph(out, heading, line, wide)
+		Paragraph(out, heading, line, Wide)
 		heading = "             "
 	}
 }

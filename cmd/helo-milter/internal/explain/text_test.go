@@ -1,7 +1,8 @@
-package main
+package explain
 
 import (
 	"bytes"
+	"io"
 	"testing"
 )
 
@@ -14,27 +15,28 @@ func TestParagraph(t *testing.T) {
 		{"", "> \n"},
 	} {
 		var out bytes.Buffer
-		if paragraph(&out, "> ", tt.text, 12); out.String() != tt.want {
+		if Paragraph(&out, "> ", tt.text, 12); out.String() != tt.want {
 			t.Errorf("%q: %q, want %q", tt.text, out.String(), tt.want)
 		}
 	}
 }
 
-// A pipe gets no colours, and a terminal those of the results.
+// Colours are for terminals: a pipe, a page and mail get plain text.
 func TestColours(t *testing.T) {
+	pipe := new(bytes.Buffer)
+	terminal := Coloured{pipe}
 	for _, tt := range []struct {
-		colours      colour
+		out          io.Writer
 		result, want string
 	}{
-		{false, "fail", "x"},
-		{true, "fail", "\x1b[31mx\x1b[0m"},
-		{true, "unsure", "\x1b[33mx\x1b[0m"},
-		{true, "accept", "\x1b[32mx\x1b[0m"},
-		{true, "skip", "x"},
-		{colourOf(new(bytes.Buffer)), "fail", "x"},
+		{pipe, "fail", "x"},
+		{terminal, "fail", "\x1b[31mx\x1b[0m"},
+		{terminal, "unsure", "\x1b[33mx\x1b[0m"},
+		{terminal, "accept", "\x1b[32mx\x1b[0m"},
+		{terminal, "skip", "x"},
 	} {
-		if got := tt.colours.paint(tt.result, "x"); got != tt.want {
-			t.Errorf("%s, colours %t: %q", tt.result, tt.colours, got)
+		if got := paint(tt.out, tt.result, "x"); got != tt.want {
+			t.Errorf("%s to %T: %q", tt.result, tt.out, got)
 		}
 	}
 }
