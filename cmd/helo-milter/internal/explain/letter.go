@@ -32,8 +32,9 @@ func Letter(out io.Writer, r *checks.Record, a checks.Advice) {
 	seen(out, r)
 	fmt.Fprintln(out, "\nWHAT IS WRONG")
 	for _, f := range r.Findings {
-		if f.Result == checks.Fail && f.Action != checks.Off {
-			Paragraph(out, "  - ", checks.All[checks.Index(f.Rule)].Doc, Narrow)
+		// A rule without a row is of a decision log of another version.
+		if i := checks.Index(f.Rule); i >= 0 && f.Result == checks.Fail && f.Action != checks.Off {
+			Paragraph(out, "  - ", checks.All[i].Doc, Narrow)
 		}
 	}
 	fmt.Fprintln(out, "\nWHY IT MATTERS")
@@ -71,7 +72,7 @@ func noLetter(r *checks.Record) string {
 // seen is what the client said, and what the DNS said.
 func seen(out io.Writer, r *checks.Record) {
 	line := func(what, text string) { Paragraph(out, fmt.Sprintf("  %-15s", what), text, Narrow) }
-	line("time", r.Time.Format("2006-01-02 15:04 UTC"))
+	line("time", r.Time.UTC().Format("2006-01-02 15:04 UTC"))
 	line("address", r.Client.String())
 	line("HELO", clean.Quoted(r.Helo.Raw, WholeHelo))
 	line("PTR record", Pointers(r.Facts))

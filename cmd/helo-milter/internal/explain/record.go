@@ -18,9 +18,9 @@ func Record(out io.Writer, r *checks.Record, a checks.Advice, header string, dns
 		Paragraph(out, "         ", how, Wide)
 	}
 	Paragraph(out, "HELO     ", clean.Quoted(r.Helo.Raw, WholeHelo), Wide)
-	fmt.Fprintf(out, "iprev    %s\n", r.Iprev)
+	fmt.Fprintf(out, "iprev    %s\n", clean.Terminal(r.Iprev))
 	if r.Exempt != "" {
-		fmt.Fprintf(out, "exempt   %s: this client is not judged\n", r.Exempt)
+		fmt.Fprintf(out, "exempt   %s: this client is not judged\n", clean.Terminal(r.Exempt))
 		return
 	}
 	fmt.Fprintln(out, "\nDNS")
@@ -53,7 +53,7 @@ func Rules(out io.Writer, r *checks.Record) {
 	for _, f := range r.Findings {
 		// Colours have no width, so the padding comes first.
 		line := fmt.Sprintf("  %-22s  %s  %-8s  %3.1f  ",
-			f.Rule, paint(out, f.Result.String(), fmt.Sprintf("%-6v", f.Result)), f.Action, f.Score)
+			clean.Terminal(f.Rule), paint(out, f.Result.String(), fmt.Sprintf("%-6v", f.Result)), f.Action, f.Score)
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
 		if f.Result < checks.Unsure {
 			continue
@@ -85,9 +85,9 @@ func finding(f *checks.RuleFinding) string {
 
 func verdict(out io.Writer, r *checks.Record, header string) {
 	v := &r.Verdict
-	fmt.Fprintf(out, "\nverdict  %s", paint(out, v.Want, v.Want))
+	fmt.Fprintf(out, "\nverdict  %s", paint(out, v.Want, clean.Terminal(v.Want)))
 	if v.Reply != "" {
-		fmt.Fprintf(out, " because of %s", v.Rule)
+		fmt.Fprintf(out, " because of %s", clean.Terminal(v.Rule))
 	}
 	enforced := map[string]string{
 		"accept": "accepts it, too", "tempfail": "defers it", "reject": "refuses it",

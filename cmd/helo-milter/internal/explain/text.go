@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"helo-milter/checks/clean"
 )
 
 // Wide is the length of a line for a terminal, and Narrow that of a line of mail, in characters (RFC 5322 §2.1.1
@@ -16,11 +18,11 @@ const WholeHelo = 255
 
 // Paragraph prints a text behind a heading, with the lines that follow beneath the first. Lines are of at
 // most width characters; a word that is longer stays whole, since it may be there to be copied. Several
-// blanks stay several: they may be what a client said.
+// blanks stay several: they may be what a client said. The text is made fit for a terminal; the heading is ours.
 func Paragraph(out io.Writer, heading, text string, width int) {
 	column := utf8.RuneCountInString(heading)
 	line, at := heading, column
-	for word := range strings.SplitSeq(strings.TrimSpace(text), " ") {
+	for word := range strings.SplitSeq(clean.Terminal(strings.TrimSpace(text)), " ") {
 		length := utf8.RuneCountInString(word)
 		switch {
 		case at == column:
