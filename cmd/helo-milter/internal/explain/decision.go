@@ -1,13 +1,14 @@
-// Package explain is what there is to say about one decision, as plain text for people: on a terminal, in mail, on a
-// page of the console. It looks nothing up and knows no files: a record has all that it needs.
+// Package explain is what there is to say about one decision, as plain text for people: on a terminal, in
+// mail, on a page of the console. It looks nothing up and knows no files: a record has all that it needs.
 //
 //	Decision  what show prints: the session, what the DNS said then, and Record
 //	Record    what check prints: the rules, the verdict, what to change
 //	Letter    what check --mail prints, for the client's administrator
+//	Allow     the lines of the configuration that exempt the client
 //	ID        which decision is meant: the id in what somebody has copied
 //
-// What clients, their DNS and the writers of decision logs said is fit for a terminal in all of it (package clean);
-// for HTML it must be escaped once more.
+// In all of it, what clients, their DNS and the writers of decision logs said is fit for a terminal (package
+// clean). For HTML it must be escaped once more.
 package explain
 
 import (
@@ -19,8 +20,8 @@ import (
 	"helo-milter/checks"
 )
 
-// Decision prints a record of a decision log as show does: from the record alone, without asking the DNS. header is
-// the name of our header field.
+// Decision prints a record of a decision log as show does: from the record alone, without asking the DNS.
+// header is the name of our header field.
 func Decision(out io.Writer, r *checks.Record, header string) {
 	line := func(what, text string) {
 		if text != "" {

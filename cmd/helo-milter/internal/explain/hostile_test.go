@@ -13,8 +13,8 @@ import (
 	"helo-milter/checks/checkstest"
 )
 
-// hostile is a record in which every text is the same one, as anybody's decision log may have it. The PTR name is
-// confirmed.
+// hostile is a record in which every text is the same one, as anybody's decision log may have it. The PTR name
+// is confirmed.
 func hostile(text string) *checks.Record {
 	client := netip.MustParseAddr("203.0.113.7")
 	addrs := checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{client}}
@@ -25,7 +25,8 @@ func hostile(text string) *checks.Record {
 	}
 	return &checks.Record{
 		Version: 1, Time: time.Date(2026, 11, 29, 23, 30, 0, 0, time.UTC), ID: text, MTA: text, QueueID: text,
-		Client: client, Helo: helo, Helos: []checks.Helo{helo}, MailFrom: text, RcptTo: []string{text}, Iprev: text,
+		Client: client, Helo: helo, Helos: []checks.Helo{helo}, MailFrom: text, RcptTo: []string{text},
+		Iprev: text,
 		Facts: &checks.Facts{
 			Client: client, PTRCount: 1,
 			PTR: checks.Answer[checks.Host]{

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// ID returns the id in what somebody has copied of a reply, a header, a link, or a line of the log, or "". A HELO in
-// it may look like an id: in a reply it stands before the id, and in a line of the log after it.
+// ID returns the id in what somebody has copied of a reply, a header, a link, or a line of the log, or "". It is
+// any text: what has no mark of an id is one as a whole. A HELO in it may look like an id: in a reply it stands
+// before the id, and in a line of the log after it.
 func ID(text string) string {
 	replied, logged := repliedID.FindAllStringIndex(text, -1), loggedID.FindStringIndex(text)
 	switch {

@@ -10,8 +10,8 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// Letter prints a text for the administrator of a client, as check --mail does: a message without From and To. Where
-// there is nothing to change, it prints why there is nothing to write instead.
+// Letter prints a text for the administrator of a client, as check --mail does: a message without From and To.
+// Where there is nothing to change, it prints why there is nothing to write.
 func Letter(out io.Writer, r *checks.Record, a checks.Advice) {
 	if len(a.Steps) == 0 {
 		Paragraph(out, "", noLetter(r), Wide)

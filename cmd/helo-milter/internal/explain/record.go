@@ -10,8 +10,8 @@ import (
 	"helo-milter/checks/clean"
 )
 
-// Record prints a record as check does: to us what was found, to the client's administrator what to do. header
-// is the name of our header field. dns prints what the DNS said.
+// Record prints a record as check does: to us what was found, to the client's administrator what to do.
+// header is the name of our header field; dns prints what the DNS said.
 func Record(out io.Writer, r *checks.Record, a checks.Advice, header string, dns func(io.Writer)) {
 	fmt.Fprintf(out, "client   %s\n", r.Client)
 	if how := transition(r.Client); how != "" {
