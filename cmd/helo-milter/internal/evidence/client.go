@@ -39,17 +39,17 @@ type client struct {
 	hit, spoke ruleSet // the rules that failed, and those that could be evaluated
 	last       int64   // time of the last refused transaction, Unix seconds
 	refused    int32   // transactions that would be refused
-	looks      looks
+	looks      looks   // all that its records show
+	settled    looks   // those that count, by the last Report: the next record may change them
 	times      times
 	by         uint8 // the rule of the last refused transaction: 1 + its index in checks.All; 0 is none
-	spare      bool  // beyond maxClients, not kept
 }
 
 // judged reports whether a client was judged at least once; else it is only on the allow list.
 func (c *client) judged() bool { return c.times&everJudged != 0 }
 
-// good reports whether the client looks legitimate to the rule that refused it last.
-func (c *client) good() bool { return c.by > 0 && c.looks&against(int(c.by)-1) != 0 }
+// good reports whether the client looks legitimate to the rule that refused it last. Its looks have to be settled.
+func (c *client) good() bool { return c.by > 0 && c.settled&against(int(c.by)-1) != 0 }
 
 // maxClients is how many clients of a kind are distinguished: the first ones.
 const maxClients = 1_000_000
@@ -60,11 +60,10 @@ func (c *counts) client(addr netip.Addr) *client {
 	place, known := c.places[key]
 	switch {
 	case known:
-	case c.room <= 0:
-		c.room = -1
-		return &client{spare: true}
+	case len(c.clients) >= c.limit:
+		c.more, c.beyond = true, client{}
+		return &c.beyond
 	default:
-		c.room--
 		place = int32(len(c.clients))
 		c.places[key] = place
 		c.clients = append(c.clients, client{})
@@ -72,8 +71,11 @@ func (c *counts) client(addr netip.Addr) *client {
 	return &c.clients[place]
 }
 
-// looks returns the looks of a client that is shown.
-func (c *counts) looks(addr netip.Addr) looks { return c.clients[c.places[addr.As16()]].looks }
+// kept reports whether a client is not beyond the limit.
+func (c *counts) kept(who *client) bool { return who != &c.beyond }
+
+// looks returns the looks of a client that is shown. They have to be settled.
+func (c *counts) looks(addr netip.Addr) looks { return c.clients[c.places[addr.As16()]].settled }
 
 // Example is a client that a rule has hit. Helo and PTR are printable ASCII of at most 64 bytes.
 type Example struct {

@@ -164,11 +164,11 @@ func (c *counts) rung(rule int) Rung {
 			s.All.Of++
 			s.All.Hit += count(hit)
 		}
-		bad := hit && who.looks&against(rule) != 0
+		bad := hit && who.settled&against(rule) != 0
 		s.Good.Hit += count(bad)
-		s.Good.Of += count(bad || !hit && who.looks&speaksFor(rule) != 0)
+		s.Good.Of += count(bad || !hit && who.settled&speaksFor(rule) != 0)
 		for i, w := range witnesses {
-			byReason[i] += count(bad && who.looks&against(rule)&w.look != 0)
+			byReason[i] += count(bad && who.settled&against(rule)&w.look != 0)
 		}
 	}
 	_, s.All.AtMost = wilson.Interval(s.All.Hit, s.All.Of)

@@ -92,8 +92,8 @@ type RuleSummary struct {
 	Examples []Example `json:"examples,omitempty"`
 }
 
-// Report returns the report on what was counted. broken and unread are the lines and files that could not be
-// read.
+// Report returns the report on what was counted so far. broken and unread are the lines and files that could not be
+// read. It may be called again and again while records are counted: it changes no later report, and none changes it.
 func (t *Tally) Report(broken, unread int) *Report {
 	r := &Report{Broken: broken, Unread: unread, Sections: []Section{}}
 	for i, c := range t.kinds {
@@ -118,7 +118,7 @@ func (t *Tally) section(c *counts, dns string) Section {
 	s := Section{
 		DNS: dns, From: c.from, To: c.to, Transactions: c.transactions, Judged: c.judged, Refused: c.refused,
 		Trouble: Trouble{c.unknownPTR, c.someUnsure, c.degraded}, Differs: c.differs, Ham: c.ham, Spam: c.spam,
-		Unheard: c.unheard, More: c.room < 0, Exempt: []Count{},
+		Unheard: c.unheard, More: c.more, Exempt: []Count{},
 	}
 	for _, d := range c.days {
 		s.Days += count(d.judged > 0)
@@ -132,7 +132,7 @@ func (t *Tally) section(c *counts, dns string) Section {
 	networks := map[netip.Prefix]ruleSet{}
 	for key, place := range c.places {
 		who, network := &c.clients[place], network(netip.AddrFrom16(key).Unmap())
-		who.looks = who.looks.settled(c.logins[network])
+		who.settled = who.looks.settled(c.logins[network])
 		if who.judged() {
 			networks[network] |= who.hit
 			s.Clients++

@@ -8,8 +8,10 @@ import (
 	"helo-milter/checks"
 )
 
-// Tally counts the records of decision logs. Its memory grows with the number of different clients, about 200
-// bytes each, up to maxClients of a kind, and with the days of the period, but not with the records.
+// Tally counts the records of decision logs. Its memory grows with the number of different clients, 60 to 80 bytes
+// each, up to maxClients of a kind or to LimitClients, and with the days of the period, about 250 bytes each, but not
+// with the records. A Report takes up to 100 bytes more for each network of clients while it is made. Of its methods,
+// only Judge may be called by several goroutines at once.
 type Tally struct {
 	judge *checks.Judge
 	own   []*checks.Action
@@ -34,11 +36,20 @@ func New(judge *checks.Judge, own []*checks.Action) *Tally {
 	for i := range t.kinds {
 		t.kinds[i] = &counts{
 			rules: make([]ruleCounts, len(checks.All)), days: map[int]*day{},
-			places: map[[16]byte]int32{}, room: maxClients, logins: map[netip.Prefix]bool{},
+			places: map[[16]byte]int32{}, limit: maxClients, logins: map[netip.Prefix]bool{},
 			hosts: hosts{},
 		}
 	}
 	return t
+}
+
+// LimitClients bounds the clients of each kind that are distinguished to the first n, at most maxClients: beyond them,
+// transactions are counted, and Section.More is set. So bounded are the networks from which users log in, too. It has
+// to be called before the first Add.
+func (t *Tally) LimitClients(n int) {
+	for _, c := range t.kinds {
+		c.limit = min(n, maxClients)
+	}
 }
 
 // Judged is a record with what this configuration finds in its facts.
@@ -97,7 +108,9 @@ type counts struct {
 	days                             map[int]*day // since 1970
 	clients                          []client
 	places                           map[[16]byte]int32 // in clients, by address
-	room                             int                // for more clients; negative if some had no room
+	limit                            int                // of clients, and of networks in logins
+	more                             bool               // there are some beyond the limit
+	beyond                           client             // the last of those
 	top, good                        ranking            // all that are refused, and those that look legitimate
 	weeks                            [weeks]week
 	logins                           map[netip.Prefix]bool
@@ -148,7 +161,7 @@ func (c *counts) add(judged *Judged, week int) {
 	c.exempt[i]++
 	switch reasons[i] {
 	case "authenticated":
-		c.logins[network(r.Client)] = true
+		c.loggedIn(network(r.Client))
 	case "allow":
 		c.allow(r, findings, judged.unanswerable)
 	}
@@ -242,7 +255,7 @@ func labelled(r *checks.Record, label string) bool { return r.Source != nil && r
 func (c *counts) hit(rule int, r *checks.Record, who *client) {
 	who.hit |= 1 << rule
 	good := who.looks&against(rule) != 0 || c.logins[network(r.Client)]
-	if n := &c.rules[rule]; !who.spare && n.wants(good) {
+	if n := &c.rules[rule]; c.kept(who) && n.wants(good) {
 		n.example(example(r), good)
 	}
 }
@@ -258,13 +271,22 @@ func (c *counts) refuse(r *checks.Record, who *client, today *day) {
 	if at := r.Time.Unix(); at >= who.last {
 		who.last, who.by = at, uint8(rule+1)
 	}
-	if who.spare {
+	if !c.kept(who) {
 		return
 	}
 	c.top.add(r, who)
 	if rule >= 0 && (who.looks&against(rule) != 0 || c.logins[network(r.Client)]) {
 		c.good.add(r, who)
 	}
+}
+
+// loggedIn records that a user in a network has logged in.
+func (c *counts) loggedIn(from netip.Prefix) {
+	if !c.logins[from] && len(c.logins) >= c.limit {
+		c.more = true
+		return
+	}
+	c.logins[from] = true
 }
 
 // allow records the findings of a client on the allow list. It is trusted, so a rule that hits it would do

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -102,11 +103,11 @@ func TestTop(t *testing.T) {
 // Clients beyond maxClients are counted as transactions only, and the report says so.
 func TestMoreClients(t *testing.T) {
 	for _, tt := range []struct {
-		room, clients int
-		more          bool
-	}{{5, 5, false}, {4, 4, true}, {0, 0, true}} {
+		limit, clients int
+		more           bool
+	}{{maxClients + 1, 5, false}, {5, 5, false}, {4, 4, true}, {0, 0, true}, {-1, 0, true}} {
 		tally := newTally()
-		tally.kinds[0].room = tt.room
+		tally.LimitClients(tt.limit)
 		for i := range 10 {
 			tally.Add(refusal{byte(i % 5), i}.record())
 		}
@@ -121,10 +122,45 @@ func TestMoreClients(t *testing.T) {
 	}
 }
 
-// BenchmarkTally measures time and memory for a client that is refused once.
+// What is reported does not depend on reports before, nor change afterwards: not even for clients whose looks do, since
+// mail labelled ham follows spam, or a user logs in.
+func TestReportWhileItGrows(t *testing.T) {
+	now := time.Date(2026, 11, 9, 0, 0, 0, 0, time.UTC)
+	say := func(r *Report) string {
+		letter := &Letter{Host: "mx.example.net", Now: now}
+		subject, text := letter.Write(r)
+		return r.JSON() + r.HTML() + subject + text
+	}
+	once, often := newTally(), newTally()
+	once.Compare(now)
+	often.Compare(now)
+	var reports []*Report
+	var texts []string
+	for i, mail := range []string{
+		"2 friend named spam", "2 friend none ham", "1 friend named ham", "9 mail.example.org named", "3 192.0.2.1 none",
+		"1 laptop none authenticated", "4 mail.example.org failed", "2 friend named allow", "2 mail.example.org none spf",
+	} {
+		clients(t, once, byte(i/2), 7, mail)
+		clients(t, often, byte(i/2), 7, mail)
+		reports = append(reports, often.Report(0, 0))
+		texts = append(texts, say(reports[i]))
+	}
+	if want, got := say(once.Report(0, 0)), say(often.Report(0, 0)); got != want {
+		t.Errorf("after other reports, it is\n%s\nwant\n%s", got, want)
+	}
+	for i, r := range reports {
+		if say(r) != texts[i] {
+			t.Errorf("report %d was changed by later records", i)
+		}
+	}
+}
+
+// BenchmarkTally measures time and memory for a client that is refused once, and what the tally keeps of it: for
+// 200,000 clients with -benchtime 200000x.
 func BenchmarkTally(b *testing.B) {
 	tally := newTally()
 	b.ReportAllocs()
+	before := heap()
 	n := uint32(0)
 	for b.Loop() {
 		n++
@@ -133,4 +169,27 @@ func BenchmarkTally(b *testing.B) {
 		r.Facts.Client = r.Client
 		tally.Add(r)
 	}
+	b.ReportMetric(float64(heap()-before)/float64(n), "heap-B/client")
+	runtime.KeepAlive(tally)
+}
+
+// BenchmarkReport measures a report on 200,000 clients.
+func BenchmarkReport(b *testing.B) {
+	tally := newTally()
+	for n := range 200_000 {
+		r := refusal{0, 0}.record()
+		r.Client = netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
+		r.Facts.Client = r.Client
+		tally.Add(r)
+	}
+	for b.Loop() {
+		tally.Report(0, 0)
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
