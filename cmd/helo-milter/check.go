@@ -114,9 +114,9 @@ func explainQuestion(out io.Writer, q *dnscache.Trace) {
 	if q.Stale {
 		from += " stale"
 	}
-	what := q.Name
+	what := clean.Terminal(q.Name)
 	if len(q.Values) > 0 {
-		what += " = " + strings.Join(q.Values, " ")
+		what += " = " + clean.Terminal(strings.Join(q.Values, " "))
 	}
 	explain.Paragraph(out, fmt.Sprintf("  %-4s  ", q.Type), what, explain.Wide)
 	fmt.Fprintf(out, "        %s, TTL %v, %.1f ms, %s\n",

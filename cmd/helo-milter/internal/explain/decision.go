@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"helo-milter/checks"
+	"helo-milter/checks/clean"
 )
 
 // Decision prints a record of a decision log as show does: from the record alone, without asking the DNS.
@@ -25,7 +26,7 @@ import (
 func Decision(out io.Writer, r *checks.Record, header string) {
 	line := func(what, text string) {
 		if text != "" {
-			Paragraph(out, fmt.Sprintf("%-9s", what), text, Wide)
+			Paragraph(out, fmt.Sprintf("%-9s", what), clean.Terminal(text), Wide)
 		}
 	}
 	line("time", r.Time.UTC().Format("2006-01-02 15:04:05 UTC"))
@@ -85,5 +86,5 @@ func recorded[T any](out io.Writer, kind, name string, a checks.Answer[T], text 
 	default:
 		answer = "the lookup failed: " + answer
 	}
-	Paragraph(out, fmt.Sprintf("  %-4s  ", kind), name+" = "+answer, Wide)
+	Paragraph(out, fmt.Sprintf("  %-4s  ", kind), clean.Terminal(name+" = "+answer), Wide)
 }

@@ -61,3 +61,16 @@ func TestHostile(t *testing.T) {
 		}
 	}
 }
+
+// What is blank at the ends of a text is shown, too: it is what was said.
+func TestEnds(t *testing.T) {
+	r := hostile("\ta\u00a0")
+	r.Facts.PTR.Values[0].Name = "mail.example.org"
+	var out bytes.Buffer
+	Decision(&out, r, "X-HELO-Check")
+	for _, line := range []string{`from     \ta\u00a0`, `  list  mail.example.org = \ta\u00a0`} {
+		if !strings.Contains(out.String(), line+"\n") {
+			t.Errorf("no line %q in\n%s", line, out.String())
+		}
+	}
+}
