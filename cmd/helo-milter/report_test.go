@@ -93,7 +93,10 @@ func (c crowd) record(policy *checks.Policy, addr netip.Addr, n int, at time.Tim
 	case c.ptr == "":
 		f.PTR.Status = checks.Missing
 	case c.ptr == "?":
-		f.PTR.Status = checks.Failed
+		f.PTR.Status, f.PTR.Err = checks.Failed, "SERVFAIL"
+		if n%4 == 0 {
+			f.PTR.Err = "timeout"
+		}
 	default:
 		if c.ptr[0] == '!' {
 			host.Addrs = none

@@ -48,7 +48,7 @@ type client struct {
 // judged reports whether a client was judged at least once; else it is only on the allow list.
 func (c *client) judged() bool { return c.times&everJudged != 0 }
 
-// good reports whether the client looks legitimate to the rule that refused it last. Its looks have to be settled.
+// good reports whether the client looks legitimate to the rule that refused it last. Its looks must be settled.
 func (c *client) good() bool { return c.by > 0 && c.settled&against(int(c.by)-1) != 0 }
 
 // maxClients is how many clients of a kind are distinguished: the first ones.

@@ -3,8 +3,9 @@
 //
 // # How data flows
 //
-//	record ─► Tally.Judge         tally.go    judge the facts again, in several goroutines at once
+//	record ─► Tally.Judge         judged.go   judge the facts again, in several goroutines at once
 //	          Tally.Count         tally.go    count transactions by kind of facts
+//	            causes            causes.go   which failed lookups left rules unsure
 //	            client, example   client.go   one small value a client, with the signs that it is legitimate
 //	            ranking           top.go      the clients that are refused most
 //	            hosts             hosts.go    what each mail server decided

@@ -28,12 +28,13 @@ type Section struct {
 	Exempt       []Count       `json:"exempt"`
 	Judged       int           `json:"judged"`
 	Clients      int           `json:"clients"`      // that were judged
-	More         bool          `json:"more_clients"` // than maxClients: Clients are the first ones
+	More         bool          `json:"more_clients"` // than the limit: Clients are the first ones
 	Networks     int           `json:"networks"`     // of the judged clients: IPv4 /24, IPv6 /48
 	Refused      int           `json:"would_refuse"`
 	RefusedBy    int           `json:"would_refuse_clients"`
 	Top          []TopClient   `json:"top"` // of these clients, most transactions first
 	Trouble      Trouble       `json:"dns_failures"`
+	Causes       []Cause       `json:"unsure_by"`   // most transactions first
 	Differs      int           `json:"mta_differs"` // the MTA's reverse DNS check had a different result
 	Unheard      int           `json:"helo_not_recorded"`
 	Ham          int           `json:"ham"` // judged transactions with this label
@@ -69,13 +70,15 @@ type TopClient struct {
 	Last    time.Time `json:"last"`
 }
 
-// Span is some days of the period, all of one length.
+// Span is some days of the period, all of one length. Its figures count transactions.
 type Span struct {
-	From    string `json:"from"` // a day, UTC
-	Days    int    `json:"days"`
-	Exempt  int    `json:"exempt"`
-	Judged  int    `json:"judged"`
-	Refused int    `json:"would_refuse"`
+	From     string `json:"from"` // a day, UTC
+	Days     int    `json:"days"`
+	Exempt   int    `json:"exempt"`
+	Judged   int    `json:"judged"`
+	Refused  int    `json:"would_refuse"`
+	Unsure   int    `json:"lookups_failed"` // judged, with at least one rule unsure
+	Degraded int    `json:"resolver_degraded"`
 }
 
 // RuleSummary counts transactions, except for Clients and Networks.
@@ -92,8 +95,9 @@ type RuleSummary struct {
 	Examples []Example `json:"examples,omitempty"`
 }
 
-// Report returns the report on what was counted so far. broken and unread are the lines and files that could not be
-// read. It may be called again and again while records are counted: it changes no later report, and none changes it.
+// Report returns the report on what was counted so far. broken and unread are the lines and files that could not
+// be read. It may be called again and again while records are counted: it changes no later report, and none
+// changes it.
 func (t *Tally) Report(broken, unread int) *Report {
 	r := &Report{Broken: broken, Unread: unread, Sections: []Section{}}
 	for i, c := range t.kinds {
@@ -117,8 +121,8 @@ func (r *Report) Judged() int {
 func (t *Tally) section(c *counts, dns string) Section {
 	s := Section{
 		DNS: dns, From: c.from, To: c.to, Transactions: c.transactions, Judged: c.judged, Refused: c.refused,
-		Trouble: Trouble{c.unknownPTR, c.someUnsure, c.degraded}, Differs: c.differs, Ham: c.ham, Spam: c.spam,
-		Unheard: c.unheard, More: c.more, Exempt: []Count{},
+		Trouble: Trouble{c.unknownPTR, c.someUnsure, c.degraded}, Causes: c.causes.list(), Differs: c.differs,
+		Ham: c.ham, Spam: c.spam, Unheard: c.unheard, More: c.more, Exempt: []Count{},
 	}
 	for _, d := range c.days {
 		s.Days += count(d.judged > 0)
@@ -203,6 +207,8 @@ func (c *counts) spans() []span {
 		s.Exempt += d.exempt
 		s.Judged += d.judged
 		s.Refused += d.refused
+		s.Unsure += d.unsure
+		s.Degraded += d.degraded
 		for i, hits := range d.hits {
 			s.hits[i] += hits
 		}

@@ -8,10 +8,10 @@ import (
 	"helo-milter/checks"
 )
 
-// Tally counts the records of decision logs. Its memory grows with the number of different clients, 60 to 80 bytes
-// each, up to maxClients of a kind or to LimitClients, and with the days of the period, about 250 bytes each, but not
-// with the records. A Report takes up to 100 bytes more for each network of clients while it is made. Of its methods,
-// only Judge may be called by several goroutines at once.
+// Tally counts the records of decision logs. Its memory grows with the number of different clients, 60 to 80
+// bytes each, up to maxClients of a kind or to LimitClients, and with the days of the period, about 250 bytes
+// each, but not with the records. A Report takes up to 100 bytes more for each network of clients while it is
+// made. Of its methods, only Judge may be called by several goroutines at once.
 type Tally struct {
 	judge *checks.Judge
 	own   []*checks.Action
@@ -37,40 +37,19 @@ func New(judge *checks.Judge, own []*checks.Action) *Tally {
 		t.kinds[i] = &counts{
 			rules: make([]ruleCounts, len(checks.All)), days: map[int]*day{},
 			places: map[[16]byte]int32{}, limit: maxClients, logins: map[netip.Prefix]bool{},
-			hosts: hosts{},
+			hosts: hosts{}, causes: causes{},
 		}
 	}
 	return t
 }
 
-// LimitClients bounds the clients of each kind that are distinguished to the first n, at most maxClients: beyond them,
-// transactions are counted, and Section.More is set. So bounded are the networks from which users log in, too. It has
-// to be called before the first Add.
+// LimitClients bounds the clients of each kind that are distinguished to the first n, at most maxClients. Of those
+// beyond, transactions are counted, and Section.More is set. The networks from which users log in are bounded,
+// too. It has to be called before the first Add.
 func (t *Tally) LimitClients(n int) {
 	for _, c := range t.kinds {
 		c.limit = min(n, maxClients)
 	}
-}
-
-// Judged is a record with what this configuration finds in its facts.
-type Judged struct {
-	*checks.Record
-	findings     []checks.Finding // of a client that is not exempt, or is by the allow list
-	exempt       string
-	unanswerable []string
-	trial        checks.Trial
-}
-
-// Judge judges a record for Count. It may be called by several goroutines at once.
-func (t *Tally) Judge(r *checks.Record) *Judged {
-	j := &Judged{Record: r, unanswerable: t.judge.Unanswerable(r.Facts)}
-	if j.findings, j.exempt = again(r, t.judge); j.exempt == "allow" {
-		j.findings = checks.Evaluate(r.Facts, t.judge.Deny, "")
-	}
-	if r.Source == nil {
-		j.trial = t.judge.Try(r)
-	}
-	return j
 }
 
 // Add judges and counts a record.
@@ -113,6 +92,7 @@ type counts struct {
 	beyond                           client             // the last of those
 	top, good                        ranking            // all that are refused, and those that look legitimate
 	weeks                            [weeks]week
+	causes                           causes
 	logins                           map[netip.Prefix]bool
 	hosts                            hosts
 }
@@ -125,6 +105,7 @@ type ruleCounts struct {
 
 type day struct {
 	exempt, judged, refused int
+	unsure, degraded        int     // judged, as in counts
 	hits                    []int32 // by checks.All
 }
 
@@ -167,36 +148,6 @@ func (c *counts) add(judged *Judged, week int) {
 	}
 }
 
-// again judges a record's facts by the current configuration, since the record has no findings of rules that
-// were off. The findings in the record count, too: the record may lack recipients of a message with very
-// many, and the deny list may have changed. A client that was exempt, or is now, is exempt.
-func again(r *checks.Record, judge *checks.Judge) (findings []checks.Finding, exempt string) {
-	if r.Exempt != "" {
-		return nil, r.Exempt
-	}
-	s := judge.Reopen(r.Facts)
-	s.Mail(r.Time)
-	s.Rcpts(r.RcptTo)
-	verdict := s.Decision().Verdict
-	if verdict.Exempt != "" {
-		return nil, verdict.Exempt
-	}
-	for i, rule := range checks.All {
-		if rule.Actions[checks.Careful] == checks.Off && judge.Policy.Actions[i] == checks.Off {
-			verdict.Findings[i] = checks.Finding{} // off everywhere: no candidate
-		}
-	}
-	for _, found := range r.Findings {
-		if found.Rule == checks.Internal {
-			return nil, ""
-		}
-		if i := checks.Index(found.Rule); i >= 0 { // else a rule of another version
-			verdict.Findings[i].Result = max(verdict.Findings[i].Result, found.Result)
-		}
-	}
-	return verdict.Findings, ""
-}
-
 func (c *counts) day(at time.Time) *day {
 	n := int(at.Unix() / 86400)
 	if c.days[n] == nil {
@@ -220,9 +171,7 @@ func (c *counts) judge(
 	who.times |= judgedIn(week)
 	who.looks |= looksOf(r)
 	c.differs += count(f.MTAResolve.Differs(iprev))
-	c.degraded += count(f.Degraded)
 	c.unheard += count(f.Unheard)
-	c.unknownPTR += count(iprev == "temperror")
 	ham, spam := count(labelled(r, "ham")), count(labelled(r, "spam"))
 	c.ham += ham
 	c.spam += spam
@@ -241,12 +190,25 @@ func (c *counts) judge(
 		}
 	}
 	who.spoke |= speaking(f, findings, unasked)
-	c.someUnsure += count(unsure)
+	c.unknownPTR += count(iprev == "temperror")
+	c.trouble(f, findings, unsure, today)
 	if refused(r.Verdict.Want) {
 		who.times |= refusedIn(week)
 		c.refuse(r, who, today)
 	}
 	return unsure
+}
+
+// trouble counts what failed, and what that left unsure.
+func (c *counts) trouble(f *checks.Facts, findings []checks.Finding, unsure bool, today *day) {
+	c.degraded += count(f.Degraded)
+	today.degraded += count(f.Degraded)
+	if !unsure {
+		return
+	}
+	c.someUnsure++
+	today.unsure++
+	c.causes.add(causesOf(f, findings))
 }
 
 func labelled(r *checks.Record, label string) bool { return r.Source != nil && r.Source.Label == label }
@@ -300,20 +262,4 @@ func (c *counts) allow(r *checks.Record, findings []checks.Finding, unasked []st
 		}
 	}
 	who.spoke |= speaking(r.Facts, findings, unasked)
-}
-
-// speaking returns the rules that could be evaluated for a client: those whose HELO was recorded, and whose
-// lookups were made and did not fail. unasked are rules whose lookups were not made then.
-func speaking(f *checks.Facts, findings []checks.Finding, unasked []string) ruleSet {
-	var set ruleSet
-	for i, found := range findings {
-		rule := &checks.All[i]
-		unheard := f.Unheard && rule.On&checks.FormUnheard == 0
-		unknown := f.PTR.Status == checks.Unasked && rule.Reads|rule.Clears != 0 ||
-			found.Result == checks.Skip && rule.Reads != 0 || slices.Contains(unasked, rule.Name)
-		if found.Result == checks.Fail || found.Result != checks.Unsure && !unheard && !unknown {
-			set |= 1 << i
-		}
-	}
-	return set
 }

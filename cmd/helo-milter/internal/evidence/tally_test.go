@@ -122,8 +122,8 @@ func TestMoreClients(t *testing.T) {
 	}
 }
 
-// What is reported does not depend on reports before, nor change afterwards: not even for clients whose looks do, since
-// mail labelled ham follows spam, or a user logs in.
+// What is reported does not depend on reports before, nor change afterwards: not even for clients whose looks do,
+// since mail labelled ham follows spam, or a user logs in.
 func TestReportWhileItGrows(t *testing.T) {
 	now := time.Date(2026, 11, 9, 0, 0, 0, 0, time.UTC)
 	say := func(r *Report) string {
@@ -137,16 +137,17 @@ func TestReportWhileItGrows(t *testing.T) {
 	var reports []*Report
 	var texts []string
 	for i, mail := range []string{
-		"2 friend named spam", "2 friend none ham", "1 friend named ham", "9 mail.example.org named", "3 192.0.2.1 none",
-		"1 laptop none authenticated", "4 mail.example.org failed", "2 friend named allow", "2 mail.example.org none spf",
+		"2 friend named spam", "2 friend none ham", "1 friend named ham", "9 mail.example.org named",
+		"3 192.0.2.1 none", "1 laptop none authenticated", "4 mail.example.org failed", "2 friend named allow",
+		"2 mail.example.org none spf",
 	} {
 		clients(t, once, byte(i/2), 7, mail)
 		clients(t, often, byte(i/2), 7, mail)
 		reports = append(reports, often.Report(0, 0))
 		texts = append(texts, say(reports[i]))
 	}
-	if want, got := say(once.Report(0, 0)), say(often.Report(0, 0)); got != want {
-		t.Errorf("after other reports, it is\n%s\nwant\n%s", got, want)
+	if want, got := once.Report(0, 0), often.Report(0, 0); say(got) != say(want) {
+		t.Errorf("after other reports, it is\n%s\nwant\n%s", got.Text(), want.Text())
 	}
 	for i, r := range reports {
 		if say(r) != texts[i] {
@@ -155,8 +156,8 @@ func TestReportWhileItGrows(t *testing.T) {
 	}
 }
 
-// BenchmarkTally measures time and memory for a client that is refused once, and what the tally keeps of it: for
-// 200,000 clients with -benchtime 200000x.
+// BenchmarkTally measures time and memory for a client that is refused once, and what the tally keeps of it:
+// see 200,000 clients with -benchtime 200000x.
 func BenchmarkTally(b *testing.B) {
 	tally := newTally()
 	b.ReportAllocs()
