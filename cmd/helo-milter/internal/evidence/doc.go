@@ -15,6 +15,7 @@
 //	            toml              paste.go    the configuration that enforces what is recommended
 //	          Report.Text         text.go     terminal; sentences and figures in words.go
 //	          Report.HTML         html.go     page, from report.html; the same sentences and figures
+//	            Chart             chart.go    bars, as chart.html shows them on any page
 //	          Letter.Write        letter.go   the letter about a week, from Section.changes
 //
 // Facts that were looked up live, recorded by a host, or looked up by replay are three kinds, and no figure
@@ -31,6 +32,12 @@
 //  4. Write the goldens with go test ./cmd/helo-milter -run TestReport -update, and read their difference. If
 //     no crowd in report_test.go of cmd/helo-milter has it, give one to healthy.
 //
+// # How to add a chart
+//
+// A chart is a method of Section in chart.go that returns a Chart: with Bars for columns by day, or with rows, see
+// row, for what has names. Show it in report.html with the templates "chart" and "caption". A new kind of bar has
+// its colour there, as a class. Each bar that means something has a label.
+//
 // # How to add a column of the rules
 //
 //  1. Count it: a field of ruleCounts in tally.go, incremented in judge for each finding; for clients, see
@@ -41,6 +48,6 @@
 //  4. Write the goldens as above. No line of the text may be longer than 100 columns: TestReport checks it.
 //
 // A sign that a client is legitimate is a look in client.go, set in looksOf, with a row of witnesses in
-// ladder.go and its place in against and speaksFor; describe it in caveat of words.go, and add a line to
+// ladder.go and its place in against and speaksFor; describe it in Caveat of words.go, and add a line to
 // TestLadder.
 package evidence

@@ -43,6 +43,9 @@ func (s *Section) writeFigures(b *strings.Builder) {
 		rows = append(rows, []string{f.Name, f.Count, f.Share, f.Note})
 	}
 	table(b, "  ", "lrrl", rows)
+	if causes := s.UnsureBy(); causes != "" {
+		paragraph(b, "unsure by cause (transactions): "+causes, "  ")
+	}
 }
 
 func (s *Section) writeHosts(b *strings.Builder) {
@@ -170,7 +173,7 @@ func (s *Section) writeLadder(b *strings.Builder, explain bool) {
 	b.WriteString("  " + s.Idle() + "\n")
 	if explain {
 		b.WriteByte('\n')
-		paragraph(b, caveat, "  ")
+		paragraph(b, Caveat, "  ")
 	}
 }
 

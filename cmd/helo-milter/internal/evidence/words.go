@@ -112,6 +112,20 @@ func (s *Section) trouble() Figure {
 	return Figure{name, group(s.Trouble.Unsure), percent(s.Trouble.Unsure, s.Judged), note}
 }
 
+// UnsureBy returns the causes of unsure rules with the most transactions, or "".
+func (s *Section) UnsureBy() string {
+	const most = 6
+	var list []string
+	for _, c := range s.Causes[:min(len(s.Causes), most)] {
+		list = append(list, c.String()+" "+group(c.Count))
+	}
+	text := strings.Join(list, ", ")
+	if more := len(s.Causes) - most; more > 0 {
+		text += ", and " + plural(more, "more cause")
+	}
+	return text
+}
+
 // minute is the layout of a time.
 const minute = "2006-01-02 15:04"
 
@@ -195,8 +209,8 @@ func (s *Section) Pasting() string {
 	return text
 }
 
-// caveat explains what the figures mean and what they cannot show.
-const caveat = "A client looks legitimate if its mail is labelled ham, if it is on the allow list or in a " +
+// Caveat explains what the figures mean and what they cannot show.
+const Caveat = "A client looks legitimate if its mail is labelled ham, if it is on the allow list or in a " +
 	"network from which users log in, if its PTR confirms its HELO, or if its HELO passes SPF; and, for rules " +
 	"that the careful profile does not enforce, if it has a confirmed PTR name that is not dynamic. One such " +
 	"transaction is enough, but PTR and SPF do not count for a client whose labelled mail is all spam. " +
