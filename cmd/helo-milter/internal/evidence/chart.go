@@ -3,10 +3,11 @@ package evidence
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// Chart is a bar chart: a picture, with a title and a description in words, or a list of rows with a picture each.
+// Chart is a bar chart: a picture with a title and a description in words, or a list of rows with a picture each.
 type Chart struct {
 	ID, Title, Desc string
 	Note            string // the text of its caption
@@ -77,27 +78,35 @@ func (s *Section) highest() int {
 	return top
 }
 
-// RefusedChart returns a chart of the judged transactions that would be refused and of those with unsure rules, side
-// by side: beside all mail they would be invisible.
+// RefusedChart returns a chart of the transactions that would be refused, which are invisible beside all mail, and
+// of those with unsure rules; but not of what was only not recorded. It may have no bars.
 func (s *Section) RefusedChart() Chart {
-	const height = 120
+	const height, least = 120, 2 // so that one of many can be seen
 	c := s.columns("refused", "What would be refused", height)
-	top := 1
+	c.Keys = []Key{{"refused", "would be refused"}, {"unsure", "with unsure rules"}}
+	if s.DNS == recorded {
+		c.Keys = c.Keys[:1]
+	}
+	top, total := 1, Span{Refused: s.Refused, Unsure: s.Trouble.Unsure}
+	figures := func(span Span) []int { return []int{span.Refused, span.Unsure}[:len(c.Keys)] }
 	for _, span := range s.Trend {
-		top = max(top, span.Refused, span.Unsure)
+		top = max(top, slices.Max(figures(span)))
 	}
 	c.Note = fmt.Sprintf("%s, highest %s", c.Title, group(top))
-	c.Keys = []Key{{"refused", "would be refused"}, {"unsure", "at least one rule unsure"}}
-	c.Desc = fmt.Sprintf("%d columns from %s on. %s would have been refused, and %s had at least one rule unsure; "+
-		"the highest bar is %s.", len(s.Trend), s.Trend[0].From, plural(s.Refused, "transaction"),
-		group(s.Trouble.Unsure), group(top))
+	c.Desc = fmt.Sprintf("%d columns from %s on; the highest bar is %s. Transactions:", len(s.Trend), s.Trend[0].From,
+		group(top))
+	for j, n := range figures(total) {
+		c.Desc += strings.Repeat(",", j) + " " + group(n) + " " + c.Keys[j].Name
+	}
+	c.Desc += "."
 	for i, span := range s.Trend {
-		label := fmt.Sprintf("%s: %s would be refused, %s unsure", span.From, group(span.Refused), group(span.Unsure))
-		for j, n := range []int{span.Refused, span.Unsure} {
-			h := float64(height*n) / float64(top)
-			if n > 0 {
-				c.Bars = append(c.Bars, Bar{float64(12*i+5*j) + 1, height - h, 5, h, c.Keys[j].Kind, label})
+		for j, n := range figures(span) {
+			if n == 0 {
+				continue
 			}
+			h := max(float64(height*n)/float64(top), least)
+			label := fmt.Sprintf("%s: %s %s", span.From, group(n), c.Keys[j].Name)
+			c.Bars = append(c.Bars, Bar{float64(12*i+5*j) + 1, height - h, 5, h, c.Keys[j].Kind, label})
 		}
 	}
 	return c
@@ -113,7 +122,8 @@ func (s *Section) CausesChart() Chart {
 		Desc: fmt.Sprintf("%d of %s.", len(shown), plural(len(s.Causes), "cause")),
 	}
 	for _, cause := range shown {
-		c.row("unsure", cause.String(), group(cause.Count)+", "+percent(cause.Count, s.Judged), cause.Count, shown[0].Count)
+		figure := group(cause.Count) + ", " + percent(cause.Count, s.Judged)
+		c.row("unsure", cause.String(), figure, cause.Count, shown[0].Count)
 	}
 	return c
 }

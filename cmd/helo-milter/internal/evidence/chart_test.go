@@ -48,19 +48,27 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// What would be refused has a scale of its own, and what is unsure stands beside it.
+// What would be refused has a scale of its own, and what is unsure stands beside it: but not what a host only did
+// not record.
 func TestRefusedChart(t *testing.T) {
-	s := &Section{DNS: "live", Refused: 4, Trend: []Span{
-		{From: "2026-11-01", Days: 1, Judged: 1000, Refused: 4, Unsure: 2},
-		{From: "2026-11-02", Days: 1, Judged: 1000, Unsure: 8},
+	s := &Section{Refused: 4, Trouble: Trouble{Unsure: 1010}, Trend: []Span{
+		{From: "2026-11-01", Days: 1, Judged: 2000, Refused: 4, Unsure: 10},
+		{From: "2026-11-02", Days: 1, Judged: 2000, Unsure: 1000},
 	}}
-	got := fmt.Sprint(s.RefusedChart().Note, s.RefusedChart().Bars)
-	const want = "What would be refused by day, highest 8[" +
-		"{1 60 5 60 refused 2026-11-01: 4 would be refused, 2 unsure} " +
-		"{6 90 5 30 unsure 2026-11-01: 4 would be refused, 2 unsure} " +
-		"{18 0 5 120 unsure 2026-11-02: 0 would be refused, 8 unsure}]"
-	if got != want {
-		t.Errorf("%s, want %s", got, want)
+	for dns, want := range map[string]string{
+		"live": "2 columns from 2026-11-01 on; the highest bar is 1,000. Transactions: 4 would be refused, " +
+			"1,010 with unsure rules. [" +
+			"{1 118 5 2 refused 2026-11-01: 4 would be refused} " +
+			"{6 118 5 2 unsure 2026-11-01: 10 with unsure rules} " +
+			"{18 0 5 120 unsure 2026-11-02: 1,000 with unsure rules}]",
+		recorded: "2 columns from 2026-11-01 on; the highest bar is 4. Transactions: 4 would be refused. [" +
+			"{1 0 5 120 refused 2026-11-01: 4 would be refused}]",
+	} {
+		s.DNS = dns
+		c := s.RefusedChart()
+		if got := fmt.Sprint(c.Desc, " ", c.Bars); got != want {
+			t.Errorf("%s:\n%s, want\n%s", dns, got, want)
+		}
 	}
 }
 
