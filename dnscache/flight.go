@@ -214,7 +214,9 @@ func (r *resolver) watch(ctx context.Context, q question, p place) reply {
 	began := r.now()
 	got := r.failover(ctx, q)
 	if r.onAsked != nil {
-		r.onAsked(got.asked(q, r.now()-began))
+		a := got.asked(q, r.now()-began)
+		a.Domain = p.domain
+		r.onAsked(a)
 	}
 	f := got.failure()
 	failed := f != nil && f.kind < filtered

@@ -31,12 +31,18 @@ type upstream struct {
 func (r *resolver) track(ctx context.Context, u *upstream, q question) reply {
 	began := r.now()
 	got := r.spell(ctx, u, q)
-	f := got.failure()
-	switch now := r.now(); {
-	case f == nil || f.kind > timeout:
+	f, now := got.failure(), r.now()
+	answered := f == nil || f.kind > timeout
+	switch {
+	case answered:
 		r.pool.answered(u, now)
 	case ctx.Err() == nil || now-began >= hedgeDelay:
 		r.pool.unanswered(u, began, now)
+	default:
+		return got
+	}
+	if r.onTried != nil {
+		r.onTried(u.addr, got.asked(q, now-began))
 	}
 	return got
 }

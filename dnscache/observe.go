@@ -22,9 +22,12 @@ func (r CacheResult) String() string {
 	return [...]string{CacheHit: "hit", CacheStale: "stale", CacheMiss: "miss"}[r]
 }
 
-// Asked is a question that went to the servers, when it has ended.
+// Asked is a question that went to the servers, when it has ended; or one try of it, with one server.
 type Asked struct {
 	Type string // "A", "AAAA", "MX", "NS", "PTR", "TXT"
+	// Domain is what the question is about: the organizational domain of its name, in lower case and with a dot at its
+	// end, or what the limits take for one. It is empty in a try.
+	Domain string
 	// Result is "found", "nxdomain" or "nodata", or why there is no answer: "servfail", "refused" or "rcode" for
 	// any other rcode, "timeout", "unreachable" (nothing was sent, or the connection failed), "unusable"
 	// (malformed or lame) or "filtered". If several servers fail, it is the most telling of these.

@@ -102,3 +102,28 @@ lowercase.example.org.      A 192.0.2.4
 		}
 	}
 }
+
+// Each try is told with its server, and each question with what it is about.
+func TestObserveTries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, calls := &switchable{t: t}, new(counted)
+		r := newResolver(t, Config{
+			Servers: []string{"192.0.2.53:53", "192.0.2.54:53"}, Exchange: server.exchange,
+			OnTried: func(server string, try Asked) { calls.add("%s %s", server, try.Result) },
+			OnAsked: func(a Asked) { calls.add("%s %s", a.Domain, a.Result) },
+		})
+		for _, step := range []struct{ word, lookup, want string }{
+			{"good", "A mx.example.org", "192.0.2.53:53 found, example.org. found"},
+			{
+				"servfail", "TXT none.example.co.uk", "192.0.2.53:53 servfail, 192.0.2.54:53 servfail, example.co.uk. servfail",
+			},
+			{"nodata", "PTR 192.0.2.9", "192.0.2.53:53 nodata, 2.0.192.in-addr.arpa. nodata"},
+		} {
+			server.word.Store(step.word)
+			resolve(t.Context(), r, step.lookup)
+			if got := calls.take(); got != step.want {
+				t.Errorf("%s, %s: got %q, want %q", step.word, step.lookup, got, step.want)
+			}
+		}
+	})
+}

@@ -72,6 +72,10 @@ type Config struct {
 	// OnAsked, if not nil, is called when a question that went to the servers has ended. It may be called
 	// concurrently, and delays the answer.
 	OnAsked func(Asked)
+	// OnTried, if not nil, is called when a server has answered a question or not: once for each time that it was
+	// asked, but not where the answer of another server came first, unless this one had 400 ms. It may be called
+	// concurrently, and delays the answer.
+	OnTried func(server string, try Asked)
 	// OnPassedOver, if not nil, is called for each message from a server that is not the reply to the query:
 	// "id" if its ID is another one, "case" if its name is in another case, "content" if it is about another
 	// question or malformed. Over UDP, messages from other addresses than the server's do not reach the program.
@@ -123,6 +127,7 @@ type resolver struct {
 	onRefused func(reason string)
 	onRequest func(CacheResult)
 	onAsked   func(Asked)
+	onTried   func(string, Asked)
 	start     time.Time // of the resolver's clock: an expiry takes 8 bytes, and is monotonic
 	cache     *otter.Cache[question, *entry]
 	negatives sync.Map // failure to *failure: one is shared by all names that a server says are missing
@@ -158,6 +163,7 @@ func New(cfg Config) (*Resolver, error) {
 		onRefused: cfg.OnRefused,
 		onRequest: cfg.OnRequest,
 		onAsked:   cfg.OnAsked,
+		onTried:   cfg.OnTried,
 		start:     time.Now(),
 	}
 	r.flights.open, r.flights.limits = map[question]*flight{}, newLimits(cmp.Or(cfg.InFlight, DefaultInFlight))
