@@ -54,7 +54,7 @@ func (a *Allowed) Title() string {
 
 // Standing says whether the entry is needed, and why.
 func (a *Allowed) Standing() string {
-	good := fmt.Sprintf("%s without a fault since %s", plural(a.Sessions, "session"), a.Since.Format(time.DateOnly))
+	good := fmt.Sprintf("%s without a fault since %s", Plural(a.Sessions, "session"), a.Since.Format(time.DateOnly))
 	switch {
 	case a.Mended:
 		return "not needed any more: " + good + "."

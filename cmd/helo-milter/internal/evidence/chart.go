@@ -37,14 +37,14 @@ func (s *Section) DaysChart() Chart {
 	const height = 120
 	c := s.columns("days", "Transactions", height)
 	top := s.highest()
-	c.Note = fmt.Sprintf("%s to %s, highest %s", s.From.Format(time.DateOnly), s.To.Format(time.DateOnly), group(top))
+	c.Note = fmt.Sprintf("%s to %s, highest %s", s.From.Format(time.DateOnly), s.To.Format(time.DateOnly), Group(top))
 	c.Keys = []Key{{"refused", "would be refused"}, {"judged", "judged"}, {"exempt", "exempt"}}
 	c.Desc = fmt.Sprintf("%d columns from %s on; the highest has %s transactions. %s were exempt, "+
-		"%s were judged, and %s of these would have been refused.", len(s.Trend), s.Trend[0].From, group(top),
-		group(s.Transactions-s.Judged), group(s.Judged), group(s.Refused))
+		"%s were judged, and %s of these would have been refused.", len(s.Trend), s.Trend[0].From, Group(top),
+		Group(s.Transactions-s.Judged), Group(s.Judged), Group(s.Refused))
 	for i, span := range s.Trend {
 		label := fmt.Sprintf("%s: %s judged, %s would be refused, %s exempt",
-			span.From, group(span.Judged), group(span.Refused), group(span.Exempt))
+			span.From, Group(span.Judged), Group(span.Refused), Group(span.Exempt))
 		y := float64(height)
 		for _, part := range []struct {
 			kind string
@@ -92,11 +92,11 @@ func (s *Section) RefusedChart() Chart {
 	for _, span := range s.Trend {
 		top = max(top, slices.Max(figures(span)))
 	}
-	c.Note = fmt.Sprintf("%s, highest %s", c.Title, group(top))
+	c.Note = fmt.Sprintf("%s, highest %s", c.Title, Group(top))
 	c.Desc = fmt.Sprintf("%d columns from %s on; the highest bar is %s. Transactions:", len(s.Trend), s.Trend[0].From,
-		group(top))
+		Group(top))
 	for j, n := range figures(total) {
-		c.Desc += strings.Repeat(",", j) + " " + group(n) + " " + c.Keys[j].Name
+		c.Desc += strings.Repeat(",", j) + " " + Group(n) + " " + c.Keys[j].Name
 	}
 	c.Desc += "."
 	for i, span := range s.Trend {
@@ -105,7 +105,7 @@ func (s *Section) RefusedChart() Chart {
 				continue
 			}
 			h := max(float64(height*n)/float64(top), least)
-			label := fmt.Sprintf("%s: %s %s", span.From, group(n), c.Keys[j].Name)
+			label := fmt.Sprintf("%s: %s %s", span.From, Group(n), c.Keys[j].Name)
 			c.Bars = append(c.Bars, Bar{float64(12*i+5*j) + 1, height - h, 5, h, c.Keys[j].Kind, label})
 		}
 	}
@@ -119,10 +119,10 @@ func (s *Section) CausesChart() Chart {
 	c := Chart{
 		ID: s.DNS + "-causes", Title: "Unsure by cause",
 		Note: "Unsure by cause: transactions, each once for each of its causes, and their share of the judged",
-		Desc: fmt.Sprintf("%d of %s.", len(shown), plural(len(s.Causes), "cause")),
+		Desc: fmt.Sprintf("%d of %s.", len(shown), Plural(len(s.Causes), "cause")),
 	}
 	for _, cause := range shown {
-		figure := group(cause.Count) + ", " + percent(cause.Count, s.Judged)
+		figure := Group(cause.Count) + ", " + percent(cause.Count, s.Judged)
 		c.row("unsure", cause.String(), figure, cause.Count, shown[0].Count)
 	}
 	return c
@@ -137,10 +137,10 @@ func (s *Section) GoodByRule() Chart {
 	c := Chart{
 		ID: s.DNS + "-good", Title: "Legitimate-looking clients hit, by rule",
 		Note: "Legitimate-looking clients that each rule hits, of those that it could have hit",
-		Desc: fmt.Sprintf("%d of %s.", len(shown), plural(len(rungs), "rule")),
+		Desc: fmt.Sprintf("%d of %s.", len(shown), Plural(len(rungs), "rule")),
 	}
 	for _, r := range shown {
-		figure := group(r.Good.Hit) + " of " + group(r.Good.Of)
+		figure := Group(r.Good.Hit) + " of " + Group(r.Good.Of)
 		c.row("refused", r.Rule, figure, r.Good.Hit, shown[0].Good.Hit)
 	}
 	return c
@@ -162,13 +162,13 @@ func (s *Section) TrendChart(r RuleSummary) Chart {
 	top := max(1, slices.Max(r.Trend))
 	c := Chart{
 		ID: s.DNS + "-trend-" + r.Rule, Title: "Trend of " + r.Rule, Width: 6 * len(r.Trend), Height: height,
-		Desc: fmt.Sprintf("%s in the period, at most %s per column.", plural(r.Hits, "hit"), group(top)),
+		Desc: fmt.Sprintf("%s in the period, at most %s per column.", Plural(r.Hits, "hit"), Group(top)),
 	}
 	for i, n := range r.Trend {
 		h := max(float64(height*n)/float64(top), 1)
 		c.Bars = append(c.Bars, Bar{
 			float64(6 * i), height - h, 5, h, map[bool]string{true: "judged", false: "none"}[n > 0],
-			fmt.Sprintf("%s: %s", s.Trend[i].From, plural(n, "hit")),
+			fmt.Sprintf("%s: %s", s.Trend[i].From, Plural(n, "hit")),
 		})
 	}
 	return c

@@ -132,7 +132,7 @@ func HostRows(list []Host) []HostRow {
 	for i := range list {
 		h := &list[i]
 		for row, n := range []int{h.Transactions, h.Exempt, h.Accept, h.TempFail, h.Reject, h.Refused, h.Unsure} {
-			rows[row].Cells = append(rows[row].Cells, group(n))
+			rows[row].Cells = append(rows[row].Cells, Group(n))
 		}
 		last := &rows[len(rows)-1]
 		last.Cells = append(last.Cells, h.Last.Format("01-02 15:04"))

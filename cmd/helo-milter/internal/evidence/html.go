@@ -25,8 +25,8 @@ func Funcs() template.FuncMap {
 	return template.FuncMap{
 		"date":    func(t time.Time) string { return t.Format(time.DateOnly) },
 		"minute":  func(t time.Time) string { return t.Format(minute) },
-		"group":   group,
-		"plural":  plural,
+		"group":   Group,
+		"plural":  Plural,
 		"percent": percent,
 		"doc":     func(rule string) string { return checks.All[checks.Index(rule)].Doc },
 		"caveat":  func() string { return Caveat },

@@ -137,15 +137,15 @@ func (s *Section) missing() []string {
 	list := []string{}
 	if s.Clients < minClients {
 		list = append(list, fmt.Sprintf("%s judged, %d required: %d more needed",
-			plural(s.Clients, "client"), minClients, minClients-s.Clients))
+			Plural(s.Clients, "client"), minClients, minClients-s.Clients))
 	}
 	if s.Days < minDays {
 		list = append(list, fmt.Sprintf("%s with judged mail, %d required: %d more needed",
-			plural(s.Days, "day"), minDays, minDays-s.Days))
+			Plural(s.Days, "day"), minDays, minDays-s.Days))
 	}
 	if trouble := max(s.Trouble.Unsure, s.Trouble.Degraded); s.DNS != recorded && 2*trouble > s.Judged {
 		list = append(list, fmt.Sprintf("DNS lookups failed for %s of %s, more than half",
-			group(trouble), plural(s.Judged, "judged transaction")))
+			Group(trouble), Plural(s.Judged, "judged transaction")))
 	}
 	return list
 }
@@ -199,7 +199,7 @@ func (s *Rung) recommend(rule int, missing []string) (Recommendation, string) {
 		return Wait, "There is too little evidence so far."
 	case s.All.Of < minClients:
 		return Wait, fmt.Sprintf("It was evaluated for %s, and %d are required.",
-			plural(s.All.Of, "client"), minClients)
+			Plural(s.All.Of, "client"), minClients)
 	case s.Good.AtMost > limit(rule):
 		return Wait, fmt.Sprintf("It hits no legitimate-looking client, but only %d could have been hit: "+
 			"the true share may be as high as %.1f %%, and the limit is %.0f %%.",

@@ -185,10 +185,10 @@ func TestRuleSetSize(t *testing.T) {
 
 func TestFormatting(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
-		{group(0), "0"},
-		{group(999), "999"},
-		{group(1000), "1,000"},
-		{group(1234567), "1,234,567"},
+		{Group(0), "0"},
+		{Group(999), "999"},
+		{Group(1000), "1,000"},
+		{Group(1234567), "1,234,567"},
 		{percent(0, 0), "0.0 %"},
 		{percent(1, 10000), "<0.1 %"},
 		{percent(9999, 10000), ">99.9 %"},

@@ -50,7 +50,7 @@ func (l *Letter) Write(r *Report) (subject, text string) {
 		say(&b, unread, "")
 	}
 	const day = time.DateOnly
-	on := plural(len(c.hosts), "host")
+	on := Plural(len(c.hosts), "host")
 	if len(c.hosts) == 1 {
 		on = c.hosts[0]
 	}
@@ -65,9 +65,9 @@ func (c *changes) short(s *Section) string {
 	case c.week.judged == 0:
 		return "no mail was judged"
 	case c.looks > 0:
-		return plural(c.looks, "client") + " to look at"
+		return Plural(c.looks, "client") + " to look at"
 	case n > 0:
-		return plural(n, "rule") + " could be enforced"
+		return Plural(n, "rule") + " could be enforced"
 	default:
 		return "nothing to do"
 	}
@@ -79,14 +79,14 @@ func (c *changes) summary() string {
 	if w.judged == 0 {
 		text := "No mail was judged in this week. "
 		if w.transactions > 0 {
-			return text + plural(w.transactions, "transaction") + " of exempt clients were recorded."
+			return text + Plural(w.transactions, "transaction") + " of exempt clients were recorded."
 		}
 		return text + "Is the milter running, does the MTA ask it (smtpd_milters in main.cf, INPUT_MAIL_FILTER in " +
 			"sendmail.mc), and are these its decision logs?"
 	}
-	text := "The milter judged " + plural(w.judged, "transaction") + " from " + plural(c.clients, "client") + ". "
-	these := fmt.Sprintf("%s of them (%s), from %s", group(w.wanted), percent(w.wanted, w.judged),
-		plural(c.wanted, "client"))
+	text := "The milter judged " + Plural(w.judged, "transaction") + " from " + Plural(c.clients, "client") + ". "
+	these := fmt.Sprintf("%s of them (%s), from %s", Group(w.wanted), percent(w.wanted, w.judged),
+		Plural(c.wanted, "client"))
 	switch {
 	case w.wanted == 0:
 		return text + "It would refuse none of them."
@@ -95,7 +95,7 @@ func (c *changes) summary() string {
 	case w.refused == w.wanted:
 		return text + "It refused " + these + "."
 	default:
-		return text + "By its rules it would refuse " + these + ", and it did refuse " + group(w.refused) + "."
+		return text + "By its rules it would refuse " + these + ", and it did refuse " + Group(w.refused) + "."
 	}
 }
 
@@ -126,7 +126,7 @@ func writeClients(b *strings.Builder, list []TopClient, of int) {
 		}
 	}
 	if of > len(list) {
-		fmt.Fprintf(b, "    and %s more\n", group(of-len(list)))
+		fmt.Fprintf(b, "    and %s more\n", Group(of-len(list)))
 	}
 }
 
@@ -134,7 +134,7 @@ func often(n int) string {
 	if n == 1 {
 		return "once"
 	}
-	return group(n) + " times"
+	return Group(n) + " times"
 }
 
 func (c *changes) writeChange(b *strings.Builder) {
@@ -146,14 +146,14 @@ func (c *changes) writeChange(b *strings.Builder) {
 	}
 	table(b, "  ", "lrrrr", [][]string{
 		{"", "THIS WEEK", "", "BEFORE", ""},
-		{"judged", group(w.judged), "", group(v.judged), ""},
+		{"judged", Group(w.judged), "", Group(v.judged), ""},
 		{
-			"refused, or would be", group(w.wanted), percent(w.wanted, w.judged),
-			group(v.wanted), percent(v.wanted, v.judged),
+			"refused, or would be", Group(w.wanted), percent(w.wanted, w.judged),
+			Group(v.wanted), percent(v.wanted, v.judged),
 		},
 		{
-			"lookups failed", group(w.unsure), percent(w.unsure, w.judged),
-			group(v.unsure), percent(v.unsure, v.judged),
+			"lookups failed", Group(w.unsure), percent(w.unsure, w.judged),
+			Group(v.unsure), percent(v.unsure, v.judged),
 		},
 	})
 	if len(c.newRules) > 0 {
@@ -163,7 +163,7 @@ func (c *changes) writeChange(b *strings.Builder) {
 		say(b, "Rules with hits before, and none now: "+strings.Join(c.goneRules, ", ")+".", "  ")
 	}
 	if c.fresh > 0 {
-		say(b, fmt.Sprintf("Refused now, and not before: %s.", plural(c.fresh, "client")), "  ")
+		say(b, fmt.Sprintf("Refused now, and not before: %s.", Plural(c.fresh, "client")), "  ")
 		writeClients(b, c.freshTop, c.fresh)
 	}
 }
@@ -188,8 +188,8 @@ func (s *Section) writeEnforce(b *strings.Builder) {
 		text = "Nothing yet: " + strings.Join(s.Missing, ". ") + "."
 	case len(rules) > 0:
 		text = fmt.Sprintf("%s. With the configuration on the attached page, %s of %s from %s on would have been "+
-			"refused, and none of these looks legitimate.", strings.Join(rules, ", "), group(s.Enforce),
-			plural(s.Clients, "client"), s.From.Format(time.DateOnly))
+			"refused, and none of these looks legitimate.", strings.Join(rules, ", "), Group(s.Enforce),
+			Plural(s.Clients, "client"), s.From.Format(time.DateOnly))
 	case !slices.ContainsFunc(s.Ladder, func(r Rung) bool { return r.Recommendation == Enforce }):
 		text = "Nothing: the attached page has the reasons."
 	}

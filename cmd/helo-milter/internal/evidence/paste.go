@@ -76,7 +76,7 @@ func comment(b *strings.Builder, text string) {
 func (s *Rung) reason(action, before checks.Action) string {
 	switch {
 	case s.Recommendation == Enforce:
-		why := plural(s.All.Hit, "client") + " hit, none legitimate-looking"
+		why := Plural(s.All.Hit, "client") + " hit, none legitimate-looking"
 		if s.Enforced {
 			why += "; already enforced"
 		}

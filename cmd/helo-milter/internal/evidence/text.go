@@ -16,7 +16,7 @@ func (r *Report) Text() string {
 	paragraph(&b, r.Apart(), "")
 	for i := range r.Sections {
 		s := &r.Sections[i]
-		fmt.Fprintf(&b, "\nEVIDENCE from %s with judged mail, %s to %s\nDNS facts: %s.\n\n", plural(s.Days, "day"),
+		fmt.Fprintf(&b, "\nEVIDENCE from %s with judged mail, %s to %s\nDNS facts: %s.\n\n", Plural(s.Days, "day"),
 			s.From.Format(time.DateOnly), s.To.Format(time.DateOnly), s.Kind())
 		paragraph(&b, s.Summary(), "")
 		b.WriteByte('\n')
@@ -73,12 +73,12 @@ func (s *Section) writeTop(b *strings.Builder) {
 	if len(s.Top) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\nWOULD BE REFUSED: %d of %s (+ looks legitimate)\n", len(s.Top), plural(s.RefusedBy, "client"))
+	fmt.Fprintf(b, "\nWOULD BE REFUSED: %d of %s (+ looks legitimate)\n", len(s.Top), Plural(s.RefusedBy, "client"))
 	rows := [][]string{{"CLIENT", "MAIL", "LAST", "RULE", "HELO", "PTR"}}
 	taken := 4 // the indent, and the gap between the last two columns
 	for _, t := range s.Top {
 		rows = append(rows, []string{
-			t.Client.String() + mark(t.Good), group(t.Refused), t.Last.Format("01-02"), t.Rule, t.Helo, t.PTR,
+			t.Client.String() + mark(t.Good), Group(t.Refused), t.Last.Format("01-02"), t.Rule, t.Helo, t.PTR,
 		})
 	}
 	for _, column := range columns(rows)[:4] {
@@ -104,12 +104,12 @@ func (s *Section) writeRules(b *strings.Builder) {
 	if len(active) == 0 {
 		return
 	}
-	days := plural(s.Trend[0].Days, "day")
+	days := Plural(s.Trend[0].Days, "day")
 	fmt.Fprintf(b, "\nRULES, with the trend from %s on, %s per character\n", s.Trend[0].From, days)
 	rows := [][]string{{"RULE", "CLIENTS", "NETWORKS", "MAIL", "REFUSED", "UNSURE", "TREND"}}
 	for _, r := range active {
 		rows = append(rows, []string{
-			r.Rule, group(r.Clients), group(r.Networks), group(r.Hits), group(r.Refused), group(r.Unsure),
+			r.Rule, Group(r.Clients), Group(r.Networks), Group(r.Hits), Group(r.Refused), Group(r.Unsure),
 			sparkline(r.Trend),
 		})
 	}
@@ -134,11 +134,11 @@ func (s *Section) writeLabels(b *strings.Builder) {
 	if !s.Labelled() {
 		return
 	}
-	fmt.Fprintf(b, "\nLABELLED MAIL: hits of each rule among %s ham and %s spam\n", group(s.Ham), group(s.Spam))
+	fmt.Fprintf(b, "\nLABELLED MAIL: hits of each rule among %s ham and %s spam\n", Group(s.Ham), Group(s.Spam))
 	rows := [][]string{{"RULE", "HAM", "", "SPAM", ""}}
 	for _, r := range s.Active() {
 		rows = append(rows, []string{
-			r.Rule, group(r.Ham), percent(r.Ham, s.Ham), group(r.Spam), percent(r.Spam, s.Spam),
+			r.Rule, Group(r.Ham), percent(r.Ham, s.Ham), Group(r.Spam), percent(r.Spam, s.Spam),
 		})
 	}
 	table(b, "  ", "lrrrr", rows)

@@ -36,8 +36,8 @@ func (s *Section) Summary() string {
 		return "This evidence supports enforcing no rule. The reasons are listed under the recommendations."
 	}
 	return fmt.Sprintf("This evidence supports enforcing %s: %s. Of %s, %s would have been refused, and none "+
-		"of these looks legitimate. The configuration to paste is below.", plural(len(rules), "rule"),
-		strings.Join(rules, ", "), plural(s.Clients, "judged client"), group(s.Enforce))
+		"of these looks legitimate. The configuration to paste is below.", Plural(len(rules), "rule"),
+		strings.Join(rules, ", "), Plural(s.Clients, "judged client"), Group(s.Enforce))
 }
 
 // Kind returns how the DNS facts were obtained.
@@ -57,44 +57,44 @@ type Figure struct{ Name, Count, Share, Note string }
 func (s *Section) Figures() []Figure {
 	exempt := make([]string, len(s.Exempt))
 	for i, e := range s.Exempt {
-		exempt[i] = e.Name + " " + group(e.Count)
+		exempt[i] = e.Name + " " + Group(e.Count)
 	}
 	rest := s.Transactions - s.Judged
 	list := []Figure{
-		{"transactions", group(s.Transactions), "", s.From.Format(minute) + " to " + s.To.Format(minute) + " UTC"},
+		{"transactions", Group(s.Transactions), "", s.From.Format(minute) + " to " + s.To.Format(minute) + " UTC"},
 		{
-			"exempt", group(rest), percent(rest, s.Transactions), strings.Join(exempt, ", "),
+			"exempt", Group(rest), percent(rest, s.Transactions), strings.Join(exempt, ", "),
 		},
 		{
-			"judged", group(s.Judged), percent(s.Judged, s.Transactions),
+			"judged", Group(s.Judged), percent(s.Judged, s.Transactions),
 			s.who(),
 		},
 		{
-			"would refuse", group(s.Refused), percent(s.Refused, s.Judged),
-			plural(s.RefusedBy, "client") + ", under the configuration that judged the mail",
+			"would refuse", Group(s.Refused), percent(s.Refused, s.Judged),
+			Plural(s.RefusedBy, "client") + ", under the configuration that judged the mail",
 		},
 		s.trouble(),
 		{
-			"MTA differs", group(s.Differs), percent(s.Differs, s.Judged),
+			"MTA differs", Group(s.Differs), percent(s.Differs, s.Judged),
 			"the MTA's own reverse DNS check had a different result",
 		},
 	}
 	if s.Unheard > 0 {
 		list = append(list, Figure{
-			"HELO not recorded", group(s.Unheard), percent(s.Unheard, s.Judged), "HELO rules could not be evaluated",
+			"HELO not recorded", Group(s.Unheard), percent(s.Unheard, s.Judged), "HELO rules could not be evaluated",
 		})
 	}
 	if s.Labelled() {
 		list = append(list, Figure{
-			"labelled", group(s.Ham + s.Spam), percent(s.Ham+s.Spam, s.Judged),
-			fmt.Sprintf("ham %s, spam %s", group(s.Ham), group(s.Spam)),
+			"labelled", Group(s.Ham + s.Spam), percent(s.Ham+s.Spam, s.Judged),
+			fmt.Sprintf("ham %s, spam %s", Group(s.Ham), Group(s.Spam)),
 		})
 	}
 	return list
 }
 
 func (s *Section) who() string {
-	who := plural(s.Clients, "client") + " in " + plural(s.Networks, "network") + " (IPv4 /24, IPv6 /48)"
+	who := Plural(s.Clients, "client") + " in " + Plural(s.Networks, "network") + " (IPv4 /24, IPv6 /48)"
 	if s.More {
 		return "the first " + who
 	}
@@ -103,13 +103,13 @@ func (s *Section) who() string {
 
 // trouble returns how many transactions had unsure rules. In recorded facts, that is no failed lookup.
 func (s *Section) trouble() Figure {
-	name, note := "lookups failed", "at least one rule unsure; PTR unknown "+group(s.Trouble.PTR)
+	name, note := "lookups failed", "at least one rule unsure; PTR unknown "+Group(s.Trouble.PTR)
 	if s.DNS == recorded {
 		name = "not recorded"
 	} else {
-		note += ", resolver degraded " + group(s.Trouble.Degraded)
+		note += ", resolver degraded " + Group(s.Trouble.Degraded)
 	}
-	return Figure{name, group(s.Trouble.Unsure), percent(s.Trouble.Unsure, s.Judged), note}
+	return Figure{name, Group(s.Trouble.Unsure), percent(s.Trouble.Unsure, s.Judged), note}
 }
 
 // UnsureBy returns the causes of unsure rules with the most transactions, or "".
@@ -117,11 +117,11 @@ func (s *Section) UnsureBy() string {
 	const most = 6
 	var list []string
 	for _, c := range s.Causes[:min(len(s.Causes), most)] {
-		list = append(list, c.String()+" "+group(c.Count))
+		list = append(list, c.String()+" "+Group(c.Count))
 	}
 	text := strings.Join(list, ", ")
 	if more := len(s.Causes) - most; more > 0 {
-		text += ", and " + plural(more, "more cause")
+		text += ", and " + Plural(more, "more cause")
 	}
 	return text
 }
@@ -144,7 +144,7 @@ func (s *Section) OnlyUnsure() string {
 	var list []string
 	for _, r := range s.Rules {
 		if r.Hits == 0 && r.Unsure > 0 {
-			list = append(list, r.Rule+" "+group(r.Unsure))
+			list = append(list, r.Rule+" "+Group(r.Unsure))
 		}
 	}
 	return strings.Join(list, ", ")
@@ -161,7 +161,7 @@ func (s *Section) Idle() string {
 	for i := range s.Ladder {
 		unsaid += count(s.Ladder[i].Recommendation == NoSay)
 	}
-	text := plural(len(s.Ladder)-len(s.Rungs()), "rule") + " hit no client"
+	text := Plural(len(s.Ladder)-len(s.Rungs()), "rule") + " hit no client"
 	if unsaid > 0 {
 		text += fmt.Sprintf("; %d of them could not be evaluated for any client", unsaid)
 	}
@@ -185,17 +185,17 @@ func (s Share) String() string {
 	if s.AtMost < 0.001 {
 		digits = 2
 	}
-	return fmt.Sprintf("%s of %s, at most %.*f %%", group(s.Hit), group(s.Of), digits, 100*s.AtMost)
+	return fmt.Sprintf("%s of %s, at most %.*f %%", Group(s.Hit), Group(s.Of), digits, 100*s.AtMost)
 }
 
 // Unreadable returns what could not be read, or "".
 func (r *Report) Unreadable() string {
 	text := ""
 	if r.Broken > 0 {
-		text = plural(r.Broken, "line") + " could not be read; --verbose shows why."
+		text = Plural(r.Broken, "line") + " could not be read; --verbose shows why."
 	}
 	if r.Unread > 0 {
-		text += " " + plural(r.Unread, "file") + " could not be read, or only in part."
+		text += " " + Plural(r.Unread, "file") + " could not be read, or only in part."
 	}
 	return strings.TrimSpace(text)
 }
@@ -217,8 +217,8 @@ const Caveat = "A client looks legitimate if its mail is labelled ham, if it is 
 	"\"At most\" is the upper end of the 95 % confidence interval (Wilson). Legitimate mail with none of these " +
 	"signs cannot be recognized here: look at the examples, and start with one rule."
 
-// group formats a number with commas between thousands.
-func group(n int) string {
+// Group formats a number with commas between thousands.
+func Group(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
@@ -226,11 +226,12 @@ func group(n int) string {
 	return digits
 }
 
-func plural(n int, noun string) string {
+// Plural formats a number of something, such as "1 client" or "1,200 clients".
+func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return group(n) + " " + noun + "s"
+	return Group(n) + " " + noun + "s"
 }
 
 // percent formats n of of. It never rounds to 0 % or 100 % what is not.
