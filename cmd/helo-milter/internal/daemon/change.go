@@ -29,6 +29,7 @@ type change struct {
 	http     net.Listener // nil: as it is, or none
 	help     net.Listener // the same
 	keys     *help.Keys   // nil: no links
+	token    string       // of the console
 	records  io.Writer    // nil: none
 
 	opened []io.Closer // what was not open before
@@ -68,6 +69,7 @@ func (d *Daemon) examine(cfg *config.Config) (*change, error) {
 	c := &change{cfg: cfg}
 	for _, step := range []func(*change) error{
 		shareFiles, d.makeResolver, checkListeners, checkFiles, findGroup, d.checkFilter, checkKeys,
+		d.readToken,
 	} {
 		if err := step(c); err != nil {
 			return nil, cfg.Placed(err)
@@ -175,6 +177,7 @@ func (d *Daemon) commit(c *change) {
 			_ = d.gate.Remove(s)
 		}
 	}
+	d.useConsole(c)
 	d.useHTTP(c)
 	d.useHelp(c)
 	d.mended.use(c.cfg)

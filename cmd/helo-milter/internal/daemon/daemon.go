@@ -33,7 +33,9 @@ import (
 
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/console"
 	"helo-milter/cmd/helo-milter/internal/help"
+	"helo-milter/cmd/helo-milter/internal/lookups"
 	"helo-milter/cmd/helo-milter/internal/sentinel"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
@@ -74,6 +76,11 @@ type Daemon struct {
 
 	httpSocket net.Listener // of http
 
+	console      atomic.Pointer[console.Console] // nil: off
+	feed         *spool.Spool                    // of its decisions
+	lookups      *lookups.Lookups                // of its page about the DNS
+	mostScrapers atomic.Int32                    // connections to http
+
 	page       *help.Server // for senders who were refused
 	help       *http.Server // which answers with it
 	helpSocket net.Listener // of help
@@ -96,7 +103,7 @@ func New(cfg *config.Config, stdout, stderr io.Writer) (*Daemon, error) {
 func newDaemon(stdout io.Writer) *Daemon {
 	return &Daemon{
 		stdout: stdout, metrics: newMetrics(), self: sentinel.NewWatch(sentinel.Every),
-		page: help.NewServer(), mended: newMended(), violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
+		lookups: lookups.New(), page: help.NewServer(), mended: newMended(), violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
 		filters: newThrottle(time.Hour),
 	}
 }
@@ -105,6 +112,7 @@ func (d *Daemon) begin(cfg *config.Config, stderr io.Writer) (*Daemon, error) {
 	d.openLogs(cfg, stderr)
 	if err := d.start(cfg); err != nil {
 		d.decisions.Close(0)
+		d.feed.Close(0)
 		d.lines.Close(flushTime)
 		return nil, err
 	}
@@ -125,6 +133,7 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 			d.log.Error("decision log: cannot be written, records wait in memory or are dropped", "error", err)
 		}
 	})
+	d.feed = spool.New(nil, nil)
 	d.mended.log, d.mended.onPanic = d.log, d.onPanic
 	d.metrics.registry.MustRegister(d.mended.gauge())
 	d.page.Log, d.page.OnPanic = d.log, d.onPanic
@@ -133,6 +142,7 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 	d.metrics.registry.MustRegister(newSelfMetrics(d.self.Known))
 	d.metrics.spool("log", d.lines.Spool)
 	d.metrics.spool("decision_log", d.decisions)
+	d.metrics.spool("console", d.feed)
 }
 
 // start puts the first configuration in use.
@@ -211,6 +221,10 @@ func (d *Daemon) stop() {
 			_ = pages.Close()
 		}
 	}
+	if shown := d.console.Load(); shown != nil {
+		shown.Close()
+	}
+	d.feed.Close(0)
 	d.mended.close()
 	d.decisions.Close(flushTime)
 }

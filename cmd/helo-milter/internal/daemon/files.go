@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/console"
 	"helo-milter/cmd/helo-milter/internal/help"
 	"helo-milter/dnscache"
 )
@@ -40,6 +41,9 @@ func share(cfg *config.Config, most int) files {
 	own := ownFiles
 	if cfg.Help.Listen.Network != "" {
 		own += help.MaxConnections
+	}
+	if cfg.HTTP.Console {
+		own += console.MaxConnections
 	}
 	f.wanted = own + f.connections + f.questions*each
 	if most == 0 || most >= f.wanted {

@@ -10,11 +10,11 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
-
 	"helo-milter/milter/opensmtpd"
 )
 
@@ -53,39 +53,57 @@ func (d *Daemon) ready(ctx context.Context) error {
 	return d.gate.Probe(ctx)
 }
 
-// maxScrapers is how many connections /metrics and the others have at a time.
+// maxScrapers is how many connections /metrics and the others have at a time, beside those of the console.
 const maxScrapers = 20
 
 // serve answers until the server is closed.
 func (d *Daemon) serve(ln net.Listener) *http.Server {
 	mux := d.metrics.handler(d.ready)
 	mux.HandleFunc("GET /debug/pprof/", d.profile)
+	mux.HandleFunc("/console/", d.showConsole)
+	mux.HandleFunc("GET /{$}", d.showFirst)
 	server := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
-	// Whoever finds the port must not take the files that mail needs.
-	scraped := netutil.LimitListener(&scraped{ln, d}, maxScrapers)
-	go func() { _ = server.Serve(scraped) }() // ends with Close
+	go func() { _ = server.Serve(&scraped{Listener: ln, daemon: d}) }() // ends with Close
 	return server
 }
 
-// scraped are the connections of a listener that http.allow takes.
+// scraped are the connections of a listener that http.allow takes, and no more than there may be: whoever finds the port
+// must not take the files that mail needs.
 type scraped struct {
 	net.Listener
 	daemon *Daemon
+	open   atomic.Int32
 }
 
 // Accept closes the connections of others.
 func (s *scraped) Accept() (net.Conn, error) {
 	for {
 		conn, err := s.Listener.Accept()
-		if err != nil || s.daemon.mayScrape(conn.RemoteAddr()) {
-			return conn, err
+		if err != nil {
+			return nil, err
 		}
+		if s.open.Add(1) <= s.daemon.mostScrapers.Load() && s.daemon.mayScrape(conn.RemoteAddr()) {
+			return &counted{Conn: conn, leave: sync.OnceFunc(func() { s.open.Add(-1) })}, nil
+		}
+		s.open.Add(-1)
 		_ = conn.Close()
 	}
+}
+
+// counted is a connection that is counted until it is closed.
+type counted struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	c.leave()
+	return c.Conn.Close()
 }
 
 // mayScrape reports whether a peer may connect to the HTTP server. Others are logged at most once a minute.

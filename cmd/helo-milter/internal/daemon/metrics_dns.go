@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"helo-milter/cmd/helo-milter/internal/lookups"
 	"helo-milter/dnscache"
 )
 
@@ -84,14 +85,17 @@ func (d *dns) gauge(name, help string, value func(resolver) int) prometheus.Coll
 	})
 }
 
-// observe has a resolver's configuration count here.
-func (d *dns) observe(cfg *dnscache.Config) {
+// observe has a resolver's configuration count here, and there.
+func (d *dns) observe(cfg *dnscache.Config, there *lookups.Lookups) {
+	cfg.OnTried = there.OnTried
+
 	cfg.OnRefused = func(reason string) { d.refused.count(reason) }
 	cfg.OnRequest = func(result dnscache.CacheResult) { d.requested[result].Inc() }
 	cfg.OnPassedOver = func(why string) { d.passedOver.count(why) }
 	cfg.OnAsked = func(a dnscache.Asked) {
 		d.questions.count(a.Type, a.Result, a.Transport)
 		d.seconds.WithLabelValues(a.Transport).Observe(a.Took.Seconds())
+		there.OnAsked(a)
 	}
 }
 

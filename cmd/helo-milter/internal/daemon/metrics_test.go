@@ -22,6 +22,7 @@ import (
 
 	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/lookups"
 	"helo-milter/cmd/helo-milter/internal/sentinel"
 	"helo-milter/cmd/helo-milter/internal/spool"
 	"helo-milter/dnscache"
@@ -58,7 +59,7 @@ func TestMetrics(t *testing.T) {
 		Facts: &checks.Facts{}, Verdict: checks.Verdict{Internal: true}, Did: checks.Reject,
 	})
 	var cfg dnscache.Config
-	m.observe(&cfg)
+	m.observe(&cfg, lookups.New())
 	cfg.OnRefused("budget")
 	cfg.OnRequest(dnscache.CacheStale)
 	cfg.OnPassedOver("case")

@@ -29,9 +29,10 @@ func (d *Daemon) makeResolver(c *change) (err error) {
 	cfg.OnPanic = d.onPanic
 	cfg.OnFiltered = d.filtered
 	if d.metrics != nil { // Check has none
-		d.metrics.observe(&cfg)
+		d.metrics.observe(&cfg, d.lookups)
 	}
 	cfg.OnDegraded = func(degraded bool) {
+		d.lookups.OnDegraded(degraded)
 		if degraded {
 			d.log.Warn("dns degraded: most questions fail, and those that were answered lately fail too")
 		} else {
@@ -88,11 +89,26 @@ func (d *Daemon) serving(c *change) *door.Config {
 		if cfg.Help.Listen.Network != "" {
 			d.page.Seen.Decided(decision)
 		}
-		if cfg.DecisionLog != "" {
-			d.decisions.Append(func(b []byte) []byte { return append(decision.Record(false).AppendJSON(b), '\n') })
-		}
+		d.write(decision, cfg)
 	}
 	return serving
+}
+
+// write writes a decision to the decision log, and to the console.
+func (d *Daemon) write(decision *checks.Decision, cfg *config.Config) {
+	line := func(b []byte) []byte { return append(decision.Record(false).AppendJSON(b), '\n') }
+	switch {
+	case cfg.DecisionLog == "" && cfg.HTTP.Console:
+		d.feed.Append(line)
+	case cfg.HTTP.Console:
+		d.decisions.Append(func(b []byte) []byte {
+			b = line(b)
+			_, _ = d.feed.Write(b)
+			return b
+		})
+	case cfg.DecisionLog != "":
+		d.decisions.Append(line)
+	}
 }
 
 // limits are those of the gate. Each peer's violations are logged at most once a minute.

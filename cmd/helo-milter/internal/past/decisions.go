@@ -103,6 +103,18 @@ func record(line []byte, in *cursor) (*checks.Record, *Broken) {
 	return r, nil
 }
 
+// Decoder decodes lines of decision logs, one after the other. The zero Decoder is ready to use.
+type Decoder struct{ in cursor }
+
+// Record decodes a line. The record does not refer to the text of the line; the error is a *Broken.
+func (d *Decoder) Record(line []byte) (*checks.Record, error) {
+	r, broken := record(line, &d.in)
+	if broken != nil {
+		return nil, broken
+	}
+	return r, nil
+}
+
 const tooLong = "line longer than 4 MiB"
 
 // batchSize is how many bytes of lines are decoded in one go.

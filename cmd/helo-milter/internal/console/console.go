@@ -1,0 +1,93 @@
+package console
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/lookups"
+	"helo-milter/cmd/helo-milter/internal/past"
+)
+
+// Settings are what a Console answers with. They must not be modified once in use.
+type Settings struct {
+	Config  *config.Config
+	Token   string          // the password; "" is none
+	Servers func() []string // of the DNS
+	Lookups func() lookups.Snapshot
+	Dropped func() uint64 // decisions that came too fast to be shown
+}
+
+// Console shows what a daemon decides. Its methods are safe for concurrent use, but for Write.
+type Console struct {
+	Log     *slog.Logger
+	OnPanic func(value any, stack []byte) // is called for an internal error that was survived
+
+	handler  http.Handler
+	settings atomic.Pointer[Settings]
+	began    time.Time
+	decoder  past.Decoder // of Write
+	recent   recent
+	remember sync.Once // of what the decision log ends with
+	streams  streams
+	trials   *trials
+	limits   limits
+
+	mu     sync.Mutex
+	closed bool
+	shown  *growth // the evidence; nil before Use
+	next   *growth // that takes its place when it has been read; or nil
+}
+
+// New returns a console that shows nothing before Use. Its fields have to be set.
+func New() *Console {
+	c := &Console{began: time.Now(), trials: newTrials(), limits: newLimits()}
+	c.handler = c.guard(c.routes())
+	return c
+}
+
+// ServeHTTP answers below /console/.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
+
+// Use puts settings in use. Where the configuration is not the same as before, the evidence is judged again.
+func (c *Console) Use(s *Settings) {
+	before := c.settings.Swap(s)
+	if before == nil || before.Config.String() != s.Config.String() {
+		c.renew()
+	}
+}
+
+// Close ends all that works in the background, and waits for it.
+func (c *Console) Close() {
+	c.trials.close()
+	c.mu.Lock()
+	c.closed = true
+	growing := []*growth{c.shown, c.next}
+	c.mu.Unlock()
+	for _, g := range growing {
+		if g != nil {
+			g.stop()
+			<-g.ended
+		}
+	}
+}
+
+// survive notes a panic: mail goes on, and a page lacks something.
+func (c *Console) survive() {
+	if p := recover(); p != nil {
+		c.panicked(p)
+	}
+}
+
+func (c *Console) panicked(value any) { c.OnPanic(value, debug.Stack()) }
+
+// evidence returns what is shown.
+func (c *Console) evidence() *growth {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown
+}

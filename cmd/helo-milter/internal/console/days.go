@@ -1,0 +1,52 @@
+package console
+
+import (
+	"net/http"
+
+	"helo-milter/cmd/helo-milter/internal/evidence"
+)
+
+// daysView is the evidence by day.
+type daysView struct {
+	*evidence.Section // nil before the first decision
+	Days              table
+	Causes            table
+}
+
+func (v *daysView) template() string { return "days" }
+func (v *daysView) tables() []*table { return []*table{&v.Days, &v.Causes} }
+
+func (c *Console) days(*http.Request) (view, error) {
+	v := &daysView{Section: c.section(), Days: table{Name: "days", Title: "By day", Columns: []column{
+		{"day", "Day, UTC", ""},
+		{"judged", "Judged", "n"},
+		{"exempt", "Exempt", "n"},
+		{"would_refuse", "Would refuse", "n"},
+		{"unsure", "Unsure", "n"},
+		{"degraded", "DNS degraded", "n"},
+	}}}
+	if v.Section == nil {
+		return v, nil
+	}
+	for i := len(v.Trend) - 1; i >= 0; i-- {
+		d := &v.Trend[i]
+		v.Days.Rows = append(v.Days.Rows, []cell{
+			words(d.From), number(d.Judged), number(d.Exempt), number(d.Refused), number(d.Unsure), number(d.Degraded),
+		})
+	}
+	v.Causes = causes(v.Section)
+	return v, nil
+}
+
+// causes is why rules were unsure.
+func causes(s *evidence.Section) table {
+	t := table{Name: "unsure", Title: "Unsure by cause", Columns: []column{
+		{"lookup", "Lookup", ""},
+		{"why", "Why", ""},
+		{"decisions", "Decisions", "n"},
+	}}
+	for _, one := range s.Causes {
+		t.Rows = append(t.Rows, []cell{words(one.Lookup), words(one.Why), number(one.Count)})
+	}
+	return t
+}

@@ -1,0 +1,56 @@
+package console
+
+import (
+	"net/http"
+	"strings"
+
+	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/explain"
+)
+
+// decisionView has the decisions of a session, or of a message.
+type decisionView struct {
+	ID   string
+	List []*decisionText
+}
+
+func (v *decisionView) template() string { return "decision" }
+
+// decisionText is a decision in words, and what to do about it.
+type decisionText struct {
+	*rowView
+	Text   string // what the command show prints
+	Allow  string // lines to paste
+	Letter string
+}
+
+func (c *Console) decision(r *http.Request) (view, error) {
+	id := explain.ID(r.PathValue("id"))
+	leave, err := c.query(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	cfg := c.settings.Load().Config
+	list := c.find(r.Context(), c.kept(cfg), id)
+	if len(list) == 0 {
+		return nil, &wrong{http.StatusNotFound, "No decision that is kept has this id. A refused message has no queue id."}
+	}
+	v := &decisionView{ID: id}
+	for _, record := range list {
+		v.List = append(v.List, textOf(record, cfg.Header.Name))
+	}
+	return v, nil
+}
+
+func textOf(r *checks.Record, header string) *decisionText {
+	t := &decisionText{rowView: rowOf(r), Allow: explain.Allow(r)}
+	var text, letter strings.Builder
+	explain.Decision(&text, r, header)
+	t.Text = text.String()
+	if advice := checks.Advise(r, nil); len(advice.Steps) > 0 {
+		explain.Letter(&letter, r, advice)
+		t.Letter = letter.String()
+	}
+	return t
+}

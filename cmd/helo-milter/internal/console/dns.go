@@ -1,0 +1,133 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"helo-milter/checks/clean"
+	"helo-milter/cmd/helo-milter/internal/lookups"
+)
+
+// dnsView is what the DNS servers did.
+type dnsView struct {
+	lookups.Snapshot
+	Asked    []string // the servers of the configuration
+	Unsure   *daysView
+	Servers  table
+	Failures table
+	Hours    table
+	Periods  table
+	Zones    table
+}
+
+func (v *dnsView) template() string { return "dns" }
+func (v *dnsView) tables() []*table {
+	return []*table{&v.Servers, &v.Failures, &v.Hours, &v.Periods, &v.Zones, &v.Unsure.Causes}
+}
+
+// Saves are the tables that can be saved.
+func (v *dnsView) Saves() []*table { return v.tables() }
+
+func (c *Console) dns(*http.Request) (view, error) {
+	s := c.settings.Load()
+	v := &dnsView{Snapshot: s.Lookups(), Asked: s.Servers(), Unsure: &daysView{Section: c.section()}}
+	if v.Unsure.Section != nil {
+		v.Unsure.Causes = causes(v.Unsure.Section)
+	}
+	v.Servers, v.Failures, v.Hours = v.servers(), v.failures(), v.hours()
+	v.Periods, v.Zones = v.periods(), v.zones()
+	return v, nil
+}
+
+func (v *dnsView) servers() table {
+	t := table{Name: "servers", Title: "Servers", Columns: []column{
+		{"server", "Server", "mono"},
+		{"tries", "Tries", "n"},
+		{"answered", "Answered", "n"},
+		{"failed", "Failed", "n"},
+		{"median_ms", "Median, ms", "n"},
+		{"p95_ms", "95 %, ms", "n"},
+		{"last_failure", "Last failure, UTC", ""},
+	}}
+	for i := range v.Snapshot.Servers {
+		one := &v.Snapshot.Servers[i]
+		failed := number(one.Tries - one.Answered)
+		last := cell{}
+		if !one.LastFailure.IsZero() {
+			last = words(one.LastFailure.UTC().Format("2006-01-02 15:04:05") + " " + one.LastResult)
+		}
+		t.Rows = append(t.Rows, []cell{
+			words(clean.Terminal(one.Server)), number(one.Tries), number(one.Answered), failed, millis(one.Median), millis(one.P95), last,
+		})
+	}
+	return t
+}
+
+func millis(d time.Duration) cell {
+	ms := float64(d) / float64(time.Millisecond)
+	return cell{Text: fmt.Sprintf("%.0f", ms), Raw: ms}
+}
+
+func (v *dnsView) failures() table {
+	t := table{Name: "results", Title: "Questions by result", Columns: []column{
+		{"result", "Result", ""},
+		{"questions", "Questions", "n"},
+	}}
+	for _, one := range v.Results {
+		t.Rows = append(t.Rows, []cell{words(one.Name), number(one.Count)})
+	}
+	return t
+}
+
+func (v *dnsView) hours() table {
+	t := table{Name: "hours", Title: "By hour", Columns: []column{
+		{"hour", "Hour, UTC", ""},
+		{"asked", "Asked", "n"},
+		{"failed", "Failed", "n"},
+		{"slow", "Slow", "n"},
+	}, Note: "Slow is a question that took more than a second."}
+	for i := len(v.Snapshot.Hours) - 1; i >= 0; i-- {
+		one := &v.Snapshot.Hours[i]
+		t.Rows = append(t.Rows, []cell{moment(one.Hour), number(one.Asked), number(one.Failed), number(one.Slow)})
+	}
+	return t
+}
+
+func (v *dnsView) periods() table {
+	t := table{Name: "degraded", Title: "When most questions failed", Columns: []column{
+		{"from", "From, UTC", ""},
+		{"to", "To, UTC", ""},
+		{"seconds", "Seconds", "n"},
+	}}
+	for i := len(v.Degraded) - 1; i >= 0; i-- {
+		one, to := &v.Degraded[i], cell{Text: "now", Bad: true}
+		end := one.To
+		if end.IsZero() {
+			end = time.Now()
+		} else {
+			to = moment(end)
+		}
+		t.Rows = append(t.Rows, []cell{moment(one.From), to, number(int(end.Sub(one.From).Seconds()))})
+	}
+	return t
+}
+
+func (v *dnsView) zones() table {
+	t := table{Name: "zones", Title: "Zones that cost most time", Columns: []column{
+		{"zone", "Zone", "mono"},
+		{"asked", "Asked", "n"},
+		{"failed", "Failed", "n"},
+		{"seconds", "Seconds, all", "n"},
+		{"slowest_ms", "Slowest, ms", "n"},
+	}}
+	for i := range v.Snapshot.Zones {
+		one := &v.Snapshot.Zones[i]
+		t.Rows = append(t.Rows, []cell{
+			machine(one.Zone), number(one.Asked), number(one.Failed),
+			{Text: fmt.Sprintf("%.1f", one.Took.Seconds()), Raw: one.Took.Seconds()},
+			millis(one.Slowest),
+		})
+	}
+	return t
+}

@@ -1,0 +1,30 @@
+// Package console shows a daemon's evidence in a browser while it grows, and what another configuration would have
+// decided. It changes nothing.
+//
+// # How data flows
+//
+//	daemon ── lines, as in the decision log ──► Console.Write   feed.go    behind a spool, which never waits for it
+//	              recent     recent.go   the last ones, as lines of at most 16 MiB
+//	              growth     growth.go   an evidence.Tally: the decision log's, read at the start, and these
+//	              streams    stream.go   the open pages that show them
+//
+//	browser ──► guard        guard.go    password, origin, limits
+//	              routes     serve.go    each page is a view, plain data: views are in now.go, decision.go, clients.go,
+//	                                     rules.go, days.go, dns.go and whatif.go
+//	              kept       kept.go     what a query reads: the decision log of the last 30 days, or else recent
+//	              search     search.go   the clients of a query
+//	              trial      trial.go    what replay says of another configuration
+//	            ◄── page, table, event   page.go, table.go, live.go
+//
+// Nothing here is in the way of mail: lines that come too fast are dropped and counted, queries work in one goroutine
+// each with rests, two at a time, and there is one trial at a time.
+//
+// Text from the network enters a page once, cleaned by package clean, and html/template escapes it.
+//
+// # How to add a page
+//
+//  1. A view: a type with the data of the page and the method tables, and a function of a request that makes it.
+//  2. A template with its name in pages, which defines "main".
+//  3. A row in pages of serve.go: the address, the title, the template and the function.
+//  4. A row in TestPages, and in pages of integration/console_test.go.
+package console

@@ -1,0 +1,133 @@
+package console
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"helo-milter/checks"
+)
+
+// filter is which decisions a page shows. The zero filter is all.
+type filter struct {
+	Want   string // exempt, accept, tempfail or reject; "refuse" is the last two
+	Rule   string // that failed, or was unsure
+	Client netip.Prefix
+	Helo   string // a part of it, in any case
+	PTR    string // a part of a name
+	Domain string // of a recipient
+
+	client string // as it was given
+}
+
+// filterOf reads a filter from an address. The error says what is wrong with it.
+func filterOf(q url.Values) (f filter, err error) {
+	text := func(name string) string { return strings.TrimSpace(q.Get(name)) }
+	f = filter{
+		Want: text("want"), Rule: text("rule"), Helo: strings.ToLower(text("helo")), PTR: strings.ToLower(text("ptr")),
+		Domain: strings.ToLower(strings.TrimPrefix(text("domain"), "@")), client: text("client"),
+	}
+	if f.Want != "" && !slices.Contains(wants, f.Want) {
+		return f, fmt.Errorf("%q is not one of %s", f.Want, strings.Join(wants, ", "))
+	}
+	if f.Rule != "" && checks.Index(f.Rule) < 0 {
+		return f, fmt.Errorf("%q is not the name of a rule", f.Rule)
+	}
+	if f.client != "" {
+		f.Client, err = network(f.client)
+	}
+	return f, err
+}
+
+// wants are the values of filter.Want.
+var wants = []string{"refuse", "reject", "tempfail", "accept", "exempt"}
+
+// network reads an address or a network; what is behind the slash of a network counts no more than it should.
+func network(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.Unmap().WithZone("")
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, fmt.Errorf("%q is neither an address nor a network, such as 192.0.2.0/24", text)
+	}
+	return p.Masked(), nil
+}
+
+// Empty reports whether it is all decisions.
+func (f *filter) Empty() bool { return *f == filter{} }
+
+// Text is what was given for the client.
+func (f *filter) Text() string { return f.client }
+
+// with is the filter in an address, with more keys and values.
+func (f *filter) with(more ...string) string {
+	q := url.Values{}
+	for _, part := range [][2]string{
+		{"want", f.Want}, {"rule", f.Rule}, {"client", f.client}, {"helo", f.Helo}, {"ptr", f.PTR}, {"domain", f.Domain},
+	} {
+		if part[1] != "" {
+			q.Set(part[0], part[1])
+		}
+	}
+	for i := 0; i+1 < len(more); i += 2 {
+		q.Set(more[i], more[i+1])
+	}
+	return q.Encode()
+}
+
+// choices are those of the form of a filter.
+type choices struct{}
+
+// Wants are what can be wanted.
+func (choices) Wants() []string { return wants }
+
+// Rules are those that a decision can have.
+func (choices) Rules() (names []string) {
+	for i := range checks.All {
+		names = append(names, checks.All[i].Name)
+	}
+	return names
+}
+
+// match reports whether a decision is to be shown.
+func (f *filter) match(r *checks.Record) bool {
+	switch {
+	case f.Want == "refuse" && r.Verdict.Want != "reject" && r.Verdict.Want != "tempfail":
+		return false
+	case f.Want != "" && f.Want != "refuse" && r.Verdict.Want != f.Want:
+		return false
+	case f.Rule != "" && !slices.ContainsFunc(r.Findings, func(found checks.RuleFinding) bool { return found.Rule == f.Rule }):
+		return false
+	case f.Client.IsValid() && !f.Client.Contains(r.Client):
+		return false
+	case f.Helo != "" && !slices.ContainsFunc(r.Helos, func(h checks.Helo) bool { return contains(h.Raw, f.Helo) }):
+		return false
+	case f.PTR != "" && !slices.ContainsFunc(r.Facts.PTR.Values, func(h checks.Host) bool { return contains(h.Name, f.PTR) }):
+		return false
+	case f.Domain != "" && !slices.ContainsFunc(r.RcptTo, func(to string) bool { return domainOf(to) == f.Domain }):
+		return false
+	}
+	return true
+}
+
+// contains reports whether a text has a part, which is in lower case.
+func contains(text, part string) bool { return strings.Contains(strings.ToLower(text), part) }
+
+func domainOf(rcpt string) string {
+	return strings.ToLower(strings.TrimSuffix(rcpt[strings.LastIndexByte(rcpt, '@')+1:], ">"))
+}
+
+// ofLine returns what reports whether a line may have a decision of the filter, without decoding it: false is sure.
+func (f *filter) ofLine() func(line []byte) bool {
+	client, helo, ptr := f.clientOfLine(), f.textOfLine(f.Helo), f.textOfLine(f.PTR)
+	if client == nil && helo == nil && ptr == nil {
+		return nil
+	}
+	return func(line []byte) bool {
+		return (client == nil || client(line)) && (helo == nil || helo(line)) && (ptr == nil || ptr(line))
+	}
+}

@@ -1,0 +1,200 @@
+package console
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/evidence"
+	"helo-milter/cmd/helo-milter/internal/past"
+)
+
+const (
+	// maxClients bounds the memory of the evidence: about 40 MB.
+	maxClients = 200_000
+	// growthShare is the part of its time that the first reading works: one in so many.
+	growthShare = 2
+	// longSession is how long a session may be open that is decided at the end (Sendmail waits an hour for its client).
+	longSession = 2 * time.Hour
+	// reportAge is how long a report on evidence that grows is good.
+	reportAge = 2 * time.Second
+)
+
+// growth is the evidence for a configuration: of the decision log as it was when it began, and of what has been decided
+// since. Its methods are safe for concurrent use.
+type growth struct {
+	began  time.Time
+	size   int64 // bytes to read
+	logged bool  // in files, which can be read again
+	stop   func()
+	ended  chan struct{} // closed when the reading has ended
+
+	mu      sync.Mutex
+	tally   *evidence.Tally
+	read    int64
+	broken  int
+	reading bool
+	records int
+	first   time.Time        // of the records
+	seen    *past.Seen       // of the records of the log that sessions open at the beginning may have made
+	early   []*checks.Record // of these sessions, decided while the log was read
+	changed bool             // since the report
+	report  *evidence.Report
+	at      time.Time // of the report
+}
+
+// newGrowth begins to read what is kept.
+func (c *Console) newGrowth(cfg *config.Config) *growth {
+	ctx, cancel := context.WithCancel(context.Background())
+	kept := c.kept(cfg)
+	g := &growth{
+		began: time.Now(), size: kept.size(), logged: kept.files != nil, stop: cancel, ended: make(chan struct{}),
+		tally: evidence.New(cfg.Judge, cfg.Actions), reading: true, seen: past.NewSeen(), changed: true,
+	}
+	g.tally.LimitClients(maxClients)
+	go func() {
+		defer close(g.ended)
+		defer g.finish()
+		defer c.survive()
+		if kept.files != nil {
+			c.remember.Do(func() { c.recent.before(endOf(cfg.DecisionLog)) })
+		}
+		for r := range kept.records(ctx, reading{
+			from: g.began.Add(-keptTime), share: growthShare,
+			read:   func(n int) { g.mu.Lock(); g.read += int64(n); g.mu.Unlock() },
+			broken: func(error) { g.mu.Lock(); g.broken++; g.mu.Unlock() },
+		}) {
+			if r.Source == nil && r.Time.Before(g.began) {
+				g.past(r)
+			}
+		}
+	}()
+	return g
+}
+
+// past counts a record of the decision log.
+func (g *growth) past(r *checks.Record) {
+	judged := g.tally.Judge(r)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.began.Sub(r.Time) < longSession {
+		g.seen.Again(r)
+	}
+	g.count(r, judged)
+}
+
+// add counts a record of now.
+func (g *growth) add(r *checks.Record) {
+	judged := g.tally.Judge(r)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case !r.Time.Before(g.began):
+	case g.reading:
+		g.early = append(g.early, r) // as many as there were sessions
+		return
+	case g.seen.Again(r):
+		return
+	}
+	g.count(r, judged)
+}
+
+// count is for a caller that holds mu.
+func (g *growth) count(r *checks.Record, judged *evidence.Judged) {
+	g.tally.Count(judged)
+	g.records++
+	if g.first.IsZero() || r.Time.Before(g.first) {
+		g.first = r.Time
+	}
+	g.changed = true
+}
+
+// finish ends the reading.
+func (g *growth) finish() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reading = false
+	for _, r := range g.early {
+		if !g.seen.Again(r) {
+			g.count(r, g.tally.Judge(r))
+		}
+	}
+	g.early = nil
+}
+
+// standing is how far a growth is.
+type standing struct {
+	Reading bool
+	Share   float64 // of what is to be read
+	Records int
+	First   time.Time
+	Broken  int // lines and files
+}
+
+func (g *growth) standing() standing {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := standing{Reading: g.reading, Share: 1, Records: g.records, First: g.first, Broken: g.broken}
+	if g.reading {
+		s.Share = min(1, float64(g.read)/float64(max(g.size, 1)))
+	}
+	return s
+}
+
+// reported returns the report on what has grown so far. It must not be modified.
+func (g *growth) reported() *evidence.Report {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.report == nil || g.changed && time.Since(g.at) > reportAge {
+		g.report, g.changed = g.tally.Report(g.broken, 0), false
+		g.at = time.Now() // what took long may be old for as long
+	}
+	return g.report
+}
+
+// grow counts a record in the evidence that is shown, and in the one that takes its place.
+func (c *Console) grow(r *checks.Record) {
+	c.mu.Lock()
+	shown, next := c.shown, c.next
+	old := next == nil && shown.logged && time.Since(shown.began) > renewal
+	c.mu.Unlock()
+	shown.add(r)
+	if next != nil {
+		next.add(r)
+	}
+	if old {
+		c.renew()
+	}
+}
+
+// renewal is after how long the decision log is read again, so that what is older than keptTime is left out.
+const renewal = 24 * time.Hour
+
+// renew begins to read what is kept again. What is shown stays until that has ended.
+func (c *Console) renew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	g := c.newGrowth(c.settings.Load().Config)
+	if c.shown == nil {
+		c.shown = g
+		return
+	}
+	if c.next != nil {
+		c.next.stop()
+	}
+	c.next = g
+	go func() {
+		<-g.ended
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.next == g {
+			c.shown.stop()
+			c.shown, c.next = g, nil
+		}
+	}()
+}

@@ -1,0 +1,195 @@
+package console
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"helo-milter/checks"
+	"helo-milter/checks/clean"
+	"helo-milter/cmd/helo-milter/internal/evidence"
+)
+
+//go:embed page.css
+var stylesheet string
+
+//go:embed page.js
+var script string
+
+//go:embed *.html
+var sources embed.FS
+
+// templates are those of the files. html/template escapes what enters them; what could mislead a reader is cleaned
+// before.
+var templates = sync.OnceValue(func() *template.Template {
+	t := template.New("").Funcs(evidence.Funcs()).Funcs(template.FuncMap{
+		"utc":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"share":    func(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) },
+		"report":   clean.Report,
+		"lower":    strings.ToLower,
+		"at":       func(base string, view any) based { return based{base, view} },
+		"sentence": sentence,
+	})
+	t = template.Must(t.Parse(evidence.Charts()))
+	return template.Must(t.ParseFS(sources, "*.html"))
+})
+
+// based is data of a template with what leads to the first page.
+type based struct {
+	Base string
+	View any
+}
+
+// frame is what every page has.
+type frame struct {
+	Base  string
+	Path  string
+	Title string
+	Name  string // of the template
+	Live  string // what sends the part that changes; "" is nothing
+	Menu  []menuItem
+	View  view
+
+	Host, Mode, Profile string
+	Source              string
+	Notes               []string
+	Now                 time.Time
+}
+
+type menuItem struct {
+	Path, Title string
+	Here        bool
+}
+
+func (c *Console) frame(r *http.Request, p *page, view view) *frame {
+	s := c.settings.Load()
+	f := &frame{
+		Base: p.base(), Path: p.path, Title: p.title, View: view, Mode: s.Config.Mode.String(), Profile: s.Config.Profile.String(),
+		Now: time.Now(),
+	}
+	if p.live {
+		f.Live = p.base() + "live/" + strings.TrimPrefix(r.URL.EscapedPath(), "/console/")
+	}
+	if f.Live != "" && r.URL.RawQuery != "" {
+		f.Live += "?" + r.URL.RawQuery
+	}
+	f.Host = s.Config.Judge.Site.Hostname
+	if f.Host == "" {
+		f.Host, _ = os.Hostname()
+	}
+	f.Host = clean.Report(f.Host)
+	for i := range pages {
+		if pages[i].menu {
+			here := pages[i].path == p.path || pages[i].path != "" && strings.HasPrefix(p.path, strings.TrimSuffix(pages[i].path, "s"))
+			f.Menu = append(f.Menu, menuItem{pages[i].path, pages[i].title, here})
+		}
+	}
+	f.Source, f.Notes = c.about()
+	return f
+}
+
+// about says what the evidence is made of, and what a reader has to know of it.
+func (c *Console) about() (source string, notes []string) {
+	g, s := c.evidence(), c.settings.Load()
+	at := g.standing()
+	source = fmt.Sprintf("%s since the start of the daemon on %s UTC.", plural(at.Records, "decision"),
+		c.began.UTC().Format("2006-01-02 15:04"))
+	if g.logged {
+		source = fmt.Sprintf("%s of the last %d days, from %s on.", plural(at.Records, "decision"),
+			int(keptTime/(24*time.Hour)), clean.Terminal(s.Config.DecisionLog))
+	}
+	lines, bytes := c.recent.size()
+	source += fmt.Sprintf(" In memory: the last %s (%.1f MiB, at most %d), and at most %s.", plural(lines, "decision"),
+		float64(bytes)/(1<<20), maxRecent>>20, plural(maxClients, "client"))
+	if at.Reading {
+		notes = append(notes, fmt.Sprintf("The decision log is being read: %.0f %% so far.", 100*at.Share))
+	}
+	c.mu.Lock()
+	next := c.next
+	c.mu.Unlock()
+	if next != nil {
+		notes = append(notes, fmt.Sprintf("The configuration has changed, or a day has passed: the decisions are judged "+
+			"again, %.0f %% so far. Until then these are the figures from before.", 100*next.standing().Share))
+	}
+	if at.Broken > 0 {
+		notes = append(notes, plural(at.Broken, "line")+" of the decision log could not be read.")
+	}
+	if n := s.Dropped(); n > 0 {
+		notes = append(notes, plural(int(n), "decision")+" came too fast to be shown here.")
+	}
+	return source, notes
+}
+
+// Text is what is wrong.
+func (w *wrong) Text() string { return w.text }
+
+// render writes a template. The part "main" of a page is the template of its name.
+func render(w io.Writer, name string, f *frame) error {
+	f.Name = f.View.template()
+	return templates().ExecuteTemplate(w, name, f)
+}
+
+// main is the part of a page that changes.
+func (f *frame) Main() (template.HTML, error) {
+	var b strings.Builder
+	if err := templates().ExecuteTemplate(&b, f.Name, f); err != nil {
+		return "", err
+	}
+	return template.HTML(b.String()), nil //nolint:gosec // what a template has made
+}
+
+// group and plural are how the report writes numbers.
+func group(n int) string { return evidence.Group(n) }
+
+func plural(n int, noun string) string { return evidence.Plural(n, noun) }
+
+// rowView is a decision in a list.
+type rowView struct {
+	*checks.Record
+	PTR, From, To string
+	Found         []string // rules
+}
+
+func rowOf(r *checks.Record) *rowView {
+	v := &rowView{Record: r, From: r.MailFrom, PTR: "none"}
+	if len(r.Facts.PTR.Values) > 0 {
+		v.PTR = r.Facts.PTR.Values[0].Name
+	} else if r.Facts.PTR.Status == checks.Failed {
+		v.PTR = "lookup failed"
+	} else if r.Facts.PTR.Status == checks.Unasked {
+		v.PTR = ""
+	}
+	if len(r.RcptTo) > 0 {
+		v.To = r.RcptTo[0]
+	}
+	for _, f := range r.Findings {
+		name := f.Rule
+		if f.Result == checks.Unsure {
+			name += "?"
+		}
+		v.Found = append(v.Found, name)
+	}
+	return v
+}
+
+// Key tells rows apart: a session may have several decisions.
+func (v *rowView) Key() string {
+	return fmt.Sprintf("%s-%d-%s", v.ID, v.Time.UnixMilli(), clean.Token(v.QueueID))
+}
+
+// More is how many recipients there are beside the first.
+func (v *rowView) More() int { return max(0, len(v.RcptTo)-1) }
+
+// sentence makes one of a clause.
+func sentence(clause string) string {
+	first, size := utf8.DecodeRuneInString(clause)
+	return strings.ToUpper(string(first)) + clause[size:] + "."
+}

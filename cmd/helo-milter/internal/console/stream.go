@@ -1,0 +1,94 @@
+package console
+
+import (
+	"bytes"
+	"sync"
+
+	"helo-milter/checks"
+)
+
+// decision is one that pages show. Its row is the same on all of them.
+type decision struct {
+	number uint64
+	record *checks.Record
+	row    func() []byte
+}
+
+func newDecision(number uint64, r *checks.Record) *decision {
+	return &decision{number, r, sync.OnceValue(func() []byte {
+		var b bytes.Buffer
+		if err := templates().ExecuteTemplate(&b, "row", rowOf(r)); err != nil {
+			panic(err) // a bug in the template: no data can cause it
+		}
+		return b.Bytes()
+	})}
+}
+
+// streams are the pages that show decisions as they are made.
+type streams struct {
+	mu   sync.Mutex
+	open map[*stream]bool
+}
+
+// stream is one of them.
+type stream struct {
+	wants   filter
+	news    chan struct{}
+	mu      sync.Mutex
+	waiting []*decision
+	more    int // that were decided and are not shown
+}
+
+// maxWaiting is how many rows a page gets at a time: nobody reads more.
+const maxWaiting = 20
+
+func (s *streams) enter(wants filter) *stream {
+	one := &stream{wants: wants, news: make(chan struct{}, 1)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = map[*stream]bool{}
+	}
+	s.open[one] = true
+	return one
+}
+
+func (s *streams) leave(one *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, one)
+}
+
+// send gives a decision to all pages that want it.
+func (s *streams) send(d *decision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for one := range s.open {
+		if one.wants.match(d.record) {
+			one.add(d)
+		}
+	}
+}
+
+func (s *stream) add(d *decision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) == maxWaiting {
+		s.waiting = append(s.waiting[:0], s.waiting[1:]...)
+		s.more++
+	}
+	s.waiting = append(s.waiting, d)
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what waits, the oldest first, and how many before that are not shown.
+func (s *stream) take() (list []*decision, more int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, more = s.waiting, s.more
+	s.waiting, s.more = nil, 0
+	return list, more
+}

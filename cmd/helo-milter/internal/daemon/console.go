@@ -1,0 +1,66 @@
+package daemon
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+
+	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/console"
+)
+
+// readToken reads the password of the console. Whoever only checks a configuration may not be allowed to.
+func (d *Daemon) readToken(c *change) (err error) {
+	if !c.cfg.HTTP.Console || c.cfg.HTTP.TokenFile == "" {
+		return nil
+	}
+	c.token, err = console.ReadToken(c.cfg.HTTP.TokenFile)
+	if err == nil || d.metrics == nil && errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return &config.KeyError{Key: "http.token_file", Err: err}
+}
+
+// useConsole opens, changes or closes the console.
+func (d *Daemon) useConsole(c *change) {
+	shown := d.console.Load()
+	if !c.cfg.HTTP.Console {
+		d.console.Store(nil)
+		d.mostScrapers.Store(maxScrapers)
+		if shown != nil {
+			d.feed.Use(nil)
+			shown.Close()
+		}
+		return
+	}
+	if shown == nil {
+		shown = console.New()
+		shown.Log, shown.OnPanic = d.log, d.onPanic
+	}
+	d.mostScrapers.Store(maxScrapers + console.MaxConnections)
+	resolver := c.resolver
+	shown.Use(&console.Settings{
+		Config: c.cfg, Token: c.token, Servers: resolver.Servers, Lookups: d.lookups.Snapshot, Dropped: d.feed.Dropped,
+	})
+	if d.console.Swap(shown) == nil {
+		d.feed.Use(shown)
+	}
+}
+
+// showConsole answers below /console/, if http.console is on.
+func (d *Daemon) showConsole(w http.ResponseWriter, r *http.Request) {
+	if shown := d.console.Load(); shown != nil {
+		shown.ServeHTTP(w, r)
+		return
+	}
+	http.Error(w, "off: set http.console = true", http.StatusNotFound)
+}
+
+// showFirst leads to the console from the address of the listener, which is what people type.
+func (d *Daemon) showFirst(w http.ResponseWriter, r *http.Request) {
+	if d.console.Load() != nil {
+		http.Redirect(w, r, "/console/", http.StatusSeeOther)
+		return
+	}
+	http.NotFound(w, r)
+}
