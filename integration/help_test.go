@@ -309,41 +309,29 @@ func (b *browser) reload(want string) {
 	})
 }
 
-// axe looks for what a reader has trouble with, on a phone in the dark and on a desktop in the light. If SCREENSHOTS names
-// a directory, it writes pictures there.
-func (b *browser) axe(name string) {
+func (b *browser) loadAxe() {
 	b.Helper()
 	axe, err := os.ReadFile("/var/cache/helo-milter-rig/axe/axe.min.js")
 	if err != nil {
 		b.Fatalf("%v: run integration/run", err)
 	}
-	if _, err := chromedp.Run(b.tab, chromedp.Evaluate[string](string(axe)+`; axe.version`)); err != nil {
-		b.Fatal(err)
-	}
+	b.evaluate(string(axe) + `; axe.version`)
+}
+
+// axe looks for what a reader has trouble with, on a phone in the dark and on a desktop in the light. If SCREENSHOTS names
+// a directory, it writes pictures there.
+func (b *browser) axe(name string) {
+	b.Helper()
+	b.loadAxe()
 	for width, colours := range map[int64]string{360: "dark", 1200: "light"} {
-		scheme := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colours}}
-		media := emulation.SetEmulatedMediaParams{Features: scheme}
-		if _, err := chromedp.Call(b.tab, emulation.SetEmulatedMedia, media); err != nil {
-			b.Fatal(err)
-		}
-		if err := chromedp.Do(b.tab, chromedp.EmulateViewport(width, 900)); err != nil {
-			b.Fatal(err)
-		}
+		b.wear(width, colours)
 		found, err := chromedp.Run(b.tab, chromedp.Evaluate[string](`axe.run().then(r =>
 			r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html).join(" ")).join("\n") +
 			(document.documentElement.scrollWidth > innerWidth ? "too wide" : ""))`, chromedp.EvalAwaitPromise))
 		if err != nil || found != "" {
 			b.Errorf("%s, %d, %s: %s, %v", name, width, colours, found, err)
 		}
-		if dir := os.Getenv("SCREENSHOTS"); dir != "" {
-			picture, err := chromedp.Run(b.tab, chromedp.FullScreenshot(100))
-			if err == nil {
-				err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("help-%s-%d-%s.png", name, width, colours)), picture, 0o600)
-			}
-			if err != nil {
-				b.Error(err)
-			}
-		}
+		b.picture(fmt.Sprintf("help-%s-%d-%s.png", name, width, colours))
 	}
 }
 

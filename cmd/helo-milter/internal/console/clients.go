@@ -28,11 +28,6 @@ type clientsView struct {
 func (v *clientsView) template() string { return "clients" }
 func (v *clientsView) tables() []*table { return []*table{&v.Table} }
 
-// Query is the search in the address of an export.
-func (v *clientsView) Query(format string) string {
-	return v.Filter.with("format", format, "table", v.Table.Name)
-}
-
 func (c *Console) clients(r *http.Request) (view, error) {
 	wanted, err := filterOf(r.URL.Query())
 	switch {
@@ -49,9 +44,11 @@ func (c *Console) clients(r *http.Request) (view, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), queryTime)
 	defer cancel()
 	found := c.search(ctx, c.kept(c.settings.Load().Config), &wanted, false)
-	return &clientsView{
+	v := &clientsView{
 		Filter: wanted, Searched: true, Records: found.Records, More: found.More, Late: ctx.Err() != nil, Table: found.table(),
-	}, nil
+	}
+	v.Table.filter = &v.Filter
+	return v, nil
 }
 
 var clientColumns = []column{

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"helo-milter/checks/clean"
+	"helo-milter/cmd/helo-milter/internal/evidence"
 	"helo-milter/cmd/helo-milter/internal/lookups"
 )
 
@@ -25,9 +26,6 @@ func (v *dnsView) template() string { return "dns" }
 func (v *dnsView) tables() []*table {
 	return []*table{&v.Servers, &v.Failures, &v.Hours, &v.Periods, &v.Zones, &v.Unsure.Causes}
 }
-
-// Saves are the tables that can be saved.
-func (v *dnsView) Saves() []*table { return v.tables() }
 
 func (c *Console) dns(*http.Request) (view, error) {
 	s := c.settings.Load()
@@ -130,4 +128,35 @@ func (v *dnsView) zones() table {
 		})
 	}
 	return t
+}
+
+// HoursChart shows the questions of each hour, and those that failed.
+func (v *dnsView) HoursChart() evidence.Chart {
+	const height = 120
+	hours, top, asked, failed := v.Snapshot.Hours, 1, 0, 0
+	for _, h := range hours {
+		top, asked, failed = max(top, h.Asked), asked+h.Asked, failed+h.Failed
+	}
+	first := hours[0].Hour.UTC().Format("2006-01-02 15:04")
+	chart := evidence.Chart{
+		ID: "hours", Title: "Questions by hour", Width: 12 * max(len(hours), 24), Height: height,
+		Desc: fmt.Sprintf("%d hours with questions from %s on: %s, of which %s failed.", len(hours), first,
+			plural(asked, "question"), group(failed)),
+		Note: fmt.Sprintf("hours with questions from %s UTC on, highest %s", first, group(top)),
+		Keys: []evidence.Key{{Kind: "refused", Name: "failed"}, {Kind: "judged", Name: "answered"}},
+	}
+	for i, h := range hours {
+		label := fmt.Sprintf("%s: %s asked, %s failed", h.Hour.UTC().Format("01-02 15:04"), group(h.Asked), group(h.Failed))
+		y := float64(height)
+		for part, n := range []int{h.Failed, h.Asked - h.Failed} {
+			high := float64(height*n) / float64(top)
+			y -= high
+			if n > 0 {
+				chart.Bars = append(chart.Bars, evidence.Bar{
+					X: float64(12*i) + 1, Y: y, W: 10, H: high, Kind: chart.Keys[part].Kind, Label: label,
+				})
+			}
+		}
+	}
+	return chart
 }

@@ -103,7 +103,7 @@ func (c *Console) about() (source string, notes []string) {
 	source = fmt.Sprintf("%s since the start of the daemon on %s UTC.", plural(at.Records, "decision"),
 		c.began.UTC().Format("2006-01-02 15:04"))
 	if g.logged {
-		source = fmt.Sprintf("%s of the last %d days, from %s on.", plural(at.Records, "decision"),
+		source = fmt.Sprintf("%s of the last %d days, read from %s.", plural(at.Records, "decision"),
 			int(keptTime/(24*time.Hour)), clean.Terminal(s.Config.DecisionLog))
 	}
 	lines, bytes := c.recent.size()
@@ -155,30 +155,36 @@ func plural(n int, noun string) string { return evidence.Plural(n, noun) }
 type rowView struct {
 	*checks.Record
 	PTR, From, To string
-	Found         []string // rules
+	Found         []foundRule
+}
+
+// foundRule is a rule that failed, or was unsure.
+type foundRule struct {
+	Rule            string
+	Unsure, Decided bool
 }
 
 func rowOf(r *checks.Record) *rowView {
-	v := &rowView{Record: r, From: r.MailFrom, PTR: "none"}
-	if len(r.Facts.PTR.Values) > 0 {
-		v.PTR = r.Facts.PTR.Values[0].Name
-	} else if r.Facts.PTR.Status == checks.Failed {
-		v.PTR = "lookup failed"
-	} else if r.Facts.PTR.Status == checks.Unasked {
-		v.PTR = ""
+	v := &rowView{Record: r, From: r.MailFrom}
+	switch ptr := &r.Facts.PTR; {
+	case len(ptr.Values) > 0:
+		v.PTR = ptr.Values[0].Name
+	case ptr.Status == checks.Failed:
+		v.PTR = "the lookup failed"
+	case ptr.Status == checks.Missing:
+		v.PTR = "none"
 	}
 	if len(r.RcptTo) > 0 {
 		v.To = r.RcptTo[0]
 	}
 	for _, f := range r.Findings {
-		name := f.Rule
-		if f.Result == checks.Unsure {
-			name += "?"
-		}
-		v.Found = append(v.Found, name)
+		v.Found = append(v.Found, foundRule{f.Rule, f.Result == checks.Unsure, f.Rule == r.Verdict.Rule})
 	}
 	return v
 }
+
+// LetThrough reports whether a message that the policy wanted to refuse was not.
+func (v *rowView) LetThrough() bool { return refuses(v.Record) && v.Verdict.Did == "accept" }
 
 // Key tells rows apart: a session may have several decisions.
 func (v *rowView) Key() string {

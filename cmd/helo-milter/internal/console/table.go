@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,12 @@ type table struct {
 	Columns     []column
 	Rows        [][]cell
 	Note        string
+	filter      *filter // of the page; nil is none
+}
+
+// Save is the query of an export, in the address of the page.
+func (t table) Save(format string) string {
+	return cmp.Or(t.filter, &filter{}).with("format", format, "table", t.Name)
 }
 
 // column is one of a table.

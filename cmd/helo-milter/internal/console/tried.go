@@ -49,7 +49,7 @@ func (c *Console) viewOf(t *trial) *trialView {
 	d := &summary.Daemon
 	v.Summary, v.Text = d, summary.Text(false)
 	v.Wants = table{Name: "wanted", Title: "What is wanted", Columns: []column{
-		{"want", "", ""},
+		{"want", "Wanted", ""},
 		{"then", "Then", "n"},
 		{"now", "With these changes", "n"},
 	}}
