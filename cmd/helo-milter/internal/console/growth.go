@@ -9,6 +9,7 @@ import (
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/evidence"
 	"helo-milter/cmd/helo-milter/internal/past"
+	"helo-milter/cmd/helo-milter/internal/replay"
 )
 
 const (
@@ -152,6 +153,17 @@ func (g *growth) reported() *evidence.Report {
 		g.at = time.Now() // what took long may be old for as long
 	}
 	return g.report
+}
+
+// looksGood reports of clients whether they look legitimate to the rule that each is named with.
+func (g *growth) looksGood(list []*replay.Client) []bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	good := make([]bool, len(list))
+	for i, one := range list {
+		good[i] = g.tally.LooksGood(one.Addr, one.Rule)
+	}
+	return good
 }
 
 // grow counts a record in the evidence that is shown, and in the one that takes its place.

@@ -46,5 +46,10 @@ func (v *nowView) Events() string {
 	return "events?" + v.Filter.with("after", strconv.FormatUint(v.Last, 10))
 }
 
-// Query is the filter in the address of an export.
-func (v *nowView) Query(format string) string { return v.Filter.with("format", format) }
+// Query is the filter in an address, with the format of an export.
+func (v *nowView) Query(format string) string {
+	if format == "" {
+		return v.Filter.with()
+	}
+	return v.Filter.with("format", format)
+}

@@ -19,6 +19,7 @@ type trialView struct {
 	Wants   table
 	Rules   table
 	Refused table // newly
+	Good    int   // clients of them that look legitimate
 	Passed  table // no longer
 }
 
@@ -72,26 +73,39 @@ func (c *Console) viewOf(t *trial) *trialView {
 			})
 		}
 	}
-	v.Refused = clientTable("newly_refused", "Newly refused", &d.Refused)
-	v.Passed = clientTable("no_longer_refused", "No longer refused", &d.Passed)
+	v.Refused, v.Good = c.clientTable("newly_refused", "Newly refused", &d.Refused)
+	v.Passed, _ = c.clientTable("no_longer_refused", "No longer refused", &d.Passed)
 	return v
 }
 
-// clientTable has all clients of a list, those with the most mail first.
-func clientTable(name, title string, list *replay.Clients) table {
-	t := table{Name: name, Title: title, Columns: []column{
+// clientTable has all clients of a list: those that look legitimate first, and those with the most mail.
+func (c *Console) clientTable(name, title string, list *replay.Clients) (t table, looksGood int) {
+	t = table{Name: name, Title: title, Columns: []column{
 		{"client", "Client", "mono"},
 		{"mail", "Mail", "n"},
+		{"looks_legitimate", "Looks legitimate", ""},
 		{"rule", "Rule", ""},
 		{"helo", "HELO", "mono"},
 		{"ptr", "PTR", "mono"},
 	}}
-	for _, one := range list.Top(list.Count()) {
-		t.Rows = append(t.Rows, []cell{
-			clientCell(one.Addr), number(one.Items), ruleCell(one.Rule), words(one.Helo), words(one.PTR),
-		})
+	top := list.Top(list.Count())
+	good := c.evidence().looksGood(top)
+	for _, first := range []bool{true, false} {
+		for i, one := range top {
+			if good[i] != first {
+				continue
+			}
+			looks := cell{Text: "no", Raw: false}
+			if first {
+				looksGood++
+				looks = cell{Text: "yes", Bad: true, Raw: true}
+			}
+			t.Rows = append(t.Rows, []cell{
+				clientCell(one.Addr), number(one.Items), looks, ruleCell(one.Rule), words(one.Helo), words(one.PTR),
+			})
+		}
 	}
-	return t
+	return t, looksGood
 }
 
 // Changed reports whether anything would have been decided otherwise.

@@ -77,6 +77,17 @@ func (c *counts) kept(who *client) bool { return who != &c.beyond }
 // looks returns the looks of a client that is shown. They have to be settled.
 func (c *counts) looks(addr netip.Addr) looks { return c.clients[c.places[addr.As16()]].settled }
 
+// LooksGood reports whether a client, by the live records so far, looks legitimate to a rule: whether that it is hit is
+// evidence against the rule. Of a client that is not known, and to what is no rule, it is false.
+func (t *Tally) LooksGood(client netip.Addr, rule string) bool {
+	c, i := t.kinds[0], checks.Index(rule)
+	place, known := c.places[client.As16()]
+	if !known || i < 0 {
+		return false
+	}
+	return c.clients[place].looks.settled(c.logins[network(client)])&against(i) != 0
+}
+
 // Example is a client that a rule has hit. Helo and PTR are printable ASCII of at most 64 bytes.
 type Example struct {
 	Client netip.Addr `json:"client"`
