@@ -172,7 +172,7 @@ func rowOf(r *checks.Record) *rowView {
 	case ptr.Status == checks.Failed:
 		v.PTR = "the lookup failed"
 	case ptr.Status == checks.Missing:
-		v.PTR = "none"
+		v.PTR = "no PTR"
 	}
 	if len(r.RcptTo) > 0 {
 		v.To = r.RcptTo[0]
