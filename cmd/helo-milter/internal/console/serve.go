@@ -102,6 +102,8 @@ func (c *Console) write(w http.ResponseWriter, r *http.Request, p *page, view vi
 		}
 	} else if err != nil {
 		panic(err)
+	} else if form, ok := view.(*whatifView); ok && form.Wrong != "" {
+		status = http.StatusUnprocessableEntity
 	}
 	var text bytes.Buffer
 	if err := render(&text, "page", c.frame(r, p, view)); err != nil {

@@ -37,18 +37,27 @@ func (c *Console) tried(r *http.Request) (view, error) {
 	if t == nil {
 		return nil, errNoTrial
 	}
-	return c.viewOf(t), nil
+	return viewOf(t), nil
 }
 
-func (c *Console) viewOf(t *trial) *trialView {
+// standingOf is how a trial stands, without the tables.
+func standingOf(t *trial) (*trialView, *replay.Summary) {
 	v := &trialView{trial: t}
 	var summary *replay.Summary
 	v.State, v.Share, summary, v.Took = t.standing()
+	if summary != nil {
+		v.Summary = &summary.Daemon
+	}
+	return v, summary
+}
+
+func viewOf(t *trial) *trialView {
+	v, summary := standingOf(t)
 	if summary == nil {
 		return v
 	}
-	d := &summary.Daemon
-	v.Summary, v.Text = d, summary.Text(false)
+	d := v.Summary
+	v.Text = summary.Text(false)
 	v.Wants = table{Name: "wanted", Title: "What is wanted", Columns: []column{
 		{"want", "Wanted", ""},
 		{"then", "Then", "n"},

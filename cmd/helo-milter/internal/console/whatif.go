@@ -32,7 +32,8 @@ func (c *Console) whatif(*http.Request) (view, error) { return c.form(), nil }
 func (c *Console) form() *whatifView {
 	v := &whatifView{Config: c.settings.Load().Config, Days: int(keptTime / (24 * time.Hour)), Changed: map[string]string{}}
 	for _, t := range c.trials.all() {
-		v.Trials = append(v.Trials, c.viewOf(t))
+		one, _ := standingOf(t)
+		v.Trials = append(v.Trials, one)
 	}
 	return v
 }
@@ -80,7 +81,6 @@ func (c *Console) begin(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		v.Wrong = err.Error()
-		w.WriteHeader(http.StatusUnprocessableEntity)
 		c.write(w, r, pageOf("whatif"), v, nil)
 		return
 	}
