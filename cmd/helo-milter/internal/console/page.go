@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"helo-milter/checks"
@@ -34,6 +35,7 @@ var templates = sync.OnceValue(func() *template.Template {
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"share":    func(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) },
 		"report":   clean.Report,
+		"typed":    typed,
 		"lower":    strings.ToLower,
 		"at":       func(base string, view any) based { return based{base, view} },
 		"sentence": sentence,
@@ -77,9 +79,6 @@ func (c *Console) frame(r *http.Request, p *page, view view) *frame {
 	}
 	if p.live {
 		f.Live = p.base() + "live/" + strings.TrimPrefix(r.URL.EscapedPath(), "/console/")
-	}
-	if f.Live != "" && r.URL.RawQuery != "" {
-		f.Live += "?" + r.URL.RawQuery
 	}
 	f.Host = s.Config.Judge.Site.Hostname
 	if f.Host == "" {
@@ -193,6 +192,17 @@ func (v *rowView) Key() string {
 
 // More is how many recipients there are beside the first.
 func (v *rowView) More() int { return max(0, len(v.RcptTo)-1) }
+
+// typed is what somebody has typed, or was made to by a link, as it can be shown to be changed: with lines, and with "?"
+// for what is not printable.
+func typed(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, strings.ReplaceAll(text, "\r\n", "\n"))
+}
 
 // sentence makes one of a clause.
 func sentence(clause string) string {
