@@ -90,7 +90,11 @@ func (c *Console) begin(w http.ResponseWriter, r *http.Request) {
 
 // asked reads a form.
 func (v *whatifView) asked(r *http.Request) (*trial, *config.Config, error) {
-	if err := r.ParseMultipartForm(maxBody); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+	err := r.ParseForm() // whose error ParseMultipartForm forgets
+	if err == nil {
+		err = r.ParseMultipartForm(maxBody)
+	}
+	if err != nil && !errors.Is(err, http.ErrNotMultipart) {
 		return nil, nil, fmt.Errorf("the form cannot be read: %w (at most 1 MiB)", err)
 	}
 	if days, err := strconv.Atoi(r.PostForm.Get("days")); err == nil && days > 0 {
