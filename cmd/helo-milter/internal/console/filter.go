@@ -26,7 +26,7 @@ type filter struct {
 func filterOf(q url.Values) (f filter, err error) {
 	text := func(name string) string { return strings.TrimSpace(q.Get(name)) }
 	f = filter{
-		Want: text("want"), Rule: text("rule"), Helo: strings.ToLower(text("helo")), PTR: strings.ToLower(text("ptr")),
+		Want: text("want"), Rule: text("rule"), Helo: lower(text("helo")), PTR: lower(text("ptr")),
 		Domain: strings.ToLower(strings.TrimPrefix(text("domain"), "@")), client: text("client"),
 	}
 	if f.Want != "" && !slices.Contains(wants, f.Want) {
@@ -53,6 +53,9 @@ func network(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
 		return p, fmt.Errorf("%q is neither an address nor a network, such as 192.0.2.0/24", text)
+	}
+	if addr := p.Addr(); addr.Is4In6() && p.Bits() >= 96 { // clients are unmapped
+		p = netip.PrefixFrom(addr.Unmap(), p.Bits()-96)
 	}
 	return p.Masked(), nil
 }
@@ -115,7 +118,18 @@ func (f *filter) match(r *checks.Record) bool {
 }
 
 // contains reports whether a text has a part, which is in lower case.
-func contains(text, part string) bool { return strings.Contains(strings.ToLower(text), part) }
+func contains(text, part string) bool { return strings.Contains(lower(text), part) }
+
+// lower is a text with the letters of ASCII in lower case. Others stay: textOfLine reads bytes, and has to find what match
+// does, but strings.ToLower makes a "k" of the Kelvin sign.
+func lower(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r | 0x20
+		}
+		return r
+	}, text)
+}
 
 func domainOf(rcpt string) string {
 	return strings.ToLower(strings.TrimSuffix(rcpt[strings.LastIndexByte(rcpt, '@')+1:], ">"))
