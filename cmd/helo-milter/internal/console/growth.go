@@ -40,7 +40,7 @@ type growth struct {
 	records int
 	first   time.Time        // of the records
 	seen    *past.Seen       // of the records of the log that sessions open at the beginning may have made
-	early   []*checks.Record // of these sessions, decided while the log was read
+	early   []*checks.Record // of these sessions, decided just before the log was read, or meanwhile
 	changed bool             // since the report
 	report  *evidence.Report
 	at      time.Time // of the report
@@ -49,9 +49,11 @@ type growth struct {
 // newGrowth begins to read what is kept.
 func (c *Console) newGrowth(cfg *config.Config) *growth {
 	ctx, cancel := context.WithCancel(context.Background())
-	kept := c.kept(cfg)
+	source := c.kept(cfg)
+	lines, _ := c.recent.all()
 	g := &growth{
-		began: time.Now(), size: kept.size(), logged: kept.files != nil, stop: cancel, ended: make(chan struct{}),
+		began: time.Now().Truncate(time.Millisecond).Add(time.Millisecond), // records have no more: none is from later
+		size:  source.size(), logged: source.files != nil, stop: cancel, ended: make(chan struct{}),
 		tally: evidence.New(cfg.Judge, cfg.Actions), reading: true, seen: past.NewSeen(), changed: true,
 	}
 	g.tally.LimitClients(maxClients)
@@ -59,10 +61,10 @@ func (c *Console) newGrowth(cfg *config.Config) *growth {
 		defer close(g.ended)
 		defer g.finish()
 		defer c.survive()
-		if kept.files != nil {
+		if source.files != nil {
 			c.remember.Do(func() { c.recent.before(endOf(cfg.DecisionLog)) })
 		}
-		for r := range kept.records(ctx, reading{
+		for r := range source.records(ctx, reading{
 			from: g.began.Add(-keptTime), share: growthShare,
 			read:   func(n int) { g.mu.Lock(); g.read += int64(n); g.mu.Unlock() },
 			broken: func(error) { g.mu.Lock(); g.broken++; g.mu.Unlock() },
@@ -70,6 +72,14 @@ func (c *Console) newGrowth(cfg *config.Config) *growth {
 			if r.Source == nil && r.Time.Before(g.began) {
 				g.past(r)
 			}
+		}
+		if source.files == nil {
+			return
+		}
+		// The log may not have had the last ones, which the daemon writes to it and to us beside each other.
+		last := &kept{lines: lines}
+		for r := range last.records(ctx, reading{from: g.began.Add(-longSession)}) {
+			g.add(r)
 		}
 	}()
 	return g
