@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -73,10 +74,8 @@ func (c *Console) decisions(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		after, err = strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
 	}
-	if _, last := c.recent.all(); err == nil && after <= last { // else it is a number of another daemon
-		for _, d := range c.since(after, &wanted) {
-			one.add(d)
-		}
+	if err == nil {
+		one.missed(c.since(after, &wanted))
 	}
 	ends, beat, rows := time.NewTimer(streamTime), time.NewTicker(streamBeat), time.NewTicker(rowsTime)
 	defer ends.Stop()
@@ -107,18 +106,28 @@ func (c *Console) decisions(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// since returns the last decisions after a number.
-func (c *Console) since(after uint64, wanted *filter) (list []*decision) {
+// since returns the last decisions after a number, the oldest first, how many there are before them, and the number of
+// the last of all. After a number that is of another daemon there is nothing.
+func (c *Console) since(after uint64, wanted *filter) (list []*decision, more int, last uint64) {
 	lines, last := c.recent.all()
+	if after > last {
+		return nil, 0, 0
+	}
 	first := last - uint64(len(lines)) + 1
 	from := max(after+1, first)
 	holds := wanted.ofLine()
-	for i := len(lines) - 1; i >= 0 && first+uint64(i) >= from && len(list) <= maxWaiting; i-- {
-		if r := c.decode(lines[i], holds); r != nil && wanted.match(r) {
-			list = append([]*decision{newDecision(first+uint64(i), r)}, list...)
+	for i := len(lines) - 1; i >= 0 && first+uint64(i) >= from; i-- {
+		r := c.decode(lines[i], holds)
+		switch {
+		case r == nil || !wanted.match(r):
+		case len(list) == maxWaiting:
+			more++
+		default:
+			list = append(list, newDecision(first+uint64(i), r))
 		}
 	}
-	return list
+	slices.Reverse(list)
+	return list, more, last
 }
 
 // rowsEvent has rows, the latest first, and how many more there were.

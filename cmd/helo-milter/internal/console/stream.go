@@ -36,7 +36,8 @@ type stream struct {
 	news    chan struct{}
 	mu      sync.Mutex
 	waiting []*decision
-	more    int // that were decided and are not shown
+	more    int    // that were decided and are not shown
+	last    uint64 // the number of the last decision that missed was about
 }
 
 // maxWaiting is how many rows a page gets at a time: nobody reads more.
@@ -70,9 +71,33 @@ func (s *streams) send(d *decision) {
 	}
 }
 
+// missed gives a page what it has missed: decisions, how many more before them, and the number of the last of all. Up to
+// that nothing else is news: what was made since the page came waits already, or comes still.
+func (s *stream) missed(list []*decision, more int, last uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.waiting
+	s.waiting, s.more = nil, more
+	for _, d := range list {
+		s.wait(d)
+	}
+	s.last = last
+	for _, d := range waiting {
+		s.wait(d)
+	}
+}
+
 func (s *stream) add(d *decision) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wait(d)
+}
+
+// wait is for a caller that holds mu.
+func (s *stream) wait(d *decision) {
+	if d.number <= s.last {
+		return
+	}
 	if len(s.waiting) == maxWaiting {
 		s.waiting = append(s.waiting[:0], s.waiting[1:]...)
 		s.more++
