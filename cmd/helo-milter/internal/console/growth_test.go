@@ -152,7 +152,7 @@ func TestAgain(t *testing.T) {
 			before := reportText(t, w.evidence().copy())
 
 			shown := w.evidence()
-			w.use(parse(t, strings.Replace(w.cfg.String(), `profile = "careful"`, `profile = "strict"`, 1)), "")
+			w.use(w.parse(toml+"profile = \"strict\"\n"), "")
 			if w.evidence() == shown && reportText(t, shown.copy()) != before {
 				t.Error("the figures change before all is read")
 			}
@@ -168,7 +168,7 @@ func TestAgain(t *testing.T) {
 
 			// The same configuration, and one more that is never read to the end.
 			shown = w.evidence()
-			w.use(parse(t, w.cfg.String()), "")
+			w.use(w.parse(toml+"profile = \"strict\"\n# the same\n"), "")
 			synctest.Wait()
 			if w.evidence() != shown {
 				t.Error("the same configuration was judged again")
@@ -194,7 +194,7 @@ func TestAgainAndAgain(t *testing.T) {
 		w.keep("", list...)
 		for i := range 12 {
 			profile := []string{"careful", "standard", "strict"}[i%3]
-			w.use(parse(t, "decision_log = \""+w.log+"\"\nprofile = \""+profile+"\"\n"), "")
+			w.use(w.parse(logged+"profile = \""+profile+"\"\n"), "")
 		}
 		w.shows("the last one", list...)
 		w.mu.Lock()

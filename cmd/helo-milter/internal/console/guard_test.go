@@ -70,7 +70,7 @@ func TestMayAsk(t *testing.T) {
 			if asks := answer.Header().Get("WWW-Authenticate") != ""; asks != (tt.status == 401) {
 				t.Errorf("%+v: asks for a password: %t", tt, asks)
 			}
-			wrong := tt.status == 401 && (strings.HasPrefix(tt.authorization, "b"))
+			wrong := tt.status == 401 && strings.HasPrefix(tt.authorization, "b")
 			if took := time.Since(began); wrong != (took >= wrongTime) {
 				t.Errorf("%+v: took %v", tt, took)
 			}

@@ -47,8 +47,7 @@ func newWorld(t *testing.T, toml string) *world {
 	t.Helper()
 	w := &world{t: t, Console: New(), random: rand.New(rand.NewPCG(1, 2)), zone: checkstest.Parse(t, zone)}
 	w.log = filepath.Join(t.TempDir(), "decisions.jsonl")
-	toml = strings.ReplaceAll(toml, logged, fmt.Sprintf("decision_log = %q\n", w.log))
-	w.cfg = parse(t, toml)
+	w.cfg = w.parse(toml)
 	w.Log, w.OnPanic = slog.New(slog.DiscardHandler), func(value any, stack []byte) {
 		if w.panics--; w.panics < 0 {
 			t.Errorf("panic: %v\n%s", value, stack)
@@ -65,6 +64,12 @@ func parse(t *testing.T, toml string) *config.Config {
 		t.Fatal(err)
 	}
 	return cfg
+}
+
+// parse reads a configuration, which may have the line logged.
+func (w *world) parse(toml string) *config.Config {
+	w.t.Helper()
+	return parse(w.t, strings.ReplaceAll(toml, logged, fmt.Sprintf("decision_log = %q\n", w.log)))
 }
 
 // open puts the configuration in use.

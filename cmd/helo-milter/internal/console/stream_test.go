@@ -101,7 +101,7 @@ func TestStream(t *testing.T) {
 
 // Whatever comes while a page opens comes once, and in order.
 func TestStreamOnce(t *testing.T) {
-	for range 30 {
+	for range 12 {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, "").open()
 			list := w.records(20, time.Now(), time.Now().Add(time.Minute))
