@@ -18,8 +18,9 @@ type client struct {
 // addresses are of networks with room for a million of them, unlike those for documentation; nothing leaves
 // the network namespace.
 type pool struct {
-	size int
-	one  bool // of one organisation, whose addresses follow each other; otherwise four hosts of each, in a /24
+	size  int
+	one   bool // of one organisation, whose addresses follow each other; otherwise four hosts of each, in a /24
+	mixed bool // half of the organisations have hosts that break a rule, see badHelos
 }
 
 // most is more than any pool has.
@@ -42,7 +43,24 @@ func (p pool) client(i int) client {
 	if otherHelo(i) {
 		c.helo = p.host("out", i)
 	}
+	if kind := i / hosts % (2 * len(badHelos)); p.mixed && kind < len(badHelos) {
+		c.helo = badHelos[kind]
+		if kind%2 == 0 {
+			c.addr = nameless(c.addr)
+		}
+	}
 	return c
+}
+
+// badHelos are what bad clients say: an address, a name of this host, of nobody, of a provider, and of one label. Every
+// other one has no reverse name.
+var badHelos = []string{"192.0.2.7", "mx.example.net", "gone.sender.com", "mail.gmail.com", "localhost", "user-pc"}
+
+// nameless is an address in the same network that has no reverse name.
+func nameless(addr netip.Addr) netip.Addr {
+	a := addr.As4()
+	a[3] += 100
+	return netip.AddrFrom4(a)
 }
 
 func otherHelo(i int) bool { return i%5 == 0 }

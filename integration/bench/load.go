@@ -48,6 +48,24 @@ func during(d time.Duration, next picker) picker {
 	}
 }
 
+// paced lets a picker pick at most so often a second. Who was late does not hurry.
+func paced(rate int, next picker) picker {
+	every := time.Second / time.Duration(rate)
+	var mu sync.Mutex
+	due := time.Now()
+	return func() (int, bool) {
+		mu.Lock()
+		due = due.Add(every)
+		if now := time.Now(); due.Before(now) {
+			due = now
+		}
+		wait := time.Until(due)
+		mu.Unlock()
+		time.Sleep(wait)
+		return next()
+	}
+}
+
 // anyOf picks clients at random.
 func anyOf(clients int) picker { return func() (int, bool) { return rand.IntN(clients), true } }
 

@@ -27,40 +27,44 @@ type plan struct {
 	known      []int         // numbers of clients that are all in the cache
 	sessions   int           // of an SMTP client through each MTA with each milter
 	allMacros  bool
+	records    int // of the console's decision log
+	minutes    int // of soak
 }
 
 var usualPlan = plan{
 	rounds: 8, round: 600 * time.Millisecond, clients: 10_000, situations: situations,
 	idle: 10_000, hold: 2 * time.Second, cold: 60, curve: []int{1000, 10_000, 100_000, 1_000_000}, sessions: 150,
-	known: []int{1000, 10_000, 100_000},
+	known: []int{1000, 10_000, 100_000}, records: 1_000_000,
 }
 
 // quickPlan takes about a minute.
 var quickPlan = plan{
 	rounds: 4, round: 150 * time.Millisecond, clients: 1000, situations: situations,
 	idle: 2000, hold: time.Second, cold: 10, curve: []int{1000, 1_000_000}, sessions: 10,
-	known: []int{1000, 10_000},
+	known: []int{1000, 10_000}, records: 50_000,
 }
 
 var situations = []situation{{"inet", 1}, {"inet", 16}, {"inet", 256}, {"unix", 1}, {"unix", 16}, {"unix", 256}}
 
 // part is something that can be measured.
 type part struct {
-	name string
-	run  func(rig.T, io.Writer, plan)
+	name  string
+	usual bool // it is measured when no part is named
+	run   func(rig.T, io.Writer, plan)
 }
 
 var parts = []part{
-	{"messages", messages},
-	{"idle", idle},
-	{"cold", cold},
-	{"scale", scale},
-	{"smtp", smtp},
+	{"messages", true, messages},
+	{"idle", true, idle},
+	{"cold", true, cold},
+	{"scale", true, scale},
+	{"smtp", false, smtp},
+	{"soak", false, soak},
 }
 
 func help() {
-	fmt.Fprintln(os.Stderr, "usage: bench [flags] [messages] [idle] [cold] [scale] [smtp]\n"+
-		"Without a part, all but smtp.")
+	fmt.Fprintln(os.Stderr, "usage: bench [flags] [messages] [idle] [cold] [scale] [smtp] [console] [soak]\n"+
+		"Without a part, the first four.")
 	flag.PrintDefaults()
 }
 
@@ -70,9 +74,10 @@ func main() {
 	all := flag.Bool("macros", false, "send all macros, not as Postfix does those that the milter asked for")
 	profiles := flag.String("profile", "", "also write CPU profiles of ours to this directory")
 	known := flag.Int("known", 0, "also measure as many clients that are all in the cache: a million take ten minutes and 1.5 GB")
+	minutes := flag.Int("minutes", 60, "how long soak takes")
 	flag.Usage = help
-	flag.Parse()
-	for _, name := range flag.Args() {
+	names := arguments()
+	for _, name := range names {
 		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
 			help()
 			os.Exit(2)
@@ -83,12 +88,12 @@ func main() {
 	if *quick {
 		plan = quickPlan
 	}
-	plan.allMacros = *all
+	plan.allMacros, plan.minutes = *all, *minutes
 	if *known > 0 {
 		plan.known = append(slices.Clone(plan.known), *known)
 	}
 	for _, part := range parts {
-		if flag.NArg() == 0 && part.name != "smtp" || slices.Contains(flag.Args(), part.name) {
+		if len(names) == 0 && part.usual || slices.Contains(names, part.name) {
 			b := &bench{}
 			part.run(b, os.Stdout, plan)
 			b.end()
@@ -99,6 +104,16 @@ func main() {
 		profile(b, os.Stdout, plan, *profiles)
 		b.end()
 	}
+}
+
+// arguments parses the flags, also those behind the name of a part, and returns the names.
+func arguments() (names []string) {
+	flag.Parse()
+	for flag.NArg() > 0 {
+		names = append(names, flag.Arg(0))
+		_ = flag.CommandLine.Parse(flag.Args()[1:]) // a mistake ends the program
+	}
+	return names
 }
 
 // bench is the rig.T of this program.

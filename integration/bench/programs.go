@@ -48,7 +48,7 @@ func start(t rig.T, resolver string, names ...string) (programs []*program) {
 		case ours:
 			p.startOurs(t, resolver, "", "", "")
 		case oursLogged:
-			p.startOurs(t, resolver, "decision_log", "", "")
+			p.startOurs(t, resolver, logTo(filepath.Join(tempDir(t), "decisions")), "", "")
 		case hfilter:
 			p.startRspamd(t, resolver)
 		}
@@ -60,17 +60,17 @@ func start(t rig.T, resolver string, names ...string) (programs []*program) {
 	return programs
 }
 
-// startOurs starts our milter, with a key that names a file, and with a line of [http] and one of [dns].
-func (p *program) startOurs(t rig.T, resolver, fileKey, httpLine, dnsLine string) {
+// logTo is the line of a configuration for a decision log.
+func logTo(file string) string { return fmt.Sprintf("decision_log = %q", file) }
+
+// startOurs starts our milter, with a line of configuration, one of [http] and one of [dns].
+func (p *program) startOurs(t rig.T, resolver, line, httpLine, dnsLine string) {
 	m := rig.NewMilter(t, "unix", "")
 	p.http = fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
 	p.sockets = map[string]string{"unix": m.Socket, "inet": fmt.Sprintf("inet:127.0.0.1:%d", rig.FreePort())}
-	if fileKey != "" {
-		fileKey = fmt.Sprintf("%s = %q\n", fileKey, filepath.Join(m.Dir, "decisions"))
-	}
-	m.Configure(t, fmt.Sprintf("listen = [%q, %q]\nsocket_mode = \"0666\"\n%s[http]\nlisten = %q\n%s\n"+
+	m.Configure(t, fmt.Sprintf("listen = [%q, %q]\nsocket_mode = \"0666\"\n%s\n[http]\nlisten = %q\n%s\n"+
 		"[limits]\nconnections = 20000\n[dns]\nservers = [%q]\n%s\n",
-		p.sockets["unix"], p.sockets["inet"], fileKey, p.http, httpLine, net.JoinHostPort(resolver, "53"), dnsLine))
+		p.sockets["unix"], p.sockets["inet"], line, p.http, httpLine, net.JoinHostPort(resolver, "53"), dnsLine))
 	m.Start(t)
 	p.pids, p.keeps = []int{m.Pid()}, true
 	p.memory = func() (allocs, bytes uint64) {
