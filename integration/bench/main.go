@@ -59,6 +59,7 @@ var parts = []part{
 	{"cold", true, cold},
 	{"scale", true, scale},
 	{"smtp", false, smtp},
+	{"console", false, console},
 	{"soak", false, soak},
 }
 

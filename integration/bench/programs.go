@@ -64,7 +64,7 @@ func start(t rig.T, resolver string, names ...string) (programs []*program) {
 func logTo(file string) string { return fmt.Sprintf("decision_log = %q", file) }
 
 // startOurs starts our milter, with a line of configuration, one of [http] and one of [dns].
-func (p *program) startOurs(t rig.T, resolver, line, httpLine, dnsLine string) {
+func (p *program) startOurs(t rig.T, resolver, line, httpLine, dnsLine string) *rig.Milter {
 	m := rig.NewMilter(t, "unix", "")
 	p.http = fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
 	p.sockets = map[string]string{"unix": m.Socket, "inet": fmt.Sprintf("inet:127.0.0.1:%d", rig.FreePort())}
@@ -77,6 +77,7 @@ func (p *program) startOurs(t rig.T, resolver, line, httpLine, dnsLine string) {
 		metrics := rig.Metrics(t, p.http)
 		return uint64(metrics["go_memstats_mallocs_total"]), uint64(metrics["go_memstats_alloc_bytes_total"])
 	}
+	return m
 }
 
 //go:embed libmilter/noop.c
