@@ -43,7 +43,7 @@ func beside(t rig.T, out io.Writer, plan plan, clients pool, without, with *prog
 	}
 	for range plan.rounds {
 		for _, i := range rand.Perm(len(all)) {
-			all[i].measure(t, clients, during(10*plan.round, paced(besideRate, anyOf(clients.size))))
+			all[i].measure(t, clients, 10*plan.round, paced(besideRate, anyOf(clients.size)))
 		}
 	}
 	fmt.Fprintf(out, besideTitle, besideRate, plan.rounds, 10*plan.round)
@@ -55,7 +55,7 @@ func beside(t rig.T, out io.Writer, plan plan, clients pool, without, with *prog
 	}
 	for range 2 * plan.rounds {
 		for _, i := range rand.Perm(len(fast)) {
-			fast[i].measure(t, clients, during(2*plan.round, anyOf(clients.size)))
+			fast[i].measure(t, clients, 2*plan.round, anyOf(clients.size))
 		}
 	}
 	fmt.Fprintf(out, "\nThe same as fast as they can come, in %d rounds of %v:\n\n", 2*plan.rounds, 2*plan.round)
@@ -70,11 +70,11 @@ medians of each round's. CPU is all of the daemon's, for the console, too. The t
 
 `
 
-// measure plays sessions for a round.
-func (w *watching) measure(t rig.T, clients pool, next picker) {
+// measure plays sessions for a round of a length, once all is open at the console.
+func (w *watching) measure(t rig.T, clients pool, round time.Duration, next picker) {
 	end := w.begin(w.program.http)
 	dropped, before := rig.Metrics(t, w.program.http)["helo_milter_console_dropped_total"], w.program.used(t)
-	l := clients.play(w.program.sockets["unix"], 16, false, next)
+	l := clients.play(w.program.sockets["unix"], 16, false, during(round, next))
 	l.enough(t, w.name)
 	after := w.program.used(t)
 	w.dropped += rig.Metrics(t, w.program.http)["helo_milter_console_dropped_total"] - dropped
@@ -88,7 +88,7 @@ func (w *watching) measure(t rig.T, clients pool, next picker) {
 }
 
 func printWatching(out io.Writer, all []*watching) {
-	tab := table{head: []string{"", "messages/s", "p50 ms", "p95", "p99", "slowest", "CPU µs", "ratio", "not shown"}}
+	tab := table{head: []string{"at the console", "messages/s", "p50 ms", "p95", "p99", "slowest", "CPU µs", "ratio", "not shown"}}
 	for _, w := range all {
 		c := median(w.costs)
 		tab.row(w.name, whole(c.rate), millis(c.p50), millis(c.p95), millis(c.p99), millis(w.slowest), whole(c.cpu),
