@@ -1,7 +1,6 @@
 package console
 
 import (
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"sync"
@@ -24,8 +23,8 @@ type Settings struct {
 
 // Console shows what a daemon decides. Its methods are safe for concurrent use, but for Write.
 type Console struct {
-	Log     *slog.Logger
-	OnPanic func(value any, stack []byte) // is called for an internal error that was survived
+	OnPanic         func(value any, stack []byte) // is called for an internal error that was survived
+	OnWrongPassword func(peer string)             // and for each wrong password
 
 	handler  http.Handler
 	settings atomic.Pointer[Settings]

@@ -82,7 +82,7 @@ func (c *Console) mayAsk(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	if ok {
-		c.Log.Warn("console: wrong password", "peer", r.RemoteAddr)
+		c.OnWrongPassword(r.RemoteAddr)
 		time.Sleep(wrongTime)
 	}
 	w.Header().Set("WWW-Authenticate", `Basic realm="helo-milter console: any user, and the password in http.token_file"`)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -48,7 +47,7 @@ func newWorld(t *testing.T, toml string) *world {
 	w := &world{t: t, Console: New(), random: rand.New(rand.NewPCG(1, 2)), zone: checkstest.Parse(t, zone)}
 	w.log = filepath.Join(t.TempDir(), "decisions.jsonl")
 	w.cfg = w.parse(toml)
-	w.Log, w.OnPanic = slog.New(slog.DiscardHandler), func(value any, stack []byte) {
+	w.OnWrongPassword, w.OnPanic = func(string) {}, func(value any, stack []byte) {
 		if w.panics--; w.panics < 0 {
 			t.Errorf("panic: %v\n%s", value, stack)
 		}

@@ -37,7 +37,7 @@ func (c *Console) tried(r *http.Request) (view, error) {
 	if t == nil {
 		return nil, errNoTrial
 	}
-	return viewOf(t), nil
+	return c.viewOf(t), nil
 }
 
 // standingOf is how a trial stands, without the tables.
@@ -51,7 +51,7 @@ func standingOf(t *trial) (*trialView, *replay.Summary) {
 	return v, summary
 }
 
-func viewOf(t *trial) *trialView {
+func (c *Console) viewOf(t *trial) *trialView {
 	v, summary := standingOf(t)
 	if summary == nil {
 		return v

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"net/http"
 
 	"helo-milter/cmd/helo-milter/internal/config"
@@ -35,7 +36,7 @@ func (d *Daemon) useConsole(c *change) {
 	}
 	if shown == nil {
 		shown = console.New()
-		shown.Log, shown.OnPanic = d.log, d.onPanic
+		shown.OnPanic, shown.OnWrongPassword = d.onPanic, d.wrongPassword
 	}
 	d.mostScrapers.Store(maxScrapers + console.MaxConnections)
 	resolver := c.resolver
@@ -44,6 +45,16 @@ func (d *Daemon) useConsole(c *change) {
 	})
 	if d.console.Swap(shown) == nil {
 		d.feed.Use(shown)
+	}
+}
+
+// wrongPassword logs a peer's wrong passwords, at most once a minute.
+func (d *Daemon) wrongPassword(peer string) {
+	if host, _, err := net.SplitHostPort(peer); err == nil {
+		peer = host
+	}
+	if ok, suppressed := d.violations.allow("console " + peer); ok {
+		d.log.Warn("console: wrong password", "peer", peer, "suppressed", suppressed)
 	}
 }
 
