@@ -47,8 +47,8 @@ func says(number int, text string, at time.Time) *checks.Record {
 	names := checks.Answer[string]{Status: checks.Found, Values: []string{text}}
 	addrs := checks.Answer[netip.Addr]{Status: checks.Failed, Err: text}
 	return &checks.Record{
-		Version: 1, Time: at, ID: fmt.Sprintf("idididididididididididid%d", number), QueueID: text, MTA: text, Client: client, Helo: helo,
-		Helos: []checks.Helo{helo}, MailFrom: text, RcptTo: []string{text, text}, Header: text, Iprev: "fail",
+		Version: 1, Time: at, ID: fmt.Sprintf("idididididididididididid%d", number), QueueID: text, MTA: text,
+		Client: client, Helo: helo, Helos: []checks.Helo{helo}, MailFrom: text, RcptTo: []string{text, text}, Header: text, Iprev: "fail",
 		Verdict: checks.RecordVerdict{Want: "reject", Did: "accept", Rule: "helo-malformed", Reply: text},
 		Findings: []checks.RuleFinding{
 			{Rule: "helo-malformed", Result: checks.Fail, Action: checks.Reject, Detail: text},
@@ -127,12 +127,16 @@ func (s *skeleton) of(t *testing.T, texts []string) {
 		}
 		s.tables(w)
 		for _, s.text = range texts {
-			for _, path := range []string{"client/", "rules/", "decision/", "whatif/", ""} {
+			for _, path := range []string{"client/", "rules/", "decision/", ""} {
 				s.page(path, w.get(path+url.PathEscape(s.text)))
 			}
 			s.queries(w)
-			s.forms(w)
+			s.form(w, url.Values{"toml": {s.text}})
+			s.form(w, url.Values{
+				"profile": {s.text}, "rules.helo-malformed": {s.text}, "tempfail_at": {s.text}, "days": {s.text},
+			})
 		}
+		s.form(w, url.Values{"rules.helo-malformed": {"off"}, "rules.ptr-missing": {"reject"}})
 	})
 }
 
@@ -144,9 +148,7 @@ func (s *skeleton) queries(w *world) {
 			q.Set(key, s.text)
 		}
 		query := "?" + q.Encode()
-		for _, path := range []string{"", "clients"} {
-			s.page(path+query, w.get(path+query))
-		}
+		s.page(query, w.get(query))
 		s.plain(w.get("export" + query))
 		if q.Set("format", "csv"); keys != "format table" {
 			if answer := w.get("export?" + q.Encode()); answer.Code == 200 {
@@ -183,24 +185,18 @@ func (s *skeleton) exports(w *world, path, table string) {
 	s.jsonl(w.get(path + mark + "format=jsonl" + table))
 }
 
-// forms have the text in what a trial is asked for. The last one is tried.
-func (s *skeleton) forms(w *world) {
-	for _, form := range []url.Values{
-		{"toml": {s.text}},
-		{"profile": {s.text}, "rules.helo-malformed": {s.text}, "tempfail_at": {s.text}, "days": {s.text}},
-		{"rules.helo-malformed": {"off"}, "rules.ptr-missing": {"reject"}},
-	} {
-		answer := w.post("whatif", form)
-		synctest.Wait()
-		at := answer.Header().Get("Location")
-		if answer.Code != 303 {
-			s.page("whatif", answer)
-			continue
-		}
-		s.page(at, w.get(at))
-		for _, table := range []string{"newly_refused", "no_longer_refused", "wanted", "rules"} {
-			s.exports(w, at, "&table="+table)
-		}
+// form asks for a trial, and for what came of it.
+func (s *skeleton) form(w *world, form url.Values) {
+	answer := w.post("whatif", form)
+	synctest.Wait()
+	at := answer.Header().Get("Location")
+	if answer.Code != 303 {
+		s.page("whatif", answer)
+		return
+	}
+	s.page(at, w.get(at))
+	for _, table := range []string{"newly_refused", "no_longer_refused", "wanted", "rules"} {
+		s.exports(w, at, "&table="+table)
 	}
 }
 
@@ -225,7 +221,8 @@ func (s *skeleton) csv(answer *httptest.ResponseRecorder) {
 	s.t.Helper()
 	text := answer.Body.String()
 	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
-	if kind := answer.Result().Header.Get("Content-Type"); err != nil || len(rows) == 0 || !strings.HasPrefix(kind, "text/csv") {
+	kind := answer.Result().Header.Get("Content-Type")
+	if err != nil || len(rows) == 0 || !strings.HasPrefix(kind, "text/csv") {
 		s.t.Errorf("%q: no CSV (%v, %s): %d %q", s.text, err, kind, answer.Code, text)
 	}
 	s.printable("CSV", text)

@@ -98,8 +98,11 @@ broken.example.org TXT  "dnstest" "servfail"
 `
 
 var (
-	clients = []string{"203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4", "203.0.113.5", "203.0.113.6", "2001:db8::9"}
-	helos   = []string{
+	clients = []string{
+		"203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4", "203.0.113.5", "203.0.113.6",
+		"2001:db8::9",
+	}
+	helos = []string{
 		"mail1.example.org", "mail2.example.net", "MAIL9.example.org", "localhost", "friend", "203.0.113.3", "[203.0.113.4]",
 		"broken.example.org", "a b", "\u212aelvin.example.org", "mx.example.net",
 	}

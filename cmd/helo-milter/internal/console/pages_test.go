@@ -104,7 +104,9 @@ func TestExport(t *testing.T) {
 				w.keep("", list...)
 			}
 			w.decided(list...)
-			wanted := slices.DeleteFunc(slices.Clone(list), func(r *checks.Record) bool { return r.Client.String() != "203.0.113.3" })
+			wanted := slices.DeleteFunc(slices.Clone(list), func(r *checks.Record) bool {
+				return r.Client.String() != "203.0.113.3"
+			})
 			all := w.get("export?format=jsonl&client=203.0.113.3")
 			if got, want := all.Body.String(), string(lines(wanted)); got != want {
 				t.Error(difference(got, want))
@@ -123,7 +125,8 @@ func TestExport(t *testing.T) {
 			}
 			for i, r := range wanted {
 				row := rows[i+1]
-				if row[1] != r.ID || row[4] != "203.0.113.3" || row[6] != "dyn-203-0-113-3.example.com" || row[7] != r.Helo.Raw {
+				ptr := "dyn-203-0-113-3.example.com"
+				if row[1] != r.ID || row[4] != "203.0.113.3" || row[6] != ptr || row[7] != r.Helo.Raw {
 					t.Errorf("%q", row)
 				}
 			}
@@ -154,7 +157,9 @@ func TestAtOnce(t *testing.T) {
 				w.Use(&next)
 			}
 		})
-		for _, path := range []string{"", "clients", "clients?helo=a", "rules", "days", "dns", "client/203.0.113.1", "decision/x", "export?format=csv"} {
+		for _, path := range []string{
+			"", "clients", "clients?helo=a", "rules", "days", "dns", "client/203.0.113.1", "decision/x", "export?format=csv",
+		} {
 			all.Go(func() {
 				for range 3 {
 					if answer := w.get(path); answer.Code >= 500 {

@@ -50,7 +50,8 @@ func TestStream(t *testing.T) {
 		w := newWorld(t, "").open()
 		decide := func(n int) {
 			for range n {
-				w.decided(w.decide("203.0.113.1", []string{"friend", "mail1.example.org"}[w.written%2], "r@example.net", time.Now()))
+				helo := []string{"friend", "mail1.example.org"}[w.written%2]
+				w.decided(w.decide("203.0.113.1", helo, "r@example.net", time.Now()))
 			}
 		}
 		decide(3)

@@ -157,7 +157,10 @@ func TestTrial(t *testing.T) {
 // running puts a trial there that ends when it is canceled.
 func (w *world) running() *trial {
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &trial{ID: "running", Began: time.Now(), Days: 30, state: trialRuns, size: 8, read: 2, cancel: cancel, ended: make(chan struct{})}
+	t := &trial{
+		ID: "running", Began: time.Now(), Days: 30, state: trialRuns, size: 8, read: 2, cancel: cancel,
+		ended: make(chan struct{}),
+	}
 	if err := w.trials.add(t); err != nil {
 		w.t.Fatal(err)
 	}
@@ -249,7 +252,11 @@ func TestWrongForm(t *testing.T) {
 			form        url.Values
 			wrong, kept string
 		}{
-			{url.Values{"toml": {"mode = \"observe\"\nprofile = \"stern\"\n"}}, "whatif.toml:2:1: profile", "mode = &#34;observe&#34;\nprofile = &#34;stern&#34;\n</textarea>"},
+			{
+				url.Values{"toml": {"mode = \"observe\"\nprofile = \"stern\"\n"}},
+				"whatif.toml:2:1: profile",
+				"mode = &#34;observe&#34;\nprofile = &#34;stern&#34;\n</textarea>",
+			},
 			{url.Values{"toml": {"[rules\n"}}, "whatif.toml:2:7:", "spellcheck=\"false\">[rules\n</textarea>"},
 			{url.Values{"toml": {"colour = 1\n\n[rules]\nno-rule = \"off\"\n"}}, "whatif.toml:4:1:", "no-rule"},
 			{url.Values{"profile": {"stern"}}, "whatif.toml:1:1: profile", ""},
