@@ -137,13 +137,20 @@ func TestConsole(t *testing.T) {
 	b.holds(".plain", "Reload")
 	r.tries(t, b, false)
 	b.script(true)
-	for _, page := range []string{
-		"?helo=script", "?want=refuse&rule=helo-not-fqdn", "clients", "clients?helo=friend", "client/203.0.113.30", "rules", "rules/helo-not-fqdn",
-		"days", "dns", "whatif", "nowhere",
-	} {
+	pages := []string{
+		"?helo=script", "?want=refuse&rule=helo-not-fqdn", "clients", "clients?helo=friend", "client/203.0.113.30", "rules",
+		"rules/helo-not-fqdn", "days", "dns", "whatif", "nowhere",
+	}
+	for _, page := range pages {
 		b.open(r.console + page)
 		b.looks("console-" + strings.NewReplacer("/", "-", "?", "-", "&", "-", "=", "-").Replace(page))
 	}
+	b.script(false)
+	for _, page := range pages {
+		b.open(r.console + page)
+		b.reads(page)
+	}
+	b.script(true)
 	b.quiet(strings.TrimPrefix(strings.TrimSuffix(r.console, "/console/"), "http://"))
 }
 
@@ -235,6 +242,16 @@ func (b *browser) looks(name string) {
 				b.keep(name)
 			}
 		}
+	}
+}
+
+// reads requires of a page without script that it says something, fits, and offers nothing that takes a script.
+func (b *browser) reads(page string) {
+	b.Helper()
+	got := b.evaluate(`[document.querySelectorAll("main h1").length, document.querySelectorAll(".scripted:not([hidden]), .quiet").length,
+		document.documentElement.scrollWidth > innerWidth, main.innerText.length > 30].join(" ")`)
+	if got != "1 0 false true" {
+		b.Errorf("%s without script: %s", page, got)
 	}
 }
 

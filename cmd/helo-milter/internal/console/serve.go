@@ -65,7 +65,8 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("GET /console/style.css", asset("text/css; charset=utf-8", stylesheet))
 	mux.HandleFunc("GET /console/script.js", asset("text/javascript; charset=utf-8", script))
 	mux.HandleFunc("/console/", func(w http.ResponseWriter, r *http.Request) {
-		c.write(w, r, &pages[0], nil, &wrong{http.StatusNotFound, "There is no page of this address."})
+		none := &page{path: strings.TrimPrefix(r.URL.Path, "/console/"), title: "Not found"}
+		c.write(w, r, none, nil, &wrong{http.StatusNotFound, "There is no page of this address."})
 	})
 	return mux
 }

@@ -203,6 +203,7 @@ func full(t *testing.T) *prometheus.Registry {
 	defer log.Close(0)
 	m.spool("log", log)
 	m.spool("decision_log", log)
+	m.spool("console", log)
 	m.watch(gate.New(gate.Limits{}).Connections)
 	c, err := config.Parse("", nil)
 	if err != nil {
