@@ -42,7 +42,11 @@ func (r *resolver) track(ctx context.Context, u *upstream, q question) reply {
 		return got
 	}
 	if r.onTried != nil {
-		r.onTried(u.addr, got.asked(q, now-began))
+		try := got.asked(q, now-began)
+		if !answered && ctx.Err() != nil { // however the exchange failed then
+			try.Result = kindWords[timeout]
+		}
+		r.onTried(u.addr, try)
 	}
 	return got
 }

@@ -73,8 +73,8 @@ type Config struct {
 	// concurrently, and delays the answer.
 	OnAsked func(Asked)
 	// OnTried, if not nil, is called when a server has answered a question or not: once for each time that it was
-	// asked, but not where the answer of another server came first, unless this one had 400 ms. It may be called
-	// concurrently, and delays the answer.
+	// asked, probes and the questions that find out whether Degraded is over included, but not where the answer of
+	// another server came first, unless this one had 400 ms. It may be called concurrently, and delays the answer.
 	OnTried func(server string, try Asked)
 	// OnPassedOver, if not nil, is called for each message from a server that is not the reply to the query:
 	// "id" if its ID is another one, "case" if its name is in another case, "content" if it is about another
