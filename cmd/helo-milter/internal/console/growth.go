@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// maxClients bounds the memory of the evidence: about 40 MB.
+	// maxClients bounds the memory of the evidence: about 20 MB.
 	maxClients = 200_000
 	// growthShare is the part of its time that the first reading works: one in so many.
 	growthShare = 2
@@ -26,19 +26,18 @@ const (
 // growth is the evidence for a configuration: of the decision log as it was when it began, and of what has been decided
 // since. Its methods are safe for concurrent use.
 type growth struct {
-	began  time.Time
-	size   int64 // bytes to read
-	logged bool  // in files, which can be read again
-	stop   func()
-	ended  chan struct{} // closed when the reading has ended
+	began time.Time
+	stop  func()
+	ended chan struct{} // closed when the reading has ended
 
 	mu      sync.Mutex
 	tally   *evidence.Tally
+	logged  bool  // in files, which can be read again
+	size    int64 // bytes to read
 	read    int64
 	broken  int
 	reading bool
 	records int
-	first   time.Time        // of the records
 	seen    *past.Seen       // of the records of the log that sessions open at the beginning may have made
 	early   []*checks.Record // of these sessions, decided just before the log was read, or meanwhile
 	changed bool             // since the report
@@ -49,11 +48,10 @@ type growth struct {
 // newGrowth begins to read what is kept.
 func (c *Console) newGrowth(cfg *config.Config) *growth {
 	ctx, cancel := context.WithCancel(context.Background())
-	source := c.kept(cfg)
 	lines, _ := c.recent.all()
 	g := &growth{
 		began: time.Now().Truncate(time.Millisecond).Add(time.Millisecond), // records have no more: none is from later
-		size:  source.size(), logged: source.files != nil, stop: cancel, ended: make(chan struct{}),
+		stop:  cancel, ended: make(chan struct{}),
 		tally: evidence.New(cfg.Judge, cfg.Actions), reading: true, seen: past.NewSeen(), changed: true,
 	}
 	g.tally.LimitClients(maxClients)
@@ -61,6 +59,8 @@ func (c *Console) newGrowth(cfg *config.Config) *growth {
 		defer close(g.ended)
 		defer g.finish()
 		defer c.survive()
+		source := c.kept(cfg) // here, since the disk may be slow
+		g.reads(source)
 		if source.files != nil {
 			c.remember.Do(func() { c.recent.before(endOf(cfg.DecisionLog)) })
 		}
@@ -85,6 +85,14 @@ func (c *Console) newGrowth(cfg *config.Config) *growth {
 	return g
 }
 
+// reads notes what is to be read.
+func (g *growth) reads(source *kept) {
+	size := source.size()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.size, g.logged = size, source.files != nil
+}
+
 // past counts a record of the decision log.
 func (g *growth) past(r *checks.Record) {
 	judged := g.tally.Judge(r)
@@ -93,7 +101,7 @@ func (g *growth) past(r *checks.Record) {
 	if g.began.Sub(r.Time) < longSession {
 		g.seen.Again(r)
 	}
-	g.count(r, judged)
+	g.count(judged)
 }
 
 // add counts a record of now.
@@ -109,16 +117,13 @@ func (g *growth) add(r *checks.Record) {
 	case g.seen.Again(r):
 		return
 	}
-	g.count(r, judged)
+	g.count(judged)
 }
 
 // count is for a caller that holds mu.
-func (g *growth) count(r *checks.Record, judged *evidence.Judged) {
+func (g *growth) count(judged *evidence.Judged) {
 	g.tally.Count(judged)
 	g.records++
-	if g.first.IsZero() || r.Time.Before(g.first) {
-		g.first = r.Time
-	}
 	g.changed = true
 }
 
@@ -129,7 +134,7 @@ func (g *growth) finish() {
 	g.reading = false
 	for _, r := range g.early {
 		if !g.seen.Again(r) {
-			g.count(r, g.tally.Judge(r))
+			g.count(g.tally.Judge(r))
 		}
 	}
 	g.early = nil
@@ -140,14 +145,14 @@ type standing struct {
 	Reading bool
 	Share   float64 // of what is to be read
 	Records int
-	First   time.Time
-	Broken  int // lines and files
+	Broken  int  // lines and files
+	Logged  bool // in files
 }
 
 func (g *growth) standing() standing {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := standing{Reading: g.reading, Share: 1, Records: g.records, First: g.first, Broken: g.broken}
+	s := standing{Reading: g.reading, Share: 1, Records: g.records, Broken: g.broken, Logged: g.logged}
 	if g.reading {
 		s.Share = min(1, float64(g.read)/float64(max(g.size, 1)))
 	}
@@ -180,7 +185,7 @@ func (g *growth) looksGood(list []*replay.Client) []bool {
 func (c *Console) grow(r *checks.Record) {
 	c.mu.Lock()
 	shown, next := c.shown, c.next
-	old := next == nil && shown.logged && time.Since(shown.began) > renewal
+	old := next == nil && time.Since(shown.began) > renewal && shown.standing().Logged
 	c.mu.Unlock()
 	shown.add(r)
 	if next != nil {

@@ -63,7 +63,6 @@ type frame struct {
 	Host, Mode, Profile string
 	Source              string
 	Notes               []string
-	Now                 time.Time
 }
 
 type menuItem struct {
@@ -75,7 +74,6 @@ func (c *Console) frame(r *http.Request, p *page, view view) *frame {
 	s := c.settings.Load()
 	f := &frame{
 		Base: p.base(), Path: p.path, Title: p.title, View: view, Mode: s.Config.Mode.String(), Profile: s.Config.Profile.String(),
-		Now: time.Now(),
 	}
 	if p.live {
 		f.Live = p.base() + "live/" + strings.TrimPrefix(r.URL.EscapedPath(), "/console/")
@@ -101,7 +99,7 @@ func (c *Console) about() (source string, notes []string) {
 	at := g.standing()
 	source = fmt.Sprintf("%s since the start of the daemon on %s UTC.", plural(at.Records, "decision"),
 		c.began.UTC().Format("2006-01-02 15:04"))
-	if g.logged {
+	if at.Logged {
 		source = fmt.Sprintf("%s of the last %d days, read from %s.", plural(at.Records, "decision"),
 			int(keptTime/(24*time.Hour)), clean.Terminal(s.Config.DecisionLog))
 	}
@@ -136,7 +134,7 @@ func render(w io.Writer, name string, f *frame) error {
 	return templates().ExecuteTemplate(w, name, f)
 }
 
-// main is the part of a page that changes.
+// Main is the part of a page that changes.
 func (f *frame) Main() (template.HTML, error) {
 	var b strings.Builder
 	if err := templates().ExecuteTemplate(&b, f.Name, f); err != nil {
