@@ -65,8 +65,9 @@ func beside(t rig.T, out io.Writer, plan plan, clients pool, without, with *prog
 const besideTitle = `
 ### Beside mail
 
-Messages on a unix socket, 16 at a time, %d a second, DNS answers cached, decision_log on; %d interleaved rounds of %v,
-medians of each round's. CPU is all of the daemon's, for the console, too. The tabs are of this program, on the same cores.
+Messages on a unix socket, 16 at a time, %d a second, DNS answers cached, decision_log on; %d interleaved rounds
+of %v, medians of each round's. CPU is all of the daemon's, for the console, too. The tabs are of this program, on
+the same cores.
 
 `
 
@@ -88,7 +89,9 @@ func (w *watching) measure(t rig.T, clients pool, round time.Duration, next pick
 }
 
 func printWatching(out io.Writer, all []*watching) {
-	tab := table{head: []string{"at the console", "messages/s", "p50 ms", "p95", "p99", "slowest", "CPU µs", "ratio", "not shown"}}
+	tab := table{head: []string{
+		"at the console", "messages/s", "p50 ms", "p95", "p99", "slowest", "CPU µs", "ratio", "not shown",
+	}}
 	for _, w := range all {
 		c := median(w.costs)
 		tab.row(w.name, whole(c.rate), millis(c.p50), millis(c.p95), millis(c.p99), millis(w.slowest), whole(c.cpu),

@@ -52,9 +52,11 @@ func (p pool) client(i int) client {
 	return c
 }
 
-// badHelos are what bad clients say: an address, a name of this host, of nobody, of a provider, and of one label. Every
-// other one has no reverse name.
-var badHelos = []string{"192.0.2.7", "mx.example.net", "gone.sender.com", "mail.gmail.com", "localhost", "user-pc"}
+// badHelos are what bad clients say: an address, a name of this host, of nobody, of a provider, and of one label.
+// Every other one has no reverse name.
+var badHelos = []string{
+	"192.0.2.7", "mx.example.net", "gone.sender.com", "mail.gmail.com", "localhost", "user-pc",
+}
 
 // nameless is an address in the same network that has no reverse name.
 func nameless(addr netip.Addr) netip.Addr {

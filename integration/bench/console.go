@@ -45,8 +45,9 @@ func console(t rig.T, out io.Writer, plan plan) {
 const consoleTitle = `
 ## The console
 
-A decision log of %d records (%.0f MiB on the disk) of %d days, in a file a day as logrotate makes them, made from records of
-real sessions in %.0f s. Pages are asked for one after the other, by a client that shows nothing: up to their last byte.
+A decision log of %d records (%.0f MiB on the disk) of %d days, in a file a day as logrotate makes them, made from
+records of real sessions in %.0f s. Pages are asked for one after the other, up to their last byte, by a client that
+shows nothing.
 
 `
 
@@ -91,7 +92,9 @@ func (v *visit) reading(out io.Writer) {
 		}
 	}
 	took, used := time.Since(begin), v.milter.used(v)
-	tab := table{head: []string{"page", "first, ms", "slowest while it is read", "afterwards", "size, KiB", "below " + paintTarget.String()}}
+	tab := table{head: []string{
+		"page", "first, ms", "slowest while it is read", "afterwards", "size, KiB", "below " + paintTarget.String(),
+	}}
 	for _, path := range consolePages {
 		text, after := v.page(path)
 		met := max(first[path], slowest[path], after) <= paintTarget
@@ -99,8 +102,8 @@ func (v *visit) reading(out io.Writer) {
 			len(text)/1024, verdict(met))
 	}
 	tab.print(out)
-	fmt.Fprintf(out, "\nReading took %.1f s, and %.1f s of CPU with the pages. Memory: %s MiB before, at most %s meanwhile, %s after.\n\n",
-		took.Seconds(), (used.cpu - cpu).Seconds(), mebi(before.memory), mebi(memory), mebi(used.memory))
+	fmt.Fprintf(out, "\nReading took %.1f s, and %.1f s of CPU with the pages. "+
+		"Memory: %s MiB before, at most %s meanwhile, %s after.\n\n", took.Seconds(), (used.cpu - cpu).Seconds(), mebi(before.memory), mebi(memory), mebi(used.memory))
 }
 
 // queries asks for what is looked for in the whole log.
@@ -121,8 +124,8 @@ func (v *visit) queries(out io.Writer) {
 		before := v.milter.used(v)
 		text, took := v.page(q[1])
 		after := v.milter.used(v)
-		tab.row(q[0], q[1], seconds(took), seconds(after.cpu-before.cpu), verdict(!strings.Contains(text, "time was up")),
-			mebi(after.memory))
+		whole := !strings.Contains(text, "time was up")
+		tab.row(q[0], q[1], seconds(took), seconds(after.cpu-before.cpu), verdict(whole), mebi(after.memory))
 	}
 	tab.print(out)
 }

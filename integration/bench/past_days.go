@@ -19,12 +19,13 @@ import (
 const (
 	pastDays    = 30
 	pastClients = 100_000
-	// models is how many clients are played. It is a multiple of 240, after which all that differs between clients of a
-	// mixed pool comes again.
+	// models is how many clients are played. It is a multiple of 240, after which all that differs between clients
+	// of a mixed pool comes again.
 	models = 2400
 )
 
-// model is a record that a daemon has made, with marks in the places of what is of one client, or of one decision.
+// model is a record that a daemon has made, with marks in the places of what is of one client, or of one
+// decision.
 type model string
 
 // The marks.
@@ -35,7 +36,8 @@ const (
 	markNumber = '\x04' // with the domain, in a host's name
 )
 
-// sessionModels plays a session of each of some clients, and returns the records of the decision log by their number.
+// sessionModels plays a session of each of some clients, and returns the records of the decision log by their
+// number.
 func sessionModels(t rig.T, resolver string) []model {
 	file := filepath.Join(tempDir(t), "decisions")
 	p := &program{name: ours}
@@ -59,8 +61,9 @@ func sessionModels(t rig.T, resolver string) []model {
 		if line == "" {
 			t.Fatalf("the decision log has nothing of %s", addr)
 		}
-		all = append(all, model(strings.NewReplacer(value(line, "id"), string(markID), value(line, "time"), string(markTime),
-			addr, string(markClient), clients.number(i), string(markNumber)).Replace(line)))
+		marks := strings.NewReplacer(value(line, "id"), string(markID), value(line, "time"), string(markTime),
+			addr, string(markClient), clients.number(i), string(markNumber))
+		all = append(all, model(marks.Replace(line)))
 	}
 	return all
 }
@@ -107,8 +110,8 @@ type pastLog struct {
 	earliest, last string // ids
 }
 
-// writePast writes a decision log of so many records of the last 30 days, and the files that logrotate would have made of
-// it by day: the one before plain, the others compressed.
+// writePast writes a decision log of so many records of the last 30 days, and the files that logrotate would have
+// made of it by day: the one before plain, the others compressed.
 func writePast(t rig.T, all []model, records int) *pastLog {
 	l := &pastLog{file: filepath.Join(tempDir(t), "decisions.jsonl")}
 	begin := time.Now().UTC().AddDate(0, 0, -pastDays).Add(time.Hour)

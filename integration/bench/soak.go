@@ -58,8 +58,8 @@ func soak(t rig.T, out io.Writer, plan plan) {
 const soakTitle = `
 ## A console that is left open
 
-%d messages a second, %d tabs on the streams, each page every 10 s, one query of the decision log every 10 s (a search for
-an address, a network, a HELO and a PTR, a client, a decision), a what-if every 5 minutes.
+%d messages a second, %d tabs on the streams, each page every 10 s, one query of the decision log every 10 s (a
+search for an address, a network, a HELO and a PTR, a client, a decision), a what-if every 5 minutes.
 
 `
 
@@ -189,8 +189,8 @@ func (w *watchers) whatif() {
 func (w *watchers) report() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	text := fmt.Sprintf("%d pages, %d failed, the slowest %q in %s ms, the last what-if %.1f s", w.asked, w.failed, w.which,
-		millis(micros(w.slowest)), w.trial.Seconds())
+	text := fmt.Sprintf("%d pages, %d failed, the slowest %q in %s ms, the last what-if %.1f s",
+		w.asked, w.failed, w.which, millis(micros(w.slowest)), w.trial.Seconds())
 	w.slowest, w.which = 0, ""
 	return text
 }

@@ -122,7 +122,8 @@ func hangingDisk(t *testing.T, log string) (release func()) {
 	text, err := os.ReadFile(log)
 	err = errors.Join(err, os.WriteFile(log+".2", text, 0o600))
 	yesterday := time.Now().AddDate(0, 0, -1)
-	err = errors.Join(err, os.Chtimes(log+".2", yesterday, yesterday), os.Rename(log, log+".1"), syscall.Mkfifo(log, 0o600))
+	err = errors.Join(err, os.Chtimes(log+".2", yesterday, yesterday), os.Rename(log, log+".1"),
+		syscall.Mkfifo(log, 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
