@@ -60,17 +60,27 @@ func (c *Console) Use(s *Settings) {
 	}
 }
 
+// closing is how long Close waits: what reads from a disk that hangs cannot be ended.
+const closing = time.Second
+
 // Close ends all that works in the background, and waits for it.
 func (c *Console) Close() {
-	c.trials.close()
+	ended := c.trials.close()
 	c.mu.Lock()
 	c.closed = true
-	growing := []*growth{c.shown, c.next}
-	c.mu.Unlock()
-	for _, g := range growing {
+	for _, g := range []*growth{c.shown, c.next} {
 		if g != nil {
 			g.stop()
-			<-g.ended
+			ended = append(ended, g.ended)
+		}
+	}
+	c.mu.Unlock()
+	late := time.After(closing)
+	for _, end := range ended {
+		select {
+		case <-end:
+		case <-late:
+			return
 		}
 	}
 }

@@ -27,7 +27,7 @@ func filterOf(q url.Values) (f filter, err error) {
 	text := func(name string) string { return strings.TrimSpace(q.Get(name)) }
 	f = filter{
 		Want: text("want"), Rule: text("rule"), Helo: lower(text("helo")), PTR: lower(text("ptr")),
-		Domain: strings.ToLower(strings.TrimPrefix(text("domain"), "@")), client: text("client"),
+		Domain: lower(strings.TrimPrefix(text("domain"), "@")), client: text("client"),
 	}
 	if f.Want != "" && !slices.Contains(wants, f.Want) {
 		return f, fmt.Errorf("%q is not one of %s", f.Want, strings.Join(wants, ", "))
@@ -132,16 +132,5 @@ func lower(text string) string {
 }
 
 func domainOf(rcpt string) string {
-	return strings.ToLower(strings.TrimSuffix(rcpt[strings.LastIndexByte(rcpt, '@')+1:], ">"))
-}
-
-// ofLine returns what reports whether a line may have a decision of the filter, without decoding it: false is sure.
-func (f *filter) ofLine() func(line []byte) bool {
-	client, helo, ptr := f.clientOfLine(), f.textOfLine(f.Helo), f.textOfLine(f.PTR)
-	if client == nil && helo == nil && ptr == nil {
-		return nil
-	}
-	return func(line []byte) bool {
-		return (client == nil || client(line)) && (helo == nil || helo(line)) && (ptr == nil || ptr(line))
-	}
+	return lower(strings.TrimSuffix(rcpt[strings.LastIndexByte(rcpt, '@')+1:], ">"))
 }

@@ -6,6 +6,53 @@ import (
 	"strings"
 )
 
+// ofLine returns what reports whether a line may have a decision of the filter, without decoding it: false is sure.
+func (f *filter) ofLine() func(line []byte) bool {
+	var all []func(line []byte) bool
+	for _, one := range []func(line []byte) bool{
+		f.clientOfLine(), f.wantOfLine(), f.ruleOfLine(), f.textOfLine(f.Helo), f.textOfLine(f.PTR), f.textOfLine(f.Domain),
+	} {
+		if one != nil {
+			all = append(all, one)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return func(line []byte) bool {
+		for _, holds := range all {
+			if !holds(line) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// wantOfLine returns what reports whether a line has the want of the filter, or nil.
+func (f *filter) wantOfLine() func(line []byte) bool {
+	word := func(want string) []byte { return []byte(`"want":"` + want + `"`) } // no text of a line has these quotes
+	switch f.Want {
+	case "":
+		return nil
+	case "refuse":
+		reject, tempfail := word("reject"), word("tempfail")
+		return func(line []byte) bool { return bytes.Contains(line, reject) || bytes.Contains(line, tempfail) }
+	default:
+		wanted := word(f.Want)
+		return func(line []byte) bool { return bytes.Contains(line, wanted) }
+	}
+}
+
+// ruleOfLine returns what reports whether a line has a finding of the filter's rule, or nil.
+func (f *filter) ruleOfLine() func(line []byte) bool {
+	if f.Rule == "" {
+		return nil
+	}
+	wanted := []byte(`"rule":"` + f.Rule + `"`)
+	return func(line []byte) bool { return bytes.Contains(line, wanted) }
+}
+
 // clientOfLine returns what reports whether the client of a line is one of the filter, or nil.
 func (f *filter) clientOfLine() func(line []byte) bool {
 	const key = `"client":"` // no text of a line has these quotes

@@ -69,15 +69,15 @@ const maxEarlier = 1 << 20
 
 // endOf returns the last lines of a file. Nothing waits for it: the disk may be slow.
 func endOf(path string) [][]byte {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() { // to open a pipe could take forever
+		return nil
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
 	defer file.Close() // it was only read
-	info, err := file.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
 	from := max(0, info.Size()-maxEarlier)
 	text, err := io.ReadAll(io.NewSectionReader(file, from, maxEarlier))
 	if err != nil {

@@ -158,14 +158,14 @@ func (l *trials) all() []*trial {
 	return list
 }
 
-// close ends the trials.
-func (l *trials) close() {
+// close ends the trials. What is returned is closed when they have ended.
+func (l *trials) close() (ended []chan struct{}) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.closed = true
-	list := slices.Clone(l.list)
-	l.mu.Unlock()
-	for _, t := range list {
+	for _, t := range l.list {
 		t.cancel()
-		<-t.ended
+		ended = append(ended, t.ended)
 	}
+	return ended
 }

@@ -181,7 +181,10 @@ func (c *Console) cancel(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.cancel()
-	<-t.ended
+	select {
+	case <-t.ended:
+	case <-time.After(closing):
+	}
 	w.Header().Set("Location", "../"+t.ID)
 	w.WriteHeader(http.StatusSeeOther)
 }

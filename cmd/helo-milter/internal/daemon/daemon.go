@@ -221,10 +221,10 @@ func (d *Daemon) stop() {
 			_ = pages.Close()
 		}
 	}
+	d.decisions.Close(flushTime) // first: what reads from a disk that hangs may not end
 	if shown := d.console.Load(); shown != nil {
 		shown.Close()
 	}
 	d.feed.Close(0)
 	d.mended.close()
-	d.decisions.Close(flushTime)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -99,6 +100,7 @@ type rest struct {
 
 // take rests when it is time to, and reports whether to go on.
 func (r *rest) take() bool {
+	runtime.Gosched() // mail that is ready goes first
 	worked := time.Since(r.began)
 	if worked < 5*time.Millisecond {
 		return true
