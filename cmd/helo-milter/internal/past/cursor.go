@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"helo-milter/checks"
@@ -99,8 +100,33 @@ func (in *cursor) value() (text string) {
 	if plain {
 		return string(quoted[1 : len(quoted)-1])
 	}
+	if text, ok := unescaped(quoted[1 : len(quoted)-1]); ok {
+		return text
+	}
 	in.other = json.Unmarshal(quoted, &text) != nil || in.other
 	return text
+}
+
+// unescaped returns a text of printable ASCII whose escapes are of one letter, as those of our headers and replies are.
+func unescaped(escaped []byte) (text string, ok bool) {
+	const letters, meanings = `"\/bfnrt`, "\"\\/\b\f\n\r\t" // RFC 8259 §7
+	b := make([]byte, 0, len(escaped))
+	for i := 0; i < len(escaped); i++ {
+		c := escaped[i]
+		if c < ' ' || c > '~' {
+			return "", false
+		}
+		if c == '\\' {
+			i++
+			at := strings.IndexByte(letters, escaped[i]) // quoted has seen to it that there is one
+			if at < 0 {
+				return "", false
+			}
+			c = meanings[at]
+		}
+		b = append(b, c)
+	}
+	return string(b), true
 }
 
 func (in *cursor) text(key string) string {
