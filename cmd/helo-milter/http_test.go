@@ -127,3 +127,58 @@ func TestProfiles(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, stderr.String())
 	}
 }
+
+// The console comes and goes with http.console, and a wrong password file changes nothing.
+func TestConsoleSwitched(t *testing.T) {
+	dir := t.TempDir()
+	file, socket, token := filepath.Join(dir, "helo-milter.toml"), filepath.Join(dir, "http"), filepath.Join(dir, "token")
+	write := func(file, text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure := func(more string) {
+		write(file, fmt.Sprintf("listen = [\"unix:%s/sock\"]\n[http]\nlisten = \"unix:%s\"\n%s", dir, socket, more))
+	}
+	configure("console = true\n")
+	var stdout, stderr output
+	ctx, stop := context.WithCancel(t.Context())
+	exit := make(chan int)
+	go func() { exit <- run(ctx, []string{"--config", file}, nil, &stdout, &stderr) }()
+	stderr.waitFor(t, "msg=serving")
+	const page, off, asks = "<!DOCTYPE html>", "off: set http.console = true", "The password of the console"
+	shows := func(what string) {
+		t.Helper()
+		if got := get("unix", socket, "/console/days"); !strings.HasPrefix(got, what) {
+			t.Errorf("%.100q, want %q", got, what)
+		}
+	}
+	shows(page)
+	if got := get("unix", socket, "/"); !strings.HasPrefix(got, page) {
+		t.Errorf("/ leads to %.100q", got)
+	}
+	reload := func(message string) {
+		t.Helper()
+		n := strings.Count(stderr.String(), message)
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		stderr.waitTimes(t, message, n+1)
+	}
+	configure("console = true\ntoken_file = \"" + token + "\"\n")
+	reload("msg=\"reload failed") // there is none
+	shows(page)
+	write(token, "an-example-of-24-letters\n")
+	reload("msg=reloaded")
+	shows(asks)
+	configure("")
+	reload("msg=reloaded")
+	shows(off)
+	configure("console = true\n")
+	reload("msg=reloaded")
+	shows(page)
+	stop()
+	if code := <-exit; code != exitDone {
+		t.Errorf("exit %d\n%s", code, stderr.String())
+	}
+}

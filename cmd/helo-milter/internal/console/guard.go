@@ -67,7 +67,7 @@ func (c *Console) mayAsk(w http.ResponseWriter, r *http.Request) bool {
 	if token == "" {
 		// Without a password, only a browser of this host may ask, or one at the end of a tunnel, and not for a page of
 		// another site whose name leads here ("DNS rebinding").
-		if isOwnHost(r.Host) {
+		if isOwnHost(r.Host) || ofUnix(r) {
 			return true
 		}
 		http.Error(w, fmt.Sprintf("The console has no password, and answers only by address or as localhost, not as %q. "+
@@ -100,8 +100,14 @@ func same(a, b string) bool {
 	return subtle.ConstantTimeCompare(hashA[:], hashB[:]) == 1
 }
 
-// isOwnHost reports whether the host of a request is an address or localhost. A request over a unix socket can have any:
-// a browser makes none.
+// ofUnix reports whether a request came over a unix socket: from a program of this host, such as a web server, and never
+// from a browser.
+func ofUnix(r *http.Request) bool {
+	at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && at.Network() == "unix"
+}
+
+// isOwnHost reports whether the host of a request is an address or localhost.
 func isOwnHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -70,7 +70,8 @@ func (d *Daemon) showConsole(w http.ResponseWriter, r *http.Request) {
 // showFirst leads to the console from the address of the listener, which is what people type.
 func (d *Daemon) showFirst(w http.ResponseWriter, r *http.Request) {
 	if d.console.Load() != nil {
-		http.Redirect(w, r, "/console/", http.StatusSeeOther)
+		w.Header().Set("Location", "console/") // relative, since a proxy may have put us below a path
+		w.WriteHeader(http.StatusSeeOther)
 		return
 	}
 	http.NotFound(w, r)
