@@ -1,6 +1,7 @@
 package console
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/checks/checkstest"
 	"helo-milter/cmd/helo-milter/internal/past"
 )
 
@@ -19,8 +21,9 @@ func TestOfLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
 		records := w.records(60, time.Now(), time.Now().Add(time.Hour))
-		for i, text := range hostile(t) {
-			records = append(records, says(len(i)%100, text, time.Now()))
+		texts := slices.AppendSeq(slices.Clone(markup), maps.Values(checkstest.Hostile(t)))
+		for i, text := range texts {
+			records = append(records, says(i%100, text, time.Now()))
 		}
 		lines := make([][]byte, len(records))
 		for i := range records {
