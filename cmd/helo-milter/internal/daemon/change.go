@@ -110,17 +110,14 @@ func (d *Daemon) openSockets(c *change) error {
 	return err
 }
 
-// openHTTP listens on another address than now.
 func (d *Daemon) openHTTP(c *change) (err error) {
-	address := c.cfg.HTTP.Listen
-	if address.Network == "" || d.http != nil && address == d.cfg.HTTP.Listen && !isGone(d.httpSocket) {
-		return nil
-	}
-	if c.http, err = c.listen(address); err != nil {
-		return keyError("http.listen", err)
-	}
-	c.opened = append(c.opened, c.http)
-	return nil
+	c.http, err = c.openPages("http.listen", c.cfg.HTTP.Listen, d.http)
+	return err
+}
+
+func (d *Daemon) openHelp(c *change) (err error) {
+	c.help, err = c.openPages("help.listen", c.cfg.Help.Listen, d.help)
+	return err
 }
 
 func (d *Daemon) openDecisionLog(c *change) (err error) {
@@ -141,11 +138,11 @@ func (d *Daemon) giveAccess(c *change) (err error) {
 			stay = append(stay, s)
 		}
 	}
-	if d.httpSocket != nil && c.http == nil && c.cfg.HTTP.Listen.Network != "" {
-		stay = append(stay, d.httpSocket)
+	if d.http != nil && c.http == nil && c.cfg.HTTP.Listen.Network != "" {
+		stay = append(stay, d.http.socket)
 	}
-	if d.helpSocket != nil && c.help == nil && c.cfg.Help.Listen.Network != "" {
-		stay = append(stay, d.helpSocket)
+	if d.help != nil && c.help == nil && c.cfg.Help.Listen.Network != "" {
+		stay = append(stay, d.help.socket)
 	}
 	for _, s := range stay {
 		err = errors.Join(err, c.access().give(s))
@@ -204,13 +201,7 @@ func (d *Daemon) door(name string) gate.Door {
 func (d *Daemon) useHTTP(c *change) {
 	d.scrapers.Store(&c.cfg.HTTP.Allow)
 	d.profiled.Store(c.cfg.HTTP.Pprof)
-	if d.http != nil && (c.http != nil || c.cfg.HTTP.Listen.Network == "") {
-		_ = d.http.Close()
-		d.http, d.httpSocket = nil, nil
-	}
-	if c.http != nil {
-		d.http, d.httpSocket = d.serve(c.http), c.http
-	}
+	d.http = d.http.next(c.cfg.HTTP.Listen, c.http, d.serve)
 }
 
 // record has the decisions go to a file from now on.

@@ -21,8 +21,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"sync/atomic"
@@ -69,23 +67,20 @@ type Daemon struct {
 	resolver *dnscache.Resolver
 	sockets  sockets
 	access   access // to unix sockets
-	http     *http.Server
+	http     *pages
 	scrapers atomic.Pointer[[]netip.Prefix] // those that may connect to it; empty is all
 	profiled atomic.Bool                    // it answers on /debug/pprof/
 	records  io.Writer                      // where the decisions go, or nil
-
-	httpSocket net.Listener // of http
 
 	console      atomic.Pointer[console.Console] // nil: off
 	feed         *spool.Spool                    // of its decisions
 	lookups      *lookups.Lookups                // of its page about the DNS
 	mostScrapers atomic.Int32                    // connections to http
 
-	page       *help.Server // for senders who were refused
-	help       *http.Server // which answers with it
-	helpSocket net.Listener // of help
-	keys       *help.Keys   // of its links, or nil
-	mended     *mended
+	page   *help.Server // for senders who were refused
+	help   *pages       // on which it answers
+	keys   *help.Keys   // of its links, or nil
+	mended *mended
 
 	self *sentinel.Watch // of the addresses that mail is sent from
 }
@@ -216,7 +211,7 @@ func (d *Daemon) stop() {
 	if err := errors.Join(err, d.policy.Shutdown(ctx)); err != nil {
 		d.log.Warn("stopped with open transactions", "error", err)
 	}
-	for _, pages := range []*http.Server{d.http, d.help} {
+	for _, pages := range []*pages{d.http, d.help} {
 		if pages != nil {
 			_ = pages.Close()
 		}

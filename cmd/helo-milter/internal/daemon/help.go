@@ -43,32 +43,13 @@ func (d *Daemon) openKeys(c *change) (err error) {
 	return nil
 }
 
-// openHelp listens for the page on another address than now.
-func (d *Daemon) openHelp(c *change) (err error) {
-	address := c.cfg.Help.Listen
-	if address.Network == "" || d.help != nil && address == d.cfg.Help.Listen && !isGone(d.helpSocket) {
-		return nil
-	}
-	if c.help, err = c.listen(address); err != nil {
-		return keyError("help.listen", err)
-	}
-	c.opened = append(c.opened, c.help)
-	return nil
-}
-
 // useHelp puts the page of a change in the place of the one in use.
 func (d *Daemon) useHelp(c *change) {
 	d.keys = c.keys
 	d.page.Configure(&help.Settings{
 		Keys: c.keys, Valid: time.Duration(c.cfg.Help.Days) * 24 * time.Hour, Asking: d.asking(c),
 	})
-	if d.help != nil && (c.help != nil || c.cfg.Help.Listen.Network == "") {
-		_ = d.help.Close()
-		d.help, d.helpSocket = nil, nil
-	}
-	if c.help != nil {
-		d.help, d.helpSocket = d.page.Serve(c.help), c.help
-	}
+	d.help = d.help.next(c.cfg.Help.Listen, c.help, d.page.Serve)
 }
 
 // asking is what a test of the page asks with: past the cache, and beside what mail needs.
