@@ -32,6 +32,7 @@ var consoleSessions = []struct {
 	{"203.0.113.30", "EHLO 203.0.113.30", 2},
 	{"203.0.113.32", "EHLO mx.example.net", 1},
 	{"203.0.113.41", "EHLO relay41.example.org", 2},
+	{"203.0.113.66", "EHLO mail.servfail.example.org", 1},
 }
 
 // consoleScripts would run in a page that has them as they are.
@@ -85,7 +86,7 @@ func (r *consoleRig) history(t *testing.T, days int) {
 			}
 			for j := range consoleSessions[i].day * (6 - day%7/5*3) {
 				n++
-				other := fmt.Sprintf("198.51.100.%d", 1+i*30+(n+day)%30)
+				other := fmt.Sprintf("198.51.100.%d", 1+i*25+(n+day)%25)
 				then := record.Time.AddDate(0, 0, -day).Add(-time.Duration(17*j) * time.Minute)
 				out.WriteString(strings.NewReplacer(`"`+record.Client+`"`, `"`+other+`"`,
 					record.Time.Format(time.RFC3339Nano), then.Format(time.RFC3339Nano),

@@ -19,7 +19,7 @@ type nowView struct {
 func (v *nowView) template() string { return "now" }
 
 // maxRows is how many rows the page has.
-const maxRows = 100
+const maxRows = 50
 
 func (c *Console) now(r *http.Request) (view, error) {
 	wanted, err := filterOf(r.URL.Query())

@@ -180,8 +180,11 @@ func rowOf(r *checks.Record) *rowView {
 	return v
 }
 
+// Refused reports whether the policy wanted to refuse it.
+func (v *rowView) Refused() bool { return refuses(v.Record) }
+
 // LetThrough reports whether a message that the policy wanted to refuse was not.
-func (v *rowView) LetThrough() bool { return refuses(v.Record) && v.Verdict.Did == "accept" }
+func (v *rowView) LetThrough() bool { return v.Refused() && v.Verdict.Did == "accept" }
 
 // Key tells rows apart: a session may have several decisions.
 func (v *rowView) Key() string {
