@@ -97,10 +97,9 @@ func (d *Daemon) serving(c *change) *door.Config {
 // write writes a decision to the decision log, and to the console.
 func (d *Daemon) write(decision *checks.Decision, cfg *config.Config) {
 	line := func(b []byte) []byte { return append(decision.Record(false).AppendJSON(b), '\n') }
+	shown := d.console.Load() != nil // now: the session may have begun under another configuration
 	switch {
-	case cfg.DecisionLog == "" && cfg.HTTP.Console:
-		d.feed.Append(line)
-	case cfg.HTTP.Console:
+	case cfg.DecisionLog != "" && shown:
 		d.decisions.Append(func(b []byte) []byte {
 			b = line(b)
 			_, _ = d.feed.Write(b)
@@ -108,6 +107,8 @@ func (d *Daemon) write(decision *checks.Decision, cfg *config.Config) {
 		})
 	case cfg.DecisionLog != "":
 		d.decisions.Append(line)
+	case shown:
+		d.feed.Append(line)
 	}
 }
 
