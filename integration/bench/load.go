@@ -42,9 +42,11 @@ type picker func() (int, bool)
 // during lets a picker pick for a time.
 func during(d time.Duration, next picker) picker {
 	end := time.Now().Add(d)
+	var picked atomic.Bool
 	return func() (int, bool) {
 		i, more := next()
-		return i, more && time.Now().Before(end)
+		first := !picked.Swap(true) // it is played however late a loaded machine begins
+		return i, more && (first || time.Now().Before(end))
 	}
 }
 

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -15,6 +14,7 @@ import (
 
 // clientsView is a search for clients; without one, it has those that are refused most.
 type clientsView struct {
+	fine
 	choices
 	Filter   filter
 	Wrong    string // with the filter
@@ -36,13 +36,11 @@ func (c *Console) clients(r *http.Request) (view, error) {
 	case wanted.Empty():
 		return &clientsView{Table: c.refusedMost()}, nil
 	}
-	leave, err := c.query(r.Context())
+	ctx, leave, err := c.query(r, queryTime)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(r.Context(), queryTime)
-	defer cancel()
 	found := c.search(ctx, c.kept(c.settings.Load().Config), &wanted, false)
 	v := &clientsView{
 		Filter: wanted, Searched: true, Records: found.Records, More: found.More, Late: ctx.Err() != nil, Table: found.table(),
@@ -142,6 +140,7 @@ func (c *Console) section() *evidence.Section {
 
 // clientView is all that is kept of a client.
 type clientView struct {
+	fine
 	*client
 	Days    table
 	Helos   table
@@ -160,13 +159,11 @@ func (c *Console) client(r *http.Request) (view, error) {
 	if err != nil {
 		return nil, err
 	}
-	leave, err := c.query(r.Context())
+	ctx, leave, err := c.query(r, queryTime)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(r.Context(), queryTime)
-	defer cancel()
 	cfg := c.settings.Load().Config
 	found := c.search(ctx, c.kept(cfg), &filter{Client: netip.PrefixFrom(addr, addr.BitLen())}, true)
 	one := found.clients[addr]

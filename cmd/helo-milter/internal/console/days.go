@@ -8,6 +8,7 @@ import (
 
 // daysView is the evidence by day.
 type daysView struct {
+	fine
 	*evidence.Section // nil before the first decision
 	Days              table
 	Causes            table

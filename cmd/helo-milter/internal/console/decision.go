@@ -10,6 +10,7 @@ import (
 
 // decisionView has the decisions of a session, or of a message.
 type decisionView struct {
+	fine
 	ID   string
 	List []*decisionText
 }
@@ -26,13 +27,13 @@ type decisionText struct {
 
 func (c *Console) decision(r *http.Request) (view, error) {
 	id := explain.ID(r.PathValue("id"))
-	leave, err := c.query(r.Context())
+	ctx, leave, err := c.query(r, queryTime)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
 	cfg := c.settings.Load().Config
-	list := c.find(r.Context(), c.kept(cfg), id)
+	list := c.find(ctx, c.kept(cfg), id)
 	if len(list) == 0 {
 		return nil, &wrong{http.StatusNotFound, "No decision that is kept has this id. A refused message has no queue id."}
 	}

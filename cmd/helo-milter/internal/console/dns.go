@@ -12,6 +12,7 @@ import (
 
 // dnsView is what the DNS servers did.
 type dnsView struct {
+	fine
 	lookups.Snapshot
 	Asked    []string // the servers of the configuration
 	Unsure   *daysView

@@ -16,15 +16,17 @@
 //	              trial      trial.go    what replay says of another configuration
 //	            ◄── page, table, event   page.go, table.go, live.go
 //
-// Nothing here is in the way of mail: lines that come too fast are dropped and counted, queries work in one goroutine
-// each with rests, two at a time, and there is one trial at a time.
+// Mail does not wait for anything here: lines that come too fast are dropped and counted; queries, two at a time, and
+// trials, one at a time, work in one goroutine each and let go before each record.
 //
 // Text from the network enters a page once, cleaned by package clean, and html/template escapes it.
 //
 // # How to add a page
 //
-//  1. A view: a type with the data of the page and the method tables, and a function of a request that makes it.
-//  2. A template with its name in pages, which defines "main".
-//  3. A row in pages of serve.go: the address, the title, the template and the function.
+//  1. A view: a type with the data of the page and the methods template, status (embed fine) and, where it has some,
+//     tables; and a function of a request that makes it.
+//  2. A template of the name that template returns.
+//  3. A row in pages of serve.go: the address, the title, its place in the menu, how often it looks for what has
+//     changed, and the function.
 //  4. A row in TestPages, and in pages of integration/console_test.go.
 package console

@@ -2,7 +2,6 @@ package console
 
 import (
 	"bufio"
-	"context"
 	"encoding/csv"
 	"net/http"
 	"slices"
@@ -28,15 +27,13 @@ func (c *Console) export(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "There is no such format: csv and jsonl are.", http.StatusNotFound)
 		return
 	}
-	leave, err := c.query(r.Context())
+	ctx, leave, err := c.query(r, exportTime)
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(r.Context(), exportTime)
-	defer cancel()
 	attach(w, "decisions", format)
 	out := bufio.NewWriterSize(w, 64<<10)
 	defer out.Flush()

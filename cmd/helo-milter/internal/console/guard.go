@@ -139,15 +139,16 @@ func ReadToken(file string) (string, error) {
 	return line, nil
 }
 
-// query takes a place for a query of what is kept. The error says that there is none.
-func (c *Console) query(ctx context.Context) (leave func(), err error) {
+// query takes a place for a query of what is kept, which has so long. The error says that there is none.
+func (c *Console) query(r *http.Request, limit time.Duration) (ctx context.Context, leave func(), err error) {
 	wait := time.NewTimer(queryWait)
 	defer wait.Stop()
 	select {
 	case c.limits.queries <- struct{}{}:
-		return func() { <-c.limits.queries }, nil
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
+		return ctx, func() { cancel(); <-c.limits.queries }, nil
 	case <-wait.C:
-	case <-ctx.Done():
+	case <-r.Context().Done():
 	}
-	return nil, &wrong{http.StatusServiceUnavailable, "Other queries are running. Please try again in some seconds."}
+	return nil, nil, &wrong{http.StatusServiceUnavailable, "Other queries are running. Please try again in some seconds."}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -165,7 +166,7 @@ func TestLimits(t *testing.T) {
 		}
 
 		for range maxQueries {
-			leave, err := w.query(t.Context())
+			_, leave, err := w.query(httptest.NewRequest("GET", "/", nil), queryTime)
 			if err != nil {
 				t.Fatal(err)
 			}

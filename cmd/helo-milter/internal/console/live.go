@@ -2,13 +2,13 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
 
-	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/past"
 )
 
@@ -40,8 +40,8 @@ func (c *Console) open(w http.ResponseWriter) (send func([]byte) bool, leave fun
 	return send, func() { <-c.limits.streams }, true
 }
 
-// event is a text as an event. The number is what a browser says when it comes again.
-func event(name string, number uint64, text []byte) []byte {
+// eventOf is a text as an event. The number is what a browser says when it comes again.
+func eventOf(name string, number uint64, text []byte) []byte {
 	var b bytes.Buffer
 	if name != "" {
 		fmt.Fprintf(&b, "event: %s\n", name)
@@ -77,33 +77,17 @@ func (c *Console) decisions(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		one.missed(c.since(after, &wanted))
 	}
-	ends, beat, rows := time.NewTimer(streamTime), time.NewTicker(streamBeat), time.NewTicker(rowsTime)
-	defer ends.Stop()
-	defer beat.Stop()
-	defer rows.Stop()
-	if !send([]byte(": open\n\n")) {
+	if !send(silence) {
 		return
 	}
-	for {
+	repeat(r.Context(), send, rowsTime, func() (text []byte, last bool) {
 		select {
-		case <-rows.C:
-			select {
-			case <-one.news:
-				if list, more := one.take(); !send(rowsEvent(list, more)) {
-					return
-				}
-			default:
-			}
-		case <-beat.C:
-			if !send([]byte(":\n\n")) {
-				return
-			}
-		case <-ends.C:
-			return
-		case <-r.Context().Done():
-			return
+		case <-one.news:
+			return rowsEvent(one.take()), false
+		default:
+			return nil, false
 		}
-	}
+	})
 }
 
 // since returns the last decisions after a number, the oldest first, how many there are before them, and the number of
@@ -115,11 +99,14 @@ func (c *Console) since(after uint64, wanted *filter) (list []*decision, more in
 	}
 	first := last - uint64(len(lines)) + 1
 	from := max(after+1, first)
-	holds := wanted.ofLine()
+	holds, decoder := wanted.ofLine(), past.Decoder{}
 	for i := len(lines) - 1; i >= 0 && first+uint64(i) >= from; i-- {
-		r := c.decode(lines[i], holds)
+		if holds != nil && !holds(lines[i]) {
+			continue
+		}
+		r, err := decoder.Record(lines[i])
 		switch {
-		case r == nil || !wanted.match(r):
+		case err != nil || !wanted.match(r): // there is no error: it was decoded before
 		case len(list) == maxWaiting:
 			more++
 		default:
@@ -138,9 +125,9 @@ func rowsEvent(list []*decision, more int) []byte {
 		b.Write(list[i].row())
 		number = max(number, list[i].number)
 	}
-	text := event("", number, b.Bytes())
+	text := eventOf("", number, b.Bytes())
 	if more > 0 {
-		text = append(text, event("more", 0, []byte(strconv.Itoa(more)))...)
+		text = append(text, eventOf("more", 0, []byte(strconv.Itoa(more)))...)
 	}
 	return text
 }
@@ -152,45 +139,42 @@ func (c *Console) follow(w http.ResponseWriter, r *http.Request, every time.Dura
 		return
 	}
 	defer leave()
+	var sent []byte
+	repeat(r.Context(), send, every, func() (event []byte, last bool) {
+		text, last := render()
+		if !bytes.Equal(text, sent) {
+			sent, event = text, eventOf("", 0, text)
+		}
+		if last {
+			event = append(event, eventOf("end", 0, []byte("end"))...)
+		}
+		return event, last
+	})
+}
+
+// silence is a comment: a page knows by it that the stream is open.
+var silence = []byte(":\n\n")
+
+// repeat sends what there is to send, at once and every so often, until that was the last or the page is closed.
+func repeat(ctx context.Context, send func([]byte) bool, every time.Duration, next func() (text []byte, last bool)) {
 	ends, beat, tick := time.NewTimer(streamTime), time.NewTicker(streamBeat), time.NewTicker(every)
 	defer ends.Stop()
 	defer beat.Stop()
 	defer tick.Stop()
-	var sent []byte
 	for {
-		text, last := render()
-		if !bytes.Equal(text, sent) {
-			sent = text
-			if !send(event("", 0, text)) {
-				return
-			}
-		}
-		if last {
-			send(event("end", 0, []byte("end")))
+		if text, last := next(); len(text) > 0 && !send(text) || last {
 			return
 		}
 		select {
 		case <-tick.C:
 		case <-beat.C:
-			if !send([]byte(":\n\n")) {
+			if !send(silence) {
 				return
 			}
 		case <-ends.C:
 			return
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-// decode returns the record of a line of ours, or nil where it is not wanted.
-func (c *Console) decode(line []byte, holds func([]byte) bool) *checks.Record {
-	if holds != nil && !holds(line) {
-		return nil
-	}
-	r, err := new(past.Decoder).Record(line)
-	if err != nil {
-		panic(err)
-	}
-	return r
 }

@@ -9,6 +9,7 @@ import (
 
 // nowView has the last decisions of a filter.
 type nowView struct {
+	fine
 	choices
 	Filter filter
 	Wrong  string // with the filter

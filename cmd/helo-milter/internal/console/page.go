@@ -36,7 +36,6 @@ var templates = sync.OnceValue(func() *template.Template {
 		"share":    func(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) },
 		"report":   clean.Report,
 		"typed":    typed,
-		"lower":    strings.ToLower,
 		"at":       func(base string, view any) based { return based{base, view} },
 		"sentence": sentence,
 	})
@@ -53,7 +52,6 @@ type based struct {
 // frame is what every page has.
 type frame struct {
 	Base  string
-	Path  string
 	Title string
 	Name  string // of the template
 	Live  string // what sends the part that changes; "" is nothing
@@ -73,9 +71,9 @@ type menuItem struct {
 func (c *Console) frame(r *http.Request, p *page, view view) *frame {
 	s := c.settings.Load()
 	f := &frame{
-		Base: p.base(), Path: p.path, Title: p.title, View: view, Mode: s.Config.Mode.String(), Profile: s.Config.Profile.String(),
+		Base: p.base(), Title: p.title, View: view, Mode: s.Config.Mode.String(), Profile: s.Config.Profile.String(),
 	}
-	if p.live {
+	if p.every > 0 {
 		f.Live = p.base() + "live/" + strings.TrimPrefix(r.URL.EscapedPath(), "/console/")
 	}
 	f.Host = s.Config.Judge.Site.Hostname
@@ -84,9 +82,8 @@ func (c *Console) frame(r *http.Request, p *page, view view) *frame {
 	}
 	f.Host = clean.Report(f.Host)
 	for i := range pages {
-		if pages[i].menu {
-			here := pages[i].path == p.path || pages[i].path != "" && strings.HasPrefix(p.path, strings.TrimSuffix(pages[i].path, "s"))
-			f.Menu = append(f.Menu, menuItem{pages[i].path, pages[i].title, here})
+		if one := &pages[i]; one.menu == one.path {
+			f.Menu = append(f.Menu, menuItem{one.path, one.title, one.path == p.menu})
 		}
 	}
 	f.Source, f.Notes = c.about()
@@ -140,7 +137,7 @@ func (f *frame) Main() (template.HTML, error) {
 	if err := templates().ExecuteTemplate(&b, f.Name, f); err != nil {
 		return "", err
 	}
-	return template.HTML(b.String()), nil //nolint:gosec // what a template has made
+	return template.HTML(b.String()), nil // what a template has made
 }
 
 // group and plural are how the report writes numbers.

@@ -36,7 +36,7 @@ func (row *pageRow) look(w *world, status int, want string) {
 	if n := strings.Count(text, "aria-current"); n != here {
 		w.t.Errorf("%q is in the menu %d times", row.path, n)
 	}
-	if !strings.Contains(text, `href="`+p.base()+`style.css"`) || p.live != strings.Contains(text, "data-live=") {
+	if !strings.Contains(text, `href="`+p.base()+`style.css"`) || (p.every > 0) != strings.Contains(text, "data-live=") {
 		w.t.Errorf("%q does not lead to what it needs", row.path)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 // rulesView is the ladder of the rules.
 type rulesView struct {
+	fine
 	*evidence.Section // nil before the first decision
 	Ladder            table
 }
@@ -57,6 +58,7 @@ func summaryOf(s *evidence.Section, rule string) *evidence.RuleSummary {
 
 // ruleView is the evidence about a rule.
 type ruleView struct {
+	fine
 	*checks.Rule
 	Action                 checks.Action
 	Set                    bool // in the configuration

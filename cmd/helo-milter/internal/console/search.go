@@ -25,7 +25,6 @@ type found struct {
 	clients map[netip.Addr]*client
 	More    int // decisions of clients for which there was no room
 	Records int
-	Broken  int // lines and files
 }
 
 // client is one of them.
@@ -89,7 +88,6 @@ func (c *Console) search(ctx context.Context, k *kept, wanted *filter, whole boo
 	seen := past.NewSeen()
 	for r := range k.records(ctx, reading{
 		from: time.Now().Add(-keptTime), wants: wanted.ofLine(), share: queryShare,
-		broken: func(error) { f.Broken++ },
 	}) {
 		if wanted.match(r) && !seen.Again(r) {
 			f.add(r, whole)

@@ -13,37 +13,47 @@ import (
 // page is one that shows the evidence as it is.
 type page struct {
 	path, title string
-	menu, live  bool // it is in the menu; it changes by itself
+	menu        string        // the path of the page of the menu that it is below, or its own
+	every       time.Duration // how often a live one looks whether it has changed; 0: it is none
 	view        func(c *Console, r *http.Request) (view, error)
 }
 
-// pages are what a browser can ask for by GET, beside decisions, exports and trials.
+// pages are what a browser can ask for by GET, beside exports and streams.
 var pages = []page{
-	{"", "Now", true, false, (*Console).now}, // its rows come from events
-	{"clients", "Clients", true, false, (*Console).clients},
-	{"rules", "Rules", true, true, (*Console).rules},
-	{"days", "Days", true, true, (*Console).days},
-	{"dns", "DNS", true, true, (*Console).dns},
-	{"whatif", "What if", true, false, (*Console).whatif},
-	{"decision/{id}", "Decision", false, false, (*Console).decision},
-	{"client/{address}", "Client", false, false, (*Console).client},
-	{"rules/{name}", "Rule", false, true, (*Console).rule},
-	{"whatif/{id}", "What if", false, true, (*Console).tried},
+	{"", "Now", "", 0, (*Console).now}, // its rows come from events
+	{"clients", "Clients", "clients", 0, (*Console).clients},
+	{"rules", "Rules", "rules", liveTime, (*Console).rules},
+	{"days", "Days", "days", liveTime, (*Console).days},
+	{"dns", "DNS", "dns", liveTime, (*Console).dns},
+	{"whatif", "What if", "whatif", 0, (*Console).whatif},
+	{"decision/{id}", "Decision", "none", 0, (*Console).decision},
+	{"client/{address}", "Client", "clients", 0, (*Console).client},
+	{"rules/{name}", "Rule", "rules", liveTime, (*Console).rule},
+	{"whatif/{id}", "What if", "whatif", rowsTime, (*Console).tried},
 }
 
-// view is what a template shows: plain data, with the name of the template. The error wrong is one, too.
-type view interface{ template() string }
+// view is what a template shows: plain data, with the name of the template and the status of the answer.
+type view interface {
+	template() string
+	status() int
+}
 
-// wrong is an error of whoever has asked, with the status of the answer.
+// fine is the status of most views.
+type fine struct{}
+
+func (fine) status() int { return http.StatusOK }
+
+// wrong is an error of whoever has asked, with the status of the answer. It is shown in the place of the page.
 type wrong struct {
-	status int
-	text   string
+	code int
+	text string
 }
 
-// Error implements error. It is shown in the place of the page.
+// Error implements error.
 func (w *wrong) Error() string { return w.text }
 
 func (w *wrong) template() string { return "wrong" }
+func (w *wrong) status() int      { return w.code }
 
 func (c *Console) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -54,7 +64,7 @@ func (c *Console) routes() http.Handler {
 			pattern += "{$}"
 		}
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { c.page(w, r, p) })
-		if p.live {
+		if p.every > 0 {
 			mux.HandleFunc("GET /console/live/"+p.path, func(w http.ResponseWriter, r *http.Request) { c.live(w, r, p) })
 		}
 	}
@@ -65,7 +75,7 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("GET /console/style.css", asset("text/css; charset=utf-8", stylesheet))
 	mux.HandleFunc("GET /console/script.js", asset("text/javascript; charset=utf-8", script))
 	mux.HandleFunc("/console/", func(w http.ResponseWriter, r *http.Request) {
-		none := &page{path: strings.TrimPrefix(r.URL.Path, "/console/"), title: "Not found"}
+		none := &page{path: strings.TrimPrefix(r.URL.Path, "/console/"), title: "Not found", menu: "none"}
 		c.write(w, r, none, nil, &wrong{http.StatusNotFound, "There is no page of this address."})
 	})
 	return mux
@@ -95,33 +105,26 @@ func (c *Console) page(w http.ResponseWriter, r *http.Request, p *page) {
 
 // write writes a page whole, or what is wrong.
 func (c *Console) write(w http.ResponseWriter, r *http.Request, p *page, view view, err error) {
-	status := http.StatusOK
 	if mistake, ok := errors.AsType[*wrong](err); ok {
-		status, view = mistake.status, mistake
-		if status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", "5")
-		}
+		view = mistake
 	} else if err != nil {
 		panic(err)
-	} else if form, ok := view.(*whatifView); ok && form.Wrong != "" {
-		status = http.StatusUnprocessableEntity
+	}
+	if view.status() == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
 	}
 	var text bytes.Buffer
 	if err := render(&text, "page", c.frame(r, p, view)); err != nil {
 		panic(err) // a bug in a template: no data can cause it
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
+	w.WriteHeader(view.status())
 	_, _ = text.WriteTo(w)
 }
 
 // live sends the part of a page that changes.
 func (c *Console) live(w http.ResponseWriter, r *http.Request, p *page) {
-	every := liveTime
-	if p.path == "whatif/{id}" {
-		every = rowsTime
-	}
-	c.follow(w, r, every, func() (text []byte, last bool) {
+	c.follow(w, r, p.every, func() (text []byte, last bool) {
 		view, err := p.view(c, r)
 		if err != nil {
 			return nil, true

@@ -10,6 +10,7 @@ import (
 
 // trialView is a trial, and what came of it.
 type trialView struct {
+	fine
 	*trial
 	State   trialState
 	Share   float64

@@ -27,6 +27,13 @@ type whatifView struct {
 
 func (v *whatifView) template() string { return "whatif" }
 
+func (v *whatifView) status() int {
+	if v.Wrong != "" {
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusOK
+}
+
 func (c *Console) whatif(*http.Request) (view, error) { return c.form(), nil }
 
 func (c *Console) form() *whatifView {

@@ -10,7 +10,6 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,12 +61,14 @@ func (d *Daemon) serve(ln net.Listener) *http.Server {
 	mux.HandleFunc("GET /debug/pprof/", d.profile)
 	mux.HandleFunc("/console/", d.showConsole)
 	mux.HandleFunc("GET /{$}", d.showFirst)
+	socket := &scraped{Listener: ln, daemon: d}
 	server := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 1 << 16,
-		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		ErrorLog:  slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		ConnState: socket.count,
 	}
-	go func() { _ = server.Serve(&scraped{Listener: ln, daemon: d}) }() // ends with Close
+	go func() { _ = server.Serve(socket) }() // ends with Close
 	return server
 }
 
@@ -83,27 +84,21 @@ type scraped struct {
 func (s *scraped) Accept() (net.Conn, error) {
 	for {
 		conn, err := s.Listener.Accept()
-		if err != nil {
-			return nil, err
+		if err != nil || s.open.Load() < s.daemon.mostScrapers.Load() && s.daemon.mayScrape(conn.RemoteAddr()) {
+			return conn, err
 		}
-		if s.open.Add(1) <= s.daemon.mostScrapers.Load() && s.daemon.mayScrape(conn.RemoteAddr()) {
-			return &counted{Conn: conn, leave: sync.OnceFunc(func() { s.open.Add(-1) })}, nil
-		}
-		s.open.Add(-1)
 		_ = conn.Close()
 	}
 }
 
-// counted is a connection that is counted until it is closed.
-type counted struct {
-	net.Conn
-	leave func()
-}
-
-// Close implements net.Conn.
-func (c *counted) Close() error {
-	c.leave()
-	return c.Conn.Close()
+// count is http.Server.ConnState.
+func (s *scraped) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew: // before the next Accept
+		s.open.Add(1)
+	case http.StateClosed:
+		s.open.Add(-1)
+	}
 }
 
 // mayScrape reports whether a peer may connect to the HTTP server. Others are logged at most once a minute.
