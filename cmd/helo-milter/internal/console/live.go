@@ -77,10 +77,11 @@ func (c *Console) decisions(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		one.missed(c.since(after, &wanted))
 	}
-	if !send(silence) {
-		return
-	}
+	first := silence // then rows, some at a time
 	repeat(r.Context(), send, rowsTime, func() (text []byte, last bool) {
+		if text, first = first, nil; text != nil {
+			return text, false
+		}
 		select {
 		case <-one.news:
 			return rowsEvent(one.take()), false
