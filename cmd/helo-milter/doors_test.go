@@ -59,6 +59,10 @@ var doors = map[string][]string{
 		"golang.org/x/crypto/chacha20poly1305", "golang.org/x/net/netutil", "golang.org/x/time/rate",
 		"github.com/hashicorp/golang-lru/v2/simplelru",
 	},
+	"cmd/helo-milter/internal/fleet": {
+		"helo-milter/cmd/helo-milter/internal/config",
+		"github.com/redis/go-redis/v9", "github.com/redis/go-redis/v9/maintnotifications",
+	},
 	"cmd/helo-milter/internal/inorder": {},
 	"cmd/helo-milter/internal/manual":  {"helo-milter/checks", "github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/past": {
@@ -101,7 +105,7 @@ var doors = map[string][]string{
 		"golang.org/x/net/publicsuffix",
 	},
 	"integration":         {"helo-milter/integration/rig"},
-	"integration/rig":     {"github.com/d--j/go-milter", "github.com/miekg/dns", "go.uber.org/goleak"},
+	"integration/rig":     {"github.com/d--j/go-milter", "github.com/miekg/dns", "github.com/redis/go-redis/v9", "go.uber.org/goleak"},
 	"integration/bench":   {"helo-milter/milter/gate", "helo-milter/integration/rig", "helo-milter/milter"},
 	"integration/slowest": {},
 

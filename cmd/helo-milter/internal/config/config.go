@@ -87,6 +87,16 @@ type Config struct {
 		Days    int
 	}
 	SelfTest []netip.Addr
+	ListFile string // "" is none
+	Fleet    struct {
+		Redis        []string
+		Servers      Servers // the same, read; without addresses there is no fleet
+		User         string
+		PasswordFile string // "" is no password
+		Prefix       string
+		Host         string // "" is the machine's name
+		Records      int
+	}
 
 	// What follows from it.
 	Judge    *checks.Judge

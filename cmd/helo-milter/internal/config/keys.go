@@ -51,6 +51,11 @@ var plainKeys = []key{
 		func(c *Config) any { return &c.DecisionLog },
 		func(c *Config) error { return filePath(c.DecisionLog) },
 	},
+	{
+		"list_file", `""`, "what the commands allow and deny edit; in a fleet, its last copy of the shared list",
+		func(c *Config) any { return &c.ListFile },
+		func(c *Config) error { return filePath(c.ListFile) },
+	},
 	{"log", `"text"`, "text | json, on standard error", func(c *Config) any { return &c.Log }, nil},
 	{
 		"log_level", `"info"`, "debug | info | warn | error; a decision is info",
@@ -175,6 +180,33 @@ var plainKeys = []key{
 		"selftest.addresses", `[]`, "this server's own sending addresses, looked at every 15 minutes",
 		func(c *Config) any { return &c.SelfTest },
 		func(c *Config) error { return public(c.SelfTest) },
+	},
+	{
+		"fleet.redis", `[]`, `what the hosts of a fleet share: "redis://HOST:PORT", "rediss://HOST:PORT", "unix:/path"`,
+		func(c *Config) any { return &c.Fleet.Redis },
+		func(c *Config) (err error) { c.Fleet.Servers, err = servers(c.Fleet.Redis); return err },
+	},
+	{
+		"fleet.user", `""`, "of an ACL; default: the server's default user", func(c *Config) any { return &c.Fleet.User },
+		func(c *Config) error { return printable(c.Fleet.User, 255) },
+	},
+	{
+		"fleet.password_file", `""`, "its password, the file's first line",
+		func(c *Config) any { return &c.Fleet.PasswordFile },
+		func(c *Config) error { return filePath(c.Fleet.PasswordFile) },
+	},
+	{
+		"fleet.prefix", `"helo-milter:"`, "of all keys there", func(c *Config) any { return &c.Fleet.Prefix },
+		func(c *Config) error { return printable(c.Fleet.Prefix, 100) },
+	},
+	{
+		"fleet.host", `""`, "name of this host there; default: the machine's", func(c *Config) any { return &c.Fleet.Host },
+		func(c *Config) error { return names([]string{c.Fleet.Host}, false) },
+	},
+	{
+		"fleet.records", "100000", "decisions of this host that are kept there",
+		func(c *Config) any { return &c.Fleet.Records },
+		func(c *Config) error { return between(c.Fleet.Records, 1000, 100_000_000) },
 	},
 }
 
