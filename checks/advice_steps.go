@@ -144,7 +144,7 @@ func greet(target, name string, failed failures) Step {
 	if failed["helo-missing"] {
 		return Step{Text: text + " It must send EHLO with that name before MAIL."}
 	}
-	if failed["helo-changed"] {
+	if failed.any("helo-changed", "helo-many") {
 		text += " It must send the same name every time."
 	}
 	return Step{Text: text, Settings: settings(name)}

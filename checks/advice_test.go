@@ -286,6 +286,9 @@ func TestAdviceCures(t *testing.T) {
 		}
 	}
 	for _, rule := range checks.All {
+		if rule.Reads&(checks.SeenNetworks|checks.SeenNames) != 0 {
+			continue // what was seen is not forgotten at once
+		}
 		if !seen[rule.Name] {
 			t.Errorf("no case has %s", rule.Name)
 		}

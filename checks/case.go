@@ -101,6 +101,14 @@ func outcomesOf(c *Case) outcomes {
 	note(&o, BrandSPF, &c.Greeting.BrandSPF)
 	note(&o, HeloLists, &c.Greeting.Lists)
 	note(&o, HeloHosts, &c.NS)
+	if c.Greeting.Seen != nil {
+		o.asked |= SeenNetworks
+		o.found |= SeenNetworks
+	}
+	if c.Facts.Seen != nil {
+		o.asked |= SeenNames
+		o.found |= SeenNames
+	}
 	for i := range c.Hosts {
 		note(&o, HeloHosts, &c.Hosts[i].Addrs)
 	}

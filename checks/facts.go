@@ -63,6 +63,8 @@ type Greeting struct {
 	Lists    Answer[string] `json:"lists,omitzero"` // the block lists that have its organisational domain
 	NS       Answer[string] `json:"ns,omitzero"`    // of its zone; asked only when there is a deny list
 	Hosts    []Host         `json:"hosts,omitzero"` // those of MX and NS; with NS
+	// Seen is what a fleet's hosts have seen of the name; nil is unasked: no answer came in time.
+	Seen *SeenHelo `json:"seen,omitempty"`
 }
 
 // Addrs returns the IPv4 and the IPv6 addresses of the name, which must not be modified.
@@ -102,6 +104,8 @@ type Facts struct {
 	Site     Site `json:"site"`
 	// Lists are the block lists that were asked. Those that list a name are in the name's Lists.
 	Lists []string `json:"lists,omitempty"`
+	// Seen is what a fleet's hosts have seen of the client; nil is unasked, as in Greeting.
+	Seen *SeenClient `json:"seen,omitempty"`
 	// MTAResolve is the MTA's result where it differs from ours. No rule reads it.
 	MTAResolve MTAResolve `json:"mta_resolve,omitzero"`
 }

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -184,6 +185,20 @@ func heloChanged(c *Case) string {
 		names[i] = g.Helo.Raw
 	}
 	return strings.Join(names, ", ")
+}
+
+func heloShared(c *Case) string {
+	if c.Greeting.Seen == nil || c.Greeting.Seen.Networks < sharedNetworks {
+		return ""
+	}
+	return fmt.Sprintf("%s, said in %d networks", said(c), c.Greeting.Seen.Networks)
+}
+
+func heloMany(c *Case) string {
+	if c.Facts.Seen == nil || c.Facts.Seen.Names < manyNames {
+		return ""
+	}
+	return fmt.Sprintf("%d names", c.Facts.Seen.Names)
 }
 
 // forgesBrand reports whether the HELO is in the domain of a well-known provider that does not vouch for the

@@ -55,6 +55,10 @@ type DNS struct {
 	// addresses of a name with nothing but such as filters make up: see MadeUp. That is a failed lookup. The
 	// name is text from the network.
 	Filtered func(name, answer string)
+	// Census, if not nil, is asked beside the DNS. Its answers are waited for as long as those of the DNS, and Patience
+	// longer: what has not come then is unasked.
+	Census   Census
+	Patience time.Duration
 }
 
 // maxGreetings is how many different greetings of a session are kept and looked up; from then on the newest
@@ -77,6 +81,9 @@ type lookups struct {
 	ptr      []Host // as many of them as are looked up
 	greeted  []*greeting
 	claimed  map[*brand]bool // the brands in whose domains it has greeted, and nil for ours
+
+	asked <-chan SeenClient // of the census; nil: not, or not any more
+	seen  *SeenClient
 }
 
 // greeting is one with its lookup, and the budgets of that: nil where there is none.
@@ -85,6 +92,7 @@ type greeting struct {
 	claim bool // the first in a brand's domain or in ours: see claimQuestions
 	run   *run
 	parts *struct{ rest, spf Budget }
+	asked <-chan SeenHelo // of the census; nil: not, or not any more
 }
 
 func (g *greeting) helo() *Helo { return &g.known[0].Helo }
@@ -105,6 +113,9 @@ func Lookup(ctx context.Context, dns *DNS, client netip.Addr, site Site, helos .
 func newLookups(ctx context.Context, dns *DNS, client netip.Addr, site Site) *lookups {
 	l := &lookups{dns: dns, ctx: ctx, client: client.Unmap().WithZone(""), site: site}
 	l.purses.fill()
+	if dns != nil && dns.Census != nil && l.client.IsValid() {
+		l.asked = dns.Census.Client(l.client)
+	}
 	if !l.attempt(l.lookUpClient) {
 		l.named = l.start(l.lookUpClient)
 	}
@@ -155,6 +166,9 @@ func (l *lookups) greet(h Helo) {
 		return
 	}
 	g.claim = l.claims(h)
+	if l.dns != nil && l.dns.Census != nil {
+		g.asked = l.dns.Census.Helo(l.client, h.Name)
+	}
 	lookup := func(ctx context.Context, try Attempt) { l.lookUp(ctx, g, try) }
 	if l.attempt(lookup) {
 		return
@@ -267,7 +281,8 @@ func (l *lookups) attempt(lookup func(context.Context, Attempt)) bool {
 func (l *lookups) wait() *Facts {
 	l.running.Wait()
 	l.lookUpForemost()
-	f := &Facts{Client: l.client, Site: l.site}
+	l.hear()
+	f := &Facts{Client: l.client, Site: l.site, Seen: l.seen}
 	f.PTR = Answer[Host]{Status: l.ptrNames.Status, Err: l.ptrNames.Err, Stale: l.ptrNames.Stale, Values: l.ptr}
 	f.PTRCount = len(l.ptrNames.Values)
 	if l.dns != nil {
@@ -283,6 +298,23 @@ func (l *lookups) wait() *Facts {
 		f.Greetings[i] = g.known[0]
 	}
 	return f
+}
+
+// hear takes the answers of the census that are there, or come before its time is over. What does not is never known:
+// facts that were handed out do not change.
+func (l *lookups) hear() {
+	if l.dns == nil || l.dns.Census == nil {
+		return
+	}
+	until := time.Now().Add(l.dns.Patience)
+	if l.asked != nil {
+		l.seen, l.asked = receive(l.asked, until), nil
+	}
+	for _, g := range l.greeted {
+		if g.asked != nil {
+			g.known[0].Seen, g.asked = receive(g.asked, until), nil
+		}
+	}
 }
 
 // lookUpForemost looks up the PTR names of a client with very many: not before it has greeted, and again if

@@ -181,6 +181,11 @@ func (l *recordLine) facts(name string, f *Facts) {
 	if len(f.Lists) > 0 {
 		appendList(l, "lists", f.Lists, (*recordLine).value)
 	}
+	if f.Seen != nil {
+		l.open("seen")
+		l.integer("names", f.Seen.Names)
+		l.end()
+	}
 	if f.MTAResolve != (MTAResolve{}) {
 		l.open("mta_resolve")
 		l.text("resolve", f.MTAResolve.Resolve)
@@ -211,6 +216,15 @@ func (l *recordLine) greeting(g Greeting) {
 	l.names("ns", &g.NS)
 	if g.Hosts != nil {
 		appendList(l, "hosts", g.Hosts, (*recordLine).host)
+	}
+	if g.Seen != nil {
+		l.open("seen")
+		l.integer("networks", g.Seen.Networks)
+		l.integer("organisations", g.Seen.Organisations)
+		if !g.Seen.Since.IsZero() {
+			l.moment("since", g.Seen.Since)
+		}
+		l.end()
 	}
 	l.end()
 }

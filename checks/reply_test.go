@@ -167,7 +167,7 @@ helo-bogus-address/MRR/0/550,5.7.1 helo-ip-mismatch/MMM/0/550,5.7.1
 helo-ptr-mismatch/MMM/1.2/550,5.7.1 helo-bare-domain/MMM/0.5/550,5.7.1 helo-unverified/MMM/0/550,5.7.1
 helo-forged-brand/RRR/5/550,5.7.1 helo-brand-no-ptr/RRR/5/550,5.7.25 helo-brand-host-no-ptr/MMM/0/550,5.7.25
 helo-spf/MRR/0/550,5.7.23
-helo-generic/MMR/0.3/550,5.7.1 helo-changed/MMM/0/550,5.7.1 ptr-missing/MMR/2.4/550,5.7.25
+helo-generic/MMR/0.3/550,5.7.1 helo-changed/MMM/0/550,5.7.1 helo-shared/---/0/550,5.7.1 helo-many/---/0/550,5.7.1 ptr-missing/MMR/2.4/550,5.7.25
 ptr-unconfirmed/MMR/0.4/550,5.7.25 ptr-malformed/MMR/0/550,5.7.25 ptr-reserved/MMR/0/550,5.7.25
 ptr-generic/MMM/0.3/550,5.7.25 ptr-dynamic/MMR/0/550,5.7.25 ptr-many/MMM/0/550,5.7.25
 ptr-denied/RRR/5/550,5.7.1 ptr-listed/MRR/0/554,5.7.1`)

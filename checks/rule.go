@@ -52,16 +52,18 @@ type Answers uint16
 
 // The answers that a rule can depend on.
 const (
-	PTRNames  Answers = 1 << iota // the client's PTR names
-	PTRAddrs                      // the PTR names and their addresses
-	PTRLists                      // the block lists' word on the confirmed ones
-	PTRDenied                     // the PTR names where a deny list has some
-	HeloAddrs                     // the addresses of the HELO name
-	HeloMX                        // the MX hosts of the HELO name
-	HeloSPF                       // what the SPF record of the HELO name says of the client
-	BrandSPF                      // what that of the brand's domain says, for a HELO name below one
-	HeloLists                     // the block lists' word on the HELO name
-	HeloHosts                     // the NS hosts of the HELO name and the addresses of them and the MX hosts
+	PTRNames     Answers = 1 << iota // the client's PTR names
+	PTRAddrs                         // the PTR names and their addresses
+	PTRLists                         // the block lists' word on the confirmed ones
+	PTRDenied                        // the PTR names where a deny list has some
+	HeloAddrs                        // the addresses of the HELO name
+	HeloMX                           // the MX hosts of the HELO name
+	HeloSPF                          // what the SPF record of the HELO name says of the client
+	BrandSPF                         // what that of the brand's domain says, for a HELO name below one
+	HeloLists                        // the block lists' word on the HELO name
+	HeloHosts                        // the NS hosts of the HELO name and the addresses of them and the MX hosts
+	SeenNetworks                     // where a fleet's hosts have seen the HELO name
+	SeenNames                        // what HELO names they have seen the client say
 
 	// Proof is what can prove that the HELO name is the client's: its PTR names, the addresses of those that
 	// belong to the HELO name's owner, and the HELO name's addresses of the client's family. A rule that it clears

@@ -268,6 +268,24 @@ var All = []Rule{
 		On: FormAny, Problem: heloChanged,
 	},
 	{
+		// A name that a provider gives all its hosts. Off until live mail has shown what it finds: on recorded mail nothing
+		// that other rules had missed. Cleared by proof.
+		Name: "helo-shared",
+		Doc: "clients in 3 networks or more said this HELO name within 7 days, and the DNS does not show that it is " +
+			"this client's",
+		Fix:  fixHelo,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Off, Off, Off}, Score: 0,
+		On: FormLookedUp, Reads: SeenNetworks, Clears: Proof, Problem: heloShared,
+	},
+	{
+		// A gateway in front of many hosts. Off, as helo-shared. Nothing clears.
+		Name: "helo-many",
+		Doc:  "the client said 10 HELO names or more within 7 days",
+		Fix:  "Send the same host name in every HELO or EHLO.",
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Off, Off, Off}, Score: 0,
+		On: FormClient, Reads: SeenNames, Problem: heloMany,
+	},
+	{
 		// A server whose provider sets no PTR record, often on IPv6. Nothing clears; only strict refuses.
 		Name: "ptr-missing",
 		Doc:  "the client's address has no PTR record", Fix: fixPTR,

@@ -42,8 +42,8 @@ func again(r *checks.Record, judge *checks.Judge) (findings []checks.Finding, ex
 		return nil, verdict.Exempt
 	}
 	for i, rule := range checks.All {
-		if rule.Actions[checks.Careful] == checks.Off && judge.Policy.Actions[i] == checks.Off {
-			verdict.Findings[i] = checks.Finding{} // off everywhere: no candidate
+		if judge.Policy.Actions[i] == checks.Off && !candidate(&rule) {
+			verdict.Findings[i] = checks.Finding{}
 		}
 	}
 	for _, found := range r.Findings {
@@ -56,6 +56,14 @@ func again(r *checks.Record, judge *checks.Judge) (findings []checks.Finding, ex
 	}
 	return verdict.Findings, ""
 }
+
+// candidate reports whether a rule that is off is worth looking at: one that careful has on, or that every profile has
+// off, until live mail has shown what it finds.
+func candidate(rule *checks.Rule) bool {
+	return rule.Actions[checks.Careful] != checks.Off || onTrial(rule)
+}
+
+func onTrial(rule *checks.Rule) bool { return rule.Actions == [3]checks.Action{} }
 
 // speaking returns the rules that could be evaluated for a client: those whose HELO was recorded, and whose
 // lookups were made and did not fail. unasked are rules whose lookups were not made then.

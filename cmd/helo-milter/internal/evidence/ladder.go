@@ -187,12 +187,14 @@ func (s *Rung) recommend(rule int, missing []string) (Recommendation, string) {
 	switch {
 	case row.Actions[checks.Strict] != checks.Reject && strings.HasSuffix(row.Name, "-mismatch"):
 		return Never, "RFC 5321 §4.1.4 forbids refusing mail because the HELO does not match the client."
-	case row.Actions[checks.Strict] != checks.Reject:
+	case row.Actions[checks.Strict] != checks.Reject && !onTrial(row):
 		return Never, "No profile enforces it: it only adds to the score (see [scores])."
 	case s.idle() && s.All.Of == 0:
 		return NoSay, "It could not be evaluated for any client."
 	case s.idle():
 		return NoHits, "No client failed it in this period."
+	case onTrial(row):
+		return Never, "Every profile has it off, until live mail has shown what it finds that others miss."
 	case s.Good.Hit > 0:
 		return Look, "It hits legitimate-looking clients: " + s.reasons() + "."
 	case len(missing) > 0:

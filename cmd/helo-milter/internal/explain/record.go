@@ -25,6 +25,7 @@ func Record(out io.Writer, r *checks.Record, a checks.Advice, header string, dns
 	}
 	fmt.Fprintln(out, "\nDNS")
 	dns(out)
+	fleet(out, r.Facts)
 	Rules(out, r)
 	verdict(out, r, header)
 	if len(a.Steps) > 0 {

@@ -42,6 +42,11 @@ func (in *cursor) facts(key string) *checks.Facts {
 	}
 	in.must(`}`)
 	f.Lists = optionalList(in, "lists", (*cursor).value)
+	if in.has("seen") {
+		in.must(`{`)
+		f.Seen = &checks.SeenClient{Names: in.count("names")}
+		in.must(`}`)
+	}
 	if in.has("mta_resolve") {
 		in.must(`{`)
 		f.MTAResolve = checks.MTAResolve{Resolve: in.text("resolve"), Name: in.text("name"), PTR: in.text("ptr")}
@@ -57,6 +62,14 @@ func (in *cursor) greeting() checks.Greeting {
 		Helo: in.helo("helo"), A: answer(in, "a", (*cursor).addrValue), AAAA: answer(in, "aaaa", (*cursor).addrValue),
 		MX: answer(in, "mx", (*cursor).value), SPF: asked(in, "spf"), BrandSPF: asked(in, "brand_spf"),
 		Lists: asked(in, "lists"), NS: asked(in, "ns"), Hosts: optionalList(in, "hosts", (*cursor).host),
+	}
+	if in.has("seen") {
+		in.must(`{`)
+		g.Seen = &checks.SeenHelo{Networks: in.count("networks"), Organisations: in.count("organisations")}
+		if in.peek("since") {
+			in.time("since", &g.Seen.Since)
+		}
+		in.must(`}`)
 	}
 	in.must(`}`)
 	return g
