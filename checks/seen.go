@@ -37,15 +37,15 @@ const (
 // Sighting is what a Census has to be told of a decision.
 type Sighting struct {
 	Client       netip.Addr
-	Helo         string // canonical; not empty
+	Helo         string // canonical
 	Organisation string // organisational domain of the first confirmed PTR name; "" is none
 }
 
-// Sighting reports what a decision adds to a Census: nothing for a client that is exempt or said no name.
+// Sighting reports what a decision adds to a Census: nothing for a client that is exempt, or whose HELO is no name.
 func (d *Decision) Sighting() (s Sighting, ok bool) {
 	f := d.Facts
 	s = Sighting{Client: f.Client, Helo: f.LastHelo().Name}
-	if d.Verdict.Exempt != "" || !f.Client.IsValid() || s.Helo == "" {
+	if d.Verdict.Exempt != "" || !f.Client.IsValid() || f.LastHelo().Form&FormName == 0 {
 		return s, false
 	}
 	for _, name := range f.Confirmed() {
