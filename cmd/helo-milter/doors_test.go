@@ -43,6 +43,7 @@ var doors = map[string][]string{
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/help",
 		"helo-milter/cmd/helo-milter/internal/past", "helo-milter/cmd/helo-milter/internal/sentinel",
 		"helo-milter/cmd/helo-milter/internal/spool", "helo-milter/cmd/helo-milter/internal/console",
+		"helo-milter/cmd/helo-milter/internal/fleet",
 		"helo-milter/cmd/helo-milter/internal/lookups",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 		"github.com/d--j/go-milter",
@@ -60,7 +61,7 @@ var doors = map[string][]string{
 		"github.com/hashicorp/golang-lru/v2/simplelru",
 	},
 	"cmd/helo-milter/internal/fleet": {
-		"helo-milter/cmd/helo-milter/internal/config",
+		"helo-milter/checks", "helo-milter/cmd/helo-milter/internal/config", "github.com/hashicorp/golang-lru/v2/simplelru",
 		"github.com/redis/go-redis/v9", "github.com/redis/go-redis/v9/maintnotifications",
 	},
 	"cmd/helo-milter/internal/inorder": {},

@@ -31,6 +31,7 @@ type change struct {
 	keys     *help.Keys   // nil: no links
 	token    string       // of the console
 	records  io.Writer    // nil: none
+	shared   *shared      // nil: no fleet
 
 	opened []io.Closer // what was not open before
 }
@@ -69,7 +70,7 @@ func (d *Daemon) examine(cfg *config.Config) (*change, error) {
 	c := &change{cfg: cfg}
 	for _, step := range []func(*change) error{
 		shareFiles, d.makeResolver, checkListeners, checkFiles, findGroup, d.checkFilter, checkKeys,
-		d.readToken,
+		d.readToken, d.readFleet,
 	} {
 		if err := step(c); err != nil {
 			return nil, cfg.Placed(err)
@@ -85,7 +86,7 @@ func (d *Daemon) prepare(cfg *config.Config) (*change, error) {
 		return nil, err
 	}
 	for _, step := range []func(*change) error{
-		d.openSockets, d.openHTTP, d.openHelp, d.openKeys, d.openDecisionLog,
+		d.openSockets, d.openHTTP, d.openHelp, d.openKeys, d.openDecisionLog, d.openFleet,
 		d.giveAccess, // last: it changes what is in use
 	} {
 		if err := step(c); err != nil && !d.goesOn(err) {
@@ -174,6 +175,7 @@ func (d *Daemon) commit(c *change) {
 			_ = d.gate.Remove(s)
 		}
 	}
+	d.useFleet(c)
 	d.useConsole(c)
 	d.useHTTP(c)
 	d.useHelp(c)

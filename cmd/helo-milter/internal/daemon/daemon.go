@@ -32,6 +32,7 @@ import (
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/console"
+	"helo-milter/cmd/helo-milter/internal/fleet"
 	"helo-milter/cmd/helo-milter/internal/help"
 	"helo-milter/cmd/helo-milter/internal/lookups"
 	"helo-milter/cmd/helo-milter/internal/sentinel"
@@ -77,6 +78,11 @@ type Daemon struct {
 	lookups      *lookups.Lookups                // of its page about the DNS
 	mostScrapers atomic.Int32                    // connections to http
 
+	shared      atomic.Pointer[shared] // nil: no fleet
+	fleetSpool  *spool.Spool           // of its decisions
+	fleetErrors *throttle              // by part and kind
+	buffers     spool.Buffers          // for records
+
 	page   *help.Server // for senders who were refused
 	help   *pages       // on which it answers
 	keys   *help.Keys   // of its links, or nil
@@ -99,7 +105,7 @@ func newDaemon(stdout io.Writer) *Daemon {
 	return &Daemon{
 		stdout: stdout, metrics: newMetrics(), self: sentinel.NewWatch(sentinel.Every),
 		lookups: lookups.New(), page: help.NewServer(), mended: newMended(), violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
-		filters: newThrottle(time.Hour),
+		filters: newThrottle(time.Hour), fleetErrors: newThrottle(time.Minute),
 	}
 }
 
@@ -108,6 +114,7 @@ func (d *Daemon) begin(cfg *config.Config, stderr io.Writer) (*Daemon, error) {
 	if err := d.start(cfg); err != nil {
 		d.decisions.Close(0)
 		d.feed.Close(0)
+		d.fleetSpool.Close(0)
 		d.lines.Close(flushTime)
 		return nil, err
 	}
@@ -118,6 +125,7 @@ func (d *Daemon) begin(cfg *config.Config, stderr io.Writer) (*Daemon, error) {
 func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 	d.lines = newLines(stderr, cfg)
 	d.log = slog.New(d.lines)
+	fleet.Debug(func(text string) { d.log.Debug("go-redis", "warning", clean.Log(text)) })
 	gomilter.LogWarning = func(format string, args ...any) {
 		d.log.Debug("go-milter", "warning", clean.Log(fmt.Sprintf(format, args...)))
 	}
@@ -129,6 +137,7 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 		}
 	})
 	d.feed = spool.New(nil, nil)
+	d.fleetSpool = spool.New(nil, d.fleetTrouble("decisions"))
 	d.mended.log, d.mended.onPanic = d.log, d.onPanic
 	d.metrics.registry.MustRegister(d.mended.gauge())
 	d.page.Log, d.page.OnPanic = d.log, d.onPanic
@@ -138,6 +147,7 @@ func (d *Daemon) openLogs(cfg *config.Config, stderr io.Writer) {
 	d.metrics.spool("log", d.lines.Spool)
 	d.metrics.spool("decision_log", d.decisions)
 	d.metrics.spool("console", d.feed)
+	d.metrics.spool("fleet", d.fleetSpool)
 }
 
 // start puts the first configuration in use.
@@ -221,5 +231,9 @@ func (d *Daemon) stop() {
 		shown.Close()
 	}
 	d.feed.Close(0)
+	d.fleetSpool.Close(flushTime)
+	if shared := d.shared.Load(); shared != nil {
+		_ = shared.Close()
+	}
 	d.mended.close()
 }

@@ -33,6 +33,7 @@ type metrics struct {
 	trouble    *series
 	errors     prometheus.Counter
 	help       *series
+	fleet      *fleetMetrics
 	*configuration
 	*dns
 }
@@ -71,6 +72,7 @@ func newMetrics() *metrics {
 			"came too soon, or while too many others were made.", label{"what", []string{
 			help.Page, help.Gone, help.Test, help.Busy, help.Events, help.Rule,
 		}}),
+		fleet:         newFleetMetrics(),
 		configuration: newConfiguration(),
 		dns:           newDNS(),
 	}
@@ -79,6 +81,7 @@ func newMetrics() *metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.registry.MustRegister(m.configuration.collectors()...)
 	m.registry.MustRegister(m.dns.collectors()...)
+	m.registry.MustRegister(m.fleet.collectors()...)
 	return m
 }
 

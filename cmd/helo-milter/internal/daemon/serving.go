@@ -9,6 +9,7 @@ import (
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/fleet"
 	"helo-milter/dnscache"
 	"helo-milter/milter/door"
 	"helo-milter/milter/gate"
@@ -68,6 +69,9 @@ func (d *Daemon) serving(c *change) *door.Config {
 		}
 	}
 	dns.Filtered = d.filtered
+	if c.shared != nil {
+		dns.Census, dns.Patience = c.shared.census, patience
+	}
 	serving := &door.Config{
 		Judge: cfg.Judge, DNS: dns, ReplyAt: cfg.ReplyAt, AuthResults: cfg.Header.AuthenticationResults,
 		Log: d.log, OnPanic: d.onPanic,
@@ -94,22 +98,28 @@ func (d *Daemon) serving(c *change) *door.Config {
 	return serving
 }
 
-// write writes a decision to the decision log, and to the console.
+// write writes a decision to the decision log, the console and the fleet.
 func (d *Daemon) write(decision *checks.Decision, cfg *config.Config) {
-	line := func(b []byte) []byte { return append(decision.Record(false).AppendJSON(b), '\n') }
-	shown := d.console.Load() != nil // now: the session may have begun under another configuration
-	switch {
-	case cfg.DecisionLog != "" && shown:
-		d.decisions.Append(func(b []byte) []byte {
-			b = line(b)
-			_, _ = d.feed.Write(b)
-			return b
-		})
-	case cfg.DecisionLog != "":
-		d.decisions.Append(line)
-	case shown:
-		d.feed.Append(line)
+	logged := cfg.DecisionLog != ""
+	// Now: the session may have begun under another configuration.
+	shown, shared := d.console.Load() != nil, d.shared.Load() != nil
+	if !logged && !shown && !shared {
+		return
 	}
+	d.buffers.Use(func(b []byte) []byte {
+		b = append(decision.Record(false).AppendJSON(b), '\n')
+		if logged {
+			_, _ = d.decisions.Write(b)
+		}
+		if shown {
+			_, _ = d.feed.Write(b)
+		}
+		if shared {
+			b = append(fleet.AppendSighting(b[:len(b)-1], decision), '\n')
+			_, _ = d.fleetSpool.Write(b)
+		}
+		return b
+	})
 }
 
 // limits are those of the gate. Each peer's violations are logged at most once a minute.

@@ -31,6 +31,7 @@ type Server struct {
 	client redis.UniversalClient
 	prefix string
 	host   string // of this host
+	as     string // what it was made from
 }
 
 // Connect returns the servers of a configuration that has some. It waits for nothing: connections are made when there is
@@ -57,8 +58,13 @@ func Connect(cfg *config.Config) (*Server, error) {
 			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", f.Servers.Addrs[0])
 		}
 	}
-	return &Server{redis.NewUniversalClient(o), f.Prefix, hostName(f.Host)}, nil
+	return &Server{
+		client: redis.NewUniversalClient(o), prefix: f.Prefix, host: hostName(f.Host), as: fmt.Sprint(*f, password),
+	}, nil
 }
+
+// Same reports whether two servers were made from the same configuration and password.
+func (s *Server) Same(other *Server) bool { return s.as == other.as }
 
 // Close ends all connections.
 func (s *Server) Close() error { return s.client.Close() }
@@ -96,6 +102,9 @@ func ReadPassword(file string) (string, error) {
 	}
 	return line, nil
 }
+
+// Troubles are the words of Trouble.
+var Troubles = []string{"out of memory", "wrong type", "not allowed", "not ready", "timeout", "unreachable"}
 
 // Trouble says in a word or two what kind of error a server's is, for a log and a metric: its texts may have keys and
 // addresses.

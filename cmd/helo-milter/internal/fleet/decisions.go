@@ -22,8 +22,8 @@ const (
 	sendTimeout = 2 * time.Second
 )
 
-// Decisions is this host's stream, as the io.Writer of a spool. It takes lines, each with its newline: a Sighting as
-// AppendSighting writes it, a tab, and the record. It is for one goroutine.
+// Decisions is this host's stream, as the io.Writer of a spool. It takes lines, each with its newline: a record, and what
+// AppendSighting appends to it. It is for one goroutine.
 //
 // A batch is one transaction: its records are all there, or none. Who does not know whether it is there, since the answer
 // was lost, sends it again. Each record has the number of this process (drawn at random), its own number in it, and how
@@ -82,7 +82,7 @@ func (d *Decisions) send(batch []byte) error {
 	var seen [][]byte
 	_, err := d.server.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		for line := range bytes.Lines(batch) {
-			sighting, record, ok := cutSighting(bytes.TrimSuffix(line, []byte("\n")))
+			record, sighting, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte{'\t'})
 			if !ok {
 				continue // not ours: nothing that could be read again
 			}

@@ -12,7 +12,7 @@ import (
 	"helo-milter/checks"
 )
 
-func line(sighting, record string) string { return sighting + "\t" + record + "\n" }
+func line(sighting, record string) string { return record + "\t" + sighting + "\n" }
 
 // entries are those of a stream, without the number of the process.
 func entries(t *testing.T, s *Server) (list []string) {
@@ -209,7 +209,7 @@ func TestAppendSighting(t *testing.T) {
 		Name: "a.b.example.net", Addrs: checks.Answer[netip.Addr]{Status: checks.Found, Values: []netip.Addr{f.Client}},
 	}}}
 	d := &checks.Decision{Facts: f}
-	if got := string(AppendSighting(nil, d)); got != "192.0.2.1 mail.example.org example.net\t" {
+	if got := string(AppendSighting(nil, d)); got != "\t192.0.2.1 mail.example.org example.net" {
 		t.Errorf("%q", got)
 	}
 	for _, helo := range []string{"", "[192.0.2.1]", "a b\tc", "192.0.2.1"} {

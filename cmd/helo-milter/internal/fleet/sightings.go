@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 	"net/netip"
 	"slices"
@@ -35,19 +34,16 @@ const (
 	memberLast         = "l " // and last
 )
 
-// AppendSighting begins the line of a record for Decisions with what its decision adds to the census.
+// AppendSighting appends to the record of a decision, for Decisions, what it adds to the census: after a tab, which is in
+// no record.
 func AppendSighting(b []byte, d *checks.Decision) []byte {
+	b = append(b, '\t')
 	if s, ok := d.Sighting(); ok {
 		b = s.Client.AppendTo(b)
 		b = append(append(b, ' '), s.Helo...)
 		b = append(append(b, ' '), s.Organisation...)
 	}
-	return append(b, '\t')
-}
-
-// cutSighting divides a line.
-func cutSighting(line []byte) (sighting, record []byte, ok bool) {
-	return bytes.Cut(line, []byte("\t"))
+	return b
 }
 
 // sightings tells the census. It is for one goroutine.

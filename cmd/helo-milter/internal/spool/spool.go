@@ -35,7 +35,7 @@ type Spool struct {
 	lines   chan struct{} // signals waiting lines
 	news    chan struct{} // signals another file, or Close
 	done    chan struct{} // closed when the goroutine has ended
-	buffers sync.Pool     // of *[]byte
+	buffers Buffers
 
 	mu       sync.Mutex
 	file     io.Writer
@@ -78,14 +78,24 @@ func (s *Spool) Write(lines []byte) (int, error) {
 // Append takes the lines that line appends to a buffer, as Write does. The buffer is used again: line must not
 // keep it.
 func (s *Spool) Append(line func([]byte) []byte) {
-	b, _ := s.buffers.Get().(*[]byte)
+	s.buffers.Use(func(b []byte) []byte {
+		b = line(b)
+		_, _ = s.Write(b)
+		return b
+	})
+}
+
+// Buffers are used again for line after line. They may be used concurrently.
+type Buffers struct{ pool sync.Pool } // of *[]byte
+
+// Use calls fill with an empty buffer, and takes back what it returns: fill must not keep it.
+func (p *Buffers) Use(fill func([]byte) []byte) {
+	b, _ := p.pool.Get().(*[]byte)
 	if b == nil {
 		b = new([]byte)
 	}
-	*b = line((*b)[:0])
-	_, _ = s.Write(*b)
-	if cap(*b) <= maxBuffer {
-		s.buffers.Put(b)
+	if *b = fill((*b)[:0]); cap(*b) <= maxBuffer {
+		p.pool.Put(b)
 	}
 }
 
