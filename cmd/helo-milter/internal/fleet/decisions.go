@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -80,7 +81,7 @@ func (d *Decisions) send(batch []byte) error {
 	defer cancel()
 	stream, sent, dropped := d.server.key("decisions", d.server.host), uint64(0), d.dropped()
 	var seen [][]byte
-	_, err := d.server.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+	commands, err := d.server.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		for line := range bytes.Lines(batch) {
 			record, sighting, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte{'\t'})
 			if !ok {
@@ -95,11 +96,22 @@ func (d *Decisions) send(batch []byte) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return cause(commands, err)
 	}
 	d.number += sent
 	d.seen.add(d.server, seen)
 	return nil
+}
+
+// cause is why a transaction failed: the error of the command that the server refused, which then says only that it was
+// given up.
+func cause(commands []redis.Cmder, err error) error {
+	for _, c := range commands {
+		if c.Err() != nil && !strings.HasPrefix(c.Err().Error(), "EXECABORT") {
+			return c.Err()
+		}
+	}
+	return err
 }
 
 var _ io.Writer = (*Decisions)(nil)

@@ -224,3 +224,36 @@ func TestAppendSighting(t *testing.T) {
 		t.Errorf("exempt: %q", got)
 	}
 }
+
+// The kinds of errors, as the server says them.
+func TestTrouble(t *testing.T) {
+	server := startRedis(t)
+	s := server.connect("mx1")
+	d := NewDecisions(s, 1000, func() uint64 { return 0 })
+	write := func() error {
+		_, err := d.Write([]byte(line("", "{}")))
+		return err
+	}
+	do := func(args ...any) {
+		t.Helper()
+		if err := s.client.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		do   []any
+		want string
+	}{
+		{[]any{"CONFIG", "SET", "maxmemory", "1"}, "out of memory"},
+		{[]any{"CONFIG", "SET", "maxmemory", "0"}, ""},
+		{[]any{"ACL", "SETUSER", "default", "-xadd"}, "not allowed"},
+		{[]any{"ACL", "SETUSER", "default", "+xadd"}, ""},
+		{[]any{"REPLICAOF", "192.0.2.1", "6379"}, "not ready"},
+		{[]any{"REPLICAOF", "NO", "ONE"}, ""},
+	} {
+		do(test.do...)
+		if err := write(); (err == nil) != (test.want == "") || err != nil && Trouble(err) != test.want {
+			t.Errorf("%v: %v, want %q", test.do, err, test.want)
+		}
+	}
+}

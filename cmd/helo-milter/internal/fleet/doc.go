@@ -6,7 +6,7 @@
 //	                        └─────────► PREFIXhelo:NAME        who said a name            ┐
 //	                                    PREFIXclient:ADDRESS   what names a client said   ┴► Census ─► checks.Facts
 //	allow, deny ─► PREFIXlist ─► each host, with its last copy on disk
-//	each host every 10 s ─► PREFIXhosts
+//	each host every 5 s ─► PREFIXhosts
 //
 // Every key is bounded: streams by fleet.records, sets by maxMembers, and all but the list expire. What is done with one key
 // is atomic, and nothing needs two keys at once, so that a Cluster may have them on any of its nodes.

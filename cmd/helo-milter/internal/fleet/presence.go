@@ -10,7 +10,7 @@ import (
 
 const (
 	// presenceEvery is how often a host says that it is there.
-	presenceEvery = 10 * time.Second
+	presenceEvery = 5 * time.Second
 	// absentFor is how long a host is remembered that says nothing: as long as its stream.
 	absentFor = streamDays + 24*time.Hour
 )
