@@ -18,7 +18,7 @@ var doors = map[string][]string{
 	"cmd/helo-milter": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/daemon",
-		"helo-milter/cmd/helo-milter/internal/help",
+		"helo-milter/cmd/helo-milter/internal/help", "helo-milter/cmd/helo-milter/internal/fleet",
 		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/explain",
 		"helo-milter/cmd/helo-milter/internal/past",
 		"helo-milter/cmd/helo-milter/internal/replay", "helo-milter/cmd/helo-milter/internal/sentinel",
@@ -64,8 +64,9 @@ var doors = map[string][]string{
 		"helo-milter/checks", "helo-milter/cmd/helo-milter/internal/config", "github.com/hashicorp/golang-lru/v2/simplelru",
 		"github.com/redis/go-redis/v9", "github.com/redis/go-redis/v9/maintnotifications",
 	},
-	"cmd/helo-milter/internal/inorder": {},
-	"cmd/helo-milter/internal/manual":  {"helo-milter/checks", "github.com/alecthomas/kong"},
+	"cmd/helo-milter/internal/fleet/fleettest": {},
+	"cmd/helo-milter/internal/inorder":         {},
+	"cmd/helo-milter/internal/manual":          {"helo-milter/checks", "github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/past": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/cmd/helo-milter/internal/inorder",
 		"github.com/hashicorp/golang-lru/v2/simplelru", "github.com/valyala/fastjson",

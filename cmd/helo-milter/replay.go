@@ -45,6 +45,12 @@ func (c *replayCmd) Run(p *program) error {
 		}
 		r.DNS = cfg.Asking(resolver)
 	}
+	from := c.Since.from(time.Now())
+	in, end, err := p.inputs(cfg, from, p.say, &c.Files, &c.Ham, &c.Spam)
+	if err != nil {
+		return err
+	}
+	defer end()
 	paths, errs := c.paths()
 	show := &progress{out: p.stderr}
 	if _, busy := isTerminal(p.stdout); !busy || !c.JSON { // records are printed meanwhile
@@ -52,7 +58,7 @@ func (c *replayCmd) Run(p *program) error {
 	}
 	p.stderr = show
 	source := &past.Source{
-		Trusted: c.Trusted, Now: time.Now(), From: c.Since.from(time.Now()), Stdin: p.stdin, Read: show.read,
+		Trusted: c.Trusted, Now: time.Now(), From: from, Inputs: in, Read: show.read,
 		Seen: past.NewSeen(), Work: func(then *checks.Record) any { return r.Decision(then) },
 	}
 	summary, err := c.judge(p, r, items(p.ctx, source, paths, errs), show.add)

@@ -36,6 +36,7 @@ func (c *reportCmd) Run(p *program) error {
 		return err
 	}
 	report := in.tally.Report(in.broken, len(in.errs))
+	report.Lost = in.lost
 	if c.Mail != "" {
 		return errors.Join(append(in.errs, c.mail(p, cfg, report, now))...)
 	}
@@ -54,6 +55,7 @@ type decisions struct {
 	from    time.Time // only records from then on are counted
 	earlier int       // records before that
 	broken  int       // lines
+	lost    []string  // what is missing in the streams of hosts
 	errs    []error   // one for each file or pattern that could not be read, or only in part
 }
 
@@ -64,13 +66,18 @@ func (c *reportCmd) read(p *program, cfg *config.Config, now time.Time) (*decisi
 	if c.Mail != "" {
 		d.tally.Compare(now)
 	}
+	in, end, err := p.inputs(cfg, d.from, func(lost string) { d.lost = append(d.lost, lost) }, &c.Files)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	paths, errs := past.Paths(c.Files)
 	d.errs = errs
 	seen, show := past.NewSeen(), newProgress(p.stderr, paths)
 	defer show.end()
 	p.stderr = show
 	for _, path := range paths {
-		err := d.file(p, path, seen, show, c.Verbose)
+		err := d.file(p, in, path, seen, show, c.Verbose)
 		if p.ctx.Err() != nil {
 			return nil, p.ctx.Err()
 		}
@@ -82,8 +89,8 @@ func (c *reportCmd) read(p *program, cfg *config.Config, now time.Time) (*decisi
 }
 
 // file adds the records of a file.
-func (d *decisions) file(p *program, name string, seen *past.Seen, show *progress, verbose bool) error {
-	file, err := past.Open(p.ctx, name, p.stdin, show.read)
+func (d *decisions) file(p *program, in past.Inputs, name string, seen *past.Seen, show *progress, verbose bool) error {
+	file, err := in.Open(p.ctx, name, show.read)
 	if err != nil {
 		return err
 	}

@@ -13,9 +13,9 @@ import (
 	"helo-milter/checks"
 )
 
-// fleet writes the logs of three hosts into folders, rotated and packed as logrotate does. Each host has some
+// threeHosts writes the logs of three hosts into folders, rotated and packed as logrotate does. Each host has some
 // of the crowds; only the clients of the first are seen by two hosts.
-func fleet(t *testing.T) (dir string, files []string) {
+func threeHosts(t *testing.T) (dir string, files []string) {
 	t.Helper()
 	dir = t.TempDir()
 	for host, crowds := range map[string][]crowd{
@@ -69,7 +69,7 @@ func pack(t *testing.T, text string) string {
 
 // The logs of several hosts are found by a pattern, and have a column each.
 func TestReportFleet(t *testing.T) {
-	dir, files := fleet(t)
+	dir, files := threeHosts(t)
 	pattern := filepath.Join(dir, "*", "decisions.jsonl*")
 	for format, ending := range map[string]string{"--config=": "txt", "--json": "json", "--html": "html"} {
 		text, _ := report(t, exitDone, format, pattern)

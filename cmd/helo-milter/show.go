@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"helo-milter/checks"
 	"helo-milter/checks/clean"
@@ -31,9 +32,14 @@ func (c *showCmd) Run(p *program) error {
 		return err
 	}
 	found := 0
+	in, end, err := p.inputs(cfg, time.Time{}, p.say, &c.Files)
+	if err != nil {
+		return err
+	}
+	defer end()
 	paths, errs := past.Paths(c.Files)
 	for _, path := range paths {
-		err := c.search(p, path, func(r *checks.Record) {
+		err := c.search(p, in, path, func(r *checks.Record) {
 			if found++; c.JSON {
 				fmt.Fprintln(p.stdout, r)
 				return
@@ -55,8 +61,8 @@ func (c *showCmd) Run(p *program) error {
 		clean.Quoted(c.ID, explain.WholeHelo))
 }
 
-func (c *showCmd) search(p *program, path string, found func(*checks.Record)) error {
-	file, err := past.Open(p.ctx, path, p.stdin, nil)
+func (c *showCmd) search(p *program, in past.Inputs, path string, found func(*checks.Record)) error {
+	file, err := in.Open(p.ctx, path, nil)
 	if err != nil {
 		return err
 	}

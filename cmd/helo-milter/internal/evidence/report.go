@@ -12,8 +12,9 @@ import (
 // Report is the evidence of decision logs as plain data, which --json prints. Every text in it is printable
 // ASCII.
 type Report struct {
-	Broken   int       `json:"broken"`       // lines that could not be read
-	Unread   int       `json:"unread_files"` // files that could not be read, or only in part
+	Broken   int       `json:"broken"`         // lines that could not be read
+	Unread   int       `json:"unread_files"`   // files that could not be read, or only in part
+	Lost     []string  `json:"lost,omitempty"` // what is missing in what hosts share, a host each
 	Sections []Section `json:"sections"`
 	Allow    []Allowed `json:"allow,omitempty"` // the entries until "mended"
 }
@@ -35,6 +36,7 @@ type Section struct {
 	Top          []TopClient   `json:"top"` // of these clients, most transactions first
 	Trouble      Trouble       `json:"dns_failures"`
 	Causes       []Cause       `json:"unsure_by"`   // most transactions first
+	Seen         int           `json:"fleet_seen"`  // judged, and a fleet said what it had seen of the client
 	Differs      int           `json:"mta_differs"` // the MTA's reverse DNS check had a different result
 	Unheard      int           `json:"helo_not_recorded"`
 	Ham          int           `json:"ham"` // judged transactions with this label
@@ -121,7 +123,7 @@ func (r *Report) Judged() int {
 func (t *Tally) section(c *counts, dns string) Section {
 	s := Section{
 		DNS: dns, From: c.from, To: c.to, Transactions: c.transactions, Judged: c.judged, Refused: c.refused,
-		Trouble: Trouble{c.unknownPTR, c.someUnsure, c.degraded}, Causes: c.causes.list(), Differs: c.differs,
+		Trouble: Trouble{c.unknownPTR, c.someUnsure, c.degraded}, Causes: c.causes.list(), Differs: c.differs, Seen: c.seen,
 		Ham: c.ham, Spam: c.spam, Unheard: c.unheard, More: c.more, Exempt: []Count{},
 	}
 	for _, d := range c.days {

@@ -82,7 +82,8 @@ type counts struct {
 	transactions, judged, refused    int
 	exempt                           [len(reasons)]int
 	unknownPTR, someUnsure, degraded int // judged transactions with DNS trouble
-	differs, unheard, ham, spam      int
+	differs, seen, unheard           int
+	ham, spam                        int
 	rules                            []ruleCounts // by checks.All
 	days                             map[int]*day // since 1970
 	clients                          []client
@@ -170,6 +171,7 @@ func (c *counts) judge(
 	today.judged++
 	who.times |= judgedIn(week)
 	who.looks |= looksOf(r)
+	c.seen += count(f.Seen != nil)
 	c.differs += count(f.MTAResolve.Differs(iprev))
 	c.unheard += count(f.Unheard)
 	ham, spam := count(labelled(r, "ham")), count(labelled(r, "spam"))

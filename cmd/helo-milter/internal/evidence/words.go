@@ -79,6 +79,11 @@ func (s *Section) Figures() []Figure {
 			"the MTA's own reverse DNS check had a different result",
 		},
 	}
+	if s.Seen > 0 {
+		list = append(list, Figure{
+			"known to fleet", Group(s.Seen), percent(s.Seen, s.Judged), "what all hosts had seen of the client was known in time",
+		})
+	}
 	if s.Unheard > 0 {
 		list = append(list, Figure{
 			"HELO not recorded", Group(s.Unheard), percent(s.Unheard, s.Judged), "HELO rules could not be evaluated",
@@ -196,6 +201,9 @@ func (r *Report) Unreadable() string {
 	}
 	if r.Unread > 0 {
 		text += " " + Plural(r.Unread, "file") + " could not be read, or only in part."
+	}
+	for _, lost := range r.Lost {
+		text += " " + lost + "."
 	}
 	return strings.TrimSpace(text)
 }

@@ -174,8 +174,8 @@ func TestCensusPauses(t *testing.T) {
 	results := make(chan string, 100)
 	c := NewCensus(server.connect("mx1"), func(result string) { results <- result }, nil)
 	defer c.Close()
-	server.pause()
-	defer server.resume()
+	server.Pause()
+	defer server.Resume()
 	client := netip.MustParseAddr("192.0.2.1")
 	if _, ok := <-c.Client(client); ok {
 		t.Fatal("a server that stands still has answered")
@@ -191,7 +191,7 @@ func TestCensusPauses(t *testing.T) {
 			t.Fatal(r)
 		}
 	}
-	server.resume()
+	server.Resume()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if _, ok := <-c.Client(client); ok {
 			return

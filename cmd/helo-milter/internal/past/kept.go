@@ -62,7 +62,7 @@ func (k *Kept) skip(size int64) {
 
 // file yields the records of a file, and reports whether to go on.
 func (k *Kept) file(ctx context.Context, path string, rest *rest, yield func(*checks.Record) bool) bool {
-	file, err := Open(ctx, path, nil, k.Read)
+	file, err := Inputs{}.Open(ctx, path, k.Read)
 	if err != nil {
 		k.broken(err)
 		return ctx.Err() == nil

@@ -7,16 +7,40 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
-// Open opens a file, or standard input for "-". It decompresses gzip, whatever the file's name, and skips a
+// Inputs are what names on a command line can stand for beside files.
+type Inputs struct {
+	Stdin io.Reader // for "-"
+	// Fleet opens the decisions that a host shares, for "fleet:" and its name.
+	Fleet func(ctx context.Context, host string) (io.ReadCloser, error)
+}
+
+// FleetPrefix begins the names of what hosts share. Alone it stands for all hosts.
+const FleetPrefix = "fleet:"
+
+// isFile reports whether a name is that of a file.
+func isFile(name string) bool { return name != "-" && !strings.HasPrefix(name, FleetPrefix) }
+
+// Open opens a file, standard input for "-", or what a host shares. It decompresses gzip, whatever the file's name, and skips a
 // byte order mark. count, if not nil, is called with the number of bytes read from a file. When ctx ends, the
 // file is closed and reading fails, so that a silent pipe does not block forever.
-func Open(ctx context.Context, name string, stdin io.Reader, count func(int)) (*Opened, error) {
+func (i Inputs) Open(ctx context.Context, name string, count func(int)) (*Opened, error) {
 	o := &Opened{Reader: bufio.NewReaderSize(nil, peeked)}
+	if host, ok := strings.CutPrefix(name, FleetPrefix); ok {
+		if i.Fleet == nil {
+			return nil, fmt.Errorf("%s: there is no fleet here", name)
+		}
+		stream, err := i.Fleet(ctx, host)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return o.begin(name, stream, stream)
+	}
 	if name == "-" {
 		in, out := io.Pipe()
-		go pass(out, stdin)
+		go pass(out, i.Stdin)
 		o.stop = context.AfterFunc(ctx, func() { _ = out.CloseWithError(ctx.Err()) })
 		return o.begin(name, in, in)
 	}

@@ -17,7 +17,7 @@ import (
 // pattern that matches nothing or cannot be read as one.
 func Paths(args []string) (paths []string, errs []error) {
 	for _, arg := range args {
-		if _, err := os.Lstat(arg); err == nil || !strings.ContainsAny(arg, "*?[") {
+		if _, err := os.Lstat(arg); err == nil || !isFile(arg) || !strings.ContainsAny(arg, "*?[") {
 			paths = append(paths, arg)
 			continue
 		}

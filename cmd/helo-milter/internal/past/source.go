@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -29,7 +28,7 @@ type Source struct {
 	From    time.Time // what was before is left out; not what has no date
 	Seen    *Seen     // leaves out records that were read before; may be nil
 	Work    Work      // on decisions, where they are decoded: by several goroutines at once; may be nil
-	Stdin   io.Reader // what "-" stands for
+	Inputs  Inputs    // what names stand for that are no files
 	Read    func(int) // called with numbers of bytes read from files, by several goroutines at once; may be nil
 
 	buffers sync.Pool // of *bufio.Reader, for the messages of a directory
@@ -52,7 +51,7 @@ type Item struct {
 func (s *Source) Items(ctx context.Context, path string, label Label) iter.Seq2[Item, error] {
 	return func(each func(Item, error) bool) {
 		yield := func(item Item, err error) bool { return !s.wants(item) || each(item, err) }
-		if path == "-" {
+		if !isFile(path) {
 			s.open(ctx, path, path, label).items(yield)
 			return
 		}
@@ -178,7 +177,7 @@ func (s *Source) open(ctx context.Context, path, name string, label Label) *file
 // reader opens a file. One in a directory is no pipe, so it need not be interruptible.
 func (s *Source) reader(ctx context.Context, path, name string) (*Opened, error) {
 	if path == name {
-		return Open(ctx, name, s.Stdin, s.Read)
+		return s.Inputs.Open(ctx, name, s.Read)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

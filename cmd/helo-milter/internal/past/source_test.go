@@ -143,7 +143,7 @@ func TestSource(t *testing.T) {
 		if size := Size(file); tt.want != "" && (size != int64(len(tt.text)) || int64(read) != size) {
 			t.Errorf("%s: %d bytes, of which %d were read", tt.file, size, read)
 		}
-		in := &Source{Now: s.Now, Stdin: strings.NewReader(tt.text)}
+		in := &Source{Now: s.Now, Inputs: Inputs{Stdin: strings.NewReader(tt.text)}}
 		if got := in.words(t.Context(), "-", tt.label); !strings.Contains(tt.file, "/") && got != tt.want {
 			t.Errorf("%s on standard input: %q, want %q", tt.file, got, tt.want)
 		}
@@ -220,7 +220,7 @@ func TestSourceInterrupted(t *testing.T) {
 			go silent.Write([]byte(tt.text))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			s := &Source{Stdin: in, Now: today}
+			s := &Source{Inputs: Inputs{Stdin: in}, Now: today}
 			if got := s.words(ctx, "-", Unlabelled); got != tt.want {
 				t.Errorf("%q: %q, want %q", tt.text, got, tt.want)
 			}
@@ -250,7 +250,7 @@ func TestSourceTidy(t *testing.T) {
 		"Nov 10 08:00:00 mx\x1b postfix/smtpd[7]: NOQUEUE: reject: RCPT from x[203.0.113.9]: no; " +
 		"from=<\xff> to=<\xfe> proto=SMTP helo=<\xfd\u202e>\n"
 	var got []string
-	for item := range (&Source{Stdin: strings.NewReader(log), Now: today}).Items(t.Context(), "-", Unlabelled) {
+	for item := range (&Source{Inputs: Inputs{Stdin: strings.NewReader(log)}, Now: today}).Items(t.Context(), "-", Unlabelled) {
 		h := item.Hop
 		got = append(got, fmt.Sprintf("%q", []string{h.By, h.Name, h.Helo, h.From, fmt.Sprint(h.To)}))
 	}

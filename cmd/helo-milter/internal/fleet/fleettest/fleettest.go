@@ -1,0 +1,49 @@
+// Package fleettest starts redis-servers for tests.
+package fleettest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Redis is a redis-server that ends with its test, on a unix socket.
+type Redis struct {
+	Socket string // for fleet.redis: "unix:" and this
+	cmd    *exec.Cmd
+}
+
+// Start starts one with more settings, such as "--maxmemory", "1mb".
+func Start(t *testing.T, settings ...string) *Redis {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "redis") // short enough for a socket's path
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Redis{Socket: filepath.Join(dir, "redis")}
+	args := append([]string{"--port", "0", "--unixsocket", r.Socket, "--save", "", "--dir", dir}, settings...)
+	r.cmd = exec.Command("redis-server", args...)
+	if err := r.cmd.Start(); err != nil {
+		t.Fatalf("install redis-server: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = r.cmd.Process.Kill()
+		_ = r.cmd.Wait()
+		_ = os.RemoveAll(dir)
+	})
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(r.Socket); err == nil {
+			return r
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("redis-server does not listen")
+		}
+	}
+}
+
+// Pause makes it stand still: it answers nothing. Resume lets it go on.
+func (r *Redis) Pause()  { _ = r.cmd.Process.Signal(syscall.SIGSTOP) }
+func (r *Redis) Resume() { _ = r.cmd.Process.Signal(syscall.SIGCONT) }
