@@ -90,6 +90,18 @@ func (d *DenyList) Hosts() bool {
 	return d != nil && (d.helos.any() || d.networks.Size() > 0)
 }
 
+// has reports whether the list has a client, as far as lookups that have not failed can tell.
+func (d *DenyList) has(f *Facts) bool {
+	if d == nil {
+		return false
+	}
+	found := Evaluate(f, d, "")
+	return slices.ContainsFunc(deniers, func(rule int) bool { return found[rule].Result == Fail })
+}
+
+// deniers are the rules that read a deny list.
+var deniers = []int{Index("helo-denied"), Index("helo-host-denied"), Index("ptr-denied")}
+
 func (d *DenyList) hasPTR() bool { return d != nil && d.ptrs.any() }
 
 func (d *DenyList) helo(text string) bool { return d != nil && d.helos.match(text) }

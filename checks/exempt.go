@@ -14,6 +14,8 @@ type Exemptions struct {
 	Authenticated bool // exempts clients that have logged in
 	Private       bool // exempts clients in networks that have no place in the public DNS
 
+	Denied *DenyList // whom entries of the list, see List, do not exempt; nil is nobody
+
 	networks bart.Lite           // clients in these
 	allow    bart.Table[[]Allow] // by network
 	mended   []Allow             // those of them until "mended", in order
@@ -27,6 +29,8 @@ type Allow struct {
 	Until   time.Time // when the entry expires; zero is never
 	Mended  bool      // it is not needed any more once its clients have no fault: see Probation
 	Reason  string    // for the administrator
+
+	listed bool // see Exemptions.List
 }
 
 // Clients returns which clients an entry is for: its network, its name, or both with a blank between.
@@ -54,6 +58,13 @@ func (e *Exemptions) Allow(a Allow) {
 	for _, p := range networks {
 		e.allow.Modify(p.Masked(), func(list []Allow, _ bool) ([]Allow, bool) { return append(list, a), false })
 	}
+}
+
+// List exempts what an entry of a list says that is not the configuration's own: unless the configuration's own deny list
+// has the client.
+func (e *Exemptions) List(a Allow) {
+	a.listed = true
+	e.Allow(a)
 }
 
 // address returns why a client is exempt by its address alone, or "".
@@ -91,7 +102,7 @@ func (e *Exemptions) listed(f *Facts, now time.Time) (reason string, open bool) 
 	for _, entries := range e.allow.Supernets(netip.PrefixFrom(f.Client, f.Client.BitLen())) {
 		for _, a := range entries {
 			switch {
-			case a.Expired(now):
+			case a.Expired(now), a.listed && e.Denied.has(f):
 			case a.Name == "" || f.anyConfirmed(Names{a.Name}.Match):
 				return AllowList, false
 			default:

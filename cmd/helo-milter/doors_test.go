@@ -19,6 +19,7 @@ var doors = map[string][]string{
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/dnscache",
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/daemon",
 		"helo-milter/cmd/helo-milter/internal/help", "helo-milter/cmd/helo-milter/internal/fleet",
+		"helo-milter/cmd/helo-milter/internal/listfile",
 		"helo-milter/cmd/helo-milter/internal/evidence", "helo-milter/cmd/helo-milter/internal/explain",
 		"helo-milter/cmd/helo-milter/internal/past",
 		"helo-milter/cmd/helo-milter/internal/replay", "helo-milter/cmd/helo-milter/internal/sentinel",
@@ -27,7 +28,7 @@ var doors = map[string][]string{
 	"cmd/helo-milter/internal/completion": {"github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/config": {
 		"helo-milter/checks", "helo-milter/checks/enum", "helo-milter/dnscache", "helo-milter/milter/door",
-		"helo-milter/milter/gate",
+		"helo-milter/milter/gate", "helo-milter/cmd/helo-milter/internal/listfile",
 		"github.com/BurntSushi/toml", "github.com/agnivade/levenshtein",
 	},
 	"cmd/helo-milter/internal/console": {
@@ -43,6 +44,7 @@ var doors = map[string][]string{
 		"helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/help",
 		"helo-milter/cmd/helo-milter/internal/past", "helo-milter/cmd/helo-milter/internal/sentinel",
 		"helo-milter/cmd/helo-milter/internal/spool", "helo-milter/cmd/helo-milter/internal/console",
+		"helo-milter/cmd/helo-milter/internal/listfile",
 		"helo-milter/cmd/helo-milter/internal/fleet",
 		"helo-milter/cmd/helo-milter/internal/lookups",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
@@ -61,11 +63,12 @@ var doors = map[string][]string{
 		"github.com/hashicorp/golang-lru/v2/simplelru",
 	},
 	"cmd/helo-milter/internal/fleet": {
-		"helo-milter/checks", "helo-milter/cmd/helo-milter/internal/config", "github.com/hashicorp/golang-lru/v2/simplelru",
+		"helo-milter/checks", "helo-milter/cmd/helo-milter/internal/config", "helo-milter/cmd/helo-milter/internal/listfile", "github.com/hashicorp/golang-lru/v2/simplelru",
 		"github.com/redis/go-redis/v9", "github.com/redis/go-redis/v9/maintnotifications",
 	},
 	"cmd/helo-milter/internal/fleet/fleettest": {},
 	"cmd/helo-milter/internal/inorder":         {},
+	"cmd/helo-milter/internal/listfile":        {},
 	"cmd/helo-milter/internal/manual":          {"helo-milter/checks", "github.com/alecthomas/kong"},
 	"cmd/helo-milter/internal/past": {
 		"helo-milter/checks", "helo-milter/checks/clean", "helo-milter/cmd/helo-milter/internal/inorder",

@@ -9,6 +9,8 @@
 //	replay    takes that through the same pipe as a session
 //	sentinel  looks at the hosts that mail is sent from, once or again and again
 //	evidence  weighs decision logs, for report
+//	listfile  the allow and deny list that commands edit
+//	fleet     what several hosts share
 //	spool     a log that never holds up its writer
 //
 // To add a command: a struct with the flags as kong tags and a method Run(*program) error in a file of its name,
@@ -59,6 +61,8 @@ type commands struct {
 	Show     showCmd      `cmd:"" help:"Find a decision in decision logs by its id, and explain it."`
 	Replay   replayCmd    `cmd:"" help:"Judge past mail under this configuration."`
 	Report   reportCmd    `cmd:"" help:"Show what decision logs say for and against enforcing each rule."`
+	Allow    allowCmd     `cmd:"" help:"Edit the list of clients that are not judged."`
+	Deny     denyCmd      `cmd:"" help:"Edit the list of names and networks that are denied."`
 	Selftest selftestCmd  `cmd:"" help:"Judge this host, or given addresses, as others will when it sends mail."`
 	Rules    rulesCmd     `cmd:"" help:"Print the rule table."`
 	Settings configCmd    `cmd:"" name:"config" help:"Check the configuration and print it as it takes effect."`

@@ -19,6 +19,8 @@ _helo_milter() {
 		show) command=show ;;
 		replay) command=replay ;;
 		report) command=report ;;
+		allow) command=allow ;;
+		deny) command=deny ;;
 		selftest) command=selftest ;;
 		rules) command=rules ;;
 		config) command=config ;;
@@ -90,7 +92,7 @@ _helo_milter() {
 	case $command in
 	"")
 		flags="--help -h --config"
-		[[ $cur == -* ]] || COMPREPLY=($(compgen -W "serve opensmtpd check show replay report selftest rules config version" -- "$cur"))
+		[[ $cur == -* ]] || COMPREPLY=($(compgen -W "serve opensmtpd check show replay report allow deny selftest rules config version" -- "$cur"))
 		;;
 	serve)
 		flags="--help -h --config"
@@ -112,6 +114,12 @@ _helo_milter() {
 	report)
 		flags="--help -h --config --since --json --html --mail --sendmail --verbose -v"
 		[[ $cur == -* ]] || _helo_milter_files
+		;;
+	allow)
+		flags="--help -h --config"
+		;;
+	deny)
+		flags="--help -h --config"
 		;;
 	selftest)
 		flags="--help -h --config --listen-for --wait --watch --every --dns"

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 
 	"helo-milter/checks"
 	"helo-milter/dnscache"
@@ -13,11 +14,11 @@ func (c *Config) build() {
 		Site: checks.Site{
 			Hostname: checks.Canonical(c.site.hostname), Names: canonical(c.site.names), Addresses: c.site.addresses,
 		},
-		Lists: canonical(c.blockLists), Exempt: c.exemptions(), Deny: c.denyList(), Policy: c.policy(),
+		Lists: canonical(c.blockLists), Exempt: c.exemptions(), Deny: denyList(slices.Concat(c.deny, c.listed.deny)), Policy: c.policy(),
 		Help: checks.Help{URL: c.helpURL}, Mailbox: c.Help.Mailbox,
 	}
 	c.DNS = checks.DNS{Timeout: c.timeout, Lists: c.Judge.Lists, Hosts: c.Judge.Deny.Hosts()}
-	for _, a := range c.allow {
+	for _, a := range slices.Concat(c.allow, c.listed.allow) {
 		if a.Name != "" {
 			c.DNS.Allowed = append(c.DNS.Allowed, a.Name)
 		}
@@ -61,12 +62,18 @@ func (c *Config) exemptions() *checks.Exemptions {
 	for _, a := range c.allow {
 		e.Allow(a)
 	}
+	for _, a := range c.listed.allow {
+		e.List(a)
+	}
+	if len(c.deny) > 0 {
+		e.Denied = denyList(c.deny)
+	}
 	return e
 }
 
-func (c *Config) denyList() *checks.DenyList {
+func denyList(entries []checks.Deny) *checks.DenyList {
 	d := &checks.DenyList{}
-	for _, entry := range c.deny {
+	for _, entry := range entries {
 		d.Add(entry)
 	}
 	return d

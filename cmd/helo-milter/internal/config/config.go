@@ -44,6 +44,7 @@ import (
 	"github.com/agnivade/levenshtein"
 
 	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/listfile"
 	"helo-milter/dnscache"
 	"helo-milter/milter/door"
 	"helo-milter/milter/gate"
@@ -100,8 +101,10 @@ type Config struct {
 
 	// What follows from it.
 	Judge    *checks.Judge
-	DNS      checks.DNS      // what Judge needs to know; see Asking
-	Resolver dnscache.Config // its Timeout is that of a decision; without callbacks
+	DNS      checks.DNS         // what Judge needs to know; see Asking
+	Resolver dnscache.Config    // its Timeout is that of a decision; without callbacks
+	List     *listfile.Document // what list_file had; nil without one
+	ListEnds time.Time          // when the next of its entries ends; zero is never
 
 	// What is only said to make the judge and the questions.
 	timeout    time.Duration
@@ -116,6 +119,7 @@ type Config struct {
 		networks      []network
 		authenticated bool
 	}
+	listed               listed
 	allow                []checks.Allow
 	deny                 []checks.Deny
 	blockLists           []string
@@ -126,19 +130,27 @@ type Config struct {
 }
 
 // Ending returns the allow entries that end before a moment, or have ended.
-func (c *Config) Ending(before time.Time) (list []checks.Allow) {
-	for _, a := range c.allow {
+func (c *Config) Ending(before time.Time) (ending []checks.Allow) {
+	for _, a := range slices.Concat(c.allow, c.listed.allow) {
 		if a.Expired(before) {
-			list = append(list, a)
+			ending = append(ending, a)
 		}
 	}
-	return list
+	return ending
 }
 
 // Load reads a configuration file; what it does not say is as in Default. The file "" says nothing. The error
 // has the mistakes of the file, each in a line with its place: all of them, or the first 100 and how many
-// more.
+// more. What list_file says is read, too.
 func Load(file string) (*Config, error) {
+	c, err := load(file)
+	if err != nil {
+		return nil, err
+	}
+	return c.loadList()
+}
+
+func load(file string) (*Config, error) {
 	if file == "" {
 		return Parse("", nil)
 	}
@@ -177,7 +189,9 @@ func (c *Config) With(name string, text []byte) (*Config, error) {
 	if err := changed.read(name, text); err != nil {
 		return nil, err
 	}
-	changed.build()
+	if changed.build(); c.List != nil {
+		return changed.Listed(c.List, time.Now()), nil
+	}
 	return changed, nil
 }
 

@@ -56,6 +56,7 @@ func (c *Config) String() string {
 			}
 		}
 	}
+	b.WriteString(c.listedComment())
 	return b.String()
 }
 

@@ -45,6 +45,9 @@ func (c *Config) Warnings() (list []string) {
 	}
 	c.warnAllow(warn)
 	c.warnDeny(warn)
+	if len(c.Fleet.Redis) > 0 && c.ListFile == "" {
+		warn("list_file: is empty, so that this host starts without the fleet's list while its server does not answer")
+	}
 	return list
 }
 

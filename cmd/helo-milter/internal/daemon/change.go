@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/help"
@@ -187,7 +188,7 @@ func (d *Daemon) commit(c *change) {
 		d.log.Info("resolving", "servers", c.resolver.Servers())
 	}
 	d.cfg, d.resolver, d.sockets, d.access = c.cfg, c.resolver, c.sockets, c.access()
-	d.warn()
+	d.watchList(c)
 	d.warnFiles(c.files)
 }
 
@@ -225,6 +226,9 @@ func (d *Daemon) warn() {
 // case: it may have been moved away.
 func (d *Daemon) reload() {
 	cfg, err := config.Load(d.cfg.File)
+	if err == nil && len(cfg.Fleet.Redis) > 0 && d.cfg.List != nil && (cfg.List == nil || d.cfg.List.Newer(cfg.List)) {
+		cfg = cfg.Listed(d.cfg.List, time.Now()) // no copy could be kept
+	}
 	var c *change
 	if err == nil {
 		c, err = d.prepare(cfg)
@@ -232,6 +236,7 @@ func (d *Daemon) reload() {
 	d.metrics.reloaded(err)
 	if err == nil {
 		d.commit(c)
+		d.warn()
 		d.log.Info("reloaded", "mode", cfg.Mode.String(), "profile", cfg.Profile.String())
 		return
 	}

@@ -34,6 +34,7 @@ import (
 	"helo-milter/cmd/helo-milter/internal/console"
 	"helo-milter/cmd/helo-milter/internal/fleet"
 	"helo-milter/cmd/helo-milter/internal/help"
+	"helo-milter/cmd/helo-milter/internal/listfile"
 	"helo-milter/cmd/helo-milter/internal/lookups"
 	"helo-milter/cmd/helo-milter/internal/sentinel"
 	"helo-milter/cmd/helo-milter/internal/spool"
@@ -88,6 +89,9 @@ type Daemon struct {
 	keys   *help.Keys   // of its links, or nil
 	mended *mended
 
+	listWatch *listWatch              // for changes of the allow and deny list; nil: it cannot change
+	newList   chan *listfile.Document // what it has found
+
 	self *sentinel.Watch // of the addresses that mail is sent from
 }
 
@@ -105,6 +109,7 @@ func newDaemon(stdout io.Writer) *Daemon {
 	return &Daemon{
 		stdout: stdout, metrics: newMetrics(), self: sentinel.NewWatch(sentinel.Every),
 		lookups: lookups.New(), page: help.NewServer(), mended: newMended(), violations: newThrottle(time.Minute), listTrouble: newThrottle(time.Hour),
+		newList: make(chan *listfile.Document),
 		filters: newThrottle(time.Hour), fleetErrors: newThrottle(time.Minute),
 	}
 }
@@ -168,6 +173,7 @@ func (d *Daemon) start(cfg *config.Config) (err error) {
 	d.policy = policy.NewServer(first.serving, d.gate)
 	d.metrics.watch(d.connections, d.server, d.policy)
 	d.commit(first)
+	d.warn()
 	return nil
 }
 
@@ -197,6 +203,8 @@ func (d *Daemon) loop(ctx context.Context, hup <-chan os.Signal, served <-chan e
 			notify(d.log, sd.SdNotifyReloading+"\n"+sd.SdNotifyMonotonicUsec())
 			d.reload()
 			notify(d.log, sd.SdNotifyReady)
+		case found := <-d.newList:
+			d.takeList(found)
 		case <-watchdog.beat:
 			d.live(ctx, watchdog.within)
 		case err := <-served:
@@ -231,6 +239,9 @@ func (d *Daemon) stop() {
 		shown.Close()
 	}
 	d.feed.Close(0)
+	if d.listWatch != nil {
+		d.listWatch.close()
+	}
 	d.fleetSpool.Close(flushTime)
 	if shared := d.shared.Load(); shared != nil {
 		_ = shared.Close()

@@ -34,6 +34,7 @@ type metrics struct {
 	errors     prometheus.Counter
 	help       *series
 	fleet      *fleetMetrics
+	list       *listMetrics
 	*configuration
 	*dns
 }
@@ -73,6 +74,7 @@ func newMetrics() *metrics {
 			help.Page, help.Gone, help.Test, help.Busy, help.Events, help.Rule,
 		}}),
 		fleet:         newFleetMetrics(),
+		list:          newListMetrics(),
 		configuration: newConfiguration(),
 		dns:           newDNS(),
 	}
@@ -82,6 +84,7 @@ func newMetrics() *metrics {
 	m.registry.MustRegister(m.configuration.collectors()...)
 	m.registry.MustRegister(m.dns.collectors()...)
 	m.registry.MustRegister(m.fleet.collectors()...)
+	m.registry.MustRegister(m.list.collectors()...)
 	return m
 }
 
