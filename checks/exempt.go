@@ -30,7 +30,9 @@ type Allow struct {
 	Mended  bool      // it is not needed any more once its clients have no fault: see Probation
 	Reason  string    // for the administrator
 
-	listed bool // see Exemptions.List
+	Who     string    // who added it to a list, see Exemptions.List; "" is the configuration's own
+
+	listed bool
 }
 
 // Clients returns which clients an entry is for: its network, its name, or both with a blank between.
@@ -96,21 +98,31 @@ const AllowList = "allow"
 // listed returns why a client is exempt by the allow list, or "". open reports that it may be: that a lookup which
 // failed, or whose answer is stale, could have confirmed the name of an entry.
 func (e *Exemptions) listed(f *Facts, now time.Time) (reason string, open bool) {
+	entry, open := e.Entry(f, now)
+	if entry != nil {
+		reason = AllowList
+	}
+	return reason, open
+}
+
+// Entry returns the entry of the allow list that exempts a client, or nil. open is as for Session: an entry may.
+func (e *Exemptions) Entry(f *Facts, now time.Time) (entry *Allow, open bool) {
 	if !f.Client.IsValid() {
-		return "", false
+		return nil, false
 	}
 	for _, entries := range e.allow.Supernets(netip.PrefixFrom(f.Client, f.Client.BitLen())) {
-		for _, a := range entries {
+		for i := range entries {
+			a := &entries[i]
 			switch {
 			case a.Expired(now), a.listed && e.Denied.has(f):
 			case a.Name == "" || f.anyConfirmed(Names{a.Name}.Match):
-				return AllowList, false
+				return a, false
 			default:
 				open = open || f.mayConfirm(Names{a.Name}.Match)
 			}
 		}
 	}
-	return "", open
+	return nil, open
 }
 
 // Expired reports whether an entry has expired.

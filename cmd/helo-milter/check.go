@@ -37,6 +37,11 @@ func (c *checkCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	end, err := askCensus(q.cfg)
+	if err != nil {
+		return err
+	}
+	defer end()
 	p.link(q.cfg)
 	ours := q.Judge
 	if c.Mail { // a client that is on the allow list in spite of a wrong HELO is one to write to
@@ -60,11 +65,28 @@ func (c *checkCmd) Run(p *program) error {
 		explain.Letter(p.stdout, record, q.advice(p.ctx, record))
 	default:
 		explain.Record(coloured(p.stdout), record, q.advice(p.ctx, record), q.cfg.Header.Name, traces.explain)
+		p.explainEntry(q.Exempt, record)
 	}
 	if record.Exempt == "" && record.Verdict.Want != "accept" {
 		return exitError{code: exitBad}
 	}
 	return nil
+}
+
+// explainEntry says which entry of the allow list exempts a client, and whose it is.
+func (p *program) explainEntry(e *checks.Exemptions, r *checks.Record) {
+	entry, _ := e.Entry(r.Facts, r.Time)
+	if r.Exempt != checks.AllowList || entry == nil {
+		return
+	}
+	text := entry.Clients() + ", of the configuration"
+	if entry.Who != "" {
+		text = entry.Clients() + ", of the list, by " + entry.Who
+	}
+	if entry.Reason != "" {
+		text += ": " + entry.Reason
+	}
+	explain.Paragraph(p.stdout, "entry    ", clean.Terminal(text), explain.Wide)
 }
 
 // traces are the questions to the DNS, which several goroutines ask.

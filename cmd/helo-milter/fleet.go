@@ -60,6 +60,23 @@ func (p *program) inputs(
 	return in, close, nil
 }
 
+// censusPatience is how long a command waits for what the fleet has seen, when the DNS has said everything.
+const censusPatience = 2 * time.Second
+
+// askCensus has a judgement ask what the fleet has seen, if there is one. end must be called.
+func askCensus(cfg *config.Config) (end func(), err error) {
+	if len(cfg.Fleet.Redis) == 0 {
+		return func() {}, nil
+	}
+	server, err := fleet.Connect(cfg)
+	if err != nil {
+		return nil, exitError{exitConfig, cfg.Placed(err)}
+	}
+	census := fleet.NewPatientCensus(server)
+	cfg.DNS.Census, cfg.DNS.Patience = census, censusPatience
+	return func() { census.Close(); _ = server.Close() }, nil
+}
+
 // say says something to the user that is not the result.
 func (p *program) say(text string) { fmt.Fprintln(p.stderr, "helo-milter:", text) }
 

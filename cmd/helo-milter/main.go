@@ -31,6 +31,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"helo-milter/cmd/helo-milter/internal/config"
+	"helo-milter/cmd/helo-milter/internal/fleet"
 	"helo-milter/cmd/helo-milter/internal/help"
 	"helo-milter/dnscache"
 )
@@ -89,6 +90,7 @@ func (e exitError) Error() string { return fmt.Sprint(e.err) }
 
 // run is the program without its process.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	fleet.Debug(func(string) {}) // unless a daemon logs it
 	var cli commands
 	exited := false
 	parser, err := kong.New(&cli, kong.Name("helo-milter"), kong.Writers(stdout, stderr),

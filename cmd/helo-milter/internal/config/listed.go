@@ -66,7 +66,10 @@ func (c *Config) Listed(d *listfile.Document, now time.Time) *Config {
 		if CheckEntry(e) != nil || one.read("entry", []byte(e.TOML())) != nil {
 			continue // of another version
 		}
-		copied.listed.allow = append(copied.listed.allow, one.allow...)
+		for _, a := range one.allow {
+			a.Who = e.Who + ", " + e.Added.UTC().Format(time.DateOnly)
+			copied.listed.allow = append(copied.listed.allow, a)
+		}
 		copied.listed.deny = append(copied.listed.deny, one.deny...)
 		if ends, _ := e.Ends(); !ends.IsZero() && (copied.ListEnds.IsZero() || ends.Before(copied.ListEnds)) {
 			copied.ListEnds = ends
