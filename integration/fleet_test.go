@@ -154,6 +154,81 @@ func compareReports(t *testing.T, hosts []*mxHost) {
 	}
 }
 
+// fleetUser may do what a host does, and no more: examples/fleet has these lines.
+const fleetUser = "mx on >a-password-of-mx ~helo-milter:* -@all +xadd +xrange +xrevrange +expire +zadd +zscore +zrange " +
+	"+zrangebyscore +zremrangebyrank +zremrangebyscore +hget +hset +watch +unwatch +multi +exec"
+
+// worksAt has a host share a server in all ways that there are.
+func worksAt(t *testing.T, fleet string, env ...string) {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), "decisions.jsonl")
+	h := &mxHost{log: log, http: fmt.Sprintf("127.0.0.1:%d", rig.FreePort())}
+	h.milter = rig.NewMilter(t, "unix", fmt.Sprintf("decision_log = %q\n[http]\nlisten = %q\n[fleet]\nhost = \"mx1\"\n%s", log, h.http, fleet))
+	h.milter.Env = env
+	h.milter.Start(t)
+	rig.Eventually(t, func() error {
+		if m := rig.Metrics(t, h.http); m["helo_milter_fleet_up"] != 1 {
+			return fmt.Errorf("the server is not there:\n%s", h.milter.Log())
+		}
+		return nil
+	})
+	for range 5 {
+		if err := h.milter.Session("203.0.113.10", "mail.example.org"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, pair := range env {
+		name, value, _ := strings.Cut(pair, "=")
+		t.Setenv(name, value) // for the commands
+	}
+	h.command(t, "allow", "add", "192.0.2.1")
+	rig.Eventually(t, func() error {
+		m := rig.Metrics(t, h.http)
+		if m["helo_milter_list_entries"] != 1 || m["helo_milter_fleet_spool_bytes"] > 0 {
+			return fmt.Errorf("%v entries, %v bytes wait", m["helo_milter_list_entries"], m["helo_milter_fleet_spool_bytes"])
+		}
+		return nil
+	})
+	if err := h.milter.Session("203.0.113.10", "mail.example.org"); err != nil {
+		t.Fatal(err)
+	}
+	compareReports(t, []*mxHost{h})
+	for series, errors := range rig.Metrics(t, h.http) {
+		if strings.HasPrefix(series, "helo_milter_fleet_errors_total") && errors > 0 {
+			t.Errorf("%s is %v", series, errors)
+		}
+	}
+	if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), `"seen":{"names":1}`) {
+		t.Errorf("nothing of the census is in the log: %v\n%s", err, text)
+	}
+}
+
+// A server that speaks TLS, to a user with a password and no more rights than it needs.
+func TestFleetSecured(t *testing.T) {
+	redis, ca := rig.SecureRedis(t)
+	setUser := []any{"ACL", "SETUSER"}
+	for word := range strings.FieldsSeq(fleetUser) {
+		setUser = append(setUser, word)
+	}
+	if _, err := redis.Do(setUser...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := redis.Do("ACL", "SETUSER", "default", "off"); err != nil {
+		t.Fatal(err)
+	}
+	worksAt(t, fmt.Sprintf("redis = [\"rediss://%s\"]\nuser = \"mx\"\npassword_file = %q\n",
+		redis.Addr, rig.PasswordFile(t, "a-password-of-mx")), "SSL_CERT_FILE="+ca)
+}
+
+// A Cluster, whose nodes have a part of the keys each.
+func TestFleetCluster(t *testing.T) {
+	var urls []string
+	for _, addr := range rig.Cluster(t) {
+		urls = append(urls, fmt.Sprintf("%q", "redis://"+addr))
+	}
+	worksAt(t, "redis = ["+strings.Join(urls, ", ")+"]\n")
+}
+
 // On one host the list is a file, which the daemon looks at by itself.
 func TestListFile(t *testing.T) {
 	t.Parallel()

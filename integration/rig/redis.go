@@ -2,10 +2,13 @@ package rig
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -21,19 +24,86 @@ type Redis struct {
 	proc   *process
 }
 
+func newRedis(t T) *Redis {
+	r := &Redis{Addr: fmt.Sprintf("127.0.0.1:%d", FreePort()), t: t, dir: workDir(t, "redis")}
+	t.Cleanup(func() { _ = r.Client.Close(); r.Stop() })
+	return r
+}
+
+// options are settings as a command line has them.
+func options(settings []string) (args []string) {
+	for i := 0; i < len(settings); i += 2 {
+		args = append(args, "--"+settings[i], settings[i+1])
+	}
+	return args
+}
+
 // StartRedis starts a redis-server with these settings: "maxmemory", "1mb", each as a name and a value.
 func StartRedis(t T, settings ...string) *Redis {
 	t.Helper()
-	r := &Redis{Addr: fmt.Sprintf("127.0.0.1:%d", FreePort()), t: t, dir: workDir(t, "redis")}
+	r := newRedis(t)
 	_, port, _ := net.SplitHostPort(r.Addr)
-	r.args = []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", r.dir}
-	for i := 0; i < len(settings); i += 2 {
-		r.args = append(r.args, "--"+settings[i], settings[i+1])
-	}
+	r.args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", r.dir}, options(settings)...)
 	r.Client = redis.NewClient(&redis.Options{Addr: r.Addr, Protocol: 2, DisableIdentity: true})
-	t.Cleanup(func() { _ = r.Client.Close(); r.Stop() })
 	r.Start()
 	return r
+}
+
+// SecureRedis starts a redis-server that speaks TLS only, and returns a file with its certificate.
+func SecureRedis(t T, settings ...string) (r *Redis, ca string) {
+	t.Helper()
+	ca = certificate(t)
+	_ = os.Chmod(filepath.Dir(ca), 0o755)
+	_ = os.Chmod(ca, 0o644)
+	r = newRedis(t)
+	_, port, _ := net.SplitHostPort(r.Addr)
+	r.args = append([]string{
+		"--port", "0", "--tls-port", port, "--tls-cert-file", ca, "--tls-key-file", ca, "--tls-auth-clients", "no",
+		"--bind", "127.0.0.1", "--save", "", "--dir", r.dir,
+	}, options(settings)...)
+	pool := x509.NewCertPool()
+	text, err := os.ReadFile(ca)
+	if err != nil || !pool.AppendCertsFromPEM(text) {
+		t.Fatalf("redis-server: %v", err)
+	}
+	r.Client = redis.NewClient(&redis.Options{
+		Addr: r.Addr, Protocol: 2, DisableIdentity: true, TLSConfig: &tls.Config{RootCAs: pool},
+	})
+	r.Start()
+	return r, ca
+}
+
+// Cluster starts three redis-servers that share the keys, and returns their addresses.
+func Cluster(t T) (addrs []string) {
+	t.Helper()
+	var nodes []*Redis
+	for range 3 {
+		nodes = append(nodes, StartRedis(t, "cluster-enabled", "yes"))
+	}
+	const slots = 16384
+	for i, n := range nodes {
+		addrs = append(addrs, n.Addr)
+		if _, err := n.Do("CLUSTER", "ADDSLOTSRANGE", i*slots/3, (i+1)*slots/3-1); err != nil {
+			t.Fatalf("redis-server: %v", err)
+		}
+		host, port, _ := net.SplitHostPort(nodes[0].Addr)
+		if _, err := n.Do("CLUSTER", "MEET", host, port); err != nil {
+			t.Fatalf("redis-server: %v", err)
+		}
+	}
+	for _, n := range nodes {
+		err := within(func() error {
+			info, err := n.Do("CLUSTER", "INFO")
+			if err == nil && (!strings.Contains(fmt.Sprint(info), "cluster_state:ok") || !strings.Contains(fmt.Sprint(info), "cluster_known_nodes:3")) {
+				err = fmt.Errorf("%v", info)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatalf("redis-server: the cluster does not come up: %v", err)
+		}
+	}
+	return addrs
 }
 
 // Start starts it again after Stop, without what it had.

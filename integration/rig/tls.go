@@ -7,12 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// certificate makes a self-signed certificate for STARTTLS, and returns a file with it and its key.
+// certificate makes a self-signed certificate of mx.example.net and 127.0.0.1, and returns a file with it and its key.
 func certificate(t T) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -20,7 +21,7 @@ func certificate(t T) string {
 		t.Fatalf("tls: %v", err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"mx.example.net"},
+		SerialNumber: big.NewInt(1), DNSNames: []string{"mx.example.net"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
