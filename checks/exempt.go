@@ -30,7 +30,7 @@ type Allow struct {
 	Mended  bool      // it is not needed any more once its clients have no fault: see Probation
 	Reason  string    // for the administrator
 
-	Who     string    // who added it to a list, see Exemptions.List; "" is the configuration's own
+	Who string // who added it to a list, see Exemptions.List; "" is the configuration's own
 
 	listed bool
 }

@@ -67,6 +67,7 @@ type onCall struct {
 	prometheus *rig.Prometheus
 	resolver   *rig.OwnResolver // of mx
 	mx, mx2    *rig.Milter
+	redis      *rig.Redis // that mx2 shares
 	at, at2    string // their addresses of /metrics, which are the labels instance
 }
 
@@ -87,7 +88,7 @@ func TestOnCall(t *testing.T) {
 	troubles.Go(o.failReload)
 	troubles.Go(o.dropLog)
 	troubles.Go(func() { o.refuseMore(); o.failDNS(); o.fillPlaces() })
-	troubles.Go(func() { o.connect(); o.askBlockList(); o.restart() })
+	troubles.Go(func() { o.connect(); o.askBlockList(); o.loseFleet(); o.restart() })
 	troubles.Wait()
 	stop()
 }
@@ -96,7 +97,7 @@ func TestOnCall(t *testing.T) {
 // no alert waits ("for"), and hours are seconds.
 func startOnCall(t *testing.T) *onCall {
 	t.Helper()
-	o := &onCall{T: t, began: time.Now(), resolver: rig.StartResolver(t)}
+	o := &onCall{T: t, began: time.Now(), resolver: rig.StartResolver(t), redis: rig.StartRedis(t)}
 	start := func(config string) (milter *rig.Milter, at string) {
 		at = fmt.Sprintf("127.0.0.1:%d", rig.FreePort())
 		milter = rig.NewMilter(t, "unix", fmt.Sprintf("%s[http]\nlisten = %q\n", config, at))
@@ -114,7 +115,8 @@ decision_log = %q
 [dns]
 servers = [%q]
 `, fifo, o.resolver.Addr))
-	o.mx2, o.at2 = start("[lists]\ndomain = [\"closed.example\"]\n[limits]\nconnections = 10\n")
+	o.mx2, o.at2 = start(fmt.Sprintf("[lists]\ndomain = [\"closed.example\"]\n[limits]\nconnections = 10\n"+
+		"[fleet]\nredis = [\"redis://%s\"]\n", o.redis.Addr))
 	rules := readFile(t, "../examples/prometheus/"+rulesFile)
 	rules = regexp.MustCompile(`for: \S+`).ReplaceAllString(rules, "for: 0s")
 	rules = strings.NewReplacer("[10m]", "[4s]", "[15m]", "[4s]", "[1h]", "[4s]", "[1d]", "[5s]",
@@ -351,6 +353,12 @@ func (o *onCall) limitFiles(most int) {
 	if err != nil {
 		o.Errorf("prlimit: %v\n%s", err, out)
 	}
+}
+
+func (o *onCall) loseFleet() {
+	o.redis.Pause()
+	o.untilFired("FleetAlone mx2")
+	o.redis.Resume()
 }
 
 func (o *onCall) askBlockList() {

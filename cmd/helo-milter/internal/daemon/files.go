@@ -6,6 +6,7 @@ import (
 
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/console"
+	"helo-milter/cmd/helo-milter/internal/fleet"
 	"helo-milter/cmd/helo-milter/internal/help"
 	"helo-milter/dnscache"
 )
@@ -44,6 +45,9 @@ func share(cfg *config.Config, most int) files {
 	}
 	if cfg.HTTP.Console {
 		own += console.MaxConnections
+	}
+	if len(cfg.Fleet.Redis) > 0 {
+		own += fleet.MaxConnections * len(cfg.Fleet.Servers.Addrs)
 	}
 	f.wanted = own + f.connections + f.questions*each
 	if most == 0 || most >= f.wanted {

@@ -204,6 +204,7 @@ func full(t *testing.T) *prometheus.Registry {
 	m.spool("log", log)
 	m.spool("decision_log", log)
 	m.spool("console", log)
+	m.spool("fleet", log)
 	m.watch(gate.New(gate.Limits{}).Connections)
 	c, err := config.Parse("", nil)
 	if err != nil {

@@ -21,8 +21,8 @@ const (
 	// time gives a context.
 	dialTimeout = time.Second
 	ioTimeout   = 2 * time.Second
-	// poolSize is how many connections there are at most, to one server.
-	poolSize = 8
+	// MaxConnections is how many connections there are at most, to one server.
+	MaxConnections = 8
 )
 
 // Server is the server that a fleet shares, a Cluster of them, or the one that Sentinels name. Its methods may be
@@ -47,7 +47,7 @@ func Connect(cfg *config.Config) (*Server, error) {
 		Username: f.User, Password: password,
 		Protocol:   2, // which all servers speak, and enough for us
 		MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: 1, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
-		PoolSize: poolSize, PoolTimeout: ioTimeout, ContextTimeoutEnabled: true, DisableIdentity: true,
+		PoolSize: MaxConnections, MaxActiveConns: MaxConnections, PoolTimeout: ioTimeout, ContextTimeoutEnabled: true, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if f.Servers.TLS {
