@@ -62,8 +62,8 @@ func (e *Exemptions) Allow(a Allow) {
 	}
 }
 
-// List exempts what an entry of a list says that is not the configuration's own: unless the configuration's own deny list
-// has the client.
+// List exempts what an entry of a list says that is not the configuration's own: unless the configuration's own
+// deny list has the client.
 func (e *Exemptions) List(a Allow) {
 	a.listed = true
 	e.Allow(a)

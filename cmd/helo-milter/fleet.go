@@ -18,8 +18,9 @@ import (
 // askFleet is how long the fleet's server may take to say which hosts there are.
 const askFleet = 10 * time.Second
 
-// inputs are what arguments name that is no file: standard input, and what the hosts of the fleet share from a moment on.
-// "fleet:" is replaced by one for each host. lost is called with what is missing in the stream of one. close must be called.
+// inputs are what arguments name that is no file: standard input, and what the hosts of the fleet share from a
+// moment on. "fleet:" is replaced by one for each host. lost is called with what is missing in the stream of one.
+// close must be called.
 func (p *program) inputs(
 	cfg *config.Config, from time.Time, lost func(string), lists ...*[]string,
 ) (in past.Inputs, close func(), err error) {
@@ -94,7 +95,8 @@ func eachHost(names, hosts []string) (list []string, err error) {
 		case slices.Contains(hosts, host):
 			list = append(list, past.FleetPrefix+host)
 		default:
-			return nil, fmt.Errorf("%s: no such host; there are: %s", clean.Terminal(name), clean.Terminal(strings.Join(hosts, ", ")))
+			return nil, fmt.Errorf("%s: no such host; there are: %s", clean.Terminal(name),
+				clean.Terminal(strings.Join(hosts, ", ")))
 		}
 	}
 	if len(list) == 0 && len(names) > 0 {

@@ -133,11 +133,14 @@ func newFleetMetrics() *fleetMetrics {
 func (m *fleetMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.questions, m.errors,
-		gauge("fleet_up", "1 if the fleet's server has answered in the last 5 seconds; 0 also without a fleet.", func() (n int) {
-			if m.up.Load() {
-				n = 1
-			}
-			return n
-		}),
+		gauge("fleet_up", "1 if the fleet's server has answered in the last 5 seconds; 0 also without a fleet.",
+			func() int { return count(m.up.Load()) }),
 	}
+}
+
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }

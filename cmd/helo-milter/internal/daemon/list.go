@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -55,7 +56,8 @@ func (w *listWatch) close() {
 
 // run sends the first other document, or the same one when an entry of it has ended, and ends: what takes it begins anew.
 func (w *listWatch) run(
-	ctx context.Context, look func(context.Context) *listfile.Document, ends time.Time, to chan<- *listfile.Document,
+	ctx context.Context, look func(context.Context) *listfile.Document, ends time.Time,
+	to chan<- *listfile.Document,
 ) {
 	defer close(w.ended)
 	every := time.NewTicker(listEvery)
@@ -88,22 +90,28 @@ func (d *Daemon) lookAtFile(file listfile.File, have *listfile.Document) func(co
 	var seen os.FileInfo
 	return func(context.Context) *listfile.Document {
 		info, err := os.Stat(string(file))
-		if err == nil && seen != nil && os.SameFile(seen, info) && seen.ModTime().Equal(info.ModTime()) && seen.Size() == info.Size() {
+		if err == nil && seen != nil && same(seen, info) {
 			return nil
 		}
 		seen = info
 		found, err := file.Load()
 		if err != nil {
 			if ok, suppressed := d.fleetErrors.allow("list file"); ok {
-				d.log.Error("list: cannot be read, the list in use stays", "error", clean.Log(err.Error()), "suppressed", suppressed)
+				d.log.Error("list: cannot be read, the list in use stays", "error", clean.Log(err.Error()),
+					"suppressed", suppressed)
 			}
 			return nil
 		}
-		if found.Equal(have) && len(found.Entries) == len(have.Entries) && string(found.Text()) == string(have.Text()) {
+		if found.Equal(have) && bytes.Equal(found.Text(), have.Text()) { // it may have been edited by hand
 			return nil
 		}
 		return found
 	}
+}
+
+// same reports whether a file has not been written since.
+func same(then, now os.FileInfo) bool {
+	return os.SameFile(then, now) && then.ModTime().Equal(now.ModTime()) && then.Size() == now.Size()
 }
 
 // lookAtFleet returns what looks whether the fleet has another document than this host, which is copied to the file.
@@ -208,8 +216,10 @@ func (m *listMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.changes,
 		gauge("list_entries", "Entries of the list that commands edit.", func() int { return int(m.count.Load()) }),
-		gauge("list_version", "Version of that list: one more with each change.", func() int { return int(m.version.Load()) }),
-		gauge("list_confirmed_timestamp_seconds", "When the fleet's server was last seen to have the same list; 0 without a fleet.",
+		gauge("list_version", "Version of that list: one more with each change.",
+			func() int { return int(m.version.Load()) }),
+		gauge("list_confirmed_timestamp_seconds",
+			"When the fleet's server was last seen to have the same list; 0 without a fleet.",
 			func() int { return int(m.confirmed.Load()) }),
 	}
 }

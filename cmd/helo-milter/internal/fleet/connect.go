@@ -34,8 +34,8 @@ type Server struct {
 	as     string // what it was made from
 }
 
-// Connect returns the servers of a configuration that has some. It waits for nothing: connections are made when there is
-// something to ask, and made anew when they break. Close must be called. The error is about password_file.
+// Connect returns the servers of a configuration that has some. It waits for nothing: connections are made when
+// there is something to ask, and made anew when they break. Close must be called. The error is about password_file.
 func Connect(cfg *config.Config) (*Server, error) {
 	f := &cfg.Fleet
 	password, err := ReadPassword(f.PasswordFile)
@@ -45,8 +45,9 @@ func Connect(cfg *config.Config) (*Server, error) {
 	o := &redis.UniversalOptions{
 		Addrs: f.Servers.Addrs, DB: f.Servers.DB, MasterName: f.Servers.Master,
 		Username: f.User, Password: password,
-		Protocol:   2, // which all servers speak, and enough for us
-		MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: 1, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
+		Protocol:   2,                    // which all servers speak, and enough for us
+		MaxRetries: -1, DialerRetries: 1, // who asks tries again, or does not
+		DialTimeout: dialTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
 		PoolSize: MaxConnections, MaxActiveConns: MaxConnections, PoolTimeout: ioTimeout, ContextTimeoutEnabled: true, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}

@@ -90,7 +90,7 @@ func (l *List) put(ctx context.Context, tx *redis.Tx, d *listfile.Document) erro
 	return err
 }
 
-// Restored is an answer of Update: the server had lost what the copy has, and has it again.
+// errRestored ends a change that has given the server back what it had lost.
 var errRestored = errors.New("restored")
 
 // Update compares a copy with the document, and returns the document where that is another one, or nil. Where the server has
