@@ -305,7 +305,11 @@ func TestSpeak(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if _, err := other.Read(make([]byte, 1)); err == nil || h.said.String() != "!full" {
+	_, err = other.Read(make([]byte, 1))
+	for end := time.Now().Add(time.Minute); h.said.String() != "!full" && time.Now().Before(end); { // after the Close
+		time.Sleep(time.Millisecond)
+	}
+	if err == nil || h.said.String() != "!full" {
 		t.Errorf("%v, said %s", err, h.said.String())
 	}
 }
