@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,12 +21,16 @@ const (
 	slack = time.Hour
 )
 
+// hostForm is that of the names that hosts have: others were written by somebody else.
+var hostForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,253}$`)
+
 // Hosts returns the hosts that the fleet has, or had within 30 days, sorted.
 func (s *Server) Hosts(ctx context.Context) ([]string, error) {
 	hosts, err := s.client.ZRange(ctx, s.key("hosts"), 0, -1).Result()
 	if err != nil {
 		return nil, s.failed(err)
 	}
+	hosts = slices.DeleteFunc(hosts, func(host string) bool { return !hostForm.MatchString(host) })
 	slices.Sort(hosts)
 	return hosts, nil
 }

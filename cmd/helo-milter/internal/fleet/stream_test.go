@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +190,23 @@ func TestStreamHostile(t *testing.T) {
 	}
 	if _, err := s.Open(t.Context(), "mx2", time.Time{}); err == nil || Trouble(err) != "wrong type" {
 		t.Error(err)
+	}
+}
+
+// Only hosts are hosts, and those that are gone for long are forgotten.
+func TestHosts(t *testing.T) {
+	s := startRedis(t).connect("MX1.example.net")
+	for name, score := range map[string]float64{"mx0": 1e9, "mx\x1b[31m": 4e9, "mx*": 4e9, "": 4e9, "mx2": 4e9} {
+		if err := s.client.ZAdd(t.Context(), s.key("hosts"), redis.Z{Score: score, Member: name}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.present(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	hosts, err := s.Hosts(t.Context())
+	if want := []string{"mx1.example.net", "mx2"}; err != nil || !slices.Equal(hosts, want) {
+		t.Errorf("%q, %v", hosts, err)
 	}
 }
 
