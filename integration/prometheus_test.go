@@ -68,7 +68,7 @@ type onCall struct {
 	resolver   *rig.OwnResolver // of mx
 	mx, mx2    *rig.Milter
 	redis      *rig.Redis // that mx2 shares
-	at, at2    string // their addresses of /metrics, which are the labels instance
+	at, at2    string     // their addresses of /metrics, which are the labels instance
 }
 
 // Each alert of examples/prometheus fires when what it is about happens, and none before; and each panel of
