@@ -154,9 +154,20 @@ func compareReports(t *testing.T, hosts []*mxHost) {
 	}
 }
 
-// fleetUser may do what a host does, and no more: examples/fleet has these lines.
-const fleetUser = "mx on >a-password-of-mx ~helo-milter:* -@all +xadd +xrange +xrevrange +expire +zadd +zscore +zrange " +
-	"+zrangebyscore +zremrangebyrank +zremrangebyscore +hget +hset +watch +unwatch +multi +exec"
+// fleetUser may do what a host does, and no more.
+func fleetUser(t *testing.T) (name string, rights []any) {
+	t.Helper()
+	for line := range strings.Lines(example(t, "fleet/redis.conf")) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "user" && fields[1] != "default" {
+			for _, right := range fields[2:] {
+				rights = append(rights, right)
+			}
+			return fields[1], rights
+		}
+	}
+	t.Fatal("no user")
+	return "", nil
+}
 
 // worksAt has a host share a server in all ways that there are.
 func worksAt(t *testing.T, fleet string, env ...string) {
@@ -206,18 +217,15 @@ func worksAt(t *testing.T, fleet string, env ...string) {
 // A server that speaks TLS, to a user with a password and no more rights than it needs.
 func TestFleetSecured(t *testing.T) {
 	redis, ca := rig.SecureRedis(t)
-	setUser := []any{"ACL", "SETUSER"}
-	for word := range strings.FieldsSeq(fleetUser) {
-		setUser = append(setUser, word)
-	}
-	if _, err := redis.Do(setUser...); err != nil {
+	user, rights := fleetUser(t)
+	if _, err := redis.Do(append([]any{"ACL", "SETUSER", user}, rights...)...); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := redis.Do("ACL", "SETUSER", "default", "off"); err != nil {
 		t.Fatal(err)
 	}
-	worksAt(t, fmt.Sprintf("redis = [\"rediss://%s\"]\nuser = \"mx\"\npassword_file = %q\n",
-		redis.Addr, rig.PasswordFile(t, "a-password-of-mx")), "SSL_CERT_FILE="+ca)
+	worksAt(t, fmt.Sprintf("redis = [\"rediss://%s\"]\nuser = %q\npassword_file = %q\n",
+		redis.Addr, user, rig.PasswordFile(t, "PASSWORD")), "SSL_CERT_FILE="+ca)
 }
 
 // A Cluster, whose nodes have a part of the keys each.
