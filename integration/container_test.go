@@ -84,6 +84,9 @@ func (p podman) build() {
 		p.Fatal(err)
 	}
 	stage := p.TempDir()
+	if err := os.MkdirAll(stage+"/state/helo-milter", 0o755); err != nil {
+		p.Fatal(err)
+	}
 	for file, from := range map[string]string{"/helo-milter": rig.Shipped(p), certificates: certificates} {
 		data, err := os.ReadFile(from)
 		if err == nil {
