@@ -65,22 +65,19 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// Both milters of examples/compose judge mail with its settings and files, each behind a Postfix; what one is told counts
-// in the other, also from its last copy; and Prometheus sees both.
+// Both milters of examples/compose judge mail with its settings and files, each behind a Postfix; what one is told
+// counts in the other, also from its last copy; and Prometheus sees both.
 func TestComposeFleet(t *testing.T) {
 	t.Parallel()
 	project := loadCompose(t, "../examples/compose/compose.yaml")
-	var settings []string
-	for _, word := range project.Services["redis"].Command[1:] {
-		settings = append(settings, strings.TrimPrefix(word, "--"))
-	}
-	redis := rig.StartRedis(t, settings...)
+	redis := startComposeRedis(t, project)
 	p := newPodman(t)
 	p.build()
 	scrape := "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n" + example(t, "compose/prometheus.yml")
 	for _, name := range []string{"milter1", "milter2"} {
 		port, http := fmt.Sprint(rig.FreePort()), fmt.Sprint(rig.FreePort())
-		here := strings.NewReplacer(":8891", ":"+port, ":9891", ":"+http, "10.0.0.0/8", "127.0.0.0/8", "redis:6379", redis.Addr)
+		here := strings.NewReplacer(":8891", ":"+port, ":9891", ":"+http, "10.0.0.0/8", "127.0.0.0/8",
+			"redis:6379", redis.Addr)
 		p.start(project.Services[name], here)
 		scrape = strings.Replace(scrape, name+":9891", "127.0.0.1:"+http, 1)
 		sink := rig.StartSink(t)
@@ -93,30 +90,38 @@ func TestComposeFleet(t *testing.T) {
 		"prometheus.yml": scrape, rulesFile: example(t, "prometheus/"+rulesFile),
 	})
 	p.command("milter1", "allow", "add", "203.0.113.9", "--reason", "they know")
-	for _, query := range []string{`sum(up{job="helo-milter"})`, "sum(helo_milter_fleet_up)", "sum(helo_milter_list_entries)"} {
-		rig.Eventually(t, func() error {
-			samples, err := prometheus.Query(query)
-			if err == nil && (len(samples) != 1 || samples[0].Value != 2) {
-				err = fmt.Errorf("%s is %v\n%s", query, samples, p.must("logs", "milter2"))
-			}
-			return err
-		})
+	for _, query := range []string{
+		`sum(up{job="helo-milter"})`, "sum(helo_milter_fleet_up)", "sum(helo_milter_list_entries)",
+	} {
+		awaitTwo(t, prometheus, query)
 	}
 	for _, host := range []string{"mx1", "mx2"} {
-		rig.Eventually(t, func() error {
-			if got := p.command("milter2", "report", "fleet:"+host+".example.net"); !strings.Contains(got, "transactions    1  ") {
-				return fmt.Errorf("the report of %s:\n%s", host, got)
-			}
-			return nil
-		})
+		p.await("transactions    1  ", "milter2", "report", "fleet:"+host+".example.net")
 	}
 	redis.Stop()
 	p.must("restart", "milter2")
+	p.await("they know", "milter2", "allow", "list")
+}
+
+// startComposeRedis starts a redis-server with the settings of the service redis.
+func startComposeRedis(t *testing.T, project *compose.Project) *rig.Redis {
+	t.Helper()
+	var settings []string
+	for _, word := range project.Services["redis"].Command[1:] {
+		settings = append(settings, strings.TrimPrefix(word, "--"))
+	}
+	return rig.StartRedis(t, settings...)
+}
+
+// awaitTwo waits until a sum is two.
+func awaitTwo(t *testing.T, prometheus *rig.Prometheus, query string) {
+	t.Helper()
 	rig.Eventually(t, func() error {
-		if got := p.command("milter2", "allow", "list"); !strings.Contains(got, "they know") {
-			return fmt.Errorf("without Redis the list is\n%s", got)
+		samples, err := prometheus.Query(query)
+		if err == nil && (len(samples) != 1 || samples[0].Value != 2) {
+			err = fmt.Errorf("%s is %v", query, samples)
 		}
-		return nil
+		return err
 	})
 }
 
@@ -124,8 +129,9 @@ func TestComposeFleet(t *testing.T) {
 func (p podman) start(s compose.ServiceConfig, here *strings.Replacer) {
 	p.Helper()
 	args := []string{
-		"run", "--detach", "--name=" + s.Name, "--network=host", "--uts=private", "--hostname=" + s.Hostname, "--cgroups=disabled",
-		"--ulimit=nofile=8192:8192", "--ulimit=nproc=4096:4096", fmt.Sprintf("--read-only=%v", s.ReadOnly),
+		"run", "--detach", "--name=" + s.Name, "--network=host", "--uts=private", "--hostname=" + s.Hostname,
+		"--cgroups=disabled", "--ulimit=nofile=8192:8192", "--ulimit=nproc=4096:4096",
+		fmt.Sprintf("--read-only=%v", s.ReadOnly),
 	}
 	for _, name := range s.CapDrop {
 		args = append(args, "--cap-drop="+name)
@@ -157,5 +163,16 @@ func (p podman) start(s compose.ServiceConfig, here *strings.Replacer) {
 // command runs helo-milter in the container of a daemon, with its configuration.
 func (p podman) command(container string, args ...string) string {
 	p.Helper()
-	return p.must(append([]string{"exec", container, "/helo-milter", "--config", "/etc/helo-milter/helo-milter.toml"}, args...)...)
+	return p.must(append([]string{"exec", container, "/helo-milter", "--config", configFile}, args...)...)
+}
+
+// await waits until a command prints a text.
+func (p podman) await(text, container string, args ...string) {
+	p.Helper()
+	rig.Eventually(p, func() error {
+		if got := p.command(container, args...); !strings.Contains(got, text) {
+			return fmt.Errorf("%q: no %q in\n%s", args, text, got)
+		}
+		return nil
+	})
 }

@@ -67,15 +67,14 @@ var kubernetesMistakes = []struct{ file, from, to, problem string }{
 	{"daemonset.yaml", "400MiB", "512MiB", "GOMEMLIMIT 512MiB is no less than 512Mi"},
 	{"daemonset.yaml", "Seconds: 30", "Seconds: 20", "killed after 20 s"},
 	{"daemonset.yaml", "name: helo-milter\n  #", "name: milter\n  #", "DaemonSet helo-milter: selects other pods"},
-	{"sidecar.yaml", "app.kubernetes.io/name: mx\n  ports", "app.kubernetes.io/name: mta\n  ports", "Service mx: selects no pod"},
+	{"sidecar.yaml", "name: mx\n  ports", "name: mta\n  ports", "Service mx: selects no pod"},
 	{"sidecar.yaml", "targetPort: smtp", "targetPort: smtps", "Service mx: no container has port smtps"},
 	{"sidecar.yaml", "serviceName: helo-milter", "serviceName: mx", "no headless Service mx"},
 	{"sidecar.yaml", "name: mx\n---\n# Who", "name: mta\n---\n# Who", "PodDisruptionBudget mx: selects no pod"},
 	{"sidecar.yaml", "name: mx\n  policyTypes", "name: mta\n  policyTypes", "NetworkPolicy mx: selects no pod"},
 	{"sidecar.yaml", "- port: 9891", "- port: 9892", "NetworkPolicy mx: nobody may come to port 9891"},
-	{"sidecar.yaml", "      from:\n        - n", "      from: []\n      x:\n        - n", `unknown field "spec.ingress[1].x"`},
-	{"sidecar.yaml", "labelSelector:\n            matchLabels:\n              app.kubernetes.io/name: mx", "labelSelector:\n            matchLabels:\n              app.kubernetes.io/name: mta", "spread: selects other pods"},
-	{"monitoring.yaml", "  selector:\n    example.net/metrics: helo-milter", "  selector:\n    example.net/metrics: mx", "Service helo-milter: selects no pod"},
+	{"sidecar.yaml", "name: mx\n      init", "name: mta\n      init", "spread: selects other pods"},
+	{"monitoring.yaml", "metrics: helo-milter\n  ports", "metrics: mx\n  ports", "Service helo-milter: selects no pod"},
 	{"monitoring.yaml", "- port: metrics", "- port: http", "ServiceMonitor helo-milter: selects no Service with http"},
 }
 
