@@ -16,9 +16,10 @@ import (
 const (
 	// askTimeout is how long the answers to a batch of questions may take.
 	askTimeout = 50 * time.Millisecond
-	// askPause is how long nobody is asked after a batch without an answer: it costs one batch its time then, and not
-	// each session.
-	askPause = time.Second
+	// After a batch without an answer nobody is asked for firstPause, and for twice as long after each other one, up to
+	// lastPause.
+	firstPause = 50 * time.Millisecond
+	lastPause  = time.Second
 	// So many questions are asked at once, and so many wait at most. More are not asked.
 	askBatch   = 100
 	askWaiting = 1000
@@ -43,7 +44,8 @@ type Census struct {
 	onAsked   func(result string)
 	onTrouble func(error)
 	questions chan question
-	paused    atomic.Int64 // until when, in nanoseconds since 1970
+	paused    atomic.Int64  // until when, in nanoseconds since 1970
+	pause     time.Duration // the last one; 0 since an answer
 	stop      context.CancelFunc
 	ended     chan struct{}
 }
@@ -188,9 +190,12 @@ func (c *Census) ask(ctx context.Context, batch []question) {
 		c.asked(result)
 		batch[i].answer(&replies[i], result == Answered)
 	}
-	if failed == len(batch) {
-		c.paused.Store(time.Now().Add(askPause).UnixNano())
+	if failed < len(batch) {
+		c.pause = 0
+		return
 	}
+	c.pause = min(max(firstPause, 2*c.pause), lastPause)
+	c.paused.Store(time.Now().Add(c.pause).UnixNano())
 }
 
 // answer sends what the server has said, if it has.
