@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"helo-milter/integration/rig"
+)
+
+const (
+	fleetHost   = "mx1.example.net"
+	fleetStream = "helo-milter:decisions:" + fleetHost
+)
+
+// sharing is what sessions ask of the server: commands a message, by name.
+type sharing struct {
+	first, again map[string]float64 // of clients that come for the first time, and of known ones
+	took         map[string]float64 // CPU of one command, in microseconds
+}
+
+// share plays a session of each client, and then sessions of known ones at the fixed rate, and counts the commands.
+func (m *member) share(t rig.T, clients pool, length time.Duration) (s sharing) {
+	messages := func() float64 { return rig.Metrics(t, m.program.http)["helo_milter_decision_seconds_count"] }
+	counted := func(play func()) map[string]float64 {
+		before, n := statistics(t, m.redis, "calls"), messages()
+		play()
+		m.await(t, "helo_milter_fleet_spool_bytes", 0)
+		after := statistics(t, m.redis, "calls")
+		n = messages() - n
+		for name, calls := range after {
+			after[name] = (calls - before[name]) / n
+		}
+		return after
+	}
+	s.first = counted(func() { m.program.warm(t, clients) })
+	s.again = counted(func() {
+		l := clients.play(m.program.sockets["unix"], 16, false, during(length, paced(besideRate, anyOf(clients.size))))
+		l.enough(t, m.name)
+	})
+	s.took = statistics(t, m.redis, "usec_per_call")
+	return s
+}
+
+// ofOurs are the commands that this program asks for.
+var ofOurs = []string{"info", "config|get", "eval", "memory|usage", "keys", "xlen", "xrevrange"}
+
+// statistics returns a field of the server's statistics, by command.
+func statistics(t rig.T, r *rig.Redis, field string) map[string]float64 {
+	t.Helper()
+	text, err := r.Client.Info(context.Background(), "commandstats").Result()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	values := map[string]float64{}
+	line := regexp.MustCompile(`(?m)^cmdstat_([a-z|]+):.*?\b` + field + `=([0-9.]+)`)
+	for _, found := range line.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(ofOurs, found[1]) {
+			values[found[1]], _ = strconv.ParseFloat(found[2], 64)
+		}
+	}
+	return values
+}
+
+// print prints the commands, and what the server holds after all rounds.
+func (s sharing) print(t rig.T, out io.Writer, r *rig.Redis) {
+	fmt.Fprintf(out, commandsTitle, besideRate)
+	tab := table{head: []string{"command", "first message of a client", "a later one", "CPU µs"}}
+	first, again := 0.0, 0.0
+	for _, name := range slices.Sorted(maps.Keys(s.again)) {
+		first, again = first+s.first[name], again+s.again[name]
+		tab.row(name, hundredths(s.first[name]), hundredths(s.again[name]), hundredths(s.took[name]))
+	}
+	tab.row("all", hundredths(first), hundredths(again), "")
+	tab.print(out)
+
+	fmt.Fprint(out, bytesTitle)
+	tab = table{head: []string{"what", "number", "bytes each", "MiB"}}
+	held := func(what string, n, bytes float64) {
+		tab.row(what, whole(n), whole(bytes/max(1, n)), fmt.Sprintf("%.1f", bytes/(1<<20)))
+	}
+	_, stream := holds(t, r, fleetStream)
+	names, ofNames := holds(t, r, "helo-milter:helo:*")
+	clients, ofClients := holds(t, r, "helo-milter:client:*")
+	decisions := float64(r.Client.XLen(context.Background(), fleetStream).Val())
+	held("decisions in the stream", decisions, stream)
+	held("their records alone", decisions, decisions*meanRecord(t, r))
+	held("HELO names", names, ofNames)
+	held("clients", clients, ofClients)
+	held("pairs of both", clients, ofNames+ofClients)
+	held("the rest of what the server uses", 1, memory(t, r, "used_memory")-memory(t, r, "used_memory_startup")-
+		stream-ofNames-ofClients)
+	tab.print(out)
+}
+
+const commandsTitle = `
+### What the server is asked for
+
+Commands by the server's own account (INFO commandstats), a message; in the second column with %d messages a second, in
+which those of the host are hidden: hget each second, and zadd and zremrangebyscore every 5 seconds.
+
+`
+
+const bytesTitle = `
+### What the server holds
+
+By MEMORY USAGE, all of each key; the last row is what used_memory has beyond that since the start: the tables of keys
+and of when they expire, and connections. Each client says one name, which no other one says.
+
+`
+
+// holds counts the keys of a pattern and their bytes.
+func holds(t rig.T, r *rig.Redis, pattern string) (keys, bytes float64) {
+	t.Helper()
+	sums, err := r.Client.Eval(context.Background(), `local n, sum = 0, 0
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+	n, sum = n + 1, sum + redis.call('MEMORY', 'USAGE', key, 'SAMPLES', '0')
+end
+return {n, sum}`, nil, pattern).Int64Slice()
+	if err != nil {
+		t.Fatalf("%s: %v", pattern, err)
+	}
+	return float64(sums[0]), float64(sums[1])
+}
+
+// meanRecord is the length of a record, by the last ones in the stream.
+func meanRecord(t rig.T, r *rig.Redis) float64 {
+	t.Helper()
+	last, err := r.Client.XRevRangeN(context.Background(), fleetStream, "+", "-", 1000).Result()
+	if err != nil || len(last) == 0 {
+		t.Fatalf("%d records, %v", len(last), err)
+	}
+	sum := 0
+	for _, entry := range last {
+		sum += len(fmt.Sprint(entry.Values["r"]))
+	}
+	return float64(sum) / float64(len(last))
+}
+
+// memory is a value of INFO memory.
+func memory(t rig.T, r *rig.Redis, name string) float64 {
+	t.Helper()
+	text, err := r.Client.Info(context.Background(), "memory").Result()
+	found := regexp.MustCompile(`(?m)^` + name + `:([0-9]+)\r?$`).FindStringSubmatch(text)
+	if err != nil || found == nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	bytes, _ := strconv.ParseFloat(found[1], 64)
+	return bytes
+}
+
+func hundredths(f float64) string { return fmt.Sprintf("%.2f", f) }
