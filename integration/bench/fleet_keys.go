@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"helo-milter/integration/rig"
@@ -22,6 +23,7 @@ const (
 type sharing struct {
 	first, again map[string]float64 // of clients that come for the first time, and of known ones
 	took         map[string]float64 // CPU of one command, in microseconds
+	inTime       float64            // of a hundred decisions of known ones
 }
 
 // share plays a session of each client, and then sessions of known ones at the fixed rate, and counts the commands.
@@ -30,6 +32,7 @@ func (m *member) share(t rig.T, clients pool, length time.Duration) (s sharing) 
 	counted := func(play func()) map[string]float64 {
 		before, n := statistics(t, m.redis, "calls"), messages()
 		play()
+		m.milter.WaitDisconnected(t) // all is decided
 		m.await(t, "helo_milter_fleet_spool_bytes", 0)
 		after := statistics(t, m.redis, "calls")
 		n = messages() - n
@@ -43,12 +46,13 @@ func (m *member) share(t rig.T, clients pool, length time.Duration) (s sharing) 
 		l := clients.play(m.program.sockets["unix"], 16, false, during(length, paced(besideRate, anyOf(clients.size))))
 		l.enough(t, m.name)
 	})
+	s.inTime = inTime(lastRecords(t, m.redis))
 	s.took = statistics(t, m.redis, "usec_per_call")
 	return s
 }
 
 // ofOurs are the commands that this program asks for.
-var ofOurs = []string{"info", "config|get", "eval", "memory|usage", "keys", "xlen", "xrevrange"}
+var ofOurs = []string{"info", "xrevrange"}
 
 // statistics returns a field of the server's statistics, by command.
 func statistics(t rig.T, r *rig.Redis, field string) map[string]float64 {
@@ -67,7 +71,7 @@ func statistics(t rig.T, r *rig.Redis, field string) map[string]float64 {
 	return values
 }
 
-// print prints the commands, and what the server holds after all rounds.
+// print prints the commands, and what the server holds after all rounds, which it holds no more then.
 func (s sharing) print(t rig.T, out io.Writer, r *rig.Redis) {
 	fmt.Fprintf(out, commandsTitle, besideRate)
 	tab := table{head: []string{"command", "first message of a client", "a later one", "CPU µs"}}
@@ -79,22 +83,34 @@ func (s sharing) print(t rig.T, out io.Writer, r *rig.Redis) {
 	tab.row("all", hundredths(first), hundredths(again), "")
 	tab.print(out)
 
-	fmt.Fprint(out, bytesTitle)
-	tab = table{head: []string{"what", "number", "bytes each", "MiB"}}
-	held := func(what string, n, bytes float64) {
-		tab.row(what, whole(n), whole(bytes/max(1, n)), fmt.Sprintf("%.1f", bytes/(1<<20)))
+	fmt.Fprintf(out, bytesTitle, s.inTime, inTime(lastRecords(t, r)))
+	printBytes(t, out, r)
+}
+
+// printBytes prints what the server holds, and takes it away.
+func printBytes(t rig.T, out io.Writer, r *rig.Redis) {
+	records := lastRecords(t, r)
+	ctx, sum := context.Background(), 0
+	for _, record := range records {
+		sum += len(record)
 	}
-	_, stream := holds(t, r, fleetStream)
+	decisions := float64(r.Client.XLen(ctx, fleetStream).Val())
+	_, ofStream := holds(t, r, fleetStream)
 	names, ofNames := holds(t, r, "helo-milter:helo:*")
 	clients, ofClients := holds(t, r, "helo-milter:client:*")
-	decisions := float64(r.Client.XLen(context.Background(), fleetStream).Val())
-	held("decisions in the stream", decisions, stream)
-	held("their records alone", decisions, decisions*meanRecord(t, r))
-	held("HELO names", names, ofNames)
-	held("clients", clients, ofClients)
-	held("pairs of both", clients, ofNames+ofClients)
-	held("the rest of what the server uses", 1, memory(t, r, "used_memory")-memory(t, r, "used_memory_startup")-
-		stream-ofNames-ofClients)
+	before := usedMemory(t, r)
+	r.Client.Del(ctx, fleetStream)
+	without := usedMemory(t, r)
+	r.Client.FlushAll(ctx)
+	nothing := usedMemory(t, r)
+
+	tab := table{head: []string{"what", "number", "bytes each", "MEMORY USAGE", "used_memory"}}
+	tab.row("records, as JSON", len(records), sum/len(records), "", "")
+	each := func(what string, n, usage float64, used string) { tab.row(what, whole(n), "", whole(usage/n), used) }
+	each("decisions in the stream", decisions, ofStream, whole((before-without)/decisions))
+	each("HELO names", names, ofNames, "")
+	each("clients", clients, ofClients, "")
+	each("pairs of both", clients, ofNames+ofClients, whole((without-nothing)/clients))
 	tab.print(out)
 }
 
@@ -102,15 +118,18 @@ const commandsTitle = `
 ### What the server is asked for
 
 Commands by the server's own account (INFO commandstats), a message; in the second column with %d messages a second, in
-which those of the host are hidden: hget each second, and zadd and zremrangebyscore every 5 seconds.
+which those of the host are hidden: hget each second, and zadd and zremrangebyscore every 5 seconds. The CPU of exec
+is that of the commands before it, too.
 
 `
 
 const bytesTitle = `
+Both answers were in time for %.1f %% of decisions then, and for %.1f %% of those as fast as they can come.
+
 ### What the server holds
 
-By MEMORY USAGE, all of each key; the last row is what used_memory has beyond that since the start: the tables of keys
-and of when they expire, and connections. Each client says one name, which no other one says.
+Bytes of each: by MEMORY USAGE of all of a key (an estimate where a stream is concerned), and by what used_memory falls by
+when it is deleted, with the tables of keys and of when they expire. Each client says one name, which no other one says.
 
 `
 
@@ -128,27 +147,37 @@ return {n, sum}`, nil, pattern).Int64Slice()
 	return float64(sums[0]), float64(sums[1])
 }
 
-// meanRecord is the length of a record, by the last ones in the stream.
-func meanRecord(t rig.T, r *rig.Redis) float64 {
+// lastRecords are the last ones in the stream, up to a thousand.
+func lastRecords(t rig.T, r *rig.Redis) (records []string) {
 	t.Helper()
 	last, err := r.Client.XRevRangeN(context.Background(), fleetStream, "+", "-", 1000).Result()
 	if err != nil || len(last) == 0 {
 		t.Fatalf("%d records, %v", len(last), err)
 	}
-	sum := 0
 	for _, entry := range last {
-		sum += len(fmt.Sprint(entry.Values["r"]))
+		records = append(records, fmt.Sprint(entry.Values["r"]))
 	}
-	return float64(sum) / float64(len(last))
+	return records
 }
 
-// memory is a value of INFO memory.
-func memory(t rig.T, r *rig.Redis, name string) float64 {
+// inTime is how many of a hundred records have both answers of the server: about the client, and about its name.
+func inTime(records []string) float64 {
+	both := 0
+	for _, record := range records {
+		if strings.Count(record, `"seen":`) == 2 {
+			both++
+		}
+	}
+	return 100 * float64(both) / float64(len(records))
+}
+
+// usedMemory is what the server uses, in bytes.
+func usedMemory(t rig.T, r *rig.Redis) float64 {
 	t.Helper()
 	text, err := r.Client.Info(context.Background(), "memory").Result()
-	found := regexp.MustCompile(`(?m)^` + name + `:([0-9]+)\r?$`).FindStringSubmatch(text)
+	found := regexp.MustCompile(`(?m)^used_memory:([0-9]+)\r?$`).FindStringSubmatch(text)
 	if err != nil || found == nil {
-		t.Fatalf("%s: %v", name, err)
+		t.Fatalf("used_memory: %v", err)
 	}
 	bytes, _ := strconv.ParseFloat(found[1], 64)
 	return bytes
