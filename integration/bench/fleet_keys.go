@@ -106,7 +106,9 @@ func printBytes(t rig.T, out io.Writer, r *rig.Redis) {
 
 	tab := table{head: []string{"what", "number", "bytes each", "MEMORY USAGE", "used_memory"}}
 	tab.row("records, as JSON", len(records), sum/len(records), "", "")
-	each := func(what string, n, usage float64, used string) { tab.row(what, whole(n), "", whole(usage/n), used) }
+	each := func(what string, n, usage float64, used string) {
+		tab.row(what, whole(n), "", whole(usage/n), used)
+	}
 	each("decisions in the stream", decisions, ofStream, whole((before-without)/decisions))
 	each("HELO names", names, ofNames, "")
 	each("clients", clients, ofClients, "")
@@ -117,8 +119,8 @@ func printBytes(t rig.T, out io.Writer, r *rig.Redis) {
 const commandsTitle = `
 ### What the server is asked for
 
-Commands by the server's own account (INFO commandstats), a message; in the second column with %d messages a second, in
-which those of the host are hidden: hget each second, and zadd and zremrangebyscore every 5 seconds. The CPU of exec
+Commands a message by the server's own account (INFO commandstats); in the second column with %d messages a second.
+The few of the host are among them: hget each second, and zadd and zremrangebyscore every 5 seconds. The CPU of exec
 is that of the commands before it, too.
 
 `
@@ -128,8 +130,8 @@ Both answers were in time for %.1f %% of decisions then, and for %.1f %% of thos
 
 ### What the server holds
 
-Bytes of each: by MEMORY USAGE of all of a key (an estimate where a stream is concerned), and by what used_memory falls by
-when it is deleted, with the tables of keys and of when they expire. Each client says one name, which no other one says.
+Bytes of each: by MEMORY USAGE, which is an estimate for a stream, and by what used_memory falls by when it is
+deleted, with the tables of keys and of when they expire. Each client says one name, which no other one says.
 
 `
 
