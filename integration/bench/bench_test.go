@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +25,13 @@ func TestTables(t *testing.T) {
 	}
 	rows := map[string]int{
 		"console":  len(consolePages) + 9 + 3 + 5 + 3,
+		"fleet":    6 + 6 + 12 + 5,
 		"messages": len(tiny.situations) * len(programNames), "idle": 4, "cold": 8, "scale": len(tiny.curve) + 1 + 6 + len(tiny.known),
 	}
+	// What no machine's speed changes: a decision is in the stream once, and a session has two questions, of which those
+	// that would be late are not asked.
+	cells := map[string]string{"fleet": `\| xadd +\| 1\.00 +\| 1\.00 (?s:.*)` +
+		`\| zrangebyscore +\| ([01]\.\d\d|2\.00) +\| ([01]\.\d\d|2\.00) `}
 	for _, part := range parts {
 		if rows[part.name] == 0 {
 			continue // smtp: the stories run mail servers with every milter; soak takes minutes
@@ -46,6 +52,9 @@ func TestTables(t *testing.T) {
 				if strings.HasPrefix(line, "|  ") || strings.Contains(line, "NaN") || strings.Contains(line, "Inf") {
 					t.Errorf("a bad row: %s", line)
 				}
+			}
+			if want := cells[part.name]; !regexp.MustCompile(want).MatchString(out.String()) {
+				t.Errorf("no %s in\n%s", want, &out)
 			}
 			if n != rows[part.name] {
 				t.Errorf("%d rows, want %d:\n%s", n, rows[part.name], &out)

@@ -60,11 +60,12 @@ var parts = []part{
 	{"scale", true, scale},
 	{"smtp", false, smtp},
 	{"console", false, console},
+	{"fleet", false, fleet},
 	{"soak", false, soak},
 }
 
 func help() {
-	fmt.Fprintln(os.Stderr, "usage: bench [flags] [messages] [idle] [cold] [scale] [smtp] [console] [soak]\n"+
+	fmt.Fprintln(os.Stderr, "usage: bench [flags] [messages] [idle] [cold] [scale] [smtp] [console] [fleet] [soak]\n"+
 		"Without a part, the first four.")
 	flag.PrintDefaults()
 }

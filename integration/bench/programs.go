@@ -63,7 +63,8 @@ func start(t rig.T, resolver string, names ...string) (programs []*program) {
 // logTo is the line of a configuration for a decision log.
 func logTo(file string) string { return fmt.Sprintf("decision_log = %q", file) }
 
-// startOurs starts our milter, with a line of configuration, one of [http] and one of [dns].
+// startOurs starts our milter, with lines of configuration: the first ones, those of [http], and those of
+// [dns] and what follows it.
 func (p *program) startOurs(t rig.T, resolver, line, httpLine, dnsLine string) *rig.Milter {
 	m := rig.NewMilter(t, "unix", "")
 	p.http = fmt.Sprintf("127.0.0.1:%d", rig.FreePort())

@@ -3,7 +3,6 @@ package faults
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,18 +17,18 @@ import (
 type fleetTest struct {
 	*loadTest
 	redis *rig.Redis
-	proxy *slowProxy
+	proxy *rig.SlowProxy
 	log   string // of its decisions
 }
 
 func startFleetTest(t *testing.T, settings ...string) *fleetTest {
 	t.Helper()
 	f := &fleetTest{redis: rig.StartRedis(t, settings...), log: filepath.Join(t.TempDir(), "decisions.jsonl")}
-	f.proxy = startSlowProxy(t, f.redis.Addr)
+	f.proxy = rig.StartSlowProxy(t, f.redis.Addr)
 	f.loadTest = newLoadTest(t, "unix", fmt.Sprintf(`%sdecision_log = %q
 [fleet]
 redis = ["redis://%s"]
-host = "mx1.example.net"`, strict, f.log, f.proxy.addr))
+host = "mx1.example.net"`, strict, f.log, f.proxy.Addr))
 	f.milter.Start(t)
 	f.waitFor("helo_milter_fleet_up", ">=", 1)
 	return f
@@ -98,7 +97,7 @@ func TestFleetFaults(t *testing.T) {
 		lost  bool // records that were there before
 	}{
 		{"SIGSTOP", func(f *fleetTest) { f.redis.Pause() }, "timeout", func(f *fleetTest) { f.redis.Resume() }, false},
-		{"a latency of 5 s", func(f *fleetTest) { f.proxy.slow(5 * time.Second) }, "timeout", func(f *fleetTest) { f.proxy.slow(0) }, false},
+		{"a latency of 5 s", func(f *fleetTest) { f.proxy.Slow(5 * time.Second) }, "timeout", func(f *fleetTest) { f.proxy.Slow(0) }, false},
 		{"connection refused", func(f *fleetTest) { f.redis.Stop() }, "unreachable", func(f *fleetTest) { f.redis.Start() }, true},
 		{
 			"wrong password", func(f *fleetTest) {
@@ -282,86 +281,5 @@ func (f *fleetTest) lastNumbers(right func(dropped string) bool) {
 	numbers := strings.Fields(fmt.Sprint(last[0].Values["n"]))
 	if len(numbers) != 3 || !right(numbers[2]) {
 		f.Errorf("the last record's numbers are %v", numbers)
-	}
-}
-
-// slowProxy passes on what goes to a server and back, at once or after a while.
-type slowProxy struct {
-	addr string
-
-	mu    sync.Mutex
-	delay time.Duration
-	conns []net.Conn
-}
-
-func startSlowProxy(t *testing.T, to string) *slowProxy {
-	t.Helper()
-	socket, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", rig.FreePort()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &slowProxy{addr: socket.Addr().String()}
-	var running sync.WaitGroup
-	t.Cleanup(func() {
-		_ = socket.Close()
-		p.slow(0)
-		p.mu.Lock()
-		for _, c := range p.conns {
-			_ = c.Close()
-		}
-		p.mu.Unlock()
-		running.Wait()
-	})
-	running.Go(func() {
-		for {
-			client, err := socket.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", to)
-			if err != nil {
-				_ = client.(*net.TCPConn).SetLinger(0) // refused, as far as can be
-				_ = client.Close()
-				continue
-			}
-			p.mu.Lock()
-			p.conns = append(p.conns, client, server)
-			p.mu.Unlock()
-			running.Go(func() { p.pass(client, server) })
-			running.Go(func() { p.pass(server, client) })
-		}
-	})
-	return p
-}
-
-func (p *slowProxy) slow(delay time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.delay = delay
-}
-
-func (p *slowProxy) pass(to, from net.Conn) {
-	defer to.Close()
-	defer from.Close()
-	b := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(b)
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		delay := p.delay
-		p.mu.Unlock()
-		for end := time.Now().Add(delay); time.Now().Before(end); time.Sleep(min(50*time.Millisecond, time.Until(end))) {
-			p.mu.Lock()
-			delayed := p.delay > 0
-			p.mu.Unlock()
-			if !delayed {
-				break
-			}
-		}
-		if _, err := to.Write(b[:n]); err != nil {
-			return
-		}
 	}
 }

@@ -143,6 +143,9 @@ func (r *Redis) Pause() { _ = r.proc.cmd.Process.Signal(syscall.SIGSTOP) }
 // Resume lets it go on.
 func (r *Redis) Resume() { _ = r.proc.cmd.Process.Signal(syscall.SIGCONT) }
 
+// Pid returns its process id, another one after each Start.
+func (r *Redis) Pid() int { return r.proc.cmd.Process.Pid }
+
 // Do is a command, such as "FLUSHALL".
 func (r *Redis) Do(args ...any) (any, error) {
 	return r.Client.Do(context.Background(), args...).Result()
