@@ -41,10 +41,8 @@ func shareLogs(t *testing.T, logs map[string][]byte) (file string) {
 		}
 		presence.Close()
 		stream := fleet.NewDecisions(server, 1000, func() uint64 { return 0 })
-		for line := range bytes.Lines(log) {
-			if _, err := stream.Write(append(bytes.TrimSuffix(line, []byte("\n")), "\t\n"...)); err != nil {
-				t.Fatal(err)
-			}
+		if _, err := stream.Write(bytes.ReplaceAll(log, []byte("\n"), []byte("\t\n"))); err != nil {
+			t.Fatal(err)
 		}
 		if err := server.Close(); err != nil {
 			t.Fatal(err)
