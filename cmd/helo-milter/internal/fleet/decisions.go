@@ -26,12 +26,12 @@ const (
 	sendTimeout = 2 * time.Second
 )
 
-// Decisions is this host's stream, as the io.Writer of a spool. It takes lines, each with its newline: a record, and what
-// AppendSighting appends to it. It is for one goroutine.
+// Decisions is this host's stream, as the io.Writer of a spool. It takes lines, each with its newline: a record, and
+// what AppendSighting appends to it. It is for one goroutine.
 //
-// A batch is one transaction: its records are all there, or none. Who does not know whether it is there, since the answer
-// was lost, sends it again. Each record has the number of this process (drawn at random), its own number in it, and how
-// many were dropped before it, so that readers know what is missing, and what is there twice.
+// A batch is one transaction: its records are all there, or none. One of which nobody knows whether it is there, since
+// the answer was lost, is sent again. Each record has the number of this process (drawn at random), its own number in
+// it, and how many were dropped before it, so that readers know what is missing, and what is there twice.
 type Decisions struct {
 	server  *Server
 	records int64         // how many are kept, at least
@@ -42,8 +42,8 @@ type Decisions struct {
 	number  uint64 // of the last record that is there
 }
 
-// NewDecisions returns the stream of the server's host, in which about so many records are kept. dropped returns how many
-// records are missing.
+// NewDecisions returns the stream of the server's host, in which about so many records are kept. dropped returns how
+// many records are missing.
 func NewDecisions(s *Server, records int, dropped func() uint64) *Decisions {
 	random := make([]byte, 4)
 	_, _ = rand.Read(random)
@@ -107,8 +107,8 @@ func (d *Decisions) send(batch []byte) error {
 	return nil
 }
 
-// cause is why a transaction failed: the error of the command that the server refused, which then says only that it was
-// given up.
+// cause is why a transaction failed: the error of the command that the server refused. Of the transaction itself it
+// says only that it was given up.
 func cause(commands []redis.Cmder, err error) error {
 	for _, c := range commands {
 		if c.Err() != nil && !strings.HasPrefix(c.Err().Error(), "EXECABORT") {
