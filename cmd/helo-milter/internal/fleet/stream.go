@@ -42,14 +42,15 @@ func (s *Server) failed(err error) error {
 // Stream reads the records of a host: lines as in a decision log, those that were there when it was opened. It is for
 // one goroutine.
 type Stream struct {
-	ctx    context.Context
-	server *Server
-	key    string
-	next   string // where the next page begins
-	end    string // the last entry to be read; "" is none
-	lines  []byte // that were read and not given away yet
-	given  int    // of these, the bytes that were given away
-	lost   lostOf
+	ctx     context.Context
+	server  *Server
+	key     string
+	next    string           // where the next page begins
+	end     string           // the last entry to be read; "" is none
+	entries []redis.XMessage // that were read and not given away yet
+	record  []byte           // the last that was given away
+	rest    []byte           // of it, what Read has not returned
+	lost    lostOf
 }
 
 // Open opens the stream of a host, from an hour before a moment on; the zero time is all. A host that has no stream has an
@@ -77,6 +78,22 @@ func (s *Server) Open(ctx context.Context, host string, from time.Time) (*Stream
 	return in, nil
 }
 
+// OpenEnd opens the stream of a host at its last n records, at most 200.
+func (s *Server) OpenEnd(ctx context.Context, host string, n int) (*Stream, error) {
+	in := &Stream{ctx: ctx, server: s, key: s.key("decisions", host), next: "-"}
+	last, err := s.client.XRevRangeN(ctx, in.key, "+", "-", int64(min(n, page))).Result()
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	if len(last) > 0 {
+		in.end, in.next = last[0].ID, last[len(last)-1].ID
+	}
+	return in, nil
+}
+
+// Follow lets reading go on after io.EOF, with what has come meanwhile, or after an error, with what it kept back.
+func (in *Stream) Follow() { in.end = "+" }
+
 // older reports whether the entry of one id was before another, by the server's clock.
 func older(a, b string) bool {
 	ms := func(id string) int64 {
@@ -89,36 +106,52 @@ func older(a, b string) bool {
 
 // Read implements io.Reader.
 func (in *Stream) Read(p []byte) (int, error) {
-	for in.given == len(in.lines) {
-		if in.end == "" {
-			return 0, io.EOF
-		}
-		if err := in.turn(); err != nil {
+	if len(in.rest) == 0 {
+		if _, err := in.Next(); err != nil {
 			return 0, err
 		}
+		in.record = append(in.record, '\n')
+		in.rest = in.record
 	}
-	n := copy(p, in.lines[in.given:])
-	in.given += n
+	n := copy(p, in.rest)
+	in.rest = in.rest[n:]
 	return n, nil
 }
 
+// Next returns the next record, without a newline at its end, which is good until the next call. io.EOF is the error
+// after the last.
+func (in *Stream) Next() ([]byte, error) {
+	for {
+		for len(in.entries) > 0 {
+			e := in.entries[0]
+			in.entries[0] = redis.XMessage{}
+			in.entries = in.entries[1:]
+			if !in.lost.again(numbersOf(e)) {
+				in.record = appendRecord(in.record[:0], e)
+				return in.record, nil
+			}
+		}
+		if in.end == "" {
+			return nil, io.EOF
+		}
+		if err := in.turn(); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // turn reads the next page.
-func (in *Stream) turn() error {
-	in.lines, in.given = in.lines[:0], 0
-	entries, err := in.server.client.XRangeN(in.ctx, in.key, in.next, in.end, page).Result()
+func (in *Stream) turn() (err error) {
+	in.entries, err = in.server.client.XRangeN(in.ctx, in.key, in.next, in.end, page).Result()
 	if err != nil {
+		in.entries = nil
 		return in.server.failed(err)
 	}
-	for _, e := range entries {
-		if in.lost.again(numbersOf(e)) {
-			continue
-		}
-		in.lines = append(appendRecord(in.lines, e), '\n')
+	if len(in.entries) > 0 {
+		in.next = "(" + in.entries[len(in.entries)-1].ID
 	}
-	if len(entries) < page {
+	if len(in.entries) < page {
 		in.end = ""
-	} else {
-		in.next = "(" + entries[len(entries)-1].ID
 	}
 	return nil
 }
@@ -144,7 +177,7 @@ func (in *Stream) Lost() Lost { return in.lost.sum() }
 
 // Close ends the reading.
 func (in *Stream) Close() error {
-	in.end, in.lines, in.given = "", nil, 0
+	in.end, in.entries, in.rest = "", nil, nil
 	return nil
 }
 

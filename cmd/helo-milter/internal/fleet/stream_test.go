@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -106,6 +107,117 @@ func TestStreamPages(t *testing.T) {
 	rest, err := io.ReadAll(first)
 	if err != nil || string(b[:n])+string(rest) != want.String() {
 		t.Errorf("the first reads %d bytes of %d, %v", n+len(rest), want.Len(), err)
+	}
+}
+
+// next returns the records that there are now, by their places.
+func next(t *testing.T, in *Stream) (text string) {
+	t.Helper()
+	for {
+		record, err := in.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return text
+		case err != nil:
+			t.Fatal(err)
+		}
+		text += string(record)
+	}
+}
+
+// A stream that is followed has each record once, and what is lost between two looks is missing, as if it had been read
+// at once.
+func TestStreamFollow(t *testing.T) {
+	server := startRedis(t)
+	s := server.connect("mx1")
+	number := 0
+	write := func(process string, n int) {
+		number++
+		add(t, s, "n", fmt.Sprintf("%s %d 0", process, n), "r", fmt.Sprint(number%10))
+	}
+	whole, err := s.Open(t.Context(), "mx1", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("a", 1)
+	write("a", 2)
+	write("a", 3)
+	end, err := s.OpenEnd(t.Context(), "mx1", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := []struct {
+		story      string
+		write      func()
+		whole, end string
+		lost       Lost
+	}{
+		{"at first", func() {}, "", "23", Lost{}},
+		{"what came meanwhile", func() {}, "123", "", Lost{}},
+		{"nothing", func() {}, "", "", Lost{}},
+		{"more, and again", func() { write("a", 4); write("a", 3); write("a", 4) }, "4", "4", Lost{Twice: 2}},
+		{"a new start", func() { write("b", 1) }, "7", "7", Lost{Twice: 2}},
+		{"two that were trimmed", func() {
+			write("b", 2)
+			write("b", 3)
+			write("b", 4)
+			if err := s.client.XTrimMaxLen(t.Context(), whole.key, 1).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}, "0", "0", Lost{Twice: 2, Missing: 2}},
+		{"all flushed", func() {
+			if err := s.client.FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Millisecond) // entries are found by time, which is that of the server
+			write("b", 7)
+		}, "1", "1", Lost{Twice: 2, Missing: 4}},
+	}
+	for i, step := range steps {
+		step.write()
+		if i > 0 {
+			whole.Follow()
+			end.Follow()
+		}
+		if all, last := next(t, whole), next(t, end); all != step.whole || last != step.end {
+			t.Errorf("%s: %q and %q, want %q and %q", step.story, all, last, step.whole, step.end)
+		}
+		if lost := whole.Lost(); lost != step.lost {
+			t.Errorf("%s: lost %+v, want %+v", step.story, lost, step.lost)
+		}
+	}
+}
+
+// A server that stands still is an error in time; then reading goes on where it was.
+func TestStreamAway(t *testing.T) {
+	server := startRedis(t)
+	s := server.connect("mx1")
+	for i := range page + 2 {
+		add(t, s, "n", fmt.Sprintf("a %d 0", i+1), "r", "x")
+	}
+	in, err := s.Open(t.Context(), "mx1", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := in.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(first)
+	server.Pause()
+	for err == nil {
+		if first, err = in.Next(); err == nil {
+			text += string(first)
+		}
+	}
+	if errors.Is(err, io.EOF) || len(text) != page {
+		t.Errorf("%d records, %v", len(text), err)
+	}
+	server.Resume()
+	add(t, s, "n", fmt.Sprintf("a %d 0", page+3), "r", "x")
+	in.Follow()
+	if text += next(t, in); len(text) != page+3 || in.Lost().Any() {
+		t.Errorf("%d records, %v", len(text), in.Lost())
 	}
 }
 

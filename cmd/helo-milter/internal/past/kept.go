@@ -11,10 +11,11 @@ import (
 	"helo-milter/checks"
 )
 
-// Kept is a daemon's decision log, to be read by the daemon itself: in the caller's goroutine, and with rests, so that
-// mail has its time.
+// Kept is a daemon's decision log, or what its fleet shares, to be read by the daemon itself: in the caller's goroutine,
+// and with rests, so that mail has its time.
 type Kept struct {
-	Files  []string               // as Rotated returns them
+	Files  []string               // as Rotated returns them, or names that Inputs opens
+	Inputs Inputs                 // what names stand for that are no files
 	From   time.Time              // records before are left out
 	Wants  func(line []byte) bool // of which lines are decoded; nil is all
 	Share  int                    // of all time, one part in Share is worked; 1 is all
@@ -35,9 +36,15 @@ func (k *Kept) Size() (size int64) {
 // Records yields the records, the latest file first, until ctx ends.
 func (k *Kept) Records(ctx context.Context) iter.Seq[*checks.Record] {
 	return func(yield func(*checks.Record) bool) {
-		rest := &rest{ctx: ctx, share: k.Share, began: time.Now()}
+		rest := NewRest(ctx, k.Share)
 		var done []os.FileInfo
 		for _, path := range k.Files {
+			if !isFile(path) {
+				if !k.file(ctx, path, rest, yield) {
+					return
+				}
+				continue
+			}
 			info, err := os.Stat(path)
 			if err != nil || slices.ContainsFunc(done, func(i os.FileInfo) bool { return os.SameFile(i, info) }) {
 				continue // rotated meanwhile
@@ -61,15 +68,15 @@ func (k *Kept) skip(size int64) {
 }
 
 // file yields the records of a file, and reports whether to go on.
-func (k *Kept) file(ctx context.Context, path string, rest *rest, yield func(*checks.Record) bool) bool {
-	file, err := Inputs{}.Open(ctx, path, k.Read)
+func (k *Kept) file(ctx context.Context, path string, rest *Rest, yield func(*checks.Record) bool) bool {
+	file, err := k.Inputs.Open(ctx, path, k.Read)
 	if err != nil {
 		k.broken(err)
 		return ctx.Err() == nil
 	}
 	defer file.Close() // it was only read
 	wants := func(line []byte) bool {
-		return len(line) > 0 && rest.take() && (k.Wants == nil || k.Wants(line))
+		return len(line) > 0 && rest.Take() && (k.Wants == nil || k.Wants(line))
 	}
 	for r, err := range each(path, file, wants) {
 		switch {
@@ -91,15 +98,20 @@ func (k *Kept) broken(err error) {
 	}
 }
 
-// rest divides the time of work that nobody waits for.
-type rest struct {
+// Rest divides the time of work that nobody waits for. It is for one goroutine.
+type Rest struct {
 	ctx   context.Context
 	share int
 	began time.Time // of the work since the last rest
 }
 
-// take rests when it is time to, and reports whether to go on.
-func (r *rest) take() bool {
+// NewRest returns a Rest of work that takes one part in share of all time, and ends with the context.
+func NewRest(ctx context.Context, share int) *Rest {
+	return &Rest{ctx: ctx, share: share, began: time.Now()}
+}
+
+// Take rests when it is time to, and reports whether to go on.
+func (r *Rest) Take() bool {
 	runtime.Gosched() // mail that is ready goes first
 	worked := time.Since(r.began)
 	if worked < 5*time.Millisecond {
