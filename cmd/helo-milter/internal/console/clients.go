@@ -22,6 +22,7 @@ type clientsView struct {
 	Records  int
 	More     int  // decisions of clients beyond the first ones
 	Late     bool // the time was up
+	Failed   bool // not all could be read
 	Table    table
 }
 
@@ -32,17 +33,18 @@ func (c *Console) clients(r *http.Request) (view, error) {
 	wanted, err := filterOf(r.URL.Query())
 	switch {
 	case err != nil:
-		return &clientsView{Filter: wanted, Wrong: err.Error()}, nil
+		return &clientsView{choices: c.choices(), Filter: wanted, Wrong: err.Error()}, nil
 	case wanted.Empty():
-		return &clientsView{Table: c.refusedMost()}, nil
+		return &clientsView{choices: c.choices(), Table: c.refusedMost()}, nil
 	}
 	ctx, leave, err := c.query(r, queryTime)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	found := c.search(ctx, c.kept(c.settings.Load().Config), &wanted, false)
+	found := c.search(ctx, c.kept(), &wanted, false)
 	v := &clientsView{
+		choices: c.choices(), Failed: found.Failed,
 		Filter: wanted, Searched: true, Records: found.Records, More: found.More, Late: ctx.Err() != nil, Table: found.table(),
 	}
 	v.Table.filter = &v.Filter
@@ -148,6 +150,8 @@ type clientView struct {
 	Rows    []*rowView
 	Latest  *decisionText
 	Late    bool
+	Failed  bool
+	Fleet   bool
 	Outcome string
 }
 
@@ -165,7 +169,7 @@ func (c *Console) client(r *http.Request) (view, error) {
 	}
 	defer leave()
 	cfg := c.settings.Load().Config
-	found := c.search(ctx, c.kept(cfg), &filter{Client: netip.PrefixFrom(addr, addr.BitLen())}, true)
+	found := c.search(ctx, c.kept(), &filter{Client: netip.PrefixFrom(addr, addr.BitLen())}, true)
 	one := found.clients[addr]
 	if one == nil {
 		return nil, &wrong{http.StatusNotFound, "No decision that is kept is about this client."}
@@ -174,10 +178,10 @@ func (c *Console) client(r *http.Request) (view, error) {
 	v := &clientView{
 		client: one, Days: one.days(), Helos: one.Helos.table("helos", "What it said (HELO)"),
 		PTRs: one.PTRs.table("ptr", "What its PTR said"), Latest: textOf(one.latest, cfg.Header.Name), Late: ctx.Err() != nil,
-		Outcome: one.outcome(),
+		Failed: found.Failed, Fleet: c.settings.Load().Fleet != nil, Outcome: one.outcome(),
 	}
-	for _, record := range one.Decided {
-		v.Rows = append(v.Rows, rowOf(record))
+	for _, d := range one.Decided {
+		v.Rows = append(v.Rows, c.rowOf(d.host, d.Record))
 	}
 	return v, nil
 }

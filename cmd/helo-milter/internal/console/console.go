@@ -19,6 +19,7 @@ type Settings struct {
 	Servers func() []string // of the DNS
 	Lookups func() lookups.Snapshot
 	Dropped func() uint64 // decisions that came too fast to be shown
+	Fleet   Fleet         // nil: none, and what is shown is this host's
 }
 
 // Console shows what a daemon decides. Its methods are safe for concurrent use, but for Write.
@@ -31,7 +32,8 @@ type Console struct {
 	began    time.Time
 	decoder  past.Decoder // of Write
 	recent   recent
-	remember sync.Once // of what the decision log ends with
+	showing  sync.Mutex // of rows, in the order of their numbers
+	remember sync.Once  // of what the decision log ends with
 	streams  streams
 	trials   *trials
 	limits   limits
@@ -40,6 +42,7 @@ type Console struct {
 	closed bool
 	shown  *growth // the evidence; nil before Use
 	next   *growth // that takes its place when it has been read; or nil
+	tail   *tail   // of the fleet, or nil
 }
 
 // New returns a console that shows nothing before Use. Its fields have to be set.
@@ -52,11 +55,32 @@ func New() *Console {
 // ServeHTTP answers below /console/.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
 
-// Use puts settings in use. Where the configuration is not the same as before, the evidence is judged again.
+// Use puts settings in use. Where the configuration or the fleet is not the same as before, the evidence is judged again.
+// It must not be called concurrently, or after Close.
 func (c *Console) Use(s *Settings) {
 	before := c.settings.Swap(s)
-	if before == nil || before.Config.String() != s.Config.String() {
+	moved := before == nil || before.Fleet != s.Fleet
+	if moved {
+		c.join(s.Fleet)
+	}
+	if moved || before.Config.String() != s.Config.String() {
 		c.renew()
+	}
+}
+
+// join shows what the hosts of another fleet decide, or of none.
+func (c *Console) join(fleet Fleet) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tail != nil {
+		c.tail.stop()
+		c.tail = nil
+	}
+	if c.shown != nil {
+		c.shown.leave() // its server may be closed: these are the figures from before
+	}
+	if fleet != nil {
+		c.tail = c.newTail(fleet)
 	}
 }
 
@@ -73,6 +97,10 @@ func (c *Console) Close() {
 			g.stop()
 			ended = append(ended, g.ended)
 		}
+	}
+	if c.tail != nil {
+		c.tail.stop()
+		ended = append(ended, c.tail.ended)
 	}
 	c.mu.Unlock()
 	late := time.After(closing)

@@ -33,8 +33,12 @@ func (c *Console) decision(r *http.Request) (view, error) {
 	}
 	defer leave()
 	cfg := c.settings.Load().Config
-	list := c.find(ctx, c.kept(cfg), id)
-	if len(list) == 0 {
+	list, failed := c.find(ctx, c.kept(), id)
+	switch {
+	case len(list) == 0 && failed:
+		return nil, &wrong{http.StatusServiceUnavailable, "Not all that is kept could be read, and no decision of it has this id. " +
+			"Please try again later."}
+	case len(list) == 0:
 		return nil, &wrong{http.StatusNotFound, "No decision that is kept has this id. A refused message has no queue id."}
 	}
 	v := &decisionView{ID: id}

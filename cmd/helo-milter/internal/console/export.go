@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"helo-milter/checks"
+	"helo-milter/cmd/helo-milter/internal/past"
 )
 
 // exportTime is how long an export of decisions may take.
@@ -44,17 +45,20 @@ func (c *Console) export(w http.ResponseWriter, r *http.Request) {
 		_ = rows.Write(decisionColumns)
 		write = func(r *checks.Record) { _ = rows.Write(decisionRow(r)) }
 	}
-	deadline, kept := time.Time{}, c.kept(c.settings.Load().Config)
-	for record := range kept.records(ctx, reading{
-		from: time.Now().Add(-keptTime), wants: wanted.ofLine(), share: queryShare,
+	deadline, seen, failed := time.Time{}, past.NewSeen(), false
+	for host, record := range c.kept().records(ctx, reading{
+		from: time.Now().Add(-keptTime), wants: wanted.ofLine(), host: wanted.Host, share: queryShare, broken: note(&failed),
 	}) {
 		if now := time.Now(); now.After(deadline) { // of a browser that does not read
 			deadline = now.Add(time.Second)
 			_ = http.NewResponseController(w).SetWriteDeadline(now.Add(writeTime))
 		}
-		if wanted.match(record) {
+		if wanted.match(host, record) && !seen.Again(record) {
 			write(record)
 		}
+	}
+	if failed {
+		panic(http.ErrAbortHandler) // a part must not look like the whole
 	}
 }
 

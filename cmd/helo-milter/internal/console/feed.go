@@ -1,6 +1,10 @@
 package console
 
-import "bytes"
+import (
+	"bytes"
+
+	"helo-milter/checks"
+)
 
 // Write takes decisions, each a line as in the decision log. It must not be called concurrently.
 func (c *Console) Write(lines []byte) (int, error) {
@@ -11,13 +15,23 @@ func (c *Console) Write(lines []byte) (int, error) {
 }
 
 // take takes a line, and survives a panic: then the decision is not shown.
-func (c *Console) take(line []byte) {
+func (c *Console) take(text []byte) {
 	defer c.survive()
-	r, err := c.decoder.Record(line)
+	own := line{text: text}
+	if fleet := c.settings.Load().Fleet; fleet != nil {
+		own.host = fleet.Host()
+	}
+	r, err := c.decoder.Record(text)
 	if err != nil {
 		panic(err) // we have written it
 	}
-	number := c.recent.add(line)
 	c.grow(r)
-	c.streams.send(newDecision(number, r))
+	c.show(own, r)
+}
+
+// show shows a decision.
+func (c *Console) show(l line, r *checks.Record) {
+	c.showing.Lock()
+	defer c.showing.Unlock()
+	c.streams.send(c.newDecision(c.recent.add(l), l.host, r))
 }

@@ -18,6 +18,7 @@ type filter struct {
 	Helo   string // a part of it, in any case
 	PTR    string // a part of a name
 	Domain string // of a recipient
+	Host   string // of the fleet, or the name of the MTA
 
 	client string // as it was given
 }
@@ -27,7 +28,7 @@ func filterOf(q url.Values) (f filter, err error) {
 	text := func(name string) string { return strings.TrimSpace(q.Get(name)) }
 	f = filter{
 		Want: text("want"), Rule: text("rule"), Helo: lower(text("helo")), PTR: lower(text("ptr")),
-		Domain: lower(strings.TrimPrefix(text("domain"), "@")), client: text("client"),
+		Domain: lower(strings.TrimPrefix(text("domain"), "@")), Host: lower(text("host")), client: text("client"),
 	}
 	if f.Want != "" && !slices.Contains(wants, f.Want) {
 		return f, fmt.Errorf("%q is not one of %s", f.Want, strings.Join(wants, ", "))
@@ -70,7 +71,13 @@ func (f *filter) Text() string { return f.client }
 func (f *filter) with(more ...string) string {
 	q := url.Values{}
 	for _, part := range [][2]string{
-		{"want", f.Want}, {"rule", f.Rule}, {"client", f.client}, {"helo", f.Helo}, {"ptr", f.PTR}, {"domain", f.Domain},
+		{"want", f.Want},
+		{"rule", f.Rule},
+		{"client", f.client},
+		{"helo", f.Helo},
+		{"ptr", f.PTR},
+		{"domain", f.Domain},
+		{"host", f.Host},
 	} {
 		if part[1] != "" {
 			q.Set(part[0], part[1])
@@ -83,7 +90,19 @@ func (f *filter) with(more ...string) string {
 }
 
 // choices are those of the form of a filter.
-type choices struct{}
+type choices struct {
+	Fleet bool
+	Hosts []string // of the fleet
+}
+
+func (c *Console) choices() choices {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tail == nil {
+		return choices{}
+	}
+	return choices{true, c.tail.known()}
+}
 
 // Wants are what can be wanted.
 func (choices) Wants() []string { return wants }
@@ -96,8 +115,8 @@ func (choices) Rules() (names []string) {
 	return names
 }
 
-// match reports whether a decision is to be shown.
-func (f *filter) match(r *checks.Record) bool {
+// match reports whether a decision of a host is to be shown.
+func (f *filter) match(host string, r *checks.Record) bool {
 	switch {
 	case f.Want == "refuse" && r.Verdict.Want != "reject" && r.Verdict.Want != "tempfail":
 		return false
@@ -112,6 +131,8 @@ func (f *filter) match(r *checks.Record) bool {
 	case f.PTR != "" && !slices.ContainsFunc(r.Facts.PTR.Values, func(h checks.Host) bool { return contains(h.Name, f.PTR) }):
 		return false
 	case f.Domain != "" && !slices.ContainsFunc(r.RcptTo, func(to string) bool { return domainOf(to) == f.Domain }):
+		return false
+	case f.Host != "" && f.Host != host && f.Host != lower(r.MTA):
 		return false
 	}
 	return true

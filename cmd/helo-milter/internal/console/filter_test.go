@@ -41,7 +41,7 @@ func TestOfLine(t *testing.T) {
 			}
 			holds := f.ofLine()
 			for i := range records {
-				if !f.match(records[i]) {
+				if !f.match("", records[i]) {
 					continue
 				}
 				if matched++; holds != nil && !holds(lines[i]) {
@@ -142,7 +142,7 @@ func TestFilter(t *testing.T) {
 			}
 			holds := f.ofLine()
 			for name, r := range map[string]*checks.Record{"4": r, "6": six} {
-				if f.match(r) {
+				if f.match("", r) {
 					got += name
 					if holds != nil && !holds(r.AppendJSON(nil)) {
 						t.Errorf("%s: the line of %s is left out", tt.query, name)

@@ -6,12 +6,18 @@ import (
 	"strings"
 )
 
-// ofLine returns what reports whether a line may have a decision of the filter, without decoding it: false is sure.
+// ofLine returns what reports whether a line may have a decision of the filter, without decoding it: false is sure. Whose
+// line it is does not count.
 func (f *filter) ofLine() func(line []byte) bool {
-	var all []func(line []byte) bool
-	for _, one := range []func(line []byte) bool{
+	return every(
 		f.clientOfLine(), f.wantOfLine(), f.ruleOfLine(), f.textOfLine(f.Helo), f.textOfLine(f.PTR), f.textOfLine(f.Domain),
-	} {
+	)
+}
+
+// every returns what reports whether all that are not nil hold for a line; nil if there is none.
+func every(conditions ...func(line []byte) bool) func(line []byte) bool {
+	var all []func(line []byte) bool
+	for _, one := range conditions {
 		if one != nil {
 			all = append(all, one)
 		}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"helo-milter/checks"
-	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/evidence"
 	"helo-milter/cmd/helo-milter/internal/past"
 	"helo-milter/cmd/helo-milter/internal/replay"
@@ -24,17 +23,23 @@ const (
 )
 
 // growth is the evidence for a configuration: of the decision log as it was when it began, and of what has been decided
-// since. Its methods are safe for concurrent use.
+// since; or of what hosts share, then and since. Its methods are safe for concurrent use.
 type growth struct {
 	began time.Time
+	fleet Fleet // nil: none
 	stop  func()
-	ended chan struct{} // closed when the reading has ended
+	whole chan struct{} // closed when what was there has been read
+	ended chan struct{} // closed when nothing is read any more
 
 	mu      sync.Mutex
 	tally   *evidence.Tally
-	logged  bool  // in files, which can be read again
+	logged  bool  // in files or streams, which can be read again
 	size    int64 // bytes to read
 	read    int64
+	bytes   int64     // of the streams' records
+	last    time.Time // of the one that was read last
+	hosts   int       // that share them
+	lacks   []string  // of which something is missing, and what
 	broken  int
 	reading bool
 	records int
@@ -46,43 +51,54 @@ type growth struct {
 }
 
 // newGrowth begins to read what is kept.
-func (c *Console) newGrowth(cfg *config.Config) *growth {
+func (c *Console) newGrowth(s *Settings) *growth {
 	ctx, cancel := context.WithCancel(context.Background())
-	lines, _ := c.recent.all()
+	cfg := s.Config
 	g := &growth{
+		fleet: s.Fleet, logged: s.Fleet != nil,
 		began: time.Now().Truncate(time.Millisecond).Add(time.Millisecond), // records have no more: none is from later
-		stop:  cancel, ended: make(chan struct{}),
+		stop:  cancel, whole: make(chan struct{}), ended: make(chan struct{}),
 		tally: evidence.New(cfg.Judge, cfg.Actions), reading: true, seen: past.NewSeen(), changed: true,
 	}
 	g.tally.LimitClients(maxClients)
+	lines, _ := c.recent.all()
 	go func() {
 		defer close(g.ended)
 		defer g.finish()
 		defer c.survive()
-		source := c.kept(cfg) // here, since the disk may be slow
-		g.reads(source)
-		if source.files != nil {
-			c.remember.Do(func() { c.recent.before(endOf(cfg.DecisionLog)) })
-		}
-		for r := range source.records(ctx, reading{
-			from: g.began.Add(-keptTime), share: growthShare,
-			read:   func(n int) { g.mu.Lock(); g.read += int64(n); g.mu.Unlock() },
-			broken: func(error) { g.mu.Lock(); g.broken++; g.mu.Unlock() },
-		}) {
-			if r.Source == nil && r.Time.Before(g.began) {
-				g.past(r)
-			}
-		}
-		if source.files == nil {
+		if g.fleet != nil {
+			c.readFleet(ctx, g)
 			return
 		}
-		// The log may not have had the last ones, which the daemon writes to it and to us beside each other.
-		last := &kept{lines: lines}
-		for r := range last.records(ctx, reading{from: g.began.Add(-longSession)}) {
-			g.add(r)
-		}
+		c.readLog(ctx, g, cfg.DecisionLog, lines)
 	}()
 	return g
+}
+
+// readLog reads the decision log as it is, or else the lines, which are the last ones.
+func (c *Console) readLog(ctx context.Context, g *growth, log string, lines []line) {
+	source := c.kept() // here, since the disk may be slow
+	g.reads(source)
+	if source.files != nil {
+		c.remember.Do(func() { c.recent.before(endOf(log)) })
+	}
+	for _, r := range source.records(ctx, reading{
+		from: g.began.Add(-keptTime), share: growthShare,
+		read:   func(n int) { g.mu.Lock(); g.read += int64(n); g.mu.Unlock() },
+		broken: func(error) { g.mu.Lock(); g.broken++; g.mu.Unlock() },
+	}) {
+		if r.Source == nil && r.Time.Before(g.began) {
+			g.past(r)
+		}
+	}
+	if source.files == nil {
+		return
+	}
+	// The log may not have had the last ones, which the daemon writes to it and to us beside each other.
+	last := &kept{lines: lines}
+	for _, r := range last.records(ctx, reading{from: g.began.Add(-longSession)}) {
+		g.add(r)
+	}
 }
 
 // reads notes what is to be read.
@@ -106,6 +122,9 @@ func (g *growth) past(r *checks.Record) {
 
 // add counts a record of now.
 func (g *growth) add(r *checks.Record) {
+	if g.fleet != nil {
+		return // it comes by the stream of this host
+	}
 	judged := g.tally.Judge(r)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -127,11 +146,15 @@ func (g *growth) count(judged *evidence.Judged) {
 	g.changed = true
 }
 
-// finish ends the reading.
+// finish ends the reading of what was there. What it is called for again is nothing.
 func (g *growth) finish() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if !g.reading {
+		return
+	}
 	g.reading = false
+	close(g.whole)
 	for _, r := range g.early {
 		if !g.seen.Again(r) {
 			g.count(g.tally.Judge(r))
@@ -146,13 +169,20 @@ type standing struct {
 	Share   float64 // of what is to be read
 	Records int
 	Broken  int  // lines and files
-	Logged  bool // in files
+	Logged  bool // in files or streams
+	Fleet   bool // in streams
+	Hosts   int
+	Lacks   []string // of hosts, and what
+	Bytes   int64    // of records in streams
 }
 
 func (g *growth) standing() standing {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := standing{Reading: g.reading, Share: 1, Records: g.records, Broken: g.broken, Logged: g.logged}
+	s := standing{
+		Reading: g.reading, Share: 1, Records: g.records, Broken: g.broken, Logged: g.logged,
+		Fleet: g.fleet != nil, Hosts: g.hosts, Lacks: g.lacks, Bytes: g.bytes,
+	}
 	if g.reading {
 		s.Share = min(1, float64(g.read)/float64(max(g.size, 1)))
 	}
@@ -185,7 +215,7 @@ func (g *growth) looksGood(list []*replay.Client) []bool {
 func (c *Console) grow(r *checks.Record) {
 	c.mu.Lock()
 	shown, next := c.shown, c.next
-	old := next == nil && time.Since(shown.began) > renewal && shown.standing().Logged
+	old := next == nil && shown.fleet == nil && shown.old()
 	c.mu.Unlock()
 	shown.add(r)
 	if next != nil {
@@ -195,6 +225,9 @@ func (c *Console) grow(r *checks.Record) {
 		c.renew()
 	}
 }
+
+// old reports whether it is time to read again.
+func (g *growth) old() bool { return time.Since(g.began) > renewal && g.standing().Logged }
 
 // renewal is after how long the decision log is read again, so that what is older than keptTime is left out.
 const renewal = 24 * time.Hour
@@ -206,7 +239,7 @@ func (c *Console) renew() {
 	if c.closed {
 		return
 	}
-	g := c.newGrowth(c.settings.Load().Config)
+	g := c.newGrowth(c.settings.Load())
 	if c.shown == nil {
 		c.shown = g
 		return
@@ -216,7 +249,7 @@ func (c *Console) renew() {
 	}
 	c.next = g
 	go func() {
-		<-g.ended
+		<-g.whole
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.next == g {

@@ -268,9 +268,9 @@ func TestBroken(t *testing.T) {
 // What is in memory is bounded in bytes, whatever a line has.
 func TestRecent(t *testing.T) {
 	var r recent
-	line := make([]byte, 1<<20)
+	one := line{"mx1.example.net", make([]byte, 1<<20)}
 	for i := range 18 {
-		if n := r.add(line); n != uint64(i+1) {
+		if n := r.add(one); n != uint64(i+1) {
 			t.Fatalf("line %d has the number %d", i+1, n)
 		}
 		lines, size := r.size()
@@ -281,11 +281,11 @@ func TestRecent(t *testing.T) {
 	if lines, _ := r.size(); lines != maxRecent>>20 {
 		t.Errorf("%d lines are left", lines)
 	}
-	if r.add(make([]byte, maxRecent+1)); len(r.past()) != 1 {
+	if r.add(line{text: make([]byte, maxRecent+1)}); len(r.past()) != 1 {
 		t.Error("not the last line alone")
 	}
-	r.before([][]byte{[]byte("earlier")})
-	if all := r.past(); len(all) != 2 || string(all[0]) != "earlier" {
+	r.before([]line{{text: []byte("earlier")}})
+	if all := r.past(); len(all) != 2 || string(all[0].text) != "earlier" {
 		t.Errorf("%d lines with those from before the start", len(all))
 	}
 }
@@ -309,7 +309,7 @@ func TestRemembered(t *testing.T) {
 		if err := os.WriteFile(w.log, append(bytes.Repeat([]byte{'x'}, maxEarlier), "\nlast\n"...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if lines := endOf(w.log); len(lines) != 1 || string(lines[0]) != "last" {
+		if lines := endOf(w.log); len(lines) != 1 || string(lines[0].text) != "last" {
 			t.Errorf("%d lines of the end of a file", len(lines))
 		}
 	})

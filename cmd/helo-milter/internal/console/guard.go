@@ -42,7 +42,11 @@ func (c *Console) guard(next http.Handler) http.Handler {
 	next = http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if p := recover(); p != nil {
+			p := recover()
+			if p == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+				panic(p)
+			}
+			if p != nil {
 				c.panicked(p)
 				http.Error(w, "An internal error. Please try again later.", http.StatusInternalServerError)
 			}

@@ -102,16 +102,16 @@ func (c *Console) since(after uint64, wanted *filter) (list []*decision, more in
 	from := max(after+1, first)
 	holds, decoder := wanted.ofLine(), past.Decoder{}
 	for i := len(lines) - 1; i >= 0 && first+uint64(i) >= from; i-- {
-		if holds != nil && !holds(lines[i]) {
+		if holds != nil && !holds(lines[i].text) {
 			continue
 		}
-		r, err := decoder.Record(lines[i])
+		r, err := decoder.Record(lines[i].text)
 		switch {
-		case err != nil || !wanted.match(r): // there is no error: it was decoded before
+		case err != nil || !wanted.match(lines[i].host, r): // there is no error: it was decoded before
 		case len(list) == maxWaiting:
 			more++
 		default:
-			list = append(list, newDecision(first+uint64(i), r))
+			list = append(list, c.newDecision(first+uint64(i), lines[i].host, r))
 		}
 	}
 	slices.Reverse(list)

@@ -25,18 +25,19 @@ const maxRows = 50
 func (c *Console) now(r *http.Request) (view, error) {
 	wanted, err := filterOf(r.URL.Query())
 	if err != nil {
-		return &nowView{Filter: wanted, Wrong: err.Error()}, nil
+		return &nowView{choices: c.choices(), Filter: wanted, Wrong: err.Error()}, nil
 	}
 	_, last := c.recent.all()
 	lines := c.recent.past()
-	v := &nowView{Filter: wanted, Last: last}
+	v := &nowView{choices: c.choices(), Filter: wanted, Last: last}
 	holds, decoder, seen := wanted.ofLine(), past.Decoder{}, past.NewSeen()
 	for i := len(lines) - 1; i >= 0 && len(v.Rows) < maxRows && r.Context().Err() == nil; i-- {
-		if holds != nil && !holds(lines[i]) {
+		if holds != nil && !holds(lines[i].text) {
 			continue
 		}
-		if record, err := decoder.Record(lines[i]); err == nil && wanted.match(record) && !seen.Again(record) {
-			v.Rows = append(v.Rows, rowOf(record))
+		record, err := decoder.Record(lines[i].text)
+		if err == nil && wanted.match(lines[i].host, record) && !seen.Again(record) {
+			v.Rows = append(v.Rows, c.rowOf(lines[i].host, record))
 		}
 	}
 	return v, nil

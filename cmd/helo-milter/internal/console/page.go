@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -94,32 +95,63 @@ func (c *Console) frame(r *http.Request, p *page, view view) *frame {
 func (c *Console) about() (source string, notes []string) {
 	g, s := c.evidence(), c.settings.Load()
 	at := g.standing()
-	source = fmt.Sprintf("%s since the start of the daemon on %s UTC.", plural(at.Records, "decision"),
-		c.began.UTC().Format("2006-01-02 15:04"))
-	if at.Logged {
-		source = fmt.Sprintf("%s of the last %d days, read from %s.", plural(at.Records, "decision"),
-			int(keptTime/(24*time.Hour)), clean.Terminal(s.Config.DecisionLog))
+	days, log := int(keptTime/(24*time.Hour)), "The decision log"
+	switch {
+	case at.Fleet:
+		log = "What the hosts of the fleet share"
+		source = fmt.Sprintf("%s of the last %d days, of %s of the fleet.", plural(at.Records, "decision"), days,
+			plural(at.Hosts, "host"))
+	case at.Logged:
+		source = fmt.Sprintf("%s of the last %d days, read from %s.", plural(at.Records, "decision"), days,
+			clean.Terminal(s.Config.DecisionLog))
+	default:
+		source = fmt.Sprintf("%s since the start of the daemon on %s UTC.", plural(at.Records, "decision"),
+			c.began.UTC().Format("2006-01-02 15:04"))
 	}
 	lines, bytes := c.recent.size()
 	source += fmt.Sprintf(" In memory: the last %s (%.1f MiB, at most %d), and at most %s.", plural(lines, "decision"),
 		float64(bytes)/(1<<20), maxRecent>>20, plural(maxClients, "client"))
-	if at.Reading {
-		notes = append(notes, fmt.Sprintf("The decision log is being read: %.0f %% so far.", 100*at.Share))
-	}
 	c.mu.Lock()
-	next := c.next
+	next, tail := c.next, c.tail
 	c.mu.Unlock()
+	if tail != nil {
+		if away := tail.away(); away != "" {
+			notes = append(notes, away)
+		}
+	}
+	if at.Reading {
+		notes = append(notes, fmt.Sprintf("%s is being read: %.0f %% so far.", log, 100*at.Share))
+	}
 	if next != nil {
 		notes = append(notes, fmt.Sprintf("The configuration has changed, or a day has passed: the decisions are judged "+
 			"again, %.0f %% so far. Until then these are the figures from before.", 100*next.standing().Share))
 	}
-	if at.Broken > 0 {
-		notes = append(notes, plural(at.Broken, "line")+" of the decision log could not be read.")
-	}
+	notes = append(notes, at.losses()...)
 	if n := s.Dropped(); n > 0 {
 		notes = append(notes, plural(int(n), "decision")+" came too fast to be shown here.")
 	}
 	return source, notes
+}
+
+// maxLacks is how many hosts are named of which something is missing.
+const maxLacks = 5
+
+// losses say what the evidence has not.
+func (s *standing) losses() (notes []string) {
+	if n := len(s.Lacks); n > 0 {
+		text := strings.Join(s.Lacks[:min(n, maxLacks)], "; ")
+		if n > maxLacks {
+			text += "; and of " + plural(n-maxLacks, "further host")
+		}
+		notes = append(notes, "Missing in these figures, as far as is known: "+text+".")
+	}
+	switch {
+	case s.Broken > 0 && s.Fleet:
+		notes = append(notes, plural(s.Broken, "record")+" of the fleet could not be read.")
+	case s.Broken > 0:
+		notes = append(notes, plural(s.Broken, "line")+" of the decision log could not be read.")
+	}
+	return notes
 }
 
 // Text is what is wrong.
@@ -148,6 +180,7 @@ func plural(n int, noun string) string { return evidence.Plural(n, noun) }
 // rowView is a decision in a list.
 type rowView struct {
 	*checks.Record
+	Host          string // of the fleet; "" without one
 	PTR, From, To string
 	Found         []foundRule
 }
@@ -156,6 +189,15 @@ type rowView struct {
 type foundRule struct {
 	Rule            string
 	Unsure, Decided bool
+}
+
+// rowOf is a row with its host, which has a column where there is a fleet.
+func (c *Console) rowOf(host string, r *checks.Record) *rowView {
+	v := rowOf(r)
+	if c.settings.Load().Fleet != nil {
+		v.Host = cmp.Or(host, r.MTA, "?")
+	}
+	return v
 }
 
 func rowOf(r *checks.Record) *rowView {

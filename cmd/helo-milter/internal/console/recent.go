@@ -11,25 +11,31 @@ import (
 // maxRecent is how many bytes of lines are kept: some 12,000 decisions.
 const maxRecent = 16 << 20
 
+// line is a decision as in the decision log, and the host of the fleet that it is of; "" without a fleet.
+type line struct {
+	host string
+	text []byte
+}
+
 // recent are the last decisions. Its methods are safe for concurrent use.
 type recent struct {
 	mu      sync.Mutex
-	earlier [][]byte // of the decision log, before the start
-	lines   [][]byte
+	earlier []line // of the decision log or the fleet, before the start
+	lines   []line
 	bytes   int
 	last    uint64 // the number of the last line; the first of a daemon is 1
 }
 
 // add keeps a line, and returns its number.
-func (r *recent) add(line []byte) uint64 {
-	kept := append([]byte(nil), line...)
+func (r *recent) add(l line) uint64 {
+	kept := line{l.host, slices.Clone(l.text)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lines = append(r.lines, kept)
-	r.bytes += len(kept)
+	r.bytes += len(kept.text)
 	for r.bytes > maxRecent && len(r.lines) > 1 {
-		r.bytes -= len(r.lines[0])
-		r.lines[0] = nil
+		r.bytes -= len(r.lines[0].text)
+		r.lines[0] = line{}
 		r.lines = r.lines[1:]
 	}
 	r.last++
@@ -37,24 +43,24 @@ func (r *recent) add(line []byte) uint64 {
 }
 
 // before keeps lines that were written before the start.
-func (r *recent) before(lines [][]byte) {
+func (r *recent) before(lines []line) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.earlier = lines
 }
 
 // past returns all lines, the oldest first, those before the start included.
-func (r *recent) past() [][]byte {
+func (r *recent) past() []line {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Concat(r.earlier, r.lines)
 }
 
 // all returns the lines, the oldest first, and the number of the last.
-func (r *recent) all() (lines [][]byte, last uint64) {
+func (r *recent) all() (lines []line, last uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([][]byte(nil), r.lines...), r.last
+	return slices.Clone(r.lines), r.last
 }
 
 // size returns how many lines and bytes there are.
@@ -68,7 +74,7 @@ func (r *recent) size() (lines, bytes int) {
 const maxEarlier = 1 << 20
 
 // endOf returns the last lines of a file. Nothing waits for it: the disk may be slow.
-func endOf(path string) [][]byte {
+func endOf(path string) (lines []line) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() { // to open a pipe could take forever
 		return nil
@@ -83,7 +89,9 @@ func endOf(path string) [][]byte {
 	if err != nil {
 		return nil
 	}
-	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	for text := range bytes.SplitSeq(bytes.TrimSpace(text), []byte("\n")) {
+		lines = append(lines, line{text: text})
+	}
 	if from > 0 {
 		lines = lines[1:] // it began before
 	}

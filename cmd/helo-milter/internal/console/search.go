@@ -25,6 +25,7 @@ type found struct {
 	clients map[netip.Addr]*client
 	More    int // decisions of clients for which there was no room
 	Records int
+	Failed  bool // not all could be read
 }
 
 // client is one of them.
@@ -36,8 +37,14 @@ type client struct {
 	Rules       map[string]int // of those that would be refused
 	Helos, PTRs said
 	Days        map[string]*clientDay
-	Decided     []*checks.Record // the last ones, the latest first
+	Decided     []hosted // the last ones, the latest first
 	latest      *checks.Record
+}
+
+// hosted is a decision with the host of the fleet that it is of; "" without a fleet.
+type hosted struct {
+	*checks.Record
+	host string
 }
 
 // clientDay counts the decisions of a day.
@@ -86,17 +93,17 @@ func (s said) list() []*saying {
 func (c *Console) search(ctx context.Context, k *kept, wanted *filter, whole bool) *found {
 	f := &found{clients: map[netip.Addr]*client{}}
 	seen := past.NewSeen()
-	for r := range k.records(ctx, reading{
-		from: time.Now().Add(-keptTime), wants: wanted.ofLine(), share: queryShare,
+	for host, r := range k.records(ctx, reading{
+		from: time.Now().Add(-keptTime), wants: wanted.ofLine(), host: wanted.Host, share: queryShare, broken: note(&f.Failed),
 	}) {
-		if wanted.match(r) && !seen.Again(r) {
-			f.add(r, whole)
+		if wanted.match(host, r) && !seen.Again(r) {
+			f.add(hosted{r, host}, whole)
 		}
 	}
 	return f
 }
 
-func (f *found) add(r *checks.Record, whole bool) {
+func (f *found) add(r hosted, whole bool) {
 	f.Records++
 	one := f.clients[r.Client]
 	if one == nil {
@@ -110,7 +117,7 @@ func (f *found) add(r *checks.Record, whole bool) {
 		}
 		f.clients[r.Client] = one
 	}
-	one.add(r)
+	one.add(r.Record)
 	if whole {
 		one.Decided = append(one.Decided, r)
 		if len(one.Decided) >= 2*maxDecided {
@@ -152,7 +159,7 @@ func refuses(r *checks.Record) bool {
 
 // cut sorts the decisions, and keeps the last ones.
 func (c *client) cut() {
-	slices.SortFunc(c.Decided, func(a, b *checks.Record) int { return b.Time.Compare(a.Time) })
+	slices.SortFunc(c.Decided, func(a, b hosted) int { return b.Time.Compare(a.Time) })
 	c.Decided = c.Decided[:min(len(c.Decided), maxDecided)]
 }
 
@@ -168,9 +175,10 @@ func (f *found) list() []*client {
 }
 
 // find returns the decisions of a session id or queue id, the latest first: of what is in memory, and of what is kept.
-func (c *Console) find(ctx context.Context, k *kept, id string) (list []*checks.Record) {
+// failed reports whether not all could be read.
+func (c *Console) find(ctx context.Context, k *kept, id string) (list []*checks.Record, failed bool) {
 	wanted := fmt.Appendf(nil, "%q", id) // ids need no escapes
-	how := reading{wants: func(line []byte) bool { return bytes.Contains(line, wanted) }, share: 1}
+	how := reading{wants: func(line []byte) bool { return bytes.Contains(line, wanted) }, share: 1, broken: note(&failed)}
 	places := []*kept{k}
 	if k.files != nil {
 		lines, _ := c.recent.all()
@@ -178,12 +186,12 @@ func (c *Console) find(ctx context.Context, k *kept, id string) (list []*checks.
 	}
 	seen := past.NewSeen()
 	for _, place := range places {
-		for r := range place.records(ctx, how) {
+		for _, r := range place.records(ctx, how) {
 			if (r.ID == id || r.QueueID == id) && !seen.Again(r) && len(list) < maxDecided {
 				list = append(list, r)
 			}
 		}
 	}
 	slices.SortFunc(list, func(a, b *checks.Record) int { return b.Time.Compare(a.Time) })
-	return list
+	return list, failed
 }

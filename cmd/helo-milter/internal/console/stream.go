@@ -10,14 +10,15 @@ import (
 // decision is one that pages show. Its row is the same on all of them.
 type decision struct {
 	number uint64
+	host   string // of the fleet
 	record *checks.Record
 	row    func() []byte
 }
 
-func newDecision(number uint64, r *checks.Record) *decision {
-	return &decision{number, r, sync.OnceValue(func() []byte {
+func (c *Console) newDecision(number uint64, host string, r *checks.Record) *decision {
+	return &decision{number, host, r, sync.OnceValue(func() []byte {
 		var b bytes.Buffer
-		if err := templates().ExecuteTemplate(&b, "row", rowOf(r)); err != nil {
+		if err := templates().ExecuteTemplate(&b, "row", c.rowOf(host, r)); err != nil {
 			panic(err) // a bug in the template: no data can cause it
 		}
 		return b.Bytes()
@@ -65,7 +66,7 @@ func (s *streams) send(d *decision) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for one := range s.open {
-		if one.wants.match(d.record) {
+		if one.wants.match(d.host, d.record) {
 			one.add(d)
 		}
 	}

@@ -66,7 +66,7 @@ func (c *Console) try(t *trial, cfg *config.Config) error {
 	judge := *cfg.Judge
 	judge.Help.Link = settings.Config.Judge.Help.Link
 	ctx, cancel := context.WithTimeout(context.Background(), trialTime)
-	kept := c.kept(settings.Config)
+	kept := c.kept()
 	t.ID, t.Began, t.size = rand.Text(), time.Now(), kept.size()
 	t.cancel, t.ended, t.state = cancel, make(chan struct{}), trialRuns
 	if err := c.trials.add(t); err != nil {
@@ -97,7 +97,7 @@ func (t *trial) run(ctx context.Context, again *replay.Replay, kept *kept) {
 			summary.Add(&replay.Outcome{Err: err})
 		},
 	}
-	for r := range kept.records(ctx, how) {
+	for _, r := range kept.records(ctx, how) {
 		if r.Time.Before(t.Began) && !seen.Again(r) {
 			summary.Add(again.Decision(r))
 		}

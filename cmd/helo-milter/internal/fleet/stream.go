@@ -175,6 +175,14 @@ func appendRecord(b []byte, e redis.XMessage) []byte {
 // Lost says what is missing in what was read so far.
 func (in *Stream) Lost() Lost { return in.lost.sum() }
 
+// Lacks says it in words; "" is nothing.
+func (in *Stream) Lacks() string {
+	if lost := in.Lost(); lost.Any() {
+		return lost.String()
+	}
+	return ""
+}
+
 // Close ends the reading.
 func (in *Stream) Close() error {
 	in.end, in.entries, in.rest = "", nil, nil

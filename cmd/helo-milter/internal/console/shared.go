@@ -1,0 +1,88 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"helo-milter/cmd/helo-milter/internal/past"
+)
+
+// followEvery is how often the evidence looks for what hosts have shared: pages look as often.
+const followEvery = liveTime
+
+// readFleet reads what hosts share, and goes on with what comes until ctx ends. All of it counts, in whatever order it
+// comes, so that the evidence is that of report over "fleet:".
+func (c *Console) readFleet(ctx context.Context, g *growth) {
+	from := g.began.Add(-keptTime)
+	var decoder past.Decoder
+	f := &follower{fleet: g.fleet, every: followEvery, share: growthShare}
+	f.open = func(ctx context.Context, host string) (Stream, error) { return g.fleet.Open(ctx, host, from) }
+	f.take = func(_ string, text []byte) {
+		defer c.survive()
+		if text = bytes.TrimSpace(text); len(text) > 0 {
+			g.shared(&decoder, text, from)
+			g.progress(f.at, len(f.hosts))
+		}
+	}
+	f.after = func(err error) {
+		if err != nil {
+			return // the tail says so
+		}
+		g.stands(len(f.hosts), f.lacks)
+		g.finish()
+		c.mu.Lock()
+		old := c.shown == g && c.next == nil && g.old()
+		c.mu.Unlock()
+		if old {
+			c.renew()
+		}
+	}
+	f.follow(ctx)
+}
+
+// shared counts a line of a stream.
+func (g *growth) shared(decoder *past.Decoder, text []byte, from time.Time) {
+	r, err := decoder.Record(text)
+	if err != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.broken++
+		return
+	}
+	if r.Source != nil || r.Time.Before(from) {
+		return
+	}
+	judged := g.tally.Judge(r)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.bytes += int64(len(text))
+	g.last = r.Time
+	g.count(judged)
+}
+
+// progress notes how far the first reading is, in hosts and the time of the last record of the one that is read.
+func (g *growth) progress(at, hosts int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hosts = hosts
+	if g.reading {
+		done := max(0, min(keptTime, keptTime-g.began.Sub(g.last)))
+		g.size, g.read = int64(hosts)*int64(keptTime/time.Second), int64(at)*int64(keptTime/time.Second)+int64(done/time.Second)
+	}
+}
+
+// stands notes which hosts there are, and what is missing.
+func (g *growth) stands(hosts int, lacks []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hosts, g.lacks = hosts, slices.Clone(lacks)
+}
+
+// leave ends the reading of a fleet.
+func (g *growth) leave() {
+	if g.fleet != nil {
+		g.stop()
+	}
+}
