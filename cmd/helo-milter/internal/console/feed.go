@@ -25,8 +25,8 @@ func (c *Console) take(text []byte) {
 	if err != nil {
 		panic(err) // we have written it
 	}
+	c.show(own, r) // first: evidence that is begun anew has to find it
 	c.grow(r)
-	c.show(own, r)
 }
 
 // show shows a decision.

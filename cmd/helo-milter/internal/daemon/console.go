@@ -1,13 +1,16 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
 	"net/http"
+	"time"
 
 	"helo-milter/cmd/helo-milter/internal/config"
 	"helo-milter/cmd/helo-milter/internal/console"
+	"helo-milter/cmd/helo-milter/internal/fleet"
 )
 
 // readToken reads the password of the console. Whoever only checks a configuration may not be allowed to.
@@ -42,10 +45,39 @@ func (d *Daemon) useConsole(c *change) {
 	resolver := c.resolver
 	shown.Use(&console.Settings{
 		Config: c.cfg, Token: c.token, Servers: resolver.Servers, Lookups: d.lookups.Snapshot, Dropped: d.feed.Dropped,
+		Fleet: c.shared.shown(),
 	})
 	if d.console.Swap(shown) == nil {
 		d.feed.Use(shown)
 	}
+}
+
+// shownFleet is what hosts share, as the console takes it.
+type shownFleet struct{ *fleet.Server }
+
+// shown returns it, or nil.
+func (s *shared) shown() console.Fleet {
+	if s == nil {
+		return nil
+	}
+	return shownFleet{s.server}
+}
+
+// Open implements console.Fleet.
+func (f shownFleet) Open(ctx context.Context, host string, from time.Time) (console.Stream, error) {
+	return opened(f.Server.Open(ctx, host, from))
+}
+
+// OpenEnd implements console.Fleet.
+func (f shownFleet) OpenEnd(ctx context.Context, host string, n int) (console.Stream, error) {
+	return opened(f.Server.OpenEnd(ctx, host, n))
+}
+
+func opened(s *fleet.Stream, err error) (console.Stream, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // wrongPassword logs a peer's wrong passwords, at most once a minute.
