@@ -28,6 +28,7 @@ type Console struct {
 	OnWrongPassword func(peer string)             // and for each wrong password
 
 	handler  http.Handler
+	pace     pace
 	settings atomic.Pointer[Settings]
 	began    time.Time
 	decoder  past.Decoder // of Write
@@ -47,7 +48,7 @@ type Console struct {
 
 // New returns a console that shows nothing before Use. Its fields have to be set.
 func New() *Console {
-	c := &Console{began: time.Now(), trials: newTrials(), limits: newLimits()}
+	c := &Console{began: time.Now(), trials: newTrials(), limits: newLimits(), pace: usualPace}
 	c.handler = c.guard(c.routes())
 	return c
 }

@@ -12,10 +12,11 @@ type daysView struct {
 	*evidence.Section // nil before the first decision
 	Days              table
 	Causes            table
+	ByHost            table // empty unless there are several
 }
 
 func (v *daysView) template() string { return "days" }
-func (v *daysView) tables() []*table { return []*table{&v.Days, &v.Causes} }
+func (v *daysView) tables() []*table { return []*table{&v.Days, &v.ByHost, &v.Causes} }
 
 func (c *Console) days(*http.Request) (view, error) {
 	v := &daysView{Section: c.section(), Days: table{Name: "days", Title: "By day", Columns: []column{
@@ -35,8 +36,35 @@ func (c *Console) days(*http.Request) (view, error) {
 			words(d.From), number(d.Judged), number(d.Exempt), number(d.Refused), number(d.Unsure), number(d.Degraded),
 		})
 	}
-	v.Causes = causes(v.Section)
+	v.Causes, v.ByHost = causes(v.Section), hosts(v.Section)
 	return v, nil
+}
+
+// hosts is what each mail server decided, by the name that it gives itself.
+func hosts(s *evidence.Section) table {
+	t := table{Name: "hosts", Title: "By host", Columns: []column{
+		{"mta", "Host", "mono"},
+		{"transactions", "Mail", "n"},
+		{"exempt", "Exempt", "n"},
+		{"accept", "Accept", "n"},
+		{"tempfail", "Tempfail", "n"},
+		{"reject", "Reject", "n"},
+		{"refused", "Refused", "n"},
+		{"unsure", "Unsure", "n"},
+		{"last", "Last, UTC", ""},
+	}, Note: "Accept, tempfail and reject are what was wanted; refused is what was in fact."}
+	if len(s.Hosts) < 2 {
+		return t
+	}
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		t.Rows = append(t.Rows, []cell{
+			{Text: h.Name, Link: "./?" + (&filter{Host: lower(h.Name)}).with()},
+			number(h.Transactions), number(h.Exempt),
+			number(h.Accept), number(h.TempFail), number(h.Reject), number(h.Refused), number(h.Unsure), moment(h.Last),
+		})
+	}
+	return t
 }
 
 // causes is why rules were unsure.

@@ -33,6 +33,11 @@ type Stream interface {
 	Lacks() string
 }
 
+// pace is how often a fleet is asked for what is new: for the rows, and for the evidence.
+type pace struct{ rows, evidence time.Duration }
+
+var usualPace = pace{time.Second, liveTime} // pages with figures look as often
+
 // hostPace is how long a host adds to the time between two rounds: a server has the same load whatever there are.
 const hostPace = 5 * time.Millisecond
 

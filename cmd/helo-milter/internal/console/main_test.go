@@ -33,6 +33,7 @@ type world struct {
 	t       *testing.T
 	cfg     *config.Config
 	log     string // the decision log, if the configuration has one
+	shared  Fleet  // or nil
 	panics  int
 	written int
 	random  *rand.Rand
@@ -78,7 +79,7 @@ func (w *world) use(cfg *config.Config, token string) *world {
 	w.cfg = cfg
 	w.Use(&Settings{
 		Config: cfg, Token: token, Servers: func() []string { return []string{"192.0.2.53:53"} },
-		Lookups: lookups.New().Snapshot, Dropped: func() uint64 { return 0 },
+		Lookups: lookups.New().Snapshot, Dropped: func() uint64 { return 0 }, Fleet: w.shared,
 	})
 	return w
 }

@@ -9,15 +9,12 @@ import (
 	"helo-milter/cmd/helo-milter/internal/past"
 )
 
-// followEvery is how often the evidence looks for what hosts have shared: pages look as often.
-const followEvery = liveTime
-
 // readFleet reads what hosts share, and goes on with what comes until ctx ends. All of it counts, in whatever order it
 // comes, so that the evidence is that of report over "fleet:".
 func (c *Console) readFleet(ctx context.Context, g *growth) {
 	from := g.began.Add(-keptTime)
 	var decoder past.Decoder
-	f := &follower{fleet: g.fleet, every: followEvery, share: growthShare}
+	f := &follower{fleet: g.fleet, every: c.pace.evidence, share: growthShare}
 	f.open = func(ctx context.Context, host string) (Stream, error) { return g.fleet.Open(ctx, host, from) }
 	f.take = func(_ string, text []byte) {
 		defer c.survive()

@@ -11,10 +11,8 @@ import (
 	"helo-milter/cmd/helo-milter/internal/past"
 )
 
-const (
-	tailEvery = time.Second
-	tailRows  = maxRows // of each host, from before the start
-)
+// tailRows is how many rows of each host there are from before the start.
+const tailRows = maxRows
 
 // tail shows what the other hosts of a fleet decide; what this one does comes from the daemon itself.
 type tail struct {
@@ -33,7 +31,7 @@ func (c *Console) newTail(fleet Fleet) *tail {
 	t := &tail{stop: cancel, ended: make(chan struct{}), answered: time.Now()}
 	var decoder past.Decoder
 	earlier := &earlier{} // nil after the first round
-	f := &follower{fleet: fleet, every: tailEvery, share: 1}
+	f := &follower{fleet: fleet, every: c.pace.rows, share: 1}
 	f.open = func(ctx context.Context, host string) (Stream, error) { return fleet.OpenEnd(ctx, host, tailRows) }
 	f.take = func(host string, text []byte) {
 		defer c.survive()

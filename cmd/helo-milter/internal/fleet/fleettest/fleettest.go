@@ -2,6 +2,8 @@
 package fleettest
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,6 +43,25 @@ func Start(t *testing.T, settings ...string) *Redis {
 		if time.Now().After(deadline) {
 			t.Fatal("redis-server does not listen")
 		}
+	}
+}
+
+// Do has it execute a command, which must not be refused.
+func (r *Redis) Do(t *testing.T, command ...string) {
+	t.Helper()
+	conn, err := net.DialTimeout("unix", r.Socket, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "*%d\r\n", len(command))
+	for _, word := range command {
+		fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(word), word)
+	}
+	reply := make([]byte, 1)
+	if _, err := conn.Read(reply); err != nil || reply[0] == '-' {
+		t.Fatalf("%q: %q, %v", command, reply, err)
 	}
 }
 
