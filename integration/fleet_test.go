@@ -36,6 +36,7 @@ decision_log = %q
 list_file = %q
 [http]
 listen = %q
+console = true
 [fleet]
 redis = ["redis://%s"]
 host = %q
