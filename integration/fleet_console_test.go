@@ -38,7 +38,9 @@ func TestFleetConsole(t *testing.T) {
 		b.reads(page)
 		b.script(true)
 	}
-	b.open(console + "?host=mx1.example.net")
+	b.open(console + "days")
+	b.evaluate(`document.querySelector("a[href$='host=mx1.example.net']").click(), ""`)
+	b.holds("h1", "Now")
 	rows := b.evaluate(`document.querySelector("#rows").innerText`)
 	if strings.Contains(rows, "second.example.org") || !strings.Contains(rows, "first.example.org") {
 		t.Errorf("of mx1: %s", rows)

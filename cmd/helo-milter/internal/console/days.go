@@ -36,14 +36,17 @@ func (c *Console) days(*http.Request) (view, error) {
 			words(d.From), number(d.Judged), number(d.Exempt), number(d.Refused), number(d.Unsure), number(d.Degraded),
 		})
 	}
-	v.Causes, v.ByHost = causes(v.Section), hosts(v.Section)
+	v.Causes, v.ByHost = causes(v.Section), byHost(v.Section.Hosts)
+	if list := c.evidence().ofHosts(); list != nil {
+		v.ByHost = byHost(list)
+	}
 	return v, nil
 }
 
-// hosts is what each mail server decided, by the name that it gives itself.
-func hosts(s *evidence.Section) table {
+// byHost is what each host decided, of a fleet, or else of mail servers, by the name that they give themselves.
+func byHost(hosts []evidence.Host) table {
 	t := table{Name: "hosts", Title: "By host", Columns: []column{
-		{"mta", "Host", "mono"},
+		{"host", "Host", "mono"},
 		{"transactions", "Mail", "n"},
 		{"exempt", "Exempt", "n"},
 		{"accept", "Accept", "n"},
@@ -53,11 +56,11 @@ func hosts(s *evidence.Section) table {
 		{"unsure", "Unsure", "n"},
 		{"last", "Last, UTC", ""},
 	}, Note: "Accept, tempfail and reject are what was wanted; refused is what was in fact."}
-	if len(s.Hosts) < 2 {
+	if len(hosts) < 2 {
 		return t
 	}
-	for i := range s.Hosts {
-		h := &s.Hosts[i]
+	for i := range hosts {
+		h := &hosts[i]
 		t.Rows = append(t.Rows, []cell{
 			{Text: h.Name, Link: "./?" + (&filter{Host: lower(h.Name)}).with()},
 			number(h.Transactions), number(h.Exempt),

@@ -132,7 +132,7 @@ func (f *filter) match(host string, r *checks.Record) bool {
 		return false
 	case f.Domain != "" && !slices.ContainsFunc(r.RcptTo, func(to string) bool { return domainOf(to) == f.Domain }):
 		return false
-	case f.Host != "" && f.Host != host && f.Host != lower(r.MTA):
+	case f.Host != "" && f.Host != lower(host) && f.Host != lower(r.MTA):
 		return false
 	}
 	return true

@@ -39,7 +39,8 @@ type growth struct {
 	bytes   int64     // of the streams' records
 	last    time.Time // of the one that was read last
 	hosts   int       // that share them
-	lacks   []string  // of which something is missing, and what
+	byHost  map[string]*evidence.Host
+	lacks   []string // of which something is missing, and what
 	broken  int
 	reading bool
 	records int
@@ -59,6 +60,7 @@ func (c *Console) newGrowth(s *Settings) *growth {
 		began: time.Now().Truncate(time.Millisecond).Add(time.Millisecond), // records have no more: none is from later
 		stop:  cancel, whole: make(chan struct{}), ended: make(chan struct{}),
 		tally: evidence.New(cfg.Judge, cfg.Actions), reading: true, seen: past.NewSeen(), changed: true,
+		byHost: map[string]*evidence.Host{},
 	}
 	g.tally.LimitClients(maxClients)
 	lines, _ := c.recent.all()

@@ -115,7 +115,7 @@ func (how *reading) streams(ctx context.Context, fleet Fleet, yield func(string,
 	ofMTA.wants = every(how.wants, (&filter{}).textOfLine(how.host))
 	for _, host := range hosts {
 		how := how
-		if host != how.host {
+		if lower(host) != how.host {
 			how = &ofMTA
 		}
 		if !how.files(ctx, host, in, []string{past.FleetPrefix + host}, yield) {

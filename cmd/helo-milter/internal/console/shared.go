@@ -3,9 +3,13 @@ package console
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
+	"helo-milter/checks"
+	"helo-milter/checks/clean"
+	"helo-milter/cmd/helo-milter/internal/evidence"
 	"helo-milter/cmd/helo-milter/internal/past"
 )
 
@@ -16,10 +20,10 @@ func (c *Console) readFleet(ctx context.Context, g *growth) {
 	var decoder past.Decoder
 	f := &follower{fleet: g.fleet, every: c.pace.evidence, share: growthShare}
 	f.open = func(ctx context.Context, host string) (Stream, error) { return g.fleet.Open(ctx, host, from) }
-	f.take = func(_ string, text []byte) {
+	f.take = func(host string, text []byte) {
 		defer c.survive()
 		if text = bytes.TrimSpace(text); len(text) > 0 {
-			g.shared(&decoder, text, from)
+			g.shared(&decoder, host, text, from)
 			g.progress(f.at, len(f.hosts))
 		}
 	}
@@ -40,7 +44,7 @@ func (c *Console) readFleet(ctx context.Context, g *growth) {
 }
 
 // shared counts a line of a stream.
-func (g *growth) shared(decoder *past.Decoder, text []byte, from time.Time) {
+func (g *growth) shared(decoder *past.Decoder, host string, text []byte, from time.Time) {
 	r, err := decoder.Record(text)
 	if err != nil {
 		g.mu.Lock()
@@ -57,6 +61,44 @@ func (g *growth) shared(decoder *past.Decoder, text []byte, from time.Time) {
 	g.bytes += int64(len(text))
 	g.last = r.Time
 	g.count(judged)
+	if g.byHost[host] == nil {
+		g.byHost[host] = &evidence.Host{Name: clean.Report(host)}
+	}
+	counts(g.byHost[host], r)
+}
+
+// counts counts a decision of a host.
+func counts(h *evidence.Host, r *checks.Record) {
+	h.Transactions++
+	switch r.Verdict.Want {
+	case "exempt":
+		h.Exempt++
+	case "reject":
+		h.Reject++
+	case "tempfail":
+		h.TempFail++
+	default:
+		h.Accept++
+	}
+	if r.Verdict.Did == "reject" || r.Verdict.Did == "tempfail" {
+		h.Refused++
+	}
+	if slices.ContainsFunc(r.Findings, func(f checks.RuleFinding) bool { return f.Result == checks.Unsure }) {
+		h.Unsure++
+	}
+	if r.Time.After(h.Last) {
+		h.Last = r.Time
+	}
+}
+
+// ofHosts is what each host has shared, by name; nil without a fleet.
+func (g *growth) ofHosts() (list []evidence.Host) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(g.byHost)) {
+		list = append(list, *g.byHost[name])
+	}
+	return list
 }
 
 // progress notes how far the first reading is, in hosts and the time of the last record of the one that is read.
