@@ -4,14 +4,18 @@
 // # How data flows
 //
 //	daemon ── lines, as in the decision log ──► Console.Write   feed.go    behind a spool, which never waits for it
+//	hosts of a fleet, by a server ──► Fleet        fleet.go   host by host, and then again and again what is new
+//	              tail       tail.go     the rows of other hosts
 //	              recent     recent.go   the last ones, as lines of at most 16 MiB
 //	              growth     growth.go   an evidence.Tally: the decision log's, read at the start, and these
+//	                         shared.go   or what all hosts share, this one too: exactly what a report over "fleet:" reads
 //	              streams    stream.go   the open pages that show them
 //
 //	browser ──► guard        guard.go    password, origin, limits
 //	              routes     serve.go    each page is a view, plain data: views are in now.go, decision.go, clients.go,
 //	                                     rules.go, days.go, dns.go and whatif.go
-//	              kept       kept.go     what a query reads: the decision log of the last 30 days, or else recent
+//	              kept       kept.go     what a query reads: the decision log of the last 30 days, or what hosts share,
+//	                                     or else recent
 //	              search     search.go   the clients of a query
 //	              trial      trial.go    what replay says of another configuration
 //	            ◄── page, table, event   page.go, table.go, live.go

@@ -38,7 +38,7 @@ type pace struct{ rows, evidence time.Duration }
 
 var usualPace = pace{time.Second, liveTime} // pages with figures look as often
 
-// hostPace is how long a host adds to the time between two rounds: a server has the same load whatever there are.
+// hostPace is how much each host adds to the time between two rounds, so that many are no more load for the server.
 const hostPace = 5 * time.Millisecond
 
 // follower reads what all hosts share, host by host, and then again and again what has come.

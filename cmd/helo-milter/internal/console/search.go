@@ -179,19 +179,24 @@ func (f *found) list() []*client {
 func (c *Console) find(ctx context.Context, k *kept, id string) (list []*checks.Record, failed bool) {
 	wanted := fmt.Appendf(nil, "%q", id) // ids need no escapes
 	how := reading{wants: func(line []byte) bool { return bytes.Contains(line, wanted) }, share: 1, broken: note(&failed)}
-	places := []*kept{k}
-	if k.files != nil {
-		lines, _ := c.recent.all()
-		places = append(places, &kept{lines: lines})
-	}
 	seen := past.NewSeen()
-	for _, place := range places {
+	look := func(place *kept) {
 		for _, r := range place.records(ctx, how) {
 			if (r.ID == id || r.QueueID == id) && !seen.Again(r) && len(list) < maxDecided {
 				list = append(list, r)
 			}
 		}
 	}
+	lines, _ := c.recent.all()
+	look(&kept{lines: lines})
+	if k.fleet != nil {
+		for _, r := range list { // others of the session are not much older, and streams are long
+			if from := r.Time.Add(-longSession); how.from.IsZero() || from.Before(how.from) {
+				how.from = from
+			}
+		}
+	}
+	look(k)
 	slices.SortFunc(list, func(a, b *checks.Record) int { return b.Time.Compare(a.Time) })
 	return list, failed
 }
