@@ -37,7 +37,9 @@ func Start(t *testing.T, settings ...string) *Redis {
 		_ = os.RemoveAll(dir)
 	})
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := os.Stat(r.Socket); err == nil {
+		// The file alone does not do: it is there before the server listens (bind(2), listen(2)).
+		if conn, err := net.Dial("unix", r.Socket); err == nil {
+			_ = conn.Close()
 			return r
 		}
 		if time.Now().After(deadline) {
