@@ -103,10 +103,12 @@ func (w *fleetWorld) host(name string, records int) *sharing {
 // shares has a host share decisions.
 func (w *fleetWorld) shares(host string, list ...*checks.Record) {
 	w.t.Helper()
+	var text []byte
 	for _, r := range list {
-		if _, err := w.host(host, 100_000).stream.Write(append(r.AppendJSON(nil), "\t\n"...)); err != nil {
-			w.t.Fatal(err)
-		}
+		text = append(r.AppendJSON(text), "\t\n"...)
+	}
+	if _, err := w.host(host, 100_000).stream.Write(text); err != nil {
+		w.t.Fatal(err)
 	}
 }
 
@@ -203,22 +205,22 @@ func TestFleetEvidence(t *testing.T) {
 		if seed > 0 {
 			w.open()
 		}
-		for i := range 60 {
+		for i := range 20 {
 			switch {
-			case i == 15*seed:
+			case i == 5*seed:
 				w.useFleet(w.parse(w.toml + fmt.Sprintf("[rules]\nhelo-not-fqdn = %q\n", []string{"mark", "reject"}[seed%2])))
-			case i == 30 && seed == 3:
+			case i == 10 && seed == 3:
 				w.fleet = connected{w.connect("mx1")} // with another password
 				w.useFleet(w.cfg)
 			}
 			for host, list := range live {
 				if host == "mx1" {
-					w.decided(list[i]) // and by its stream
+					w.decided(list[3*i : 3*i+3]...) // and by its stream
 				}
-				w.shares(host, list[i])
+				w.shares(host, list[3*i:3*i+3]...)
 			}
-			if i >= 40 {
-				w.shares("mx4", more[i-40])
+			if i >= 10 {
+				w.shares("mx4", more[2*i-20:2*i-18]...)
 			}
 		}
 		w.showsFleet(fmt.Sprint("seed ", seed), count+len(more))
@@ -521,5 +523,28 @@ func TestFleetHostile(t *testing.T) {
 	time.Sleep(5 * w.pace.evidence)
 	if s := w.evidence().standing(); s.Records != 7 {
 		t.Errorf("%d records after a flush", s.Records)
+	}
+}
+
+// A session has several decisions: the page has those that are in memory, and those that only the stream has.
+func TestFleetSession(t *testing.T) {
+	w := newFleet(t)
+	now := time.Now()
+	first := w.record(now.Add(-time.Hour))
+	w.shares("mx2", first)
+	w.shares("mx2", w.records(tailRows+10, now.Add(-time.Hour), now)...)
+	w.open()
+	last := w.record(now)
+	last.ID = first.ID
+	w.shares("mx2", last)
+	within(t, "both are shown", func() bool {
+		page := w.get("decision/" + first.ID).Body.String()
+		return strings.Count(page, `aria-label="The decision"`) == 2
+	})
+	if page := w.get("decision/" + first.QueueID); page.Code != http.StatusOK {
+		t.Errorf("one that only the stream has: %d", page.Code)
+	}
+	if page := w.get("decision/" + strings.Repeat("x", 26)); page.Code != http.StatusNotFound {
+		t.Errorf("one that nobody has: %d", page.Code)
 	}
 }
