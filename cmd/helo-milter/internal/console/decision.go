@@ -36,8 +36,10 @@ func (c *Console) decision(r *http.Request) (view, error) {
 	list, failed := c.find(ctx, c.kept(), id)
 	switch {
 	case len(list) == 0 && failed:
-		return nil, &wrong{http.StatusServiceUnavailable, "Not all that is kept could be read, and no decision of it has this id. " +
-			"Please try again later."}
+		return nil, &wrong{
+			http.StatusServiceUnavailable,
+			"Not all that is kept could be read, and no decision of what was has this id. Please try again later.",
+		}
 	case len(list) == 0:
 		return nil, &wrong{http.StatusNotFound, "No decision that is kept has this id. A refused message has no queue id."}
 	}

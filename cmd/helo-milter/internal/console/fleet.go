@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -94,15 +93,17 @@ func (f *follower) round(ctx context.Context) (err error) {
 			if _, err := f.fleet.Hosts(ctx); err != nil {
 				return err
 			}
-			lacks = append(lacks, fmt.Sprintf("%s%s cannot be read: %s", past.FleetPrefix, clean.Report(host), clean.Report(err.Error())))
+			lacks = append(lacks, lack(host, " cannot be read: "+clean.Report(err.Error())))
 		}
 		if s := f.streams[host]; s != nil && s.Lacks() != "" {
-			lacks = append(lacks, fmt.Sprintf("%s%s: %s", past.FleetPrefix, clean.Report(host), s.Lacks()))
+			lacks = append(lacks, lack(host, ": "+s.Lacks()))
 		}
 	}
 	f.at, f.lacks = len(f.hosts), lacks
 	return nil
 }
+
+func lack(host, text string) string { return past.FleetPrefix + clean.Report(host) + text }
 
 // host reads what there is of a host.
 func (f *follower) host(ctx context.Context, host string, rest *past.Rest) (err error) {

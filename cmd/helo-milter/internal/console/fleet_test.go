@@ -389,7 +389,7 @@ func TestFleetAway(t *testing.T) {
 	}
 	func() {
 		defer func() {
-			if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+			if p := recover(); p != http.ErrAbortHandler { // as net/http compares it
 				t.Errorf("an export that is not whole ends with %v", p)
 			}
 		}()

@@ -43,7 +43,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			p := recover()
-			if p == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+			if p == http.ErrAbortHandler { // as net/http compares it
 				panic(p)
 			}
 			if p != nil {
