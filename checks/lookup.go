@@ -300,23 +300,6 @@ func (l *lookups) wait() *Facts {
 	return f
 }
 
-// hear takes the answers of the census that are there, or come before its time is over. What does not is never known:
-// facts that were handed out do not change.
-func (l *lookups) hear() {
-	if l.dns == nil || l.dns.Census == nil {
-		return
-	}
-	until := time.Now().Add(l.dns.Patience)
-	if l.asked != nil {
-		l.seen, l.asked = receive(l.asked, until), nil
-	}
-	for _, g := range l.greeted {
-		if g.asked != nil {
-			g.known[0].Seen, g.asked = receive(g.asked, until), nil
-		}
-	}
-}
-
 // lookUpForemost looks up the PTR names of a client with very many: not before it has greeted, and again if
 // it has said another name since.
 func (l *lookups) lookUpForemost() {

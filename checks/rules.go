@@ -268,11 +268,9 @@ var All = []Rule{
 		On: FormAny, Problem: heloChanged,
 	},
 	{
-		// A name that a provider gives all its hosts. Off until live mail has shown what it finds: on recorded mail nothing
-		// that other rules had missed. Cleared by proof.
+		// A name that a provider gives all its hosts. Off until live mail has shown what it finds. Cleared by proof.
 		Name: "helo-shared",
-		Doc: "clients in 3 networks or more said this HELO name within 7 days, and the DNS does not show that it is " +
-			"this client's",
+		Doc:  "clients in 3 networks or more said this HELO name within 7 days, and it is not proven to be this client's",
 		Fix:  fixHelo,
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Off, Off, Off}, Score: 0,
 		On: FormLookedUp, Reads: SeenNetworks, Clears: Proof, Problem: heloShared,

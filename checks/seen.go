@@ -56,6 +56,23 @@ func (d *Decision) Sighting() (s Sighting, ok bool) {
 	return s, true
 }
 
+// hear takes the answers of the census that are there, or come before its time is over. What does not is never known:
+// facts that were handed out do not change.
+func (l *lookups) hear() {
+	if l.dns == nil || l.dns.Census == nil {
+		return
+	}
+	until := time.Now().Add(l.dns.Patience)
+	if l.asked != nil {
+		l.seen, l.asked = receive(l.asked, until), nil
+	}
+	for _, g := range l.greeted {
+		if g.asked != nil {
+			g.known[0].Seen, g.asked = receive(g.asked, until), nil
+		}
+	}
+}
+
 // receive returns an answer that is there or comes before a moment, or nil.
 func receive[T any](answers <-chan T, until time.Time) *T {
 	select {

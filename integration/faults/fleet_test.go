@@ -93,7 +93,7 @@ func TestFleetFaults(t *testing.T) {
 		fault string
 		do    func(f *fleetTest)
 		kind  string // of the errors
-		mend  func(f *fleetTest)
+		end   func(f *fleetTest)
 		lost  bool // records that were there before
 	}{
 		{"SIGSTOP", func(f *fleetTest) { f.redis.Pause() }, "timeout", func(f *fleetTest) { f.redis.Resume() }, false},
@@ -159,7 +159,7 @@ func TestFleetFaults(t *testing.T) {
 				f.waitFor("helo_milter_fleet_up", "<=", 0)
 				awaitLog(t, f.milter, "fleet: no answer, this host goes on alone", 1)
 			}
-			test.mend(f)
+			test.end(f)
 			f.waitFor("helo_milter_fleet_up", ">=", 1)
 			if messages, passed := s.end(); passed != messages || s.slowest > 4*time.Second {
 				t.Errorf("%d messages bypassed the milter, the slowest took %v", messages-passed, s.slowest)

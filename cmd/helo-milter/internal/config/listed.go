@@ -144,7 +144,7 @@ func (c *Config) loadList() (*Config, error) {
 	}
 	d, err := listfile.File(c.ListFile).Load()
 	if err != nil {
-		return nil, c.Placed(&KeyError{Key: "list_file", Err: fmt.Errorf("%w (mend it, or move it away: the daemon and the "+
+		return nil, c.Placed(&KeyError{Key: "list_file", Err: fmt.Errorf("%w (correct it, or move it away: the daemon and the "+
 			"commands allow and deny make a new one)", err)})
 	}
 	return c.Listed(d, time.Now()), nil
