@@ -1,12 +1,14 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,18 +53,10 @@ host = %q
 func (h *mxHost) command(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(rig.Binary(), append(args, "--config", filepath.Join(h.milter.Dir, "helo-milter.toml"))...).CombinedOutput()
-	if exit := new(exec.ExitError); err != nil && (!asExit(err, exit) || exit.ExitCode() != 1) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) {
 		t.Fatalf("%q: %v\n%s", args, err, out)
 	}
 	return string(out)
-}
-
-func asExit(err error, exit *exec.ExitError) bool {
-	e, ok := err.(*exec.ExitError)
-	if ok {
-		*exit = *e
-	}
-	return ok
 }
 
 // says is what a client that says such a HELO is told at RCPT.
@@ -116,14 +110,12 @@ func TestFleetOfTwo(t *testing.T) {
 		}
 	}
 	redis.Start() // empty
-	if text := hosts[1].command(t, "allow", "list"); !strings.Contains(text, client) {
-		rig.Eventually(t, func() error {
-			if text := hosts[1].command(t, "allow", "list"); !strings.Contains(text, "they know") {
-				return fmt.Errorf("the list is %s", text)
-			}
-			return nil
-		})
-	}
+	rig.Eventually(t, func() error {
+		if text := hosts[1].command(t, "allow", "list"); !strings.Contains(text, "they know") {
+			return fmt.Errorf("the list is %s", text)
+		}
+		return nil
+	})
 	t.Log(hosts[1].command(t, "deny", "add", "mail.example.org", "--who", "op2"))
 	for _, h := range hosts {
 		h.await(t, "203.0.113.10", "mail.example.org", "550")
@@ -246,7 +238,8 @@ func TestListFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "list.json")
-	h := &mxHost{milter: rig.StartMilter(t, "unix", fmt.Sprintf("mode = \"enforce\"\nlist_file = %q\n", file))}
+	h := &mxHost{http: fmt.Sprintf("127.0.0.1:%d", rig.FreePort())}
+	h.milter = rig.StartMilter(t, "unix", fmt.Sprintf("mode = \"enforce\"\nlist_file = %q\n[http]\nlisten = %q\n", file, h.http))
 	h.postfix = rig.StartPostfix(t, rig.StartSink(t), "smtpd_milters = "+h.milter.Socket)
 	const client, helo = "203.0.113.99", "203.0.113.99"
 	h.await(t, client, helo, "504")
@@ -272,4 +265,26 @@ func TestListFile(t *testing.T) {
 	h.command(t, "deny", "add", "mail.example.org", "--until", ends)
 	h.await(t, "203.0.113.10", "mail.example.org", "550")
 	h.await(t, "203.0.113.10", "mail.example.org", "250")
+	// That the file has a mistake stays known when the list changes, and the rest stays as it was.
+	h.milter.Configure(t, h.milter.AtSocket(fmt.Sprintf("mode = \"observed\"\nlist_file = %q\n", file)))
+	h.milter.Signal(t, syscall.SIGHUP)
+	const reloaded = "helo_milter_config_last_reload_successful"
+	rig.Eventually(t, func() error {
+		if is := rig.Metrics(t, h.http)[reloaded]; is != 0 {
+			return fmt.Errorf("%s is %v", reloaded, is)
+		}
+		return nil
+	})
+	changed := fmt.Sprintf("list_file = %q\n", file)
+	other := filepath.Join(dir, "commands.toml") // the commands take no file with a mistake
+	if err := os.WriteFile(other, []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(rig.Binary(), "allow", "add", client, "--config", other).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	h.await(t, client, helo, "250")
+	if is := rig.Metrics(t, h.http)[reloaded]; is != 0 {
+		t.Errorf("after a change of the list, %s is %v", reloaded, is)
+	}
 }

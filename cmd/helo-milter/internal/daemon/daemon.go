@@ -173,6 +173,7 @@ func (d *Daemon) start(cfg *config.Config) (err error) {
 	d.policy = policy.NewServer(first.serving, d.gate)
 	d.metrics.watch(d.connections, d.server, d.policy)
 	d.commit(first)
+	d.metrics.read()
 	d.warn()
 	return nil
 }

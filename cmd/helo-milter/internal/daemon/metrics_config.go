@@ -43,11 +43,15 @@ func (c *configuration) collectors() []prometheus.Collector {
 	return []prometheus.Collector{c.reloads, c.successful, c.loaded, c.limit, &c.info}
 }
 
-// use shows that a configuration was loaded, and is in use with that many connections.
+// use shows that a configuration is in use with that many connections.
 func (c *configuration) use(cfg *config.Config, connections int) {
 	c.limit.Set(float64(connections))
 	sum := sha256.Sum256([]byte(cfg.String()))
 	c.info.labels.Store(&[]string{cfg.Mode.String(), cfg.Profile.String(), fmt.Sprintf("%x", sum[:8])})
+}
+
+// read shows that the configuration in use is what the file has.
+func (c *configuration) read() {
 	c.successful.Set(1)
 	c.loaded.SetToCurrentTime()
 }
@@ -60,6 +64,7 @@ func (c *configuration) reloaded(err error) {
 		return
 	}
 	c.reloads.count("ok")
+	c.read()
 }
 
 // configInfo is a metric whose labels change with the configuration.
