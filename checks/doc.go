@@ -30,7 +30,7 @@
 //
 // # How to add a rule
 //
-//  1. A row in the table [All] (rules.go), where its place settles ties: the name, what is wrong as a clause without a
+//  1. A row in the table [All] (rules.go, or ptr_rules.go for reverse DNS), where its place settles ties: the name, what is wrong as a clause without a
 //     full stop, what to change as a sentence, the reply, an action for each profile, the forms of HELO that it looks
 //     at, and what it reads and what clears. Its score is 0, or 5 if it refuses in careful, until integration/accuracy
 //     has measured it. A comment in it says which good sender it could refuse, and what clears him.

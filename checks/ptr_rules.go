@@ -7,6 +7,76 @@ import (
 	"strings"
 )
 
+// ptrRules are the rows of All about the client's reverse DNS.
+var ptrRules = []Rule{
+	{
+		// A server whose provider sets no PTR record, often on IPv6. Nothing clears; only strict refuses.
+		Name: "ptr-missing",
+		Doc:  "the client's address has no PTR record", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.4,
+		On: FormClient, Clears: PTRNames, Problem: ptrMissing,
+	},
+	{
+		// A server whose PTR name lacks its address record. Nothing clears; only strict refuses.
+		Name: "ptr-unconfirmed",
+		Doc:  "no PTR name of the client resolves back to its address",
+		Fix:  "Make the PTR name a host name whose address record points back to the address.",
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.4,
+		On: FormClient, Clears: PTRAddrs, Problem: ptrUnconfirmed,
+	},
+	{
+		// A server whose PTR record lacks its final dot. Cleared by another PTR name; only strict refuses.
+		Name: "ptr-malformed",
+		Doc:  "no PTR name of the client is a valid host name", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
+		On: FormClient, Reads: PTRNames, Problem: ptrMalformed,
+	},
+	{
+		// A server whose second PTR name is an inside one. Nothing clears; only strict refuses.
+		Name: "ptr-reserved",
+		Doc:  "a PTR name of the client cannot exist in the public DNS", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
+		On: FormClient, Reads: PTRNames, Problem: ptrReserved,
+	},
+	{
+		// Most rented hosts: never refused.
+		Name: "ptr-generic",
+		Doc:  "the client's PTR name is made from its address", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.3,
+		On: FormClient, Reads: PTRNames, Problem: ptrGeneric,
+	},
+	{
+		// A server on a line that is sold as dynamic. Cleared by a word such as static or mail; only strict
+		// refuses.
+		Name: "ptr-dynamic",
+		Doc:  "the client's PTR name says that its address is dynamic", Fix: fixPTR,
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
+		On: FormClient, Reads: PTRNames, Problem: ptrDynamic,
+	},
+	{
+		// A web host with a PTR record for each site: never refused.
+		Name: "ptr-many",
+		Doc:  "the client has more than 10 PTR names",
+		Fix:  "Keep one PTR record, with the mail server's host name.",
+		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
+		On: FormClient, Reads: PTRNames, Problem: ptrMany,
+	},
+	{
+		// Whomever the administrator lists.
+		Name: "ptr-denied",
+		Doc:  "a PTR name of the client is on this server's deny list", Fix: fixDenied,
+		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
+		On: FormClient, Reads: PTRDenied, Problem: ptrDenied,
+	},
+	{
+		// A domain that is listed by mistake, and its neighbours in it. Nothing clears, so careful marks.
+		Name: "ptr-listed",
+		Doc:  "the domain of the client's PTR name is on a block list", Fix: fixListed,
+		Code: Code{554, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 0,
+		On: FormClient, Reads: PTRLists, Problem: ptrListed,
+	},
+}
+
 func ptrMissing(c *Case) string {
 	if c.PTR.Status == Unasked || c.PTR.Status == Found {
 		return ""

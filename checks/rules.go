@@ -1,5 +1,7 @@
 package checks
 
+import "slices"
+
 // Sentences that several rows share.
 const (
 	fixHelo = "Set the mail server's HELO name to its full public host name, such as mail.example.org."
@@ -14,7 +16,11 @@ const (
 //
 // The comment in a row answers what every rule is asked before it may refuse: which good sender could this refuse,
 // and what in the facts clears him? "Proof" is Case.Proven. What no public data measures is not refused by careful.
-var All = []Rule{
+var All = slices.Concat(heloRules, ptrRules)
+
+// heloRules are about what the client says of itself; ptrRules (ptr_rules.go), with their functions, are about its
+// reverse DNS.
+var heloRules = []Rule{
 	{
 		// None: RFC 5321 §4.1.4 asks for EHLO or HELO first, and every mail server sends it.
 		Name: "helo-missing",
@@ -282,71 +288,5 @@ var All = []Rule{
 		Fix:  "Send the same host name in every HELO or EHLO.",
 		Code: Code{550, "5.7.1"}, Actions: [3]Action{Off, Off, Off}, Score: 0,
 		On: FormClient, Reads: SeenNames, Problem: heloMany,
-	},
-	{
-		// A server whose provider sets no PTR record, often on IPv6. Nothing clears; only strict refuses.
-		Name: "ptr-missing",
-		Doc:  "the client's address has no PTR record", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 2.4,
-		On: FormClient, Clears: PTRNames, Problem: ptrMissing,
-	},
-	{
-		// A server whose PTR name lacks its address record. Nothing clears; only strict refuses.
-		Name: "ptr-unconfirmed",
-		Doc:  "no PTR name of the client resolves back to its address",
-		Fix:  "Make the PTR name a host name whose address record points back to the address.",
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0.4,
-		On: FormClient, Clears: PTRAddrs, Problem: ptrUnconfirmed,
-	},
-	{
-		// A server whose PTR record lacks its final dot. Cleared by another PTR name; only strict refuses.
-		Name: "ptr-malformed",
-		Doc:  "no PTR name of the client is a valid host name", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
-		On: FormClient, Reads: PTRNames, Problem: ptrMalformed,
-	},
-	{
-		// A server whose second PTR name is an inside one. Nothing clears; only strict refuses.
-		Name: "ptr-reserved",
-		Doc:  "a PTR name of the client cannot exist in the public DNS", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
-		On: FormClient, Reads: PTRNames, Problem: ptrReserved,
-	},
-	{
-		// Most rented hosts: never refused.
-		Name: "ptr-generic",
-		Doc:  "the client's PTR name is made from its address", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0.3,
-		On: FormClient, Reads: PTRNames, Problem: ptrGeneric,
-	},
-	{
-		// A server on a line that is sold as dynamic. Cleared by a word such as static or mail; only strict
-		// refuses.
-		Name: "ptr-dynamic",
-		Doc:  "the client's PTR name says that its address is dynamic", Fix: fixPTR,
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Reject}, Score: 0,
-		On: FormClient, Reads: PTRNames, Problem: ptrDynamic,
-	},
-	{
-		// A web host with a PTR record for each site: never refused.
-		Name: "ptr-many",
-		Doc:  "the client has more than 10 PTR names",
-		Fix:  "Keep one PTR record, with the mail server's host name.",
-		Code: Code{550, "5.7.25"}, Actions: [3]Action{Mark, Mark, Mark}, Score: 0,
-		On: FormClient, Reads: PTRNames, Problem: ptrMany,
-	},
-	{
-		// Whomever the administrator lists.
-		Name: "ptr-denied",
-		Doc:  "a PTR name of the client is on this server's deny list", Fix: fixDenied,
-		Code: Code{550, "5.7.1"}, Actions: [3]Action{Reject, Reject, Reject}, Score: 5,
-		On: FormClient, Reads: PTRDenied, Problem: ptrDenied,
-	},
-	{
-		// A domain that is listed by mistake, and its neighbours in it. Nothing clears, so careful marks.
-		Name: "ptr-listed",
-		Doc:  "the domain of the client's PTR name is on a block list", Fix: fixListed,
-		Code: Code{554, "5.7.1"}, Actions: [3]Action{Mark, Reject, Reject}, Score: 0,
-		On: FormClient, Reads: PTRLists, Problem: ptrListed,
 	},
 }
