@@ -20,34 +20,34 @@ const askFleet = 10 * time.Second
 
 // inputs are what arguments name that is no file: standard input, and what the hosts of the fleet share from a
 // moment on. "fleet:" is replaced by one for each host. lost is called with what is missing in the stream of one.
-// close must be called.
+// end must be called.
 func (p *program) inputs(
 	cfg *config.Config, from time.Time, lost func(string), lists ...*[]string,
-) (in past.Inputs, close func(), err error) {
-	in, close = past.Inputs{Stdin: p.stdin}, func() {}
+) (in past.Inputs, end func(), err error) {
+	in, end = past.Inputs{Stdin: p.stdin}, func() {}
 	shared := func(name string) bool { return strings.HasPrefix(name, past.FleetPrefix) }
 	if !slices.ContainsFunc(lists, func(list *[]string) bool { return slices.ContainsFunc(*list, shared) }) {
-		return in, close, nil
+		return in, end, nil
 	}
 	if len(cfg.Fleet.Redis) == 0 {
-		return in, close, exitError{exitConfig, errors.New("fleet: is for hosts that share a server: set redis in " +
+		return in, end, exitError{exitConfig, errors.New("fleet: is for hosts that share a server: set redis in " +
 			"[fleet] of the configuration, and name it with --config")}
 	}
 	server, err := fleet.Connect(cfg)
 	if err != nil {
-		return in, close, exitError{exitConfig, cfg.Placed(err)}
+		return in, end, exitError{exitConfig, cfg.Placed(err)}
 	}
-	close = func() { _ = server.Close() }
+	end = func() { _ = server.Close() }
 	ctx, cancel := context.WithTimeout(p.ctx, askFleet)
 	defer cancel()
 	hosts, err := server.Hosts(ctx)
 	if err != nil {
-		close()
+		end()
 		return in, func() {}, err
 	}
 	for _, list := range lists {
 		if *list, err = eachHost(*list, hosts); err != nil {
-			close()
+			end()
 			return in, func() {}, err
 		}
 	}
@@ -58,7 +58,7 @@ func (p *program) inputs(
 		}
 		return &hostStream{stream, host, lost}, nil
 	}
-	return in, close, nil
+	return in, end, nil
 }
 
 // censusPatience is how long a command waits for what the fleet has seen, when the DNS has said everything.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"helo-milter/checks"
 	"helo-milter/cmd/helo-milter/internal/listfile"
 )
 
@@ -116,7 +117,7 @@ func allowEntry(clients []string) (*listfile.Entry, error) {
 		case ok && e.Network == "":
 			e.Network = network
 		case !ok && e.Name == "":
-			e.Name = strings.ToLower(strings.TrimSuffix(client, "."))
+			e.Name = checks.Canonical(client)
 		default:
 			return nil, exitError{exitUsage, errors.New("allow: an entry has one network and one name at most")}
 		}

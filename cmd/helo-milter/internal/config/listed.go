@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,26 +24,33 @@ type Entry struct {
 	Not string // why it has no effect, or ""
 }
 
-// CheckEntry reports what is wrong with an entry of the list, in the words of the configuration, or nil.
-func CheckEntry(e *listfile.Entry) error {
+// parseEntry reads an entry of the list as one of a configuration that says nothing else. The error is in the words of
+// the configuration.
+func parseEntry(e *listfile.Entry) (*Config, error) {
+	if e.List != listfile.Allow && e.List != listfile.Deny {
+		return nil, fmt.Errorf("%q is no list: allow or deny", e.List)
+	}
 	if _, err := e.Ends(); err != nil {
-		return fmt.Errorf("until: %w", err)
+		return nil, fmt.Errorf("until: %w", err)
 	}
 	c := &Config{}
 	if err := c.read("entry", []byte(e.TOML())); err != nil {
 		_, text, _ := strings.Cut(err.Error(), ": ") // without the place
-		return fmt.Errorf("%s", text)
+		return nil, errors.New(text)
 	}
-	if len(c.allow)+len(c.deny) != 1 {
-		return fmt.Errorf("%q is no list: allow or deny", e.List)
-	}
-	return nil
+	return c, nil
+}
+
+// CheckEntry reports what is wrong with an entry of the list, in the words of the configuration, or nil.
+func CheckEntry(e *listfile.Entry) error {
+	_, err := parseEntry(e)
+	return err
 }
 
 // WarnEntry returns what an entry probably should not be for.
 func WarnEntry(e *listfile.Entry) (warnings []string) {
-	c := &Config{}
-	if c.read("entry", []byte(e.TOML())) != nil {
+	c, err := parseEntry(e)
+	if err != nil {
 		return nil
 	}
 	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
@@ -57,13 +65,14 @@ func (c *Config) Listed(d *listfile.Document, now time.Time) *Config {
 	copied := *c
 	copied.List, copied.ListEnds = d, time.Time{}
 	copied.listed = listed{}
+	own := c.own()
 	for i := range d.Entries {
 		e := &d.Entries[i]
-		if c.overrides(e) || e.Ended(now) {
+		if overridden(e, own) || e.Ended(now) {
 			continue
 		}
-		one := &Config{}
-		if CheckEntry(e) != nil || one.read("entry", []byte(e.TOML())) != nil {
+		one, err := parseEntry(e)
+		if err != nil {
 			continue // of another version
 		}
 		for _, a := range one.allow {
@@ -79,9 +88,17 @@ func (c *Config) Listed(d *listfile.Document, now time.Time) *Config {
 	return &copied
 }
 
-// overrides reports whether the configuration has an entry for the same, which counts, also when it has ended.
-func (c *Config) overrides(e *listfile.Entry) bool {
-	return slices.ContainsFunc(c.own(), func(own Entry) bool { return own.Same(e) })
+// Document returns what list_file had: an empty list without one.
+func (c *Config) Document() *listfile.Document {
+	if c.List == nil {
+		return &listfile.Document{}
+	}
+	return c.List
+}
+
+// overridden reports whether the configuration has an entry for the same, which counts, also when it has ended.
+func overridden(e *listfile.Entry, own []Entry) bool {
+	return slices.ContainsFunc(own, func(o Entry) bool { return o.Same(e) })
 }
 
 // own are the entries of the configuration.
@@ -110,24 +127,24 @@ func (c *Config) own() (entries []Entry) {
 
 // Entries returns all entries of a list: those of the configuration, and then those of list_file.
 func (c *Config) Entries(name string, now time.Time) (entries []Entry) {
-	for _, e := range c.own() {
+	own := c.own()
+	for _, e := range own {
 		if e.List == name {
 			entries = append(entries, e)
 		}
 	}
-	if c.List != nil {
-		for i := range c.List.Entries {
-			if e := &c.List.Entries[i]; e.List == name {
-				entry := Entry{Entry: *e}
-				switch err := CheckEntry(e); {
-				case c.overrides(e):
-					entry.Not = "the configuration has an entry for the same"
-				case err != nil:
-					entry.Not = err.Error()
-				}
-				entries = append(entries, entry)
-			}
+	for _, e := range c.Document().Entries {
+		if e.List != name {
+			continue
 		}
+		entry := Entry{Entry: e}
+		switch err := CheckEntry(&e); {
+		case overridden(&e, own):
+			entry.Not = "the configuration has an entry for the same"
+		case err != nil:
+			entry.Not = err.Error()
+		}
+		entries = append(entries, entry)
 	}
 	for i := range entries {
 		if entries[i].Not == "" && entries[i].Ended(now) {

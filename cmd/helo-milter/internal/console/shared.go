@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"helo-milter/checks"
 	"helo-milter/checks/clean"
 	"helo-milter/cmd/helo-milter/internal/evidence"
 	"helo-milter/cmd/helo-milter/internal/past"
@@ -64,31 +63,7 @@ func (g *growth) shared(decoder *past.Decoder, host string, text []byte, from ti
 	if g.byHost[host] == nil {
 		g.byHost[host] = &evidence.Host{Name: clean.Report(host)}
 	}
-	counts(g.byHost[host], r)
-}
-
-// counts counts a decision of a host.
-func counts(h *evidence.Host, r *checks.Record) {
-	h.Transactions++
-	switch r.Verdict.Want {
-	case "exempt":
-		h.Exempt++
-	case "reject":
-		h.Reject++
-	case "tempfail":
-		h.TempFail++
-	default:
-		h.Accept++
-	}
-	if r.Verdict.Did == "reject" || r.Verdict.Did == "tempfail" {
-		h.Refused++
-	}
-	if slices.ContainsFunc(r.Findings, func(f checks.RuleFinding) bool { return f.Result == checks.Unsure }) {
-		h.Unsure++
-	}
-	if r.Time.After(h.Last) {
-		h.Last = r.Time
-	}
+	g.byHost[host].Count(judged)
 }
 
 // ofHosts is what each host has shared, by name; nil without a fleet.

@@ -188,7 +188,7 @@ func (d *Daemon) commit(c *change) {
 		d.log.Info("resolving", "servers", c.resolver.Servers())
 	}
 	d.cfg, d.resolver, d.sockets, d.access = c.cfg, c.resolver, c.sockets, c.access()
-	d.watchList(c)
+	d.watchList(c.cfg, c.shared)
 	d.warnFiles(c.files)
 }
 

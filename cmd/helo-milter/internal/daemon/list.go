@@ -26,27 +26,24 @@ type listWatch struct {
 	ended chan struct{}
 }
 
-// watchList begins to look for another document than the one that a change has.
-func (d *Daemon) watchList(c *change) {
+// watchList begins to look for another document than the one that a configuration has.
+func (d *Daemon) watchList(cfg *config.Config, s *shared) {
 	if d.listWatch != nil {
 		d.listWatch.close()
 		d.listWatch = nil
 	}
-	d.metrics.list.use(c.cfg)
-	if c.cfg.ListFile == "" && c.shared == nil {
+	have := cfg.Document()
+	d.metrics.list.use(have)
+	if cfg.ListFile == "" && s == nil {
 		return
 	}
-	have := c.cfg.List
-	if have == nil {
-		have = &listfile.Document{}
-	}
-	look := d.lookAtFile(listfile.File(c.cfg.ListFile), have)
-	if c.shared != nil {
-		look = d.lookAtFleet(c.shared.server.List(), listfile.File(c.cfg.ListFile), have)
+	look := d.lookAtFile(listfile.File(cfg.ListFile), have)
+	if s != nil {
+		look = d.lookAtFleet(s.server.List(), listfile.File(cfg.ListFile), have)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d.listWatch = &listWatch{cancel, make(chan struct{})}
-	go d.listWatch.run(ctx, look, c.cfg.ListEnds, d.newList)
+	go d.listWatch.run(ctx, look, cfg.ListEnds, d.newList)
 }
 
 func (w *listWatch) close() {
@@ -54,7 +51,8 @@ func (w *listWatch) close() {
 	<-w.ended
 }
 
-// run sends the first other document, or the same one when an entry of it has ended, and ends: what takes it begins anew.
+// run sends the first other document, or nil when an entry of the one in use has ended, and ends: who takes it begins
+// anew.
 func (w *listWatch) run(
 	ctx context.Context, look func(context.Context) *listfile.Document, ends time.Time,
 	to chan<- *listfile.Document,
@@ -64,10 +62,7 @@ func (w *listWatch) run(
 	defer every.Stop()
 	for {
 		found := look(ctx)
-		if found == nil && !ends.IsZero() && time.Now().After(ends) {
-			found = sameList
-		}
-		if found != nil {
+		if found != nil || !ends.IsZero() && time.Now().After(ends) {
 			select {
 			case to <- found:
 			case <-ctx.Done():
@@ -81,9 +76,6 @@ func (w *listWatch) run(
 		}
 	}
 }
-
-// sameList stands for the list in use, of which an entry has ended.
-var sameList = &listfile.Document{}
 
 // lookAtFile returns what looks whether the file has changed, and then what is in it.
 func (d *Daemon) lookAtFile(file listfile.File, have *listfile.Document) func(context.Context) *listfile.Document {
@@ -155,22 +147,19 @@ func (d *Daemon) keepCopy(file listfile.File, found, have *listfile.Document) {
 	}
 }
 
-// takeList puts another list in use. Nothing else changes.
+// takeList puts another list in use, or without one what is left of the same. That is done as a reload is, but the rest
+// of the configuration is that in use, whatever its file has.
 func (d *Daemon) takeList(found *listfile.Document) {
-	ended := found == sameList
+	before, ended := d.cfg.Document(), found == nil
 	if ended {
-		found = d.cfg.List
-	}
-	before := d.cfg.List
-	if before == nil {
-		before = &listfile.Document{}
+		found = before
 	}
 	c, err := d.prepare(d.cfg.Listed(found, time.Now()))
 	if err != nil {
 		if ok, suppressed := d.fleetErrors.allow("list use"); ok {
 			d.log.Error("list: not in use, the one before stays", "error", err, "suppressed", suppressed)
 		}
-		d.watchList(&change{cfg: d.cfg, shared: d.shared.Load()})
+		d.watchList(d.cfg, d.shared.Load())
 		return
 	}
 	d.commit(c)
@@ -205,11 +194,9 @@ func newListMetrics() *listMetrics {
 	return &listMetrics{changes: counter("list_changes_total", "Changes of the allow and deny list that were put in use.")}
 }
 
-func (m *listMetrics) use(cfg *config.Config) {
-	if cfg.List != nil {
-		m.version.Store(cfg.List.Version)
-		m.count.Store(uint64(len(cfg.List.Entries)))
-	}
+func (m *listMetrics) use(d *listfile.Document) {
+	m.version.Store(d.Version)
+	m.count.Store(uint64(len(d.Entries)))
 }
 
 func (m *listMetrics) collectors() []prometheus.Collector {

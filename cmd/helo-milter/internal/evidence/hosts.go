@@ -43,17 +43,20 @@ func (h hosts) of(r *checks.Record) *Host {
 	if h[name] == nil {
 		h[name] = &Host{Name: name}
 	}
-	host := h[name]
-	host.Transactions++
-	if at := r.Time.UTC(); at.After(host.Last) {
-		host.Last = at
-	}
-	return host
+	return h[name]
 }
 
-// decided counts a judged transaction.
-func (h *Host) decided(r *checks.Record, unsure bool) {
-	switch r.Verdict.Want {
+// Count counts a transaction.
+func (h *Host) Count(j *Judged) {
+	h.Transactions++
+	if at := j.Time.UTC(); at.After(h.Last) {
+		h.Last = at
+	}
+	if j.exempt != "" {
+		h.Exempt++
+		return
+	}
+	switch j.Verdict.Want {
 	case "reject":
 		h.Reject++
 	case "tempfail":
@@ -61,8 +64,8 @@ func (h *Host) decided(r *checks.Record, unsure bool) {
 	default:
 		h.Accept++
 	}
-	h.Refused += count(refused(r.Verdict.Did))
-	h.Unsure += count(unsure)
+	h.Refused += count(refused(j.Verdict.Did))
+	h.Unsure += count(slices.ContainsFunc(j.findings, func(f checks.Finding) bool { return f.Result == checks.Unsure }))
 }
 
 // refused reports whether an action in a record's verdict refuses mail.

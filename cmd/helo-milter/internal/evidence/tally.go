@@ -127,15 +127,14 @@ func (c *counts) add(judged *Judged, week int) {
 	}
 	c.transactions++
 	c.weeks[week].transactions++
-	today, host := c.day(at), c.hosts.of(r)
+	today := c.day(at)
+	c.hosts.of(r).Count(judged)
 	if judged.exempt == "" {
 		unsure := c.judge(r, findings, judged.unanswerable, today, week)
-		host.decided(r, unsure)
 		c.weeks[week].judge(r, findings, unsure)
 		return
 	}
 	today.exempt++
-	host.Exempt++
 	i := slices.Index(reasons[:], judged.exempt)
 	if i < 0 {
 		i = len(reasons) - 1

@@ -90,12 +90,9 @@ func (l *List) put(ctx context.Context, tx *redis.Tx, d *listfile.Document) erro
 	return err
 }
 
-// errRestored ends a change that has given the server back what it had lost.
-var errRestored = errors.New("restored")
-
-// Update compares a copy with the document, and returns the document where that is another one, or nil. Where the server has
-// lost it, or changes of it (a flush, a failover), the copy is put in its place: the highest version counts. Whose list it
-// is decides the server: a copy of another list is given up.
+// Update compares a copy with the document, and returns the document where that is another one, or nil. Where the server
+// has lost it, or changes of it (a flush, a failover), it is restored from the copy: the highest version counts. Which
+// list it is, is for the server to say: a copy of another one is given up.
 func (l *List) Update(ctx context.Context, copied *listfile.Document) (d *listfile.Document, restored bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ioTimeout)
 	defer cancel()
@@ -107,27 +104,23 @@ func (l *List) Update(ctx context.Context, copied *listfile.Document) (d *listfi
 		return nil, false, nil
 	}
 	err = l.server.client.Watch(ctx, func(tx *redis.Tx) error {
-		there := false
-		if d, there, err = l.load(ctx, tx); err != nil {
+		found, there, err := l.load(ctx, tx)
+		switch {
+		case err != nil:
 			return err
-		}
-		if copied.Version > 0 && (!there || copied.Newer(d)) {
-			if err := l.put(ctx, tx, copied); err != nil {
-				return err
-			}
-			return errRestored
+		case copied.Version > 0 && (!there || copied.Newer(found)):
+			restored = true
+			return l.put(ctx, tx, copied)
+		case !found.Equal(copied):
+			d = found
 		}
 		return nil
 	}, l.key())
-	switch {
-	case errors.Is(err, errRestored):
-		return nil, true, nil
-	case errors.Is(err, redis.TxFailedErr):
+	if errors.Is(err, redis.TxFailedErr) {
 		return nil, false, nil // somebody else was first: the next time tells
-	case err != nil:
-		return nil, false, err
-	case d.Equal(copied):
-		return nil, false, nil
 	}
-	return d, false, nil
+	if err != nil {
+		return nil, false, err
+	}
+	return d, restored, nil
 }
